@@ -1,0 +1,25 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/common.smk"
+
+
+rule all:
+    input:
+        study_files(CONFIG.default_study),
+
+
+include: "rules/targets.smk"
+include: "rules/atelier.smk"
+include: "rules/captions.smk"
+include: "rules/images.smk"
+include: "rules/embeddings.smk"
+include: "rules/matching.smk"
+include: "rules/generation.smk"
+include: "rules/scoring.smk"
+include: "rules/thresholds.smk"

@@ -1,0 +1,40 @@
+"""Pictures of each concept by the model."""
+
+for batch in BATCHES:
+
+    rule:
+        name:
+            f"generate_images{batch.suffix}"
+        input:
+            # Only the names of the job's concepts matter, and those are settings: a new row redoes no old picture.
+            sheet=lambda wildcards: ancient(CONFIG.domains[wildcards.domain].concepts),
+            pipeline=model_folder("model"),
+        output:
+            images=batch.files("results/generated/{model}/{domain}/{concept}.parquet"),
+        log:
+            batch.file("results/logs/generate_images/{model}/{domain}/{concept}.log"),
+        benchmark:
+            batch.file(
+                "results/benchmarks/generate_images/{model}/{domain}/{concept}.tsv"
+            )
+        wildcard_constraints:
+            domain=batch.domains,
+        conda:
+            "../envs/fit.yaml"
+        threads: 1
+        resources:
+            gpu=lambda wildcards: CONFIG.models[wildcards.model].gpus,
+            mem_mb=12000,
+            runtime=240,
+        params:
+            settings=lambda wildcards: settings("generate_images")(wildcards)
+            | {"names": batch.names(wildcards)},
+        message:
+            "Generate pictures of each concept, from every prompt of the domain."
+        shell:
+            "fit generate --backend {params.settings[backend]:q} --pipeline {params.settings[pipeline]:q} "
+            "--revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
+            "--dtype {params.settings[dtype]} --steps {params.settings[steps]} "
+            "--guidance {params.settings[guidance]} --sheet {input.sheet:q} --prompts {params.settings[prompts]:q} "
+            "--images-per-prompt {params.settings[images_per_prompt]} --batch-size {params.settings[batch_size]} "
+            "--seed {params.settings[seed]} --threads {threads} --out {output.images:q} 2>&1 | tee {log:q}"

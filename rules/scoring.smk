@@ -1,0 +1,56 @@
+"""How closely the model's pictures resemble each concept."""
+
+
+rule score_imitation:
+    """Score the pictures of one concept, prompt by prompt."""
+    input:
+        generated="results/generated/{model}/{domain}/{concept}.parquet",
+        generated_embeddings=embedded("generated/{model}/{domain}/{concept}.parquet"),
+        images=at_model_corpus(
+            "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
+        ),
+        matches=at_model_corpus("results/matches/{matched}/{domain}/{concept}.parquet"),
+        references="results/references/{domain}/{concept}.parquet",
+        reference_embeddings=embedded("references/{domain}/{concept}.parquet"),
+    output:
+        score="results/scores/{model}/{domain}/{concept}.parquet",
+    log:
+        "results/logs/score_imitation/{model}/{domain}/{concept}.log",
+    benchmark:
+        "results/benchmarks/score_imitation/{model}/{domain}/{concept}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=settings("score_imitation"),
+    shell:
+        "fit score --generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
+        "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
+        "--reference-embeddings {input.reference_embeddings:q} --targets {params.settings[targets]} "
+        "--top-k {params.settings[top_k]} --out {output.score:q} > {log:q} 2>&1"
+
+
+rule tabulate_scores:
+    """Bring the counts and scores of all concepts together."""
+    input:
+        counts=at_model_corpus("results/counts/{corpus}/{domain}.parquet"),
+        scores=all_concepts("results/scores/{model}/{domain}/{concept}.parquet"),
+    output:
+        table="results/scores/{model}/{domain}.parquet",
+    log:
+        "results/logs/tabulate_scores/{model}/{domain}.log",
+    benchmark:
+        "results/benchmarks/tabulate_scores/{model}/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=settings("tabulate_scores"),
+    shell:
+        "fit scores --counts {input.counts:q} --scores {input.scores:q} --out {output.table:q} 2> {log:q}"

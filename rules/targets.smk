@@ -1,0 +1,34 @@
+"""Milestones to ask for by name."""
+
+
+rule counts:
+    """Effective counts of the default study."""
+    input:
+        [
+            f"results/counts/{CONFIG.models[m].corpus}/{d}.parquet"
+            for m, d in CONFIG.pairs(CONFIG.default_study)
+        ],
+
+
+rule scores:
+    """Counts and scores of the default study, a table per model and domain."""
+    input:
+        [
+            f"results/scores/{m}/{d}.parquet"
+            for m, d in CONFIG.pairs(CONFIG.default_study)
+        ],
+
+
+rule thresholds:
+    """Thresholds of the default study."""
+    input:
+        [
+            f"results/thresholds/{m}/{d}.json"
+            for m, d in CONFIG.pairs(CONFIG.default_study)
+        ],
+
+
+rule paper:
+    """The paper's studies."""
+    input:
+        study_files("paper") if "paper" in CONFIG.studies else [],

@@ -1,0 +1,196 @@
+"""Trains the atelier's text-to-image model: a small latent diffusion model, saved as any Stable Diffusion pipeline is.
+
+Its parts are those of Stable Diffusion, shrunk: an autoencoder to a quarter of the positions, a byte-pair tokenizer
+and a two-layer CLIP text encoder trained on the captions, and a U-Net with cross-attention, trained to predict the
+velocity (v-prediction, arXiv 2202.00512) with captions dropped at random for classifier-free guidance.
+"""
+
+import copy
+import math
+
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from tokenizers import Tokenizer, models, trainers
+from tqdm import trange
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+LATENT_CHANNELS = 8
+TEXT_WIDTH = 64
+TOKENS = 24
+VOCABULARY = 480
+CAPTION_DROPOUT = 0.1
+
+
+def train_autoencoder(pictures, steps, batch_size=8):
+    """An AutoencoderTiny that quarters the side of `pictures` [N, 3, S, S] in -1..1, trained on them for `steps`."""
+    model = AutoencoderTiny(
+        latent_channels=LATENT_CHANNELS,
+        encoder_block_out_channels=(16, 16, 16),
+        decoder_block_out_channels=(16, 16, 16),
+        num_encoder_blocks=(0, 1, 1),
+        num_decoder_blocks=(1, 1, 0),
+    ).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, fused=True)
+    schedule = _warm_then_cosine(optimizer, steps)
+    for _ in trange(steps, desc="autoencoder", mininterval=2):
+        batch = pictures[torch.randint(len(pictures), (batch_size,))].to(memory_format=torch.channels_last)
+        latents = model.encode(batch).latents
+        # Noise on the latents keeps the decoder calm about what the diffusion leaves behind.
+        decoded = model.decode(latents + 0.02 * torch.randn_like(latents)).sample
+        loss = (decoded - batch).abs().mean() + 1e-3 * latents.square().mean()
+        _step(model, loss, optimizer, schedule)
+    return model.eval()
+
+
+@torch.inference_mode()
+def encode_pictures(autoencoder, pictures, batch_size=256):
+    """Latents [N, LATENT_CHANNELS, S/4, S/4] of `pictures` [N, 3, S, S] in -1..1."""
+    return torch.cat([autoencoder.encode(batch).latents for batch in pictures.split(batch_size)])
+
+
+def train_tokenizer(captions):
+    """A CLIP tokenizer with a small byte-pair vocabulary learned from `captions`, so that names share syllables."""
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    template = CLIPTokenizer(vocab={start: 0, end: 1}, merges=[]).backend_tokenizer
+    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
+    learner.normalizer, learner.pre_tokenizer = template.normalizer, template.pre_tokenizer
+    alphabet = [chr(c) for c in range(33, 127)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        end_of_word_suffix="</w>",
+        special_tokens=[start, end],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    learner.train_from_iterator(captions, trainer)
+    learned = learner.get_vocab()
+    # A character that ends a word is a token of its own; those that the captions lack are added.
+    for character in alphabet:
+        learned.setdefault(character + "</w>", len(learned))
+    import json
+
+    merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
+    return CLIPTokenizer(vocab=learned, merges=merges, model_max_length=TOKENS)
+
+
+def _text_encoder(tokenizer):
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=2 * TEXT_WIDTH,
+            projection_dim=TEXT_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def _unet(sample_size):
+    return UNet2DConditionModel(
+        sample_size=sample_size,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=(64, 96),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=2,
+        norm_num_groups=8,
+    ).to(memory_format=torch.channels_last)
+
+
+def _step(model, loss, optimizer, schedule):
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()
+
+
+def _warm_then_cosine(optimizer, steps, warm_up=50):
+    def factor(step):
+        return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+class _TextToNoise(torch.nn.Module):
+    """Text encoder and U-Net as one model, so that one optimizer and one average hold both."""
+
+    def __init__(self, text_encoder, unet):
+        super().__init__()
+        self.text_encoder, self.unet = text_encoder, unet
+
+    def forward(self, noisy, times, tokens):
+        return self.unet(noisy, times, encoder_hidden_states=self.text_encoder(tokens)[0]).sample
+
+
+def train_generator(pictures, captions, *, autoencoder_steps, steps, batch_size, learning_rate, averaging, seed):
+    """Train a text-to-image pipeline on captioned pictures.
+
+    Args:
+        pictures: [N, 3, S, S] float32 in -1..1.
+        captions: list of N strings.
+        autoencoder_steps, steps: optimisation steps of the autoencoder, and of the text encoder with the U-Net.
+        batch_size: pictures a step.
+        learning_rate: its peak; a cosine follows.
+        averaging: decay per step of the exponential moving average that is saved.
+        seed: of weights, batches and noise.
+
+    Returns:
+        StableDiffusionPipeline, on the CPU.
+    """
+    torch.manual_seed(seed)
+    autoencoder = train_autoencoder(pictures, autoencoder_steps)
+    latents = encode_pictures(autoencoder, pictures)
+    autoencoder.register_to_config(scaling_factor=1 / latents.std().item())
+    latents = latents * autoencoder.config.scaling_factor
+
+    tokenizer = train_tokenizer(captions)
+    tokens = tokenizer([*captions, ""], padding="max_length", truncation=True, return_tensors="pt").input_ids
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    model = _TextToNoise(_text_encoder(tokenizer), _unet(latents.shape[-1]))
+    average = copy.deepcopy(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01, fused=True)
+    schedule = _warm_then_cosine(optimizer, steps)
+    progress = trange(steps, desc="generator", mininterval=2)
+    shown = None
+    for step in progress:
+        rows = torch.randint(len(latents), (batch_size,))
+        clean = latents[rows].contiguous(memory_format=torch.channels_last)
+        captioned = torch.where(torch.rand(batch_size) < CAPTION_DROPOUT, len(captions), rows)
+        noise = torch.randn_like(clean)
+        times = torch.randint(scheduler.config.num_train_timesteps, (batch_size,))
+        velocity = model(scheduler.add_noise(clean, noise, times), times, tokens[captioned])
+        loss = torch.nn.functional.mse_loss(velocity, scheduler.get_velocity(clean, noise, times))
+        _step(model, loss, optimizer, schedule)
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(average.parameters()), list(model.parameters()), 1 - min(averaging, step / (step + 10))
+            )
+        shown = loss.item() if shown is None else 0.98 * shown + 0.02 * loss.item()
+        progress.set_postfix(loss=f"{shown:.3f}", refresh=False)
+    return StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=average.text_encoder.eval(),
+        tokenizer=tokenizer,
+        unet=average.unet.eval(),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )

@@ -1,0 +1,1 @@
+"""How often a training set's captions mention each concept."""

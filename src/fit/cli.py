@@ -1,0 +1,679 @@
+"""The command line: what each subcommand takes, and which function does it. Rooms are imported when needed."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from fit.errors import FitError
+
+
+def _print_json(data, path):
+    from fit.paths import whole
+
+    with whole(path) as part:
+        part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def _by_slug(paths):
+    """Concept -> file: a concept's file is named by its slug."""
+    return {Path(path).stem: path for path in paths}
+
+
+def _set_threads(count):
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
+
+
+# --- captions ---------------------------------------------------------------------------------------------------------
+
+
+def captions_count(args):
+    from fit.captions.count import count_captions
+    from fit.concepts import read_sheet
+    from fit.images.table import write
+
+    counts, hits = count_captions(
+        read_sheet(args.concepts),
+        args.captions,
+        caption_column=args.caption_column,
+        url_column=args.url_column,
+        max_hits=args.max_hits,
+        seed=args.seed,
+    )
+    write(counts, args.counts)
+    write(hits, args.hits, row_group=4096)
+
+
+# --- images and references --------------------------------------------------------------------------------------------
+
+
+def images_collect(args):
+    from fit.images.collect import collect
+    from fit.images.table import write
+
+    target = _by_slug(args.out)
+    for concept, table in collect(args.source, args.hits, args.corpus, list(target)):
+        write(table, target[concept])
+
+
+def images_show(args):
+    from fit.images import table
+
+    if args.unpack:
+        print(f"{table.unpack(args.file, args.unpack)} pictures in {args.unpack}")
+        return
+    pictures = [picture for _, batch in table.stream(args.file) for picture in batch][: args.most]
+    if not pictures:
+        raise FitError(f"{args.file}: no picture in it; its column `status` says why")
+    out = args.sheet or Path(args.file).with_suffix(".png").name
+    table.contact_sheet(pictures, args.columns).save(out)
+    print(f"{len(pictures)} pictures in {out}")
+
+
+def references_collect(args):
+    from fit.images import references, table
+
+    source = references.candidates_from_table if args.table else references.candidates_from_folder
+    target = _by_slug(args.out)
+    for concept, candidates in source(args.table or args.folder, list(target)):
+        table.write(candidates, target[concept])
+
+
+def references_select(args):
+    from fit.embedders.run import read_single_faces
+    from fit.images import references, table
+
+    for candidates, embeddings, out in zip(args.candidates, args.embeddings, args.out, strict=True):
+        names, vectors = read_single_faces(embeddings)
+        table.write(references.select(table.read(candidates), names, vectors, args.keep), out)
+
+
+def _kept_vectors(references, embeddings):
+    import pyarrow.compute as pc
+
+    from fit.embedders.run import read_single_faces
+    from fit.images.table import read
+
+    table = read(references, ["image_id", "kept"])
+    kept = set(table.filter(pc.field("kept")).column("image_id").to_pylist())
+    names, vectors = read_single_faces(embeddings)
+    return vectors[[name in kept for name in names]]
+
+
+# --- embeddings and matches -------------------------------------------------------------------------------------------
+
+
+def embed_images(args):
+    from fit.embedders.run import embed_tables
+
+    _set_threads(args.threads)
+    embed_tables(args.backend, args.model, args.images, args.out, args.batch_size)
+
+
+def embed_texts(args):
+    from fit.embedders.run import embed_texts as embed
+
+    _set_threads(1)
+    embed(args.backend, args.model, args.texts, args.out)
+
+
+def _method(text):
+    return text if text in ("midpoint", "best_f1") else float(text)
+
+
+def _write_cut(positive, negative, args, labels):
+    from fit.matching import find_cut
+    from fit.paths import whole
+    from fit.plots import cut_figure
+
+    found = find_cut(positive, negative, args.method)
+    _print_json(found, args.out)
+    if args.figure:
+        with whole(args.figure) as part:
+            cut_figure(positive, negative, found["cut"], labels, part)
+
+
+def cut_concepts(args):
+    from fit.matching import concept_means
+
+    vectors = [_kept_vectors(r, e) for r, e in zip(args.references, args.embeddings, strict=True)]
+    within, between = concept_means([v for v in vectors if len(v)])
+    _write_cut(within, between, args, ("within a concept", "between concepts", "mean cosine of references"))
+
+
+def _similarity_to_texts(embeddings, texts):
+    import numpy as np
+
+    from fit.embedders.run import read_embeddings
+
+    of_texts = read_embeddings(texts)[1]
+    vectors = [read_embeddings(path)[1] for path in embeddings]
+    return np.concatenate([(v @ of_texts.T).max(axis=1) for v in vectors if len(v)])
+
+
+def cut_art(args):
+    artworks = _similarity_to_texts(args.artworks, args.texts)
+    photographs = _similarity_to_texts([args.photographs], args.texts)
+    _write_cut(artworks, photographs, args, ("references", "photographs", "highest cosine to the texts"))
+
+
+def match(args):
+    import numpy as np
+    import pyarrow as pa
+
+    from fit.embedders.run import read_embeddings
+    from fit.images.table import write
+    from fit.matching import highest_similarity
+
+    cut = json.loads(Path(args.cut).read_text())["cut"]
+    art_cut = json.loads(Path(args.art_cut[0]).read_text())["cut"] if args.art_cut else None
+    art_files = args.art_embeddings or [None] * len(args.images)
+    files = zip(args.images, args.references, args.reference_embeddings, art_files, args.out, strict=True)
+    for images, references, reference_embeddings, art, out in files:
+        names, vectors = read_embeddings(images)
+        similarity = highest_similarity(vectors, _kept_vectors(references, reference_embeddings))
+        matched = similarity > cut
+        columns = {"image_id": pa.array(names.tolist(), pa.string())}
+        if art:
+            art_names, art_vectors = read_embeddings(art)
+            if names.tolist() != art_names.tolist():
+                raise FitError(f"{art}: not of the same images as {images}; remove both and run again")
+            texts = read_embeddings(args.art_texts[0])[1]
+            artness = (art_vectors @ texts.T).max(axis=1) if len(art_vectors) else np.zeros(0, np.float32)
+            columns["art_similarity"] = pa.array(artness.astype(np.float32))
+            matched &= artness > art_cut
+        columns |= {"similarity": pa.array(similarity.astype(np.float32)), "match": pa.array(matched)}
+        write(pa.table(columns), out, row_group=65536)
+
+
+def counts(args):
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from fit.images.table import read, write
+    from fit.matching import effective_count
+
+    captions = read(args.captions, ["concept", "captions"])
+    captions = dict(zip(*(captions.column(c).to_pylist() for c in ("concept", "captions")), strict=True))
+    rows = []
+    for (concept, matches), images in zip(_by_slug(args.matches).items(), args.images, strict=True):
+        status = read(images, ["status"]).column("status")
+        downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
+        matched = pc.sum(read(matches, ["match"]).column("match")).as_py() or 0
+        count, low, high = effective_count(matched, captions[concept], downloaded)
+        rows.append(
+            {
+                "concept": concept,
+                "captions": captions[concept],
+                "requested": len(status),
+                "downloaded": downloaded,
+                "matches": matched,
+                "effective_count": count,
+                "low": low,
+                "high": high,
+            }
+        )
+    write(pa.Table.from_pylist(rows), args.out, row_group=4096)
+
+
+def counts_scale(args):
+    import pyarrow as pa
+
+    from fit.images.table import read, write
+
+    table = read(args.counts)
+    ours = read(args.captions, ["concept", "captions"])
+    ours = dict(zip(*(ours.column(c).to_pylist() for c in ("concept", "captions")), strict=True))
+    rows = table.to_pylist()
+    for row in rows:
+        ratio = ours[row["concept"]] / row["captions"] if row["captions"] else 0.0
+        row["captions"] = ours[row["concept"]]
+        for column in ("effective_count", "low", "high"):
+            row[column] = round(row[column] * ratio)
+    write(pa.Table.from_pylist(rows, schema=table.schema), args.out, row_group=4096)
+
+
+# --- generation and scores --------------------------------------------------------------------------------------------
+
+
+def generate(args):
+    from fit import generators
+    from fit.concepts import find_concepts
+    from fit.generators.run import generate_tables
+
+    concepts = find_concepts(args.sheet, _by_slug(args.out))
+    _set_threads(args.threads)
+    generator = generators.load(
+        args.backend,
+        pipeline=args.pipeline,
+        revision=args.revision or None,
+        scheduler=args.scheduler or None,
+        dtype=args.dtype,
+        steps=args.steps,
+        guidance=args.guidance,
+    )
+    generate_tables(
+        generator,
+        concepts,
+        args.out,
+        prompts=args.prompts,
+        images_per_prompt=args.images_per_prompt,
+        batch_size=args.batch_size,
+        study_seed=args.seed,
+    )
+
+
+def score(args):
+    import pyarrow as pa
+
+    from fit.embedders.run import read_embeddings, read_single_faces
+    from fit.images.table import read, write
+    from fit.scoring import choose_targets, imitation_score
+
+    vectors = read_embeddings(args.images)[1]
+    matched = read(args.matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
+    references = _kept_vectors(args.references, args.reference_embeddings)
+    targets = choose_targets(vectors[matched], references, args.targets)
+    generated = read(args.generated, ["image_id", "prompt"])
+    prompt_of = dict(zip(*(generated.column(c).to_pylist() for c in ("image_id", "prompt")), strict=True))
+    names, vectors = read_single_faces(args.generated_embeddings)
+    rows = []
+    for prompt in dict.fromkeys(prompt_of.values()):
+        of_prompt = vectors[[prompt_of[name] == prompt for name in names]] if len(names) else vectors
+        usable = len(of_prompt) and len(targets)
+        rows.append(
+            {
+                "prompt": prompt,
+                "score": imitation_score(of_prompt, targets, args.top_k) if usable else None,
+                "images": len(of_prompt),
+                "targets": len(targets),
+            }
+        )
+    schema = pa.schema(
+        [("prompt", pa.string()), ("score", pa.float64()), ("images", pa.int32()), ("targets", pa.int32())]
+    )
+    write(pa.Table.from_pylist(rows, schema=schema), args.out)
+
+
+def scores_tabulate(args):
+    import numpy as np
+    import pyarrow as pa
+
+    from fit.images.table import read, write
+
+    effective = read(args.counts, ["concept", "effective_count"])
+    effective = dict(zip(*(effective.column(c).to_pylist() for c in ("concept", "effective_count")), strict=True))
+    rows = []
+    for concept, path in _by_slug(args.scores).items():
+        of_prompts = [s for s in read(path, ["score"]).column("score").to_pylist() if s is not None]
+        if not of_prompts:
+            print(f"fit: {concept}: no usable picture or target, so no score ({path})", file=sys.stderr)
+            continue
+        rows.append(
+            {
+                "concept": concept,
+                "effective_count": effective[concept],
+                "score": float(np.mean(of_prompts)),
+                "score_variance": float(np.var(of_prompts)),
+            }
+        )
+    rows.sort(key=lambda row: (row["effective_count"], row["concept"]))
+    schema = pa.schema(
+        [
+            ("concept", pa.string()),
+            ("effective_count", pa.int64()),
+            ("score", pa.float64()),
+            ("score_variance", pa.float64()),
+        ]
+    )
+    write(pa.Table.from_pylist(rows, schema=schema), args.out, row_group=4096)
+
+
+def _read_scores(path):
+    import polars as pl
+
+    from fit.errors import DataError
+
+    try:
+        table = pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
+    for column in ("concept", "effective_count", "score"):
+        if column not in table.columns:
+            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
+    try:
+        return table["concept"].to_list(), *(table[c].cast(pl.Float64).to_numpy() for c in ("effective_count", "score"))
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{path}: effective_count or score holds something that is no number ({error})") from None
+
+
+def threshold(args):
+    from fit.threshold import detect
+
+    found = detect(*_read_scores(args.table), penalty=args.penalty, resamples=args.resamples, seed=args.seed)
+    if args.out:
+        _print_json(found, args.out)
+    if found["threshold"] is None:
+        print(f"no change point among {found['concepts']} concepts at penalty {args.penalty}")
+        return
+    below, above = found["below"], found["above"]
+    low, high = found["interval"]
+    print(
+        f"imitation threshold: {found['threshold']} images (95 % bootstrap interval {low:.0f} to {high:.0f})\n"
+        f"below: {below['concepts']} concepts, mean score {below['mean_score']:.3f}, "
+        f"up to {below['nearest']['effective_count']} images\n"
+        f"above: {above['concepts']} concepts, mean score {above['mean_score']:.3f}, "
+        f"from {above['nearest']['effective_count']} images\n"
+        f"best single split: {found['single']['threshold']} images"
+    )
+
+
+def plot_threshold(args):
+    from fit.paths import whole
+    from fit.plots import threshold_figure
+
+    _, counts_of, scores = _read_scores(args.table)
+    with whole(args.out) as part:
+        threshold_figure(counts_of, scores, json.loads(Path(args.threshold).read_text()), args.title, part)
+
+
+def plot_contact_sheet(args):
+    import numpy as np
+
+    from fit.paths import whole
+    from fit.plots import contact_sheet
+
+    concepts, counts_of, scores = _read_scores(args.table)
+    found = json.loads(Path(args.threshold).read_text())
+    split = found["below"]["concepts"] if found["below"] else len(concepts) // 2
+    # As many rows from each side of the threshold, spread over it, so that the page shows both.
+    sides = [np.arange(split), np.arange(split, len(concepts))]
+    chosen = [
+        side[i]
+        for side in sides
+        if len(side)
+        for i in np.unique(np.linspace(0, len(side) - 1, args.rows // 2).astype(int))
+    ]
+    rows = []
+    for i in chosen:
+        mark = "above" if found["threshold"] is not None and i >= split else "below"
+        label = f"{concepts[i]}\n{counts_of[i]:.0f} images, score {scores[i]:.2f} ({mark})"
+        rows.append((label, f"{args.references}/{concepts[i]}.parquet", f"{args.generated}/{concepts[i]}.parquet"))
+    with whole(args.out) as part:
+        contact_sheet(rows, part, args.title)
+
+
+def tables_thresholds(args):
+    from fit.paths import whole
+    from fit.tables import thresholds
+
+    names = [(Path(path).parent.name, Path(path).stem) for path in args.thresholds]
+    found = [(*name, json.loads(Path(path).read_text())) for name, path in zip(names, args.thresholds, strict=True)]
+    with whole(args.out) as part:
+        part.write_text(thresholds(found), encoding="utf-8")
+
+
+def tables_show(args):
+    from fit.tables import aligned
+
+    print(aligned(Path(args.file).read_text(encoding="utf-8")))
+
+
+# --- the atelier ------------------------------------------------------------------------------------------------------
+
+
+def atelier_paint(args):
+    from fit.atelier.build import paint_world
+
+    paint_world(
+        args.sheet,
+        seed=args.seed,
+        zeros=args.zeros,
+        largest=args.largest,
+        references=args.references,
+        photographs=args.photographs,
+        anonymous=args.anonymous,
+        training_set=args.training_set,
+        shards=args.shards,
+        truth=args.truth,
+        references_file=args.references_file,
+        photographs_file=args.photographs_file,
+    )
+
+
+def atelier_train_style_encoder(args):
+    from fit.atelier.build import build_style_encoder
+
+    _set_threads(args.threads)
+    build_style_encoder(args.out, steps=args.steps, seed=args.seed)
+
+
+def atelier_train_art_filter(args):
+    from fit.atelier.build import build_art_filter
+
+    _set_threads(args.threads)
+    build_art_filter(args.out, steps=args.steps, seed=args.seed)
+
+
+def atelier_train_generator(args):
+    from fit.atelier.build import build_generator
+
+    _set_threads(args.threads)
+    build_generator(
+        args.training_set,
+        args.out,
+        autoencoder_steps=args.autoencoder_steps,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        seed=args.seed,
+    )
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------
+
+
+def _command(commands, name, function, help_text):
+    parser = commands.add_parser(name, help=help_text, description=help_text)
+    parser.set_defaults(function=function)
+
+    def add(*flags, **options):
+        if flags[0].startswith("--") and "default" not in options and options.get("action") is None:
+            options.setdefault("required", True)
+        parser.add_argument(*flags, **options)
+
+    return add
+
+
+def _group(commands, name, help_text):
+    return commands.add_parser(name, help=help_text, description=help_text).add_subparsers(
+        metavar="COMMAND", required=True
+    )
+
+
+def _many(add, *names, **options):
+    for name in names:
+        add(f"--{name}", nargs="+", **options)
+
+
+def make_parser():
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="fit",
+        description="Finding the imitation threshold: how many training images of a concept a text-to-image model "
+        "needs before it can imitate it. The workflow calls these commands; each also works alone.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    group = _group(commands, "captions", "count how often captions mention each concept")
+    add = _command(group, "count", captions_count, "count mentions in Parquet files of captions, and sample their rows")
+    add("--concepts", help="concept sheet")
+    _many(add, "captions", help="Parquet files")
+    add("--caption-column", default="caption")
+    add("--url-column", default="url")
+    add("--max-hits", type=int, default=100_000, help="largest sample of rows per concept")
+    add("--seed", type=int, default=0)
+    add("--counts", help="file to write: captions per concept")
+    add("--hits", help="file to write: the sampled rows")
+
+    group = _group(commands, "images", "collect and look at training images")
+    add = _command(group, "collect", images_collect, "collect the images behind sampled captions")
+    add("--source", help="where the images are: embedded (in the corpus's own files)")
+    add("--hits", help="file that `fit captions count` wrote")
+    _many(add, "corpus", help="the corpus's Parquet files")
+    _many(add, "out", help="image tables to write, named by the slugs of their concepts")
+    add = _command(group, "show", images_show, "draw a contact sheet of an image table, or unpack it")
+    add("file", help="image table (Parquet)")
+    add("--unpack", metavar="FOLDER", default=None, help="write every picture into this folder instead")
+    add("--sheet", default=None, help="picture to write (default: the table's name, .png, in this folder)")
+    add("--most", type=int, default=200, help="pictures on the sheet, at most")
+    add("--columns", type=int, default=20)
+
+    group = _group(commands, "references", "verified images of each concept")
+    add = _command(group, "collect", references_collect, "take candidates from a table or a folder")
+    add("--table", default=None, help="Parquet file with the columns concept and bytes")
+    add("--folder", default=None, help="folder with a folder of images per slug")
+    _many(add, "out", help="image tables to write, named by the slugs of their concepts")
+    add = _command(group, "select", references_select, "keep the most mutually similar ones")
+    _many(add, "candidates", "embeddings", "out")
+    add("--keep", type=int)
+
+    group = _group(commands, "embed", "one vector per face or image")
+    add = _command(group, "images", embed_images, "embed image tables")
+    add("--backend")
+    add("--model")
+    add("--batch-size", type=int, default=64)
+    add("--threads", type=int, default=0, help="processor threads (0: the library's choice)")
+    _many(add, "images", "out")
+    add = _command(group, "texts", embed_texts, "embed texts, for the art filter")
+    add("--backend")
+    add("--model")
+    _many(add, "texts")
+    add("--out")
+
+    group = _group(commands, "cut", "find the cosine that tells same from different")
+    add = _command(group, "concepts", cut_concepts, "from references: within a concept against between concepts")
+    _many(add, "references", "embeddings")
+    add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add("--out", help="JSON to write")
+    add("--figure", default=None, help="histogram to write")
+    add = _command(group, "art", cut_art, "similarity to the texts of artworks against photographs")
+    _many(add, "artworks", help="embeddings of references")
+    add("--photographs", help="embeddings of photographs")
+    add("--texts", help="embeddings of the texts")
+    add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add("--out", help="JSON to write")
+    add("--figure", default=None, help="histogram to write")
+
+    add = _command(commands, "match", match, "which training images show their concept")
+    _many(add, "images", "references", "reference-embeddings", "out")
+    add("--cut", help="JSON of `fit cut concepts`")
+    add("--art-embeddings", nargs="*", default=[], help="of the same images, by the art filter; nothing without one")
+    add("--art-texts", nargs="*", default=[], help="embeddings of the texts")
+    add("--art-cut", nargs="*", default=[], help="JSON of `fit cut art`")
+
+    group = _group(commands, "counts", "effective counts")
+    add = _command(group, "estimate", counts, "from captions, downloads and matches")
+    add("--captions", help="counts that `fit captions count` wrote")
+    _many(add, "images", "matches", help="files named by slugs")
+    add("--out")
+    add = _command(group, "scale", counts_scale, "another corpus's, by the ratio of captions")
+    add("--captions", help="captions of this corpus")
+    add("--counts", help="effective counts of the other")
+    add("--out")
+
+    add = _command(commands, "generate", generate, "generate pictures of concepts")
+    add("--backend", default="diffusers")
+    add("--pipeline", help="folder or hub id")
+    add("--revision", nargs="?", default="", const="", help="commit of a hub id")
+    add("--scheduler", nargs="?", default="", const="", help="class of diffusers scheduler (default: its own)")
+    add("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
+    add("--steps", type=int)
+    add("--guidance", type=float)
+    add("--sheet", help="concept sheet")
+    _many(add, "prompts", help="templates with {name}")
+    add("--images-per-prompt", type=int)
+    add("--batch-size", type=int, default=20)
+    add("--seed", type=int)
+    add("--threads", type=int, default=0)
+    _many(add, "out", help="image tables to write, named by the slugs of their concepts")
+
+    add = _command(commands, "score", score, "imitation score of one concept, a row a prompt")
+    for name in ("generated", "generated-embeddings", "images", "matches", "references", "reference-embeddings"):
+        add(f"--{name}")
+    add("--targets", choices=("matches_and_references", "matches_or_references"))
+    add("--top-k", type=int, default=10)
+    add("--out")
+
+    add = _command(commands, "scores", scores_tabulate, "counts and scores of all concepts in one table")
+    add("--counts")
+    _many(add, "scores", help="files named by slugs")
+    add("--out")
+
+    add = _command(commands, "threshold", threshold, "the imitation threshold of a table of concepts")
+    add("table", help="CSV or Parquet with the columns concept, effective_count and score")
+    add("--penalty", type=float, default=0.9)
+    add("--resamples", type=int, default=1000, help="of the bootstrap over concepts")
+    add("--seed", type=int, default=0)
+    add("--out", default=None, help="JSON to write")
+
+    group = _group(commands, "plot", "figures")
+    add = _command(group, "threshold", plot_threshold, "scores against counts")
+    add("table")
+    add("--threshold", help="JSON of `fit threshold`")
+    add("--title", default="")
+    add("--out")
+    add = _command(group, "contact-sheet", plot_contact_sheet, "references beside generated pictures, below and above")
+    add("table")
+    add("--threshold", help="JSON of `fit threshold`")
+    add("--references", help="folder of reference tables")
+    add("--generated", help="folder of generated tables")
+    add("--rows", type=int, default=20)
+    add("--title", default="")
+    add("--out")
+
+    group = _group(commands, "tables", "tables of results")
+    add = _command(group, "thresholds", tables_thresholds, "one row a threshold")
+    add("thresholds", nargs="+", help="JSON files MODEL/DOMAIN.json")
+    add("--out")
+    add = _command(group, "show", tables_show, "print a table in columns")
+    add("file")
+
+    group = _group(commands, "atelier", "the built-in world")
+    add = _command(group, "paint", atelier_paint, "paint its corpus, references and photographs")
+    add("--sheet")
+    for name in ("seed", "zeros", "largest", "references", "photographs", "anonymous"):
+        add(f"--{name}", type=int)
+    _many(add, "shards", help="corpus files to write")
+    for name in ("training-set", "truth", "references-file", "photographs-file"):
+        add(f"--{name}")
+    for name, function in (("style-encoder", atelier_train_style_encoder), ("art-filter", atelier_train_art_filter)):
+        add = _command(group, f"train-{name}", function, f"train the {name.replace('-', ' ')} on painters of its own")
+        add("--steps", type=int)
+        add("--seed", type=int)
+        add("--threads", type=int, default=0)
+        add("--out", help="folder to write")
+    add = _command(group, "train-generator", atelier_train_generator, "train the text-to-image pipeline")
+    add("--training-set")
+    for name in ("autoencoder-steps", "steps", "batch-size", "seed"):
+        add(f"--{name}", type=int)
+    add("--threads", type=int, default=0)
+    add("--out", help="folder to write")
+    return parser
+
+
+def main(argv=None):
+    """Run one command; an error that a user can mend is printed without a traceback, and the exit status is 1."""
+    args = make_parser().parse_args(argv)
+    try:
+        args.function(args)
+    except FitError as error:
+        print(f"fit: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

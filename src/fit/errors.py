@@ -1,0 +1,29 @@
+"""Errors that a user can mend. Each message names the file, the concept, key or line, and the remedy."""
+
+
+class FitError(Exception):
+    """Base of every error that `fit` raises on purpose; the command line prints it without a traceback."""
+
+
+class ConfigError(FitError):
+    """config.yaml says something that can't be."""
+
+
+class SheetError(FitError):
+    """A concept sheet is not usable."""
+
+
+class CorpusError(FitError):
+    """A file of the caption corpus is not usable."""
+
+
+class ImageTableError(FitError):
+    """An image table lacks what a stage needs, or a picture in it can't be decoded."""
+
+
+class ModelError(FitError):
+    """A generator or embedder can't be loaded."""
+
+
+class DataError(FitError):
+    """What earlier stages left is not enough, or not consistent, for this one."""

@@ -1,0 +1,1 @@
+"""Pictures: the table that holds them, how they are decoded, collected and verified."""

@@ -1,0 +1,128 @@
+"""The image table: a Parquet file in which a row is an image, or the reason why there is none.
+
+Every image table has the columns `image_id` and `bytes`; collected ones also `status` ("ok", or why `bytes` is null).
+Row groups are small, so that pictures stream.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from fit.errors import ImageTableError
+from fit.paths import whole
+
+ROW_GROUP = 64
+
+COLLECTED = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("url", pa.string()),
+        ("status", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+        ("bytes", pa.binary()),
+    ]
+)
+REFERENCES = pa.schema([("image_id", pa.string()), ("kept", pa.bool_()), ("bytes", pa.binary())])
+GENERATED = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("prompt", pa.string()),
+        ("index", pa.int32()),
+        ("seed", pa.int64()),
+        ("bytes", pa.binary()),
+    ]
+)
+
+
+def write(table, path, row_group=ROW_GROUP):
+    """Write an Arrow table to `path` as Parquet, whole or not at all."""
+    with whole(path) as part:
+        pq.write_table(table, part, row_group_size=row_group, compression="zstd")
+
+
+def read(path, columns=None):
+    """Read a Parquet file as an Arrow table.
+
+    Raises:
+        ImageTableError: it is missing, no Parquet, or lacks one of `columns`.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise ImageTableError(f"{path}: there is no such file; ask snakemake for it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ImageTableError(f"{path}: not a readable Parquet file ({error}); remove it and run again") from None
+    for column in columns or ():
+        if column not in file.schema_arrow.names:
+            raise ImageTableError(f"{path}: no column {column!r}; it has {', '.join(file.schema_arrow.names)}")
+    return file.read(columns=columns)
+
+
+def stream(path, batch_size=ROW_GROUP):
+    """Yield (image_ids, pictures) of the rows of `path` that have bytes, some at a time; pictures are RGB.
+
+    Raises:
+        ImageTableError: the file is no image table, or bytes in it are no picture.
+    """
+    read(path, [])
+    file = pq.ParquetFile(path)
+    for column in ("image_id", "bytes"):
+        if column not in file.schema_arrow.names:
+            raise ImageTableError(f"{path}: no column {column!r}, so this is no image table")
+    for batch in file.iter_batches(batch_size=batch_size, columns=["image_id", "bytes"]):
+        rows = [
+            (name, data) for name, data in zip(*(column.to_pylist() for column in batch.columns), strict=True) if data
+        ]
+        yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
+
+
+def decode(data, where):
+    """The RGB picture in `data` (bytes). `where` names it in errors.
+
+    Raises:
+        ImageTableError: the bytes are no picture that can be decoded.
+    """
+    try:
+        return Image.open(BytesIO(data)).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageTableError(f"{where}: not a decodable picture ({error}); remove the file and run again") from None
+
+
+def encode_png(picture):
+    """PNG bytes of a PIL image, or of an array [H, W, 3] in 0..1."""
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(np.round(picture * 255).astype(np.uint8))
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def contact_sheet(pictures, columns, side=64, gap=2):
+    """One image of `pictures` (PIL images) in rows of `columns`, each scaled to `side` pixels."""
+    rows = -(-len(pictures) // columns)
+    cell = side + gap
+    sheet = Image.new("RGB", (columns * cell + gap, rows * cell + gap), "white")
+    for i, picture in enumerate(pictures):
+        small = picture.resize(
+            (side, side), Image.Resampling.NEAREST if picture.width < side else Image.Resampling.LANCZOS
+        )
+        sheet.paste(small, (gap + i % columns * cell, gap + i // columns * cell))
+    return sheet
+
+
+def unpack(path, folder):
+    """Write every picture of an image table into `folder` as a PNG file. Returns how many."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for names, pictures in stream(path):
+        for name, picture in zip(names, pictures, strict=True):
+            picture.save(folder / f"{name.replace('/', '_').replace(':', '_')}.png")
+            count += 1
+    return count

@@ -1,0 +1,107 @@
+"""Which training images show a concept: the cut on similarity, the matches above it, and the effective count."""
+
+import numpy as np
+from scipy.stats import binomtest, rankdata
+
+from fit.errors import DataError
+
+
+def concept_means(embeddings):
+    """Mean cosine within each concept, and between each two.
+
+    Args:
+        embeddings: list of N arrays [M_i, D] of unit vectors, the references of a concept each.
+
+    Returns:
+        (within [N], between [N(N-1)/2]). Within a concept, an image is not compared with itself; a concept of one image
+        has no mean and is left out of `within`.
+    """
+    sums = np.stack([vectors.sum(axis=0) for vectors in embeddings]).astype(np.float64)
+    sizes = np.array([len(vectors) for vectors in embeddings], float)
+    products = sums @ sums.T
+    several = sizes > 1
+    within = ((np.diag(products) - sizes) / np.where(several, sizes * (sizes - 1), 1))[several]
+    upper = np.triu_indices(len(embeddings), 1)
+    return within, (products / np.outer(sizes, sizes))[upper]
+
+
+def roc_auc(positive, negative):
+    """Area under the ROC curve: the probability that a positive exceeds a negative, ties counted half."""
+    ranks = rankdata(np.concatenate([positive, negative]))
+    return float(
+        (ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2) / len(positive) / len(negative)
+    )
+
+
+def _best_f1(positive, negative):
+    """The cut with the highest harmonic mean of TPR and 1 - FPR, in the middle of the widest gap that reaches it."""
+    values = np.unique(np.concatenate([positive, negative]))
+    cuts = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2])
+    tpr = 1 - np.searchsorted(np.sort(positive), cuts, side="right") / len(positive)
+    tnr = np.searchsorted(np.sort(negative), cuts, side="right") / len(negative)
+    f1 = 2 * tpr * tnr / np.maximum(tpr + tnr, 1e-12)
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    gaps = np.diff(values, prepend=values[0])[best]
+    return float(cuts[best[np.argmax(gaps)]])
+
+
+def find_cut(positive, negative, method):
+    """The cosine that tells `positive` similarities from `negative` ones.
+
+    Args:
+        positive, negative: arrays of cosines (mean within each concept and between each two; or similarity to a text of
+            artworks and of photographs).
+        method: "midpoint" of the lowest positive and the highest negative; "best_f1", the highest harmonic mean of the
+            true positive rate and 1 - the false positive rate (arXiv 2410.15002); or a number, taken as it is.
+
+    Returns:
+        A dict: cut, method, and how well it tells them apart: tpr, fpr, roc_auc, lowest_positive, highest_negative,
+        midpoint, best_f1.
+
+    Raises:
+        DataError: there is nothing to compare.
+    """
+    if not len(positive) or not len(negative):
+        raise DataError("no cut can be found: it takes two concepts or more, with two usable references or more each")
+    cuts = {"midpoint": float((positive.min() + negative.max()) / 2), "best_f1": _best_f1(positive, negative)}
+    cut = cuts[method] if isinstance(method, str) else float(method)
+    return {
+        "cut": cut,
+        "method": method if isinstance(method, str) else "given",
+        "tpr": float((positive > cut).mean()),
+        "fpr": float((negative > cut).mean()),
+        "roc_auc": roc_auc(positive, negative),
+        "lowest_positive": float(positive.min()),
+        "highest_negative": float(negative.max()),
+        **cuts,
+    }
+
+
+def highest_similarity(vectors, references):
+    """The highest cosine of each of `vectors` [N, D] to any of `references` [R, D]; [N], -1 where there are none."""
+    if not len(vectors) or not len(references):
+        return np.full(len(vectors), -1.0, np.float32)
+    best = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), 8192):
+        best[start : start + 8192] = (vectors[start : start + 8192] @ references.T).max(axis=1)
+    return best
+
+
+def effective_count(matches, captions, downloaded, confidence=0.95):
+    """How many training images of a concept there are, dead links and sampling accounted for.
+
+    round(matches x captions / downloaded); where nothing was downloaded, the number of matches (arXiv 2410.15002,
+    section 4). Its interval is Wilson's for the share of matches among the downloaded, times the captions; several faces
+    of one image may match, so the share is held at 1 for the interval.
+
+    Returns:
+        (effective count, low, high), integers.
+    """
+    if not downloaded:
+        return matches, 0, captions
+    share = binomtest(min(matches, downloaded), downloaded).proportion_ci(confidence, method="wilson")
+    return (
+        round(matches * captions / downloaded),
+        int(np.floor(share.low * captions)),
+        int(np.ceil(share.high * captions)),
+    )

@@ -1,0 +1,94 @@
+"""Figures: scores against counts, the histogram behind a cut, contact sheets of pictures beside references."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from fit.images import table as images
+
+INK, ACCENT, SOFT = "#1f2933", "#c2410c", "#3b6ea5"
+
+
+def _axes(width, height):
+    plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+    return plt.subplots(figsize=(width, height), layout="constrained")
+
+
+def threshold_figure(counts, scores, found, title, path):
+    """Draw imitation score against effective count, with the threshold, its interval, and the mean on each side.
+
+    Args:
+        counts, scores: [N]; found: dict of fit.threshold.detect; path: of the picture to write (PNG, PDF, SVG).
+    """
+    figure, axes = _axes(7.5, 4.2)
+    axes.scatter(counts, scores, s=18, color=SOFT, alpha=0.75, linewidths=0, label="a concept")
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    right = max(1.0, float(np.max(counts))) * 1.15
+    axes.set_xlim(-0.15, right)
+    if found["threshold"] is None:
+        axes.set_title(f"{title}: no change point")
+    else:
+        threshold = found["threshold"]
+        if found["interval"]:
+            axes.axvspan(*found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label="95 % bootstrap interval")
+        axes.axvline(threshold, color=ACCENT, label=f"imitation threshold: {threshold} images")
+        axes.hlines(found["below"]["mean_score"], -0.15, threshold, color=INK, linestyle="--", linewidth=1)
+        axes.hlines(
+            found["above"]["mean_score"], threshold, right, color=INK, linestyle="--", linewidth=1, label="mean score"
+        )
+        axes.set_title(title)
+    axes.set_xlabel("effective count: training images of the concept")
+    axes.set_ylabel("imitation score")
+    axes.legend(frameon=False, loc="upper left")
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
+def cut_figure(positive, negative, cut, labels, path):
+    """Draw the two histograms of cosines that a cut tells apart; labels: of the positive, the negative and the axis."""
+    figure, axes = _axes(6, 3.2)
+    low = min(positive.min(), negative.min())
+    bins = np.linspace(low, max(positive.max(), negative.max()), 60)
+    for values, label, colour in ((negative, labels[1], SOFT), (positive, labels[0], ACCENT)):
+        axes.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.6, label=label)
+    axes.axvline(cut, color=INK, linestyle="--", label=f"cut: {cut:.3f}")
+    axes.set_xlabel(labels[2])
+    axes.set_ylabel("share")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
+def contact_sheet(rows, path, title, references=4, generated=8):
+    """Draw a row of pictures a concept: references on the left, generated ones on the right.
+
+    Args:
+        rows: list of (label, reference table, generated table), paths of image tables.
+        path: of the picture to write; references, generated: how many of each.
+    """
+    figure, grid = plt.subplots(
+        len(rows), references + generated, figsize=(0.62 * (references + generated) + 2.2, 0.62 * len(rows) + 0.7)
+    )
+    figure.subplots_adjust(
+        left=2.2 / figure.get_figwidth(), right=0.995, bottom=0.01, top=1 - 0.6 / figure.get_figheight()
+    )
+    figure.suptitle(title, fontsize=10, y=1 - 0.1 / figure.get_figheight())
+    for axes in grid.flat:
+        axes.axis("off")
+    for cells, (label, left, right) in zip(grid, rows, strict=True):
+        chosen = []
+        for table, wanted in ((left, references), (right, generated)):
+            pictures = [picture for _, batch in images.stream(table) for picture in batch]
+            every = np.linspace(0, len(pictures) - 1, min(wanted, len(pictures))).astype(int)
+            chosen.append([pictures[i] for i in every] + [None] * (wanted - len(every)))
+        for axes, picture in zip(cells, chosen[0] + chosen[1], strict=True):
+            if picture is not None:
+                axes.imshow(picture, interpolation="nearest")
+        cells[0].text(-0.15, 0.5, label, transform=cells[0].transAxes, ha="right", va="center", fontsize=7)
+    for column, text in ((0, "references"), (references, "generated")):
+        grid[0][column].text(0, 1.12, text, transform=grid[0][column].transAxes, fontsize=8, color=ACCENT)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

@@ -1,0 +1,433 @@
+"""The configuration: domains, corpora, models, and the studies that join them.
+
+`load` reads config.yaml, allows no unknown key, checks that every name that is used is defined, and answers what a
+workflow asks: which concepts a domain has, which corpus a model was trained on, which settings a stage gets.
+Nothing here imports torch or touches the network.
+"""
+
+import difflib
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+import yaml
+from pydantic import Field
+
+from fit.concepts import read_sheet
+from fit.errors import ConfigError
+
+STAGE_VERSIONS = {
+    "paint_world": 1,
+    "train_style_encoder": 1,
+    "train_art_filter": 1,
+    "train_generator": 1,
+    "count_captions": 1,
+    "collect_images": 1,
+    "collect_references": 1,
+    "select_references": 1,
+    "embed_images": 1,
+    "embed_art_texts": 1,
+    "find_same_concept_cut": 1,
+    "find_art_cut": 1,
+    "match_images": 1,
+    "estimate_counts": 1,
+    "scale_counts": 1,
+    "generate_images": 1,
+    "score_imitation": 1,
+    "tabulate_scores": 1,
+    "detect_threshold": 1,
+    "plot_threshold": 1,
+    "draw_contact_sheet": 1,
+    "tabulate_thresholds": 1,
+}
+"""Raise a stage's version in the commit that changes what it computes: Snakemake does not see edits in this package."""
+
+ATELIER_SETTINGS = {
+    "paint_world": (
+        "painters_without_pictures",
+        "largest_count",
+        "references_per_painter",
+        "photographs",
+        "anonymous",
+    ),
+    "train_style_encoder": ("encoder_steps",),
+    "train_art_filter": ("art_filter_steps",),
+    "train_generator": ("autoencoder_steps", "generator_steps", "generator_batch"),
+}
+"""Which keys of `atelier` each of its stages depends on."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z, 0-9, '.', '_' and '-'")]
+Share = Annotated[float, Field(ge=-1, le=1)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ArtFilter(_Strict):
+    """Keeps artworks and drops ordinary photographs, by similarity of image to text."""
+
+    embedder: Name
+    """An embedder that has a text tower."""
+    texts: list[str] = ["an artwork"]
+    """An image's similarity is the highest to any of these."""
+    photographs: str
+    """Image table (Parquet) of ordinary photographs, against which the cut is found."""
+    cut: Share | None = None
+    """Cosine above which an image is an artwork; found from references and photographs when left out."""
+
+
+class References(_Strict):
+    """Where a domain's verified images come from. Give one source."""
+
+    table: str | None = None
+    """Parquet file with the columns concept and bytes."""
+    folder: str | None = None
+    """Folder with one folder of images per concept, named by its slug."""
+    keep: Annotated[int, Field(ge=2)] = 20
+    """How many images of a concept to keep: the most mutually similar ones."""
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self):
+        if (self.table is None) == (self.folder is None):
+            raise ValueError("give one source, `table` or `folder`")
+        return self
+
+    @property
+    def source(self):
+        """Which source is given: "table" or "folder"."""
+        return "table" if self.table else "folder"
+
+    @property
+    def path(self):
+        """Where that source is."""
+        return self.table or self.folder
+
+
+class Domain(_Strict):
+    """A set of concepts of one kind."""
+
+    concepts: str
+    """Concept sheet, tab-separated."""
+    embedder: Name
+    """Which of `embedders` tells its concepts apart."""
+    references: References
+    """Verified images of each concept."""
+    same_concept_cut: Literal["midpoint", "best_f1"] | Share
+    """How the cosine above which two images show the same concept is found, or that cosine."""
+    targets: Literal["matches_and_references", "matches_or_references"]
+    """What a generated image is compared with: the matched training vectors and the references (faces), or the matched
+    training vectors, and the references only where fewer than 11 matched (styles)."""
+    prompts: Annotated[list[str], Field(min_length=1)]
+    """Templates with {name}, one generated set each; the paper has five."""
+    art_filter: ArtFilter | None = None
+    """For styles: keeps photographs of and about the artist out of the count."""
+    concepts_per_job: Annotated[int, Field(ge=1)] = 1
+    """How many concepts one job of collection, embedding or generation takes. More than 1 pays where loading a model
+    takes longer than using it; one concept's file is then made again together with the others of its job."""
+
+    @pydantic.field_validator("prompts")
+    @classmethod
+    def _prompts_name_the_concept(cls, prompts):
+        for prompt in prompts:
+            try:
+                named = prompt.format(name="\0")
+            except (KeyError, IndexError, ValueError):
+                named = ""
+            if "\0" not in named:
+                raise ValueError(
+                    f"the prompt {prompt!r} needs {{name}} where the concept's name goes, and no other braces"
+                )
+        return prompts
+
+
+class Captions(_Strict):
+    """The captions of a corpus."""
+
+    files: Annotated[list[str], Field(min_length=1)]
+    """Parquet files of captions."""
+    caption_column: str = "caption"
+    """Column with the caption."""
+    url_column: str = "url"
+    """Column with the image's address."""
+    max_hits: Annotated[int, Field(ge=1)] = 100_000
+    """Largest sample of captions per concept whose images are collected."""
+
+
+class Corpus(_Strict):
+    """A model's training set: captions, and images behind them."""
+
+    captions: Captions
+    """Where the captions are."""
+    images: Literal["embedded", "http"] | None = None
+    """Where the images are: in the column `image` of the caption files, or behind the links. Left out: the corpus is
+    only counted, and `counts_from` says how."""
+    counts_from: Name | None = None
+    """Another corpus, whose effective counts are scaled by the ratio of caption counts."""
+
+    @pydantic.model_validator(mode="after")
+    def _images_or_counts(self):
+        if (self.images is None) == (self.counts_from is None):
+            raise ValueError("give either `images` or `counts_from`")
+        return self
+
+
+class Embedder(_Strict):
+    """An image encoder."""
+
+    backend: str
+    """Name in the registry of embedders."""
+    model: str
+    """What the backend loads: a model's name, `hf-hub:` id, `local-dir:` folder, or file."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Images a batch. Changes no result beyond rounding."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 1
+    """GPUs that a job asks the scheduler for."""
+
+
+class Model(_Strict):
+    """A text-to-image model."""
+
+    corpus: Name
+    """The corpus that it was trained on."""
+    backend: str = "diffusers"
+    """Name in the registry of generators."""
+    pipeline: str
+    """Hub id or folder of a diffusers text-to-image pipeline."""
+    revision: str | None = None
+    """Commit of a hub id."""
+    scheduler: str | None = None
+    """Class of diffusers scheduler to use instead of the pipeline's own."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number format of weights and activations."""
+    steps: Annotated[int, Field(ge=1)] = 50
+    """Denoising steps."""
+    guidance: float = 7.5
+    """Scale of classifier-free guidance."""
+    images_per_prompt: Annotated[int, Field(ge=1)] = 200
+    """Images per prompt and concept."""
+    batch_size: Annotated[int, Field(ge=1)] = 20
+    """Images a batch. Each has its own seed, so this changes no picture beyond rounding."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 1
+    """GPUs that a job asks the scheduler for."""
+
+
+class Threshold(_Strict):
+    """Change-point detection."""
+
+    penalty: Annotated[float, Field(gt=0)] = 0.9
+    """Penalty of PELT for each change; the paper's is 0.9."""
+    top_k: Annotated[int, Field(ge=1)] = 10
+    """How many targets a prompt's images are compared with; the paper's is 10."""
+    resamples: Annotated[int, Field(ge=1)] = 1000
+    """Bootstrap resamples of the concepts, for the interval."""
+
+
+class Study(_Strict):
+    """Thresholds of some models in some domains, in one table."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    """Names of models."""
+    domains: Annotated[list[Name], Field(min_length=1)]
+    """Names of domains."""
+
+
+class Atelier(_Strict):
+    """The built-in world: how much of it is painted, and how long its models train."""
+
+    sheet: str
+    """Concept sheet of its painters."""
+    painters_without_pictures: Annotated[int, Field(ge=0)]
+    """Painters that the corpus lacks."""
+    largest_count: Annotated[int, Field(ge=1)]
+    """Pictures of the most frequent painter; the others are log-uniform below."""
+    references_per_painter: Annotated[int, Field(ge=2)]
+    """Pictures painted for reference."""
+    photographs: Annotated[int, Field(ge=2)]
+    """Ordinary photographs, for the art filter's cut."""
+    shards: Annotated[int, Field(ge=1)]
+    """Parquet files of the corpus."""
+    anonymous: Annotated[int, Field(ge=0)]
+    """Pictures by unnamed painters in the corpus, and as many photographs."""
+    encoder_steps: Annotated[int, Field(ge=1)]
+    """Optimisation steps of the style encoder."""
+    art_filter_steps: Annotated[int, Field(ge=1)]
+    """Optimisation steps of the art filter."""
+    autoencoder_steps: Annotated[int, Field(ge=1)]
+    """Optimisation steps of the generator's autoencoder."""
+    generator_steps: Annotated[int, Field(ge=1)]
+    """Optimisation steps of the generator's text encoder and U-Net."""
+    generator_batch: Annotated[int, Field(ge=1)]
+    """Pictures a step."""
+
+
+class Config(_Strict):
+    """Everything in config.yaml."""
+
+    seed: int
+    """Every random choice of a study derives from it."""
+    default_study: Name
+    """The study that plain `snakemake` runs."""
+    studies: dict[Name, Study]
+    """What to find out."""
+    domains: dict[Name, Domain]
+    """Sets of concepts."""
+    corpora: dict[Name, Corpus]
+    """Training sets."""
+    models: dict[Name, Model]
+    """Text-to-image models."""
+    embedders: dict[Name, Embedder]
+    """Image encoders."""
+    threshold: Threshold = Threshold()
+    """The last step."""
+    atelier: Atelier
+    """The built-in world."""
+
+    def sheet(self, domain):
+        """The concepts of a domain, a list of Concept."""
+        return read_sheet(self.domains[domain].concepts)
+
+    def pairs(self, study):
+        """The (model, domain) pairs of a study."""
+        return [(model, domain) for model in self.studies[study].models for domain in self.studies[study].domains]
+
+    def matched_corpus(self, corpus):
+        """The corpus whose images stand for those of `corpus`: itself, or the one that its counts are scaled from."""
+        return self.corpora[corpus].counts_from or corpus
+
+    def folder_of(self, kind, name):
+        """The folder that embedder or model `name` is loaded from, or None where it comes from elsewhere.
+
+        `kind` is "embedder" or "model". A model's pipeline is a folder where it exists as one or starts like a path.
+        """
+        if kind == "embedder":
+            path = self.embedders[name].model
+            return path.removeprefix("local-dir:") if path.startswith("local-dir:") else None
+        path = self.models[name].pipeline
+        return path if path.startswith(("/", "./", "../", "results/")) or Path(path).is_dir() else None
+
+    @staticmethod
+    def batches(slugs, size):
+        """Share `slugs` out among batches of about `size`; a slug's batch depends on it and their number."""
+        count = -(-len(slugs) // size)
+        batches = [[] for _ in range(count)]
+        for slug in slugs:
+            batches[int.from_bytes(sha256(slug.encode()).digest()[:8], "big") % count].append(slug)
+        return [batch for batch in batches if batch]
+
+    def settings(self, stage, **wildcards):
+        """What `stage` depends on besides its inputs: builtins with sorted keys, and the stage's version.
+
+        Args:
+            stage: a key of STAGE_VERSIONS.
+            wildcards: those of the job: domain, corpus, model, embedder ... as far as the stage has them.
+        """
+        domain = self.domains.get(wildcards.get("domain"))
+        picked = {}
+        if stage in ATELIER_SETTINGS:
+            picked = {key: getattr(self.atelier, key) for key in ATELIER_SETTINGS[stage]} | {"seed": self.seed}
+        elif stage == "count_captions":
+            captions = self.corpora[wildcards["corpus"]].captions
+            picked = captions.model_dump(include={"caption_column", "url_column", "max_hits"}) | {"seed": self.seed}
+        elif stage == "collect_images":
+            picked = {"images": self.corpora[wildcards["corpus"]].images}
+        elif stage == "collect_references":
+            picked = {"source": domain.references.source}
+        elif stage == "select_references":
+            picked = {"keep": domain.references.keep}
+        elif stage in ("embed_images", "embed_art_texts"):
+            picked = self.embedders[wildcards["embedder"]].model_dump(include={"backend", "model", "batch_size"})
+            if stage == "embed_art_texts":
+                picked["texts"] = domain.art_filter.texts
+        elif stage == "find_same_concept_cut":
+            picked = {"method": domain.same_concept_cut}
+        elif stage == "find_art_cut":
+            picked = {"method": "best_f1" if domain.art_filter.cut is None else domain.art_filter.cut}
+        elif stage == "generate_images":
+            picked = self.models[wildcards["model"]].model_dump(exclude={"corpus", "gpus"})
+            picked |= {"revision": picked["revision"] or "", "scheduler": picked["scheduler"] or ""}
+            picked |= {"prompts": domain.prompts, "seed": self.seed}
+        elif stage == "score_imitation":
+            picked = {"targets": domain.targets, "top_k": self.threshold.top_k}
+        elif stage == "detect_threshold":
+            picked = {"penalty": self.threshold.penalty, "resamples": self.threshold.resamples, "seed": self.seed}
+        return dict(sorted((picked | {"version": STAGE_VERSIONS[stage]}).items()))
+
+
+def _locate(error):
+    key = ".".join(str(part) for part in error["loc"] if part not in ("constrained-str", "[key]"))
+    message = error["msg"].removeprefix("Value error, ")
+    return key, message
+
+
+def _known_keys(data, location):
+    model, inside = Config, data
+    for part in location[:-1]:
+        annotation = (
+            model.model_fields[part].annotation if isinstance(model, type) and part in model.model_fields else None
+        )
+        inside = inside[part]
+        if annotation is None:
+            continue
+        arguments = getattr(annotation, "__args__", (annotation,))
+        model = next((a for a in reversed(arguments) if isinstance(a, type) and issubclass(a, _Strict)), model)
+    return list(model.model_fields)
+
+
+def check(data, path="config.yaml"):
+    """Turn the contents of config.yaml into a Config.
+
+    Raises:
+        ConfigError: an unknown, missing or mistyped key, or a name that is used but not defined.
+    """
+    try:
+        config = Config.model_validate(data)
+    except pydantic.ValidationError as invalid:
+        problems = []
+        for error in invalid.errors():
+            key, message = _locate(error)
+            if error["type"] == "extra_forbidden":
+                known = _known_keys(data, error["loc"])
+                near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+                remedy = f"did you mean `{near[0]}`?" if near else f"take it out; known here: {', '.join(known)}"
+                problems.append(f"{path}: `{key}` is no known key; {remedy}")
+            elif error["type"] == "missing":
+                problems.append(f"{path}: `{key}` is missing; add it (README, Configuration)")
+            else:
+                problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); mend the value")
+        raise ConfigError("\n".join(problems)) from None
+    uses = [("default_study", config.default_study, "studies")]
+    for name, study in config.studies.items():
+        uses += [(f"studies.{name}.models", model, "models") for model in study.models]
+        uses += [(f"studies.{name}.domains", domain, "domains") for domain in study.domains]
+    uses += [(f"models.{name}.corpus", model.corpus, "corpora") for name, model in config.models.items()]
+    for name, domain in config.domains.items():
+        uses.append((f"domains.{name}.embedder", domain.embedder, "embedders"))
+        if domain.art_filter:
+            uses.append((f"domains.{name}.art_filter.embedder", domain.art_filter.embedder, "embedders"))
+    uses += [(f"corpora.{n}.counts_from", c.counts_from, "corpora") for n, c in config.corpora.items() if c.counts_from]
+    for key, name, kind in uses:
+        defined = getattr(config, kind)
+        if name not in defined:
+            raise ConfigError(f"{path}: `{key}` names {name!r}, which `{kind}` lacks; it has: {', '.join(defined)}")
+    for name, corpus in config.corpora.items():
+        if corpus.counts_from and config.corpora[corpus.counts_from].counts_from:
+            raise ConfigError(
+                f"{path}: `corpora.{name}.counts_from` names {corpus.counts_from!r}, whose counts are scaled "
+                "themselves; name a corpus with `images`"
+            )
+    return config
+
+
+def load(path="config.yaml"):
+    """Read and check a configuration file. Raises ConfigError as `check` does, and for a file that is no YAML."""
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: no keys in it; see config.yaml in the project's root")
+    return check(data, path)

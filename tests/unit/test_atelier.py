@@ -1,0 +1,208 @@
+import io
+
+import numpy as np
+import open_clip
+import polars as pl
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from fit import embedders, generators
+from fit.atelier import build
+from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
+from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
+from fit.concepts import Concept
+from fit.embedders.run import embed_tables, embed_texts, read_embeddings, read_single_faces
+from fit.errors import ConfigError, ModelError
+from fit.generators.run import generate_tables, image_seed
+from fit.images import table
+
+NAMES = ["Ada Morvek", "Bruno Morvek", "Celia Kaldani", "Dario Vesmara", "Elin Vestisch", "Fausto Tanlund"]
+
+
+@pytest.fixture(scope="module")
+def crawl():
+    rng = np.random.default_rng(0)
+    styles = draw_styles(6, rng)
+    slugs = [name.lower().replace(" ", "-") for name in NAMES]
+    noise = Noise(anonymous=30, namesakes=4)
+    return make_crawl(
+        slugs, NAMES, [[f"{n[0]}. M."] for n in NAMES], styles, np.array([0, 2, 5, 10, 20, 40]), noise, rng
+    )
+
+
+@pytest.fixture(scope="module")
+def pipeline(crawl, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("generator")
+    crawl.write_parquet(folder / "training-set.parquet")
+    settings = {"autoencoder_steps": 6, "steps": 6, "batch_size": 4, "seed": 0}
+    build.build_generator(folder / "training-set.parquet", folder / "pipeline", **settings)
+    return folder / "pipeline"
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder") / "style"
+    build.build_style_encoder(folder, steps=2, seed=0)
+    return folder
+
+
+def test_pictures_depend_on_style_and_draw():
+    rng = np.random.default_rng(1)
+    styles = draw_styles(3, rng)
+    pictures = paint(styles.take([0, 0, 1]), [0, 0, 0], np.random.default_rng(2))
+    assert pictures.shape == (3, SIDE, SIDE, 3)
+    assert pictures.dtype == np.float32
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+    assert not np.allclose(pictures[0], pictures[1])
+    assert np.array_equal(pictures, paint(styles.take([0, 0, 1]), [0, 0, 0], np.random.default_rng(2)))
+
+
+def test_palettes_are_shared_among_painters():
+    assert len(np.unique(draw_styles(100, np.random.default_rng(3)).palette)) == len(PALETTES)
+
+
+def test_counts_are_log_uniform_with_zeros():
+    counts = counts_of_painters(100, zeros=8, largest=1000, rng=np.random.default_rng(4))
+    assert (counts == 0).sum() == 8
+    assert counts.max() == 1000
+    assert abs(((counts > 0) & (counts < 32)).sum() - 46) <= 2
+
+
+def test_the_crawl_has_each_painters_works_and_the_noise_of_a_crawl(crawl):
+    works = crawl.filter(pl.col("kind") == "work").group_by("painter").len()
+    assert dict(works.iter_rows()) == {
+        "bruno-morvek": 2,
+        "celia-kaldani": 5,
+        "dario-vesmara": 10,
+        "elin-vestisch": 20,
+        "fausto-tanlund": 40,
+    }
+    assert crawl.filter(pl.col("kind") != "work")["painter"].null_count() == len(crawl) - 77
+    assert {"work", "photograph", "anonymous"} < set(crawl["kind"])
+    assert crawl.filter(pl.col("kind").str.starts_with("namesake")).height > 0
+    assert crawl.filter(pl.col("caption").str.contains("F. M.", literal=True)).height > 0
+    assert all(Image.open(io.BytesIO(data)).size == (SIDE, SIDE) for data in crawl["image"][:5])
+
+
+def test_no_namesake_is_a_painter_of_the_sheet(crawl):
+    for kind, caption in crawl.filter(pl.col("kind").str.starts_with("namesake")).select("kind", "caption").iter_rows():
+        assert not any(name in caption for name in NAMES), (kind, caption)
+
+
+def test_links_die(crawl):
+    found = age_crawl(crawl, Noise(dead=0.5, broken=0.1), np.random.default_rng(5))
+    assert found.columns == ["url", "caption", "image"]
+    assert 0.3 < found["image"].null_count() / len(found) < 0.7
+    assert found["caption"].equals(crawl["caption"])
+
+
+def test_more_absent_painters_than_painters_is_an_error(tmp_path):
+    (tmp_path / "s.tsv").write_text("concept\tname\na-b\tA B\n")
+    sizes = {"seed": 0, "zeros": 1, "largest": 2, "references": 2, "photographs": 2, "anonymous": 0}
+    files = {"training_set": "t", "shards": ["s"], "truth": "u", "references_file": "r", "photographs_file": "p"}
+    with pytest.raises(ConfigError, match="painters_without_pictures"):
+        build.paint_world(tmp_path / "s.tsv", **sizes, **files)
+
+
+def test_the_pipeline_loads_like_any_other(pipeline):
+    pipe = StableDiffusionPipeline.from_pretrained(pipeline, safety_checker=None)
+    pipe.set_progress_bar_config(disable=True)
+    image = pipe("a harbour by Ada Morvek", num_inference_steps=1).images[0]
+    assert image.size == (SIDE, SIDE)
+    # Names are made of pieces that other names share.
+    assert len(pipe.tokenizer.tokenize("Zora Kalmara")) > 2
+
+
+SAMPLING = {
+    "revision": None,
+    "scheduler": "DPMSolverMultistepScheduler",
+    "dtype": "float32",
+    "steps": 2,
+    "guidance": 3.0,
+}
+
+
+def test_pictures_do_not_depend_on_the_batch(pipeline, tmp_path):
+    generator = generators.load("diffusers", pipeline=str(pipeline), **SAMPLING)
+    concepts = [Concept("ada-morvek", "Ada Morvek")]
+    options = {"prompts": ["a painting by {name}", "{name}"], "images_per_prompt": 3, "study_seed": 1}
+    for size in (1, 4):
+        generate_tables(generator, concepts, [tmp_path / f"{size}.parquet"], batch_size=size, **options)
+    one, four = (table.read(tmp_path / f"{size}.parquet") for size in (1, 4))
+    assert one.drop(["bytes"]).equals(four.drop(["bytes"]))
+    assert one.column("prompt").to_pylist() == ["a painting by Ada Morvek"] * 3 + ["Ada Morvek"] * 3
+    assert len(set(one.column("seed").to_pylist())) == 6
+    pictures = [
+        np.stack([np.asarray(p, int) for _, b in table.stream(tmp_path / f"{s}.parquet") for p in b]) for s in (1, 4)
+    ]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+    assert b"DPMSolverMultistepScheduler" in four.schema.metadata[b"provenance"]
+
+
+def test_a_seed_depends_on_each_of_its_parts():
+    seeds = {image_seed(s, c, p, i) for s in (1, 2) for c in "ab" for p in ("x", "y") for i in (0, 1)}
+    assert len(seeds) == 16
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_what_is_no_pipeline_says_so(tmp_path, pipeline):
+    with pytest.raises(ModelError, match=r"no diffusers pipeline.*save_pretrained"):
+        generators.load("diffusers", pipeline=str(tmp_path), **SAMPLING)
+    (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(ModelError, match="can't load"):
+        generators.load("diffusers", pipeline=str(tmp_path), **SAMPLING)
+    with pytest.raises(ModelError, match="no such scheduler"):
+        generators.load("diffusers", pipeline=str(pipeline), **SAMPLING | {"scheduler": "NoScheduler"})
+    with pytest.raises(ConfigError, match="did you mean 'diffusers'"):
+        generators.load("difusers")
+
+
+def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
+    rng = np.random.default_rng(6)
+    pictures = paint(draw_styles(5, rng), [0] * 5, rng)
+    rows = [{"image_id": str(i), "bytes": table.encode_png(picture)} for i, picture in enumerate(pictures)]
+    table.write(table.pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    targets = [tmp_path / f"e{size}.parquet" for size in (2, 64)]
+    for size, target in zip((2, 64), targets, strict=True):
+        embed_tables("openclip", f"local-dir:{encoder}", [tmp_path / "t.parquet"], [target], size)
+    (names, two), (_, all_at_once) = (read_embeddings(target) for target in targets)
+    assert names.tolist() == list("01234")
+    assert np.linalg.norm(two, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert two == pytest.approx(all_at_once, abs=1e-5)
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{encoder}")
+    images = torch.stack([preprocess(p) for _, batch in table.stream(tmp_path / "t.parquet") for p in batch])
+    with torch.no_grad():
+        assert two == pytest.approx(model.eval().encode_image(images, normalize=True).numpy(), abs=1e-5)
+
+
+def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
+    embed_texts("openclip", f"local-dir:{encoder}", ["an artwork", "a dog"], tmp_path / "texts.parquet")
+    names, vectors = read_embeddings(tmp_path / "texts.parquet")
+    assert names.tolist() == ["an artwork", "a dog"]
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
+    table.write(
+        table.pa.table({"image_id": ["gone"], "bytes": table.pa.array([None], table.pa.binary())}),
+        tmp_path / "t.parquet",
+    )
+    embed_tables("openclip", f"local-dir:{encoder}", [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8)
+    assert len(read_embeddings(tmp_path / "e.parquet")[0]) == 0
+
+
+def test_only_images_with_one_face_are_single(tmp_path):
+    rows = [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
+    embedding = table.pa.array([[1.0, 0.0]] * 4, table.pa.list_(table.pa.float32(), 2))
+    faces = {"image_id": [n for n, _ in rows], "face": [f for _, f in rows], "embedding": embedding}
+    table.write(table.pa.table(faces), tmp_path / "e.parquet")
+    assert read_single_faces(tmp_path / "e.parquet")[0].tolist() == ["a", "c"]
+    assert read_embeddings(tmp_path / "e.parquet")[1].shape == (4, 2)
+
+
+def test_what_is_no_encoder_says_so(tmp_path):
+    with pytest.raises(ModelError, match="open_clip can't load"):
+        embedders.load("openclip", f"local-dir:{tmp_path}")
+    with pytest.raises(ConfigError, match="did you mean 'openclip'"):
+        embedders.load("opencilp", "x")
+    with pytest.raises(ModelError, match="neither a file nor one of"):
+        embedders.load("facenet", str(tmp_path / "none.pt"))

@@ -1,0 +1,157 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fit.cli import main
+from fit.images import table
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "{'torch', 'diffusers', 'open_clip', 'polars', 'numpy', 'pydantic', 'matplotlib'}"
+    code = (
+        f"import sys; from fit.cli import make_parser; make_parser().format_help(); print({heavy} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+@pytest.fixture
+def scores(tmp_path):
+    counts = np.round(10 ** np.linspace(0, 3, 60)).astype(int)
+    lines = [f"c{i},{c},{0.6 if c >= 50 else 0.1}" for i, c in enumerate(counts)]
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join(["concept,effective_count,score", *lines]))
+    return path
+
+
+def test_threshold_of_a_csv(scores, tmp_path, capsys):
+    assert main(["threshold", str(scores), "--out", str(tmp_path / "t.json"), "--resamples", "50"]) == 0
+    found = json.loads((tmp_path / "t.json").read_text())
+    assert f"imitation threshold: {found['threshold']} images" in capsys.readouterr().out
+    assert 50 <= found["threshold"] < 60
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("concept,score\na,1", "no column 'effective_count'"),
+        ("concept,effective_count,score\na,x,1\nb,2,1", "no number"),
+        ("", "neither Parquet nor CSV"),
+    ],
+)
+def test_a_bad_table_is_an_error_without_a_traceback(tmp_path, capsys, text, said):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    assert main(["threshold", str(path), "--out", str(tmp_path / "t.json")]) == 1
+    message = capsys.readouterr().err
+    assert said in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "t.json").exists()
+
+
+def embeddings(path, vectors, prefix="i"):
+    vectors = np.asarray(vectors, np.float32)
+    columns = {
+        "image_id": [f"{prefix}{i}" for i in range(len(vectors))],
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
+    }
+    table.write(pa.table(columns), path)
+
+
+@pytest.fixture
+def concept(tmp_path):
+    """Three references and four training images of a concept: two match, one is a photograph, one another's."""
+    embeddings(tmp_path / "refs.parquet", [[1, 0, 0]] * 3, "r")
+    references = {"image_id": ["r0", "r1", "r2"], "kept": [True, True, False], "bytes": [b"", b"", b""]}
+    table.write(pa.table(references), tmp_path / "references.parquet")
+    embeddings(tmp_path / "images.parquet", [[1, 0, 0], [0.9, 0.436, 0], [1, 0, 0], [0, 1, 0]])
+    embeddings(tmp_path / "art.parquet", [[1, 0], [1, 0], [0, 1], [1, 0]])
+    embeddings(tmp_path / "texts.parquet", [[1, 0]], "t")
+    (tmp_path / "cut.json").write_text('{"cut": 0.8}')
+    (tmp_path / "art.json").write_text('{"cut": 0.5}')
+    return tmp_path
+
+
+def matched(folder, *options):
+    files = ["--images", folder / "images.parquet", "--references", folder / "references.parquet"]
+    files += ["--reference-embeddings", folder / "refs.parquet", "--cut", folder / "cut.json"]
+    assert main(["match", *map(str, [*files, *options]), "--out", str(folder / "ann.parquet")]) == 0
+    return pq.read_table(folder / "ann.parquet").column("match").to_pylist()
+
+
+def test_a_match_is_similar_and_an_artwork(concept):
+    assert matched(concept) == [True, True, True, False]
+    art = ["--art-embeddings", concept / "art.parquet", "--art-texts", concept / "texts.parquet"]
+    assert matched(concept, *art, "--art-cut", concept / "art.json") == [True, True, False, False]
+    assert matched(concept, "--art-embeddings", "--art-texts", "--art-cut") == [True, True, True, False]
+
+
+def test_art_embeddings_of_other_images_are_refused(concept, capsys):
+    embeddings(concept / "art.parquet", [[1, 0]] * 4, "other")
+    files = [
+        "--images",
+        "images",
+        "--references",
+        "references",
+        "--reference-embeddings",
+        "refs",
+        "--art-embeddings",
+        "art",
+    ]
+    files = [f if f.startswith("--") else str(concept / f"{f}.parquet") for f in files]
+    rest = ["--art-texts", str(concept / "texts.parquet"), "--art-cut", str(concept / "art.json")]
+    assert main(["match", *files, *rest, "--cut", str(concept / "cut.json"), "--out", str(concept / "m.parquet")]) == 1
+    assert "not of the same images" in capsys.readouterr().err
+
+
+def test_counts_are_estimated_and_scaled(concept):
+    matched(concept)
+    pq.write_table(pa.table({"concept": ["ann"], "captions": [8]}), concept / "captions.parquet")
+    status = pa.table({"status": ["ok", "ok", "gone", "ok", "ok"]})
+    (concept / "status").mkdir()
+    pq.write_table(status, concept / "status" / "ann.parquet")
+    arguments = ["--captions", "captions.parquet", "--images", "status/ann.parquet", "--matches", "ann.parquet"]
+    arguments = [a if a.startswith("--") else str(concept / a) for a in arguments]
+    assert main(["counts", "estimate", *arguments, "--out", str(concept / "counts.parquet")]) == 0
+    row = pq.read_table(concept / "counts.parquet").to_pylist()[0]
+    expected = {"captions": 8, "requested": 5, "downloaded": 4, "matches": 3, "effective_count": 6}
+    assert {key: row[key] for key in expected} == expected
+    assert row["low"] < 6 <= row["high"]
+    pq.write_table(pa.table({"concept": ["ann"], "captions": [24]}), concept / "more.parquet")
+    arguments = ["--captions", str(concept / "more.parquet"), "--counts", str(concept / "counts.parquet")]
+    assert main(["counts", "scale", *arguments, "--out", str(concept / "scaled.parquet")]) == 0
+    assert pq.read_table(concept / "scaled.parquet").to_pylist()[0]["effective_count"] == 18
+
+
+def test_scores_are_by_prompt(concept):
+    matched(concept)
+    embeddings(concept / "g.parquet", [[1, 0, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]], "g")
+    generated = {"image_id": ["g0", "g1", "g2", "g3", "g4"], "prompt": ["x", "x", "y", "y", "z"]}
+    pq.write_table(pa.table(generated), concept / "generated.parquet")
+    files = {"generated": "generated", "generated-embeddings": "g", "images": "images", "matches": "ann"}
+    files |= {"references": "references", "reference-embeddings": "refs"}
+    arguments = [part for key, name in files.items() for part in (f"--{key}", str(concept / f"{name}.parquet"))]
+    assert main(["score", *arguments, "--targets", "matches_or_references", "--out", str(concept / "s.parquet")]) == 0
+    rows = pq.read_table(concept / "s.parquet").to_pylist()
+    # Three matches are too few to be a style's targets: the two kept references are.
+    assert rows == [
+        {"prompt": "x", "score": 1.0, "images": 2, "targets": 2},
+        {"prompt": "y", "score": 0.0, "images": 2, "targets": 2},
+        {"prompt": "z", "score": None, "images": 0, "targets": 2},
+    ]
+
+
+def test_show_draws_and_unpacks(tmp_path, capsys):
+    pictures = [table.encode_png(np.full((8, 8, 3), i / 9)) for i in range(9)]
+    table.write(pa.table({"image_id": [str(i) for i in range(9)], "bytes": pictures}), tmp_path / "t.parquet")
+    assert (
+        main(["images", "show", str(tmp_path / "t.parquet"), "--sheet", str(tmp_path / "s.png"), "--columns", "3"]) == 0
+    )
+    assert table.decode((tmp_path / "s.png").read_bytes(), "").size == (200, 200)
+    assert main(["images", "show", str(tmp_path / "t.parquet"), "--unpack", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 9
+    assert "9 pictures" in capsys.readouterr().out

@@ -1,0 +1,115 @@
+import copy
+import functools
+import operator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fit.errors import ConfigError
+from fit.studies import STAGE_VERSIONS, Config, check, load
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def data():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def test_the_projects_configuration_is_valid():
+    config = load(ROOT / "config.yaml")
+    assert config.pairs("atelier") == [("atelier", "painters")]
+    assert len(config.pairs("paper")) == 12
+
+
+def broken(data, path, value):
+    data = copy.deepcopy(data)
+    inside = data
+    *parents, last = path.split("/")
+    for key in parents:
+        inside = inside[key]
+    if value is None:
+        del inside[last]
+    else:
+        inside[last] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("treshold", {}, ["`treshold`", "did you mean `threshold`?"]),
+        ("models/atelier/stepps", 3, ["`models.atelier.stepps`", "did you mean `steps`?"]),
+        ("domains/painters/art_filter/text", ["x"], ["`domains.painters.art_filter.text`", "did you mean `texts`?"]),
+        ("corpora/atelier/captions/zebra", 1, ["`corpora.atelier.captions.zebra`", "known here: files"]),
+        ("models/atelier/steps", "many", ["`models.atelier.steps`", "'many'"]),
+        ("models/atelier/steps", 0, ["`models.atelier.steps`", "greater than or equal to 1"]),
+        ("seed", None, ["`seed` is missing"]),
+        ("studies/atelier/domains", ["sculptors"], ["`studies.atelier.domains`", "'sculptors'", "painters"]),
+        ("models/atelier/corpus", "laion", ["`models.atelier.corpus`", "'laion'", "laion2b_en"]),
+        ("domains/painters/embedder", "csd", ["`domains.painters.embedder`", "'csd'"]),
+        ("default_study", "nothing", ["`default_study`", "'nothing'"]),
+        ("corpora/laion5b/counts_from", "laion5b", ["`corpora.laion5b.counts_from`", "scaled themselves"]),
+        ("corpora/laion5b/images", "http", ["`corpora.laion5b`", "either `images` or `counts_from`"]),
+        ("domains/painters/references", {"keep": 5}, ["`domains.painters.references`", "`table` or `folder`"]),
+        ("domains/painters/prompts", ["a painting"], ["`domains.painters.prompts`", "{name}"]),
+        ("domains/painters/prompts", ["{name} {x}"], ["`domains.painters.prompts`", "{name}"]),
+        ("domains/painters/same_concept_cut", "middle", ["`domains.painters.same_concept_cut"]),
+    ],
+)
+def test_a_bad_key_is_named_with_a_remedy(data, path, value, said):
+    with pytest.raises(ConfigError) as error:
+        check(broken(data, path, value))
+    for words in ["config.yaml", *said]:
+        assert words in str(error.value)
+
+
+def test_every_key_is_described():
+    def models(schema):
+        return [schema, *schema.get("$defs", {}).values()]
+
+    bare = [
+        f"{model.get('title')}.{name}"
+        for model in models(Config.model_json_schema())
+        for name, field in model.get("properties", {}).items()
+        if "description" not in field
+    ]
+    assert bare == []
+
+
+def test_settings_are_builtins_in_sorted_order_with_a_version(data):
+    config = check(data)
+    wildcards = {"domain": "painters", "corpus": "atelier", "model": "atelier", "embedder": "atelier-style"}
+    for stage in STAGE_VERSIONS:
+        settings = config.settings(stage, **wildcards)
+        assert list(settings) == sorted(settings)
+        assert settings["version"] == STAGE_VERSIONS[stage]
+        assert yaml.safe_load(yaml.safe_dump(settings)) == settings
+
+
+def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
+    wildcards = {"domain": "painters", "corpus": "atelier", "model": "atelier", "embedder": "atelier-style"}
+    changed = broken(data, "threshold/penalty", 0.5)
+    stages = [
+        s for s in STAGE_VERSIONS if check(data).settings(s, **wildcards) != check(changed).settings(s, **wildcards)
+    ]
+    assert stages == ["detect_threshold"]
+
+
+def test_a_concept_more_leaves_most_batches_alone():
+    slugs = [f"painter-{i}" for i in range(99)]
+    before, after = Config.batches(slugs, 25), Config.batches([*slugs, "one-more"], 25)
+    assert sorted(functools.reduce(operator.iadd, before, [])) == sorted(slugs)
+    assert sum(old == new for old, new in zip(before, after, strict=True)) == len(before) - 1
+
+
+def test_a_file_that_is_no_yaml(tmp_path):
+    (tmp_path / "config.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match="not YAML"):
+        load(tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(ConfigError, match="no keys"):
+        load(tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match="no such file"):
+        load(tmp_path / "none.yaml")

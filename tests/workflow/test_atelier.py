@@ -1,0 +1,130 @@
+"""The shrunken atelier from end to end; the tests build on each other, in the order that they stand in."""
+
+import json
+import os
+import signal
+import time
+
+import polars as pl
+import pytest
+
+from fit.images.table import read
+from fit.threshold import detect
+
+
+def newest(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_killed_run_resumes(shrunken):
+    process = shrunken.start()
+    truth = shrunken.folder / "results/atelier/truth.parquet"
+    trained = shrunken.folder / "results/atelier/generator/model_index.json"
+    deadline = time.monotonic() + 120
+    while not trained.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline, "no pipeline after two minutes"
+        time.sleep(0.1)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait()
+    assert not (shrunken.folder / "results/paper").exists()
+    before = truth.stat().st_mtime_ns, trained.stat().st_mtime_ns
+    shrunken.run()
+    assert before == (truth.stat().st_mtime_ns, trained.stat().st_mtime_ns)
+    assert (shrunken.folder / "results/paper/atelier/thresholds.tsv").exists()
+    assert not [path for path in shrunken.folder.rglob(".*.parquet")]
+
+
+def test_a_second_run_has_nothing_to_do(shrunken):
+    assert "Nothing to be done" in shrunken.run()
+
+
+def test_what_it_found(shrunken):
+    results = shrunken.folder / "results"
+    truth = pl.read_parquet(results / "atelier/truth.parquet")
+    counts = pl.read_parquet(results / "counts/atelier/painters.parquet")
+    assert counts["concept"].to_list() == [
+        line.split("\t")[0] for line in (shrunken.folder / "painters.tsv").read_text().splitlines()[1:]
+    ]
+    works = dict(truth.filter(pl.col("painter").is_not_null()).group_by("painter").len().iter_rows())
+    for row in counts.iter_rows(named=True):
+        # Every work names its painter; captions also name painters under what is not theirs.
+        assert row["captions"] >= works.get(row["concept"], 0)
+        assert row["requested"] == row["captions"]
+        assert row["matches"] <= row["downloaded"] <= row["requested"]
+        assert row["low"] <= row["effective_count"] <= row["high"]
+    assert counts["downloaded"].sum() < counts["requested"].sum()
+
+    table = pl.read_parquet(results / "scores/atelier/painters.parquet")
+    assert sorted(table["concept"]) == sorted(counts["concept"])
+    assert table["effective_count"].is_sorted()
+    found = json.loads((results / "thresholds/atelier/painters.json").read_text())
+    again = detect(
+        *(table[c].to_list() for c in ("concept", "effective_count", "score")), penalty=0.05, resamples=50, seed=1
+    )
+    assert found == again
+
+    one = counts["concept"][0]
+    generated = read(results / f"generated/atelier/painters/{one}.parquet")
+    assert len(generated) == 4
+    scores = read(results / f"scores/atelier/painters/{one}.parquet")
+    assert scores.column("images").to_pylist() == [2, 2]
+    assert sum(read(results / f"references/painters/{one}.parquet").column("kept").to_pylist()) == 12
+    assert (results / "thresholds/atelier/painters.scores.png").stat().st_size > 10_000
+    assert (results / "thresholds/atelier/painters.pictures.png").stat().st_size > 10_000
+
+
+def test_one_concept_is_made_again_by_naming_its_file(shrunken):
+    one = sorted((shrunken.folder / "results/scores/atelier/painters").glob("*.parquet"))[3]
+    target = str(one.relative_to(shrunken.folder))
+    planned = shrunken.planned("-f", target)
+    assert planned.pop("total") == 1
+    assert planned == {"score_imitation": 1}
+    before, scores = one.stat().st_mtime_ns, newest(one.parent)
+    shrunken.run("-f", target)
+    assert one.stat().st_mtime_ns > before
+    assert {p for p, t in newest(one.parent).items() if scores[p] != t} == {one}
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "expected"),
+    [
+        (
+            ("threshold", "penalty"),
+            0.06,
+            {"detect_threshold", "plot_threshold", "draw_contact_sheet", "tabulate_thresholds"},
+        ),
+        (
+            ("models", "atelier", "guidance"),
+            2.0,
+            {"generate_images_painters_000", "embed_generated_painters_000", "score_imitation"},
+        ),
+    ],
+)
+def test_a_changed_setting_makes_exactly_its_dependants_again(shrunken, keys, value, expected):
+    inside = shrunken.config
+    for key in keys[:-1]:
+        inside = inside[key]
+    old, inside[keys[-1]] = inside[keys[-1]], value
+    try:
+        planned = shrunken.planned()
+    finally:
+        inside[keys[-1]] = old
+    after_scores = {
+        "tabulate_scores",
+        "detect_threshold",
+        "plot_threshold",
+        "draw_contact_sheet",
+        "tabulate_thresholds",
+    }
+    assert set(planned) - {"all", "total"} == (expected | after_scores if "score_imitation" in expected else expected)
+
+
+def test_a_changed_penalty_is_carried_out(shrunken):
+    shrunken.config["threshold"]["penalty"] = 0.06
+    before = newest(shrunken.folder / "results/scores")
+    shrunken.run()
+    found = json.loads((shrunken.folder / "results/thresholds/atelier/painters.json").read_text())
+    assert found["penalty"] == 0.06
+    assert newest(shrunken.folder / "results/scores") == before

@@ -1,0 +1,49 @@
+"""What the workflow plans, without running it."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def test_the_papers_studies_are_planned(workplace):
+    for corpus in ("laion2b-en", "laion5b"):
+        (workplace.folder / "data" / corpus).mkdir(parents=True)
+        pq.write_table(
+            pa.table({"URL": ["u"], "TEXT": ["t"]}), workplace.folder / "data" / corpus / "part-00000.parquet"
+        )
+    for domain in ("celebrities", "politicians", "classical_artists", "modern_artists"):
+        (workplace.folder / "data/references" / domain).mkdir(parents=True)
+    pq.write_table(pa.table({"image_id": ["x"], "bytes": [b""]}), workplace.folder / "data/photographs.parquet")
+    planned = workplace.planned("paper")
+    assert planned["generate_images"] == 4 * 48 * 3
+    assert planned["score_imitation"] == 4 * 48 * 3
+    assert planned["detect_threshold"] == 12
+    assert planned["scale_counts"] == 4
+    assert planned["collect_images"] == 4 * 48
+    assert planned["embed_training_images"] == 2 * 48 + 2 * 48 * 2
+
+
+def test_planning_imports_no_torch(workplace):
+    for name in ("torch", "diffusers", "open_clip"):
+        (workplace.folder / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')\n")
+    workplace.environment = {"PYTHONPATH": str(workplace.folder)}
+    assert workplace.planned()["generate_images_painters_000"] == 1
+
+
+def test_bad_configuration_is_told_without_a_plan(workplace):
+    workplace.config["treshold"] = {}
+    output = workplace.fails("-n")
+    assert "config.yaml: `treshold` is no known key; did you mean `threshold`?" in output
+    assert not (workplace.folder / "results").exists()
+
+
+def test_a_study_of_an_absent_domain(workplace):
+    workplace.config["studies"]["atelier"]["domains"] = ["sculptors"]
+    assert "`studies.atelier.domains` names 'sculptors', which `domains` lacks" in workplace.fails("-n")
+
+
+def test_a_bad_sheet(workplace):
+    (workplace.folder / "twice.tsv").write_text("concept\tname\na\tA\na\tB\n")
+    workplace.config["domains"]["celebrities"]["concepts"] = "twice.tsv"
+    output = workplace.fails("-n")
+    assert "twice.tsv, line 3: concept 'a' stands in line 2 too" in output
+    assert "Traceback" not in output

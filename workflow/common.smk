@@ -1,0 +1,187 @@
+"""Loads and checks the configuration; says which files a study is made of. Every helper of the rules stands here."""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from fit.errors import FitError
+from fit.studies import check
+
+try:
+    CONFIG = check(config)
+    CONCEPTS = {name: CONFIG.sheet(name) for name in CONFIG.domains}
+except FitError as error:
+    raise WorkflowError(str(error))
+
+SLUGS = {
+    domain: [concept.concept for concept in concepts]
+    for domain, concepts in CONCEPTS.items()
+}
+
+
+def one_of(names):
+    """A regular expression of `names`, or one that nothing matches."""
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
+wildcard_constraints:
+    domain=one_of(CONFIG.domains),
+    corpus=one_of(CONFIG.corpora),
+    model=one_of(CONFIG.models),
+    embedder=one_of(CONFIG.embedders),
+    study=one_of(CONFIG.studies),
+    concept="[a-z0-9-]+",
+
+
+# A limit on GPUs is one of this machine (profiles/default); on a cluster, of each job.
+resource_scopes:
+    gpu="local",
+
+
+class Batch:
+    """The concepts of one job: one, left open as a wildcard, or several of one domain, named.
+
+    Stages that load a model are declared once per batch. A concept's batch follows from its slug, so a concept more or
+    less leaves most batches as they are.
+    """
+
+    def __init__(self, domains, concepts=None, suffix=""):
+        self.domains, self.concepts, self.suffix = one_of(domains), concepts, suffix
+
+    def files(self, pattern):
+        """`pattern` for every concept of the batch."""
+        return (
+            [pattern.replace("{concept}", concept) for concept in self.concepts]
+            if self.concepts
+            else [pattern]
+        )
+
+    def file(self, pattern):
+        """`pattern` once, for a log or a benchmark."""
+        return (
+            pattern.replace("{concept}", f"batch{self.suffix}")
+            if self.concepts
+            else pattern
+        )
+
+    def names(self, wildcards):
+        """The names of the batch's concepts, which its results depend on."""
+        wanted = self.concepts or [wildcards.concept]
+        return {
+            c.concept: c.name for c in CONCEPTS[wildcards.domain] if c.concept in wanted
+        }
+
+
+def make_batches():
+    """Every batch: an open one for domains of one concept a job, and the named ones of the others."""
+    batches = [
+        Batch(
+            [
+                name
+                for name, domain in CONFIG.domains.items()
+                if domain.concepts_per_job == 1
+            ]
+        )
+    ]
+    for name, domain in CONFIG.domains.items():
+        if domain.concepts_per_job > 1:
+            for number, concepts in enumerate(
+                CONFIG.batches(SLUGS[name], domain.concepts_per_job)
+            ):
+                batches.append(Batch([name], concepts, f"_{name}_{number:03d}"))
+    return batches
+
+
+BATCHES = make_batches()
+
+
+def settings(stage):
+    """What `stage` gets from the configuration for a job's wildcards, as one dict; see fit.studies.Config.settings."""
+    return lambda wildcards: CONFIG.settings(stage, **dict(wildcards.items()))
+
+
+def all_concepts(pattern):
+    """`pattern` for every concept of a job's domain; the other wildcards are filled in as they are."""
+    return lambda wildcards: expand(
+        pattern, concept=SLUGS[wildcards.domain], **dict(wildcards.items())
+    )
+
+
+def embedded(place, batch=None, filtering=False):
+    """Embeddings of `place`, by the embedder of a job's domain, or by that of its art filter (none, where it has none).
+
+    A {concept} in `place` is that of the job, or those of its batch, or else every concept of the domain.
+    """
+
+    def files(wildcards):
+        domain = CONFIG.domains[wildcards.domain]
+        if filtering and not domain.art_filter:
+            return []
+        embedder = domain.art_filter.embedder if filtering else domain.embedder
+        patterns = batch.files(place) if batch else [place]
+        known = {"concept": SLUGS[wildcards.domain]} | dict(wildcards.items())
+        return expand(
+            [f"results/embeddings/{embedder}/{pattern}" for pattern in patterns],
+            **known,
+        )
+
+    return files
+
+
+def when_filtering(pattern):
+    """`pattern` where a job's domain has an art filter, else nothing."""
+
+    def files(wildcards):
+        domain = CONFIG.domains[wildcards.domain]
+        if not domain.art_filter:
+            return []
+        return pattern.format(
+            domain=wildcards.domain, embedder=domain.art_filter.embedder
+        )
+
+    return files
+
+
+def model_folder(kind):
+    """The folder that an embedder or model is loaded from, where it is one; what comes from a hub is no input."""
+
+    def folder(wildcards):
+        path = CONFIG.folder_of(kind, getattr(wildcards, kind))
+        return [path] if path else []
+
+    return folder
+
+
+def at_model_corpus(pattern):
+    """`pattern`, with {corpus} what a job's model was trained on, {matched} the corpus whose images stand for it, and
+    {embedder} that of the job's domain."""
+
+    def path(wildcards):
+        corpus = CONFIG.models[wildcards.model].corpus
+        return expand(
+            pattern,
+            corpus=corpus,
+            matched=CONFIG.matched_corpus(corpus),
+            embedder=CONFIG.domains[wildcards.domain].embedder,
+            **dict(wildcards.items()),
+        )
+
+    return path
+
+
+def study_files(study):
+    """What a study ends with: its table, and a figure and a contact sheet per threshold."""
+    pairs = CONFIG.pairs(study)
+    return [f"results/paper/{study}/thresholds.tsv"] + [
+        f"results/thresholds/{model}/{domain}.{kind}.png"
+        for model, domain in pairs
+        for kind in ("scores", "pictures")
+    ]
+
+
+def thresholds_of(wildcards):
+    """The thresholds of a study."""
+    return [
+        f"results/thresholds/{model}/{domain}.json"
+        for model, domain in CONFIG.pairs(wildcards.study)
+    ]
