@@ -110,7 +110,9 @@ def main():
         columns[seed] = measure(folder / "results")
     lines = ["| | bar | " + " | ".join(f"seed {seed}" for seed in columns) + " |", "| --- " * (2 + len(columns)) + "|"]
     for figure in next(iter(columns.values())):
-        cells = [value + (" **(missed)**" if met is False else "") for value, met in (c[figure] for c in columns.values())]
+        cells = [
+            value + (" **(missed)**" if met is False else "") for value, met in (c[figure] for c in columns.values())
+        ]
         lines.append(f"| {figure} | {BARS.get(figure, '')} | " + " | ".join(cells) + " |")
     print("\n".join(lines))
     text = args.docs.read_text(encoding="utf-8")

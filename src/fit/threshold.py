@@ -83,7 +83,7 @@ def detect(concepts, counts, scores, *, penalty, resamples, seed):
         )
     for name, values in (("effective_count", counts), ("score", scores)):
         if not np.isfinite(values).all():
-            bad = concepts[~np.isfinite(values)][0]
+            bad = str(concepts[~np.isfinite(values)][0])
             raise DataError(f"concept {bad!r}: its {name} is no number; mend or drop the row")
     order = np.lexsort((concepts, counts))
     concepts, counts, scores = concepts[order], counts[order], scores[order]

@@ -18,7 +18,8 @@ def png(shade, side=8):
 
 @pytest.fixture
 def crawl(tmp_path):
-    images = [png(0.1), None, png(0.2)[:40], b"<html>", png(0.3)]
+    noisy = table.encode_png(np.random.default_rng(0).random((16, 16, 3)))
+    images = [png(0.1), None, noisy[: len(noisy) // 2], b"<html>", png(0.3)]
     pq.write_table(pa.table({"image": pa.array(images, pa.binary())}), tmp_path / "s.parquet")
     rows = [("a", 4), ("a", 1), ("b", 0), ("b", 2), ("b", 3)]
     hits = [{"concept": c, "shard": "s.parquet", "row": r, "url": f"u{r}", "caption": ""} for c, r in rows]
@@ -31,6 +32,7 @@ def test_every_hit_becomes_an_image_or_a_reason(crawl):
     assert tables["a"].column("status").to_pylist() == ["ok", "gone"]
     assert tables["a"].column("image_id").to_pylist() == ["s-4", "s-1"]
     assert tables["a"].column("bytes").to_pylist() == [png(0.3), None]
+    assert tables["b"].column("width").to_pylist() == [8, 16, None]
     assert tables["b"].column("status").to_pylist() == ["ok", "truncated", "not_an_image"]
     assert len(tables["c"]) == 0
     assert tables["c"].schema == table.COLLECTED

@@ -1,6 +1,5 @@
 """Any diffusers text-to-image pipeline, from a folder or by hub id. The safety checker is off, as in the paper."""
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,8 +37,8 @@ class Diffusers(Generator):
             self._pipe = diffusers.DiffusionPipeline.from_pretrained(
                 pipeline, revision=revision, dtype=getattr(torch, dtype), safety_checker=None, use_safetensors=True
             ).to(device)
-        except (OSError, ValueError, json.JSONDecodeError) as error:
-            raise ModelError(f"{pipeline}: diffusers can't load this pipeline ({error}); mend `pipeline`") from error
+        except (OSError, ValueError, KeyError, AttributeError) as error:  # what a broken model_index.json leads to
+            raise ModelError(f"{pipeline}: diffusers can't load this pipeline ({error!r}); mend `pipeline`") from error
         if scheduler:
             kind = getattr(diffusers, scheduler, None)
             if kind is None:
