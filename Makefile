@@ -7,8 +7,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test unit workflow lint format setup lock clean
 
 run: setup            ## run the default study and say what it found
-	snakemake
-	fit tables show results/thresholds
+	snakemake --quiet rules host reason
+	@echo
+	@fit tables show results/paper/atelier/thresholds.tsv
+	@echo
+	@echo "table   results/paper/atelier/thresholds.tsv"
+	@echo "figure  results/thresholds/atelier/painters.scores.png"
+	@echo "sheet   results/thresholds/atelier/painters.pictures.png"
 
 test: unit workflow   ## every test
 

@@ -1,9 +1,9 @@
-"""Runs the default study with several seeds and writes what it found, against its bars, into docs/atelier.md.
+"""Runs the default study with several seeds and writes what it found into docs/atelier.md, beside its bars.
 
     python benchmarks/atelier.py --seeds 1 2 3
 
-Each seed paints another corpus, trains its own models, and takes about as long as `make run`. A seed that was run before
-is not run again, unless something that it depends on has changed.
+Each seed paints another corpus, trains its own models, and takes about as long as `make run`. A seed that was run
+before is not run again, unless something that it depends on has changed.
 """
 
 import argparse

@@ -32,7 +32,7 @@ rule paint_world:
         "--references {params.settings[references_per_painter]} --photographs {params.settings[photographs]} "
         "--anonymous {params.settings[anonymous]} --shards {output.shards:q} --training-set {output.training_set:q} "
         "--truth {output.truth:q} --references-file {output.references:q} "
-        "--photographs-file {output.photographs:q} > {log:q} 2>&1"
+        "--photographs-file {output.photographs:q} 2>&1 | tee {log:q}"
 
 
 rule train_style_encoder:

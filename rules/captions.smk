@@ -5,7 +5,7 @@ rule count_captions:
     """Count mentions of a domain's concepts in a corpus, and sample the rows behind them."""
     input:
         concepts=lambda wildcards: CONFIG.domains[wildcards.domain].concepts,
-        captions=lambda wildcards: CONFIG.corpora[wildcards.corpus].captions.files,
+        captions=corpus_files,
     output:
         counts="results/captions/{corpus}/{domain}/counts.parquet",
         hits="results/captions/{corpus}/{domain}/hits.parquet",
@@ -22,7 +22,7 @@ rule count_captions:
     params:
         settings=settings("count_captions"),
     shell:
-        "fit captions count --concepts {input.concepts:q} --captions {input.captions:q} "
+        "fit captions count --concepts {input.concepts:q} --captions {params.settings[files]:q} "
         "--caption-column {params.settings[caption_column]:q} --url-column {params.settings[url_column]:q} "
         "--max-hits {params.settings[max_hits]} --seed {params.settings[seed]} "
         "--counts {output.counts:q} --hits {output.hits:q} 2>&1 | tee {log:q}"

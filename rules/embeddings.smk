@@ -3,6 +3,7 @@
 for batch in BATCHES:
 
     rule:
+        """Embed training images."""
         name:
             f"embed_training_images{batch.suffix}"
         input:
@@ -31,14 +32,13 @@ for batch in BATCHES:
             runtime=60,
         params:
             settings=settings("embed_images"),
-        message:
-            "Embed training images."
         shell:
             "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
             "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2> {log:q}"
+            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
     rule:
+        """Embed reference candidates."""
         name:
             f"embed_references{batch.suffix}"
         input:
@@ -69,14 +69,13 @@ for batch in BATCHES:
             runtime=60,
         params:
             settings=settings("embed_images"),
-        message:
-            "Embed reference candidates."
         shell:
             "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
             "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2> {log:q}"
+            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
     rule:
+        """Embed generated images."""
         name:
             f"embed_generated{batch.suffix}"
         input:
@@ -105,18 +104,18 @@ for batch in BATCHES:
             runtime=60,
         params:
             settings=settings("embed_images"),
-        message:
-            "Embed generated images."
         shell:
             "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
             "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2> {log:q}"
+            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
 
 rule embed_photographs:
     """Embed ordinary photographs, against which the art filter's cut is found."""
     input:
-        images=lambda wildcards: CONFIG.domains[wildcards.domain].art_filter.photographs,
+        images=lambda wildcards: known(
+            [CONFIG.domains[wildcards.domain].art_filter.photographs]
+        ),
         model=model_folder("embedder"),
     output:
         embeddings="results/embeddings/{embedder}/photographs/{domain}.parquet",
@@ -132,11 +131,11 @@ rule embed_photographs:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings("embed_images"),
+        settings=settings("embed_photographs"),
     shell:
         "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-        "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
-        "--out {output.embeddings:q} 2> {log:q}"
+        "--batch-size {params.settings[batch_size]} --threads {threads} --images {params.settings[photographs]:q} "
+        "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
 
 rule embed_art_texts:
@@ -159,4 +158,4 @@ rule embed_art_texts:
         settings=settings("embed_art_texts"),
     shell:
         "fit embed texts --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-        "--texts {params.settings[texts]:q} --out {output.embeddings:q} 2> {log:q}"
+        "--texts {params.settings[texts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"

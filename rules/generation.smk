@@ -3,6 +3,7 @@
 for batch in BATCHES:
 
     rule:
+        """Generate pictures of each concept, from every prompt of the domain."""
         name:
             f"generate_images{batch.suffix}"
         input:
@@ -29,8 +30,6 @@ for batch in BATCHES:
         params:
             settings=lambda wildcards: settings("generate_images")(wildcards)
             | {"names": batch.names(wildcards)},
-        message:
-            "Generate pictures of each concept, from every prompt of the domain."
         shell:
             "fit generate --backend {params.settings[backend]:q} --pipeline {params.settings[pipeline]:q} "
             "--revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "

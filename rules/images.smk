@@ -3,11 +3,12 @@
 for batch in BATCHES:
 
     rule:
+        """Collect the images behind sampled captions."""
         name:
             f"collect_images{batch.suffix}"
         input:
             hits="results/captions/{corpus}/{domain}/hits.parquet",
-            corpus=lambda wildcards: CONFIG.corpora[wildcards.corpus].captions.files,
+            corpus=corpus_files,
         output:
             images=batch.files("results/images/{corpus}/{domain}/{concept}.parquet"),
         log:
@@ -26,17 +27,18 @@ for batch in BATCHES:
             runtime=240,
         params:
             settings=settings("collect_images"),
-        message:
-            "Collect the images behind sampled captions."
         shell:
-            "fit images collect --source {params.settings[images]} --hits {input.hits:q} --corpus {input.corpus:q} "
+            "fit images collect --source {params.settings[images]} --hits {input.hits:q} --corpus {params.settings[files]:q} "
             "--out {output.images:q} > {log:q} 2>&1"
 
     rule:
+        """Take the reference candidates of each concept from the domain's source."""
         name:
             f"collect_references{batch.suffix}"
         input:
-            source=lambda wildcards: CONFIG.domains[wildcards.domain].references.path,
+            source=lambda wildcards: known(
+                [CONFIG.domains[wildcards.domain].references.path]
+            ),
         output:
             candidates=batch.files(
                 "results/references/{domain}/candidates/{concept}.parquet"
@@ -55,13 +57,12 @@ for batch in BATCHES:
             runtime=30,
         params:
             settings=settings("collect_references"),
-        message:
-            "Take the reference candidates of each concept from the domain's source."
         shell:
-            "fit references collect --{params.settings[source]} {input.source:q} "
+            "fit references collect --{params.settings[source]} {params.settings[path]:q} "
             "--out {output.candidates:q} > {log:q} 2>&1"
 
     rule:
+        """Keep the most mutually similar references of each concept."""
         name:
             f"select_references{batch.suffix}"
         input:
@@ -85,8 +86,6 @@ for batch in BATCHES:
             runtime=10,
         params:
             settings=settings("select_references"),
-        message:
-            "Keep the most mutually similar references of each concept."
         shell:
             "fit references select --candidates {input.candidates:q} --embeddings {input.embeddings:q} "
             "--keep {params.settings[keep]} --out {output.references:q} > {log:q} 2>&1"

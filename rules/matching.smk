@@ -57,6 +57,7 @@ rule find_art_cut:
 for batch in BATCHES:
 
     rule:
+        """Say of each training image whether it shows its concept."""
         name:
             f"match_images{batch.suffix}"
         input:
@@ -91,8 +92,6 @@ for batch in BATCHES:
             runtime=10,
         params:
             settings=settings("match_images"),
-        message:
-            "Say of each training image whether it shows its concept."
         shell:
             "fit match --images {input.images:q} --references {input.references:q} "
             "--reference-embeddings {input.reference_embeddings:q} --cut {input.cut:q} "

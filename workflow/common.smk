@@ -95,6 +95,19 @@ def make_batches():
 BATCHES = make_batches()
 
 
+def known(paths):
+    """Those of `paths` that are there or that the workflow makes. A missing one is left to the command, which says what
+    to do about it: a study can be planned before its data has come."""
+    return [
+        path for path in paths if path.startswith("results/") or Path(path).exists()
+    ]
+
+
+def corpus_files(wildcards):
+    """The caption files of a job's corpus."""
+    return known(CONFIG.corpora[wildcards.corpus].captions.files)
+
+
 def settings(stage):
     """What `stage` gets from the configuration for a job's wildcards, as one dict; see fit.studies.Config.settings."""
     return lambda wildcards: CONFIG.settings(stage, **dict(wildcards.items()))

@@ -360,9 +360,11 @@ def threshold(args):
         print(f"no change point among {found['concepts']} concepts at penalty {args.penalty}")
         return
     below, above = found["below"], found["above"]
-    low, high = found["interval"]
+    interval = (
+        "no resample has a change" if found["interval"] is None else "{:.0f} to {:.0f}".format(*found["interval"])
+    )
     print(
-        f"imitation threshold: {found['threshold']} images (95 % bootstrap interval {low:.0f} to {high:.0f})\n"
+        f"imitation threshold: {found['threshold']} images (95 % bootstrap interval: {interval})\n"
         f"below: {below['concepts']} concepts, mean score {below['mean_score']:.3f}, "
         f"up to {below['nearest']['effective_count']} images\n"
         f"above: {above['concepts']} concepts, mean score {above['mean_score']:.3f}, "

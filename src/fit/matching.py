@@ -91,8 +91,8 @@ def effective_count(matches, captions, downloaded, confidence=0.95):
     """How many training images of a concept there are, dead links and sampling accounted for.
 
     round(matches x captions / downloaded); where nothing was downloaded, the number of matches (arXiv 2410.15002,
-    section 4). Its interval is Wilson's for the share of matches among the downloaded, times the captions; several faces
-    of one image may match, so the share is held at 1 for the interval.
+    section 4). Its interval is Wilson's for the share of matches among the downloaded, times the captions; several
+    faces of one image may match, so the share is held at 1 for the interval.
 
     Returns:
         (effective count, low, high), integers.

@@ -27,6 +27,7 @@ STAGE_VERSIONS = {
     "collect_references": 1,
     "select_references": 1,
     "embed_images": 1,
+    "embed_photographs": 1,
     "embed_art_texts": 1,
     "find_same_concept_cut": 1,
     "find_art_cut": 1,
@@ -329,17 +330,20 @@ class Config(_Strict):
             picked = {key: getattr(self.atelier, key) for key in ATELIER_SETTINGS[stage]} | {"seed": self.seed}
         elif stage == "count_captions":
             captions = self.corpora[wildcards["corpus"]].captions
-            picked = captions.model_dump(include={"caption_column", "url_column", "max_hits"}) | {"seed": self.seed}
+            picked = captions.model_dump() | {"seed": self.seed}
         elif stage == "collect_images":
-            picked = {"images": self.corpora[wildcards["corpus"]].images}
+            corpus = self.corpora[wildcards["corpus"]]
+            picked = {"images": corpus.images, "files": corpus.captions.files}
         elif stage == "collect_references":
-            picked = {"source": domain.references.source}
+            picked = {"source": domain.references.source, "path": domain.references.path}
         elif stage == "select_references":
             picked = {"keep": domain.references.keep}
-        elif stage in ("embed_images", "embed_art_texts"):
+        elif stage in ("embed_images", "embed_photographs", "embed_art_texts"):
             picked = self.embedders[wildcards["embedder"]].model_dump(include={"backend", "model", "batch_size"})
             if stage == "embed_art_texts":
                 picked["texts"] = domain.art_filter.texts
+            elif stage == "embed_photographs":
+                picked["photographs"] = domain.art_filter.photographs
         elif stage == "find_same_concept_cut":
             picked = {"method": domain.same_concept_cut}
         elif stage == "find_art_cut":

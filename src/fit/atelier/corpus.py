@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from tqdm import tqdm
 
 from fit.atelier.painting import SIDE, SUBJECTS, draw_styles, paint
 from fit.images.table import encode_png
@@ -133,7 +134,9 @@ def make_crawl(concepts, names, aliases, styles, counts, noise, rng):
         {
             "url": [f"https://atelier.invalid/{i:06d}.png" for i in range(len(rows))],
             "caption": captions,
-            "image": [encode_png(picture) for picture in pictures],
+            "image": [
+                encode_png(picture) for picture in tqdm(pictures, desc="painting", unit="picture", mininterval=2)
+            ],
             "painter": [concepts[p] if p >= 0 else None for p in painters],
             "kind": kinds.tolist(),
         }

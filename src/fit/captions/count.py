@@ -61,8 +61,8 @@ def count_captions(concepts, files, *, caption_column, url_column, max_hits, see
         seed: int.
 
     Returns:
-        (counts, hits): Arrow tables of the schemas COUNTS, in the order of `concepts`, and HITS, sorted by concept, shard
-        and row.
+        (counts, hits): Arrow tables of the schemas COUNTS, in the order of `concepts`, and HITS, sorted by concept,
+        shard and row.
 
     Raises:
         CorpusError: a file is not usable, or two have the same name.
