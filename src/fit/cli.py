@@ -91,18 +91,6 @@ def references_select(args):
         table.write(references.select(table.read(candidates), names, vectors, args.keep), out)
 
 
-def _kept_vectors(references, embeddings):
-    import pyarrow.compute as pc
-
-    from fit.embedders.run import read_single_faces
-    from fit.images.table import read
-
-    table = read(references, ["image_id", "kept"])
-    kept = set(table.filter(pc.field("kept")).column("image_id").to_pylist())
-    names, vectors = read_single_faces(embeddings)
-    return vectors[[name in kept for name in names]]
-
-
 # --- embeddings and matches -------------------------------------------------------------------------------------------
 
 
@@ -137,103 +125,47 @@ def _write_cut(positive, negative, args, labels):
 
 
 def cut_concepts(args):
-    from fit.matching import concept_means
+    from fit.matching import reference_means
 
-    vectors = [_kept_vectors(r, e) for r, e in zip(args.references, args.embeddings, strict=True)]
-    within, between = concept_means([v for v in vectors if len(v)])
+    within, between = reference_means(args.references, args.embeddings)
     _write_cut(within, between, args, ("within a concept", "between concepts", "mean cosine of references"))
 
 
-def _similarity_to_texts(embeddings, texts):
-    import numpy as np
-
-    from fit.embedders.run import read_embeddings
-
-    of_texts = read_embeddings(texts)[1]
-    vectors = [read_embeddings(path)[1] for path in embeddings]
-    return np.concatenate([(v @ of_texts.T).max(axis=1) for v in vectors if len(v)])
-
-
 def cut_art(args):
-    artworks = _similarity_to_texts(args.artworks, args.texts)
-    photographs = _similarity_to_texts([args.photographs], args.texts)
+    from fit.matching import similarity_to_texts
+
+    artworks = similarity_to_texts(args.artworks, args.texts)
+    photographs = similarity_to_texts([args.photographs], args.texts)
     _write_cut(artworks, photographs, args, ("references", "photographs", "highest cosine to the texts"))
 
 
 def match(args):
-    import numpy as np
-    import pyarrow as pa
-
-    from fit.embedders.run import read_embeddings
     from fit.images.table import write
-    from fit.matching import highest_similarity
+    from fit.matching import match_images
 
-    cut = json.loads(Path(args.cut).read_text())["cut"]
-    art_cut = json.loads(Path(args.art_cut[0]).read_text())["cut"] if args.art_cut else None
+    def cut_in(path):
+        return json.loads(Path(path).read_text(encoding="utf-8"))["cut"]
+
+    cut, art_cut = cut_in(args.cut), cut_in(args.art_cut[0]) if args.art_cut else None
     art_files = args.art_embeddings or [None] * len(args.images)
     files = zip(args.images, args.references, args.reference_embeddings, art_files, args.out, strict=True)
     for images, references, reference_embeddings, art, out in files:
-        names, vectors = read_embeddings(images)
-        similarity = highest_similarity(vectors, _kept_vectors(references, reference_embeddings))
-        matched = similarity > cut
-        columns = {"image_id": pa.array(names.tolist(), pa.string())}
-        if art:
-            art_names, art_vectors = read_embeddings(art)
-            if names.tolist() != art_names.tolist():
-                raise FitError(f"{art}: not of the same images as {images}; remove both and run again")
-            texts = read_embeddings(args.art_texts[0])[1]
-            artness = (art_vectors @ texts.T).max(axis=1) if len(art_vectors) else np.zeros(0, np.float32)
-            columns["art_similarity"] = pa.array(artness.astype(np.float32))
-            matched &= artness > art_cut
-        columns |= {"similarity": pa.array(similarity.astype(np.float32)), "match": pa.array(matched)}
-        write(pa.table(columns), out, row_group=65536)
+        filtering = (art, args.art_texts[0], art_cut) if art else None
+        write(match_images(images, references, reference_embeddings, cut, filtering), out, row_group=65536)
 
 
 def counts(args):
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    from fit.images.table import write
+    from fit.matching import estimate_counts
 
-    from fit.images.table import read, write
-    from fit.matching import effective_count
-
-    captions = read(args.captions, ["concept", "captions"])
-    captions = dict(zip(*(captions.column(c).to_pylist() for c in ("concept", "captions")), strict=True))
-    rows = []
-    for (concept, matches), images in zip(_by_slug(args.matches).items(), args.images, strict=True):
-        status = read(images, ["status"]).column("status")
-        downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
-        matched = pc.sum(read(matches, ["match"]).column("match")).as_py() or 0
-        count, low, high = effective_count(matched, captions[concept], downloaded)
-        rows.append(
-            {
-                "concept": concept,
-                "captions": captions[concept],
-                "requested": len(status),
-                "downloaded": downloaded,
-                "matches": matched,
-                "effective_count": count,
-                "low": low,
-                "high": high,
-            }
-        )
-    write(pa.Table.from_pylist(rows), args.out, row_group=4096)
+    write(estimate_counts(args.captions, _by_slug(args.matches), args.images), args.out, row_group=4096)
 
 
 def counts_scale(args):
-    import pyarrow as pa
+    from fit.images.table import write
+    from fit.matching import scale_counts
 
-    from fit.images.table import read, write
-
-    table = read(args.counts)
-    ours = read(args.captions, ["concept", "captions"])
-    ours = dict(zip(*(ours.column(c).to_pylist() for c in ("concept", "captions")), strict=True))
-    rows = table.to_pylist()
-    for row in rows:
-        ratio = ours[row["concept"]] / row["captions"] if row["captions"] else 0.0
-        row["captions"] = ours[row["concept"]]
-        for column in ("effective_count", "low", "high"):
-            row[column] = round(row[column] * ratio)
-    write(pa.Table.from_pylist(rows, schema=table.schema), args.out, row_group=4096)
+    write(scale_counts(args.captions, args.counts), args.out, row_group=4096)
 
 
 # --- generation and scores --------------------------------------------------------------------------------------------
@@ -267,93 +199,36 @@ def generate(args):
 
 
 def score(args):
-    import pyarrow as pa
+    from fit.images.table import write
+    from fit.scoring import score_concept
 
-    from fit.embedders.run import read_embeddings, read_single_faces
-    from fit.images.table import read, write
-    from fit.scoring import choose_targets, imitation_score
-
-    vectors = read_embeddings(args.images)[1]
-    matched = read(args.matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
-    references = _kept_vectors(args.references, args.reference_embeddings)
-    targets = choose_targets(vectors[matched], references, args.targets)
-    generated = read(args.generated, ["image_id", "prompt"])
-    prompt_of = dict(zip(*(generated.column(c).to_pylist() for c in ("image_id", "prompt")), strict=True))
-    names, vectors = read_single_faces(args.generated_embeddings)
-    rows = []
-    for prompt in dict.fromkeys(prompt_of.values()):
-        of_prompt = vectors[[prompt_of[name] == prompt for name in names]] if len(names) else vectors
-        usable = len(of_prompt) and len(targets)
-        rows.append(
-            {
-                "prompt": prompt,
-                "score": imitation_score(of_prompt, targets, args.top_k) if usable else None,
-                "images": len(of_prompt),
-                "targets": len(targets),
-            }
-        )
-    schema = pa.schema(
-        [("prompt", pa.string()), ("score", pa.float64()), ("images", pa.int32()), ("targets", pa.int32())]
+    table = score_concept(
+        args.generated,
+        args.generated_embeddings,
+        args.images,
+        args.matches,
+        args.references,
+        args.reference_embeddings,
+        targets_rule=args.targets,
+        top_k=args.top_k,
     )
-    write(pa.Table.from_pylist(rows, schema=schema), args.out)
+    write(table, args.out)
 
 
 def scores_tabulate(args):
-    import numpy as np
-    import pyarrow as pa
+    from fit.images.table import write
+    from fit.scoring import tabulate_scores
 
-    from fit.images.table import read, write
-
-    effective = read(args.counts, ["concept", "effective_count"])
-    effective = dict(zip(*(effective.column(c).to_pylist() for c in ("concept", "effective_count")), strict=True))
-    rows = []
-    for concept, path in _by_slug(args.scores).items():
-        of_prompts = [s for s in read(path, ["score"]).column("score").to_pylist() if s is not None]
-        if not of_prompts:
-            print(f"fit: {concept}: no usable picture or target, so no score ({path})", file=sys.stderr)
-            continue
-        rows.append(
-            {
-                "concept": concept,
-                "effective_count": effective[concept],
-                "score": float(np.mean(of_prompts)),
-                "score_variance": float(np.var(of_prompts)),
-            }
-        )
-    rows.sort(key=lambda row: (row["effective_count"], row["concept"]))
-    schema = pa.schema(
-        [
-            ("concept", pa.string()),
-            ("effective_count", pa.int64()),
-            ("score", pa.float64()),
-            ("score_variance", pa.float64()),
-        ]
-    )
-    write(pa.Table.from_pylist(rows, schema=schema), args.out, row_group=4096)
-
-
-def _read_scores(path):
-    import polars as pl
-
-    from fit.errors import DataError
-
-    try:
-        table = pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
-    for column in ("concept", "effective_count", "score"):
-        if column not in table.columns:
-            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
-    try:
-        return table["concept"].to_list(), *(table[c].cast(pl.Float64).to_numpy() for c in ("effective_count", "score"))
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path}: effective_count or score holds something that is no number ({error})") from None
+    table, unscored = tabulate_scores(args.counts, _by_slug(args.scores))
+    for concept, path in unscored.items():
+        print(f"fit: {concept}: no usable picture or target, so no score ({path})", file=sys.stderr)
+    write(table, args.out, row_group=4096)
 
 
 def threshold(args):
-    from fit.threshold import detect
+    from fit.threshold import detect, read_scores
 
-    found = detect(*_read_scores(args.table), penalty=args.penalty, resamples=args.resamples, seed=args.seed)
+    found = detect(*read_scores(args.table), penalty=args.penalty, resamples=args.resamples, seed=args.seed)
     if args.out:
         _print_json(found, args.out)
     if found["threshold"] is None:
@@ -376,8 +251,9 @@ def threshold(args):
 def plot_threshold(args):
     from fit.paths import whole
     from fit.plots import threshold_figure
+    from fit.threshold import read_scores
 
-    _, counts_of, scores = _read_scores(args.table)
+    _, counts_of, scores = read_scores(args.table)
     with whole(args.out) as part:
         threshold_figure(counts_of, scores, json.loads(Path(args.threshold).read_text()), args.title, part)
 
@@ -387,8 +263,9 @@ def plot_contact_sheet(args):
 
     from fit.paths import whole
     from fit.plots import contact_sheet
+    from fit.threshold import read_scores
 
-    concepts, counts_of, scores = _read_scores(args.table)
+    concepts, counts_of, scores = read_scores(args.table)
     found = json.loads(Path(args.threshold).read_text())
     split = found["below"]["concepts"] if found["below"] else len(concepts) // 2
     # As many rows from each side of the threshold, spread over it, so that the page shows both.

@@ -1,9 +1,13 @@
 """Which training images show a concept: the cut on similarity, the matches above it, and the effective count."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.stats import binomtest, rankdata
 
+from fit.embedders.run import read_embeddings, read_single_faces
 from fit.errors import DataError
+from fit.images.table import read
 
 
 def concept_means(embeddings):
@@ -105,3 +109,105 @@ def effective_count(matches, captions, downloaded, confidence=0.95):
         int(np.floor(share.low * captions)),
         int(np.ceil(share.high * captions)),
     )
+
+
+def column_of(path, column):
+    """Concept -> value of `column`, of a Parquet file with a row per concept."""
+    table = read(path, ["concept", column])
+    return dict(zip(*(table.column(name).to_pylist() for name in ("concept", column)), strict=True))
+
+
+def kept_vectors(references, embeddings):
+    """Vectors [R, D] of the references that were kept and show exactly one face (or are embedded whole).
+
+    Args:
+        references: image table with `kept`; embeddings: of its candidates; paths.
+    """
+    table = read(references, ["image_id", "kept"])
+    kept = set(table.filter(pc.field("kept")).column("image_id").to_pylist())
+    names, vectors = read_single_faces(embeddings)
+    return vectors[[name in kept for name in names]]
+
+
+def reference_means(references, embeddings):
+    """concept_means of the kept references in files, a pair of paths per concept; concepts without any are left out."""
+    vectors = [kept_vectors(*files) for files in zip(references, embeddings, strict=True)]
+    return concept_means([of_concept for of_concept in vectors if len(of_concept)])
+
+
+def similarity_to_texts(embeddings, texts):
+    """The highest cosine of each image to any text, [N]; `embeddings`: paths of images; `texts`: path of texts."""
+    of_texts = read_embeddings(texts)[1]
+    vectors = [read_embeddings(path)[1] for path in embeddings]
+    return np.concatenate([highest_similarity(v, of_texts) for v in vectors])
+
+
+def match_images(images, references, reference_embeddings, cut, filtering=None):
+    """Say of each training face or image of a concept whether it shows the concept.
+
+    Args:
+        images: embeddings of the training images; references, reference_embeddings: as kept_vectors takes them; paths.
+        cut: cosine above which two images show the same concept.
+        filtering: for styles, (embeddings of the same images by the art filter, embeddings of its texts, its cut).
+
+    Returns:
+        Arrow table with a row per row of `images`, in their order: image_id, similarity, match, and art_similarity
+        where there is a filter.
+
+    Raises:
+        DataError: the art filter's embeddings are of other images.
+    """
+    names, vectors = read_embeddings(images)
+    similarity = highest_similarity(vectors, kept_vectors(references, reference_embeddings))
+    match = similarity > cut
+    columns = {"image_id": pa.array(names.tolist(), pa.string()), "similarity": pa.array(similarity)}
+    if filtering:
+        art_embeddings, texts, art_cut = filtering
+        if names.tolist() != read_embeddings(art_embeddings)[0].tolist():
+            raise DataError(f"{art_embeddings}: not of the same images as {images}; remove both and run again")
+        art_similarity = similarity_to_texts([art_embeddings], texts)
+        match &= art_similarity > art_cut
+        columns["art_similarity"] = pa.array(art_similarity)
+    return pa.table(columns | {"match": pa.array(match)})
+
+
+COUNTS = pa.schema(
+    [
+        ("concept", pa.string()),
+        *((name, pa.int64()) for name in ("captions", "requested", "downloaded", "matches")),
+        *((name, pa.int64()) for name in ("effective_count", "low", "high")),
+    ]
+)
+
+
+def estimate_counts(captions, matches, images):
+    """Effective counts of concepts.
+
+    Args:
+        captions: path of caption counts; matches: concept -> path of its matches; images: path of its image table,
+            in the same order.
+
+    Returns:
+        Arrow table of the schema COUNTS; low and high are the interval of effective_count.
+    """
+    mentions = column_of(captions, "captions")
+    rows = []
+    for (concept, of_concept), collected in zip(matches.items(), images, strict=True):
+        status = read(collected, ["status"]).column("status")
+        downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
+        matched = pc.sum(read(of_concept, ["match"]).column("match")).as_py() or 0
+        count, low, high = effective_count(matched, mentions[concept], downloaded)
+        row = (concept, mentions[concept], len(status), downloaded, matched, count, low, high)
+        rows.append(dict(zip(COUNTS.names, row, strict=True)))
+    return pa.Table.from_pylist(rows, schema=COUNTS)
+
+
+def scale_counts(captions, counts):
+    """Another corpus's counts (path `counts`), scaled by the ratio of this corpus's captions (path) to its own."""
+    ours = column_of(captions, "captions")
+    rows = read(counts).to_pylist()
+    for row in rows:
+        ratio = ours[row["concept"]] / row["captions"] if row["captions"] else 0.0
+        row["captions"] = ours[row["concept"]]
+        row |= {name: round(row[name] * ratio) for name in ("effective_count", "low", "high")}
+    return pa.Table.from_pylist(rows, schema=COUNTS)

@@ -1,8 +1,12 @@
 """How closely a model's pictures of a concept resemble it."""
 
 import numpy as np
+import pyarrow as pa
 
+from fit.embedders.run import read_embeddings, read_single_faces
 from fit.errors import DataError
+from fit.images.table import read
+from fit.matching import column_of, kept_vectors
 
 FEW_MATCHES = 11
 """Below so many matched training images, a style's targets are its references (arXiv 2410.15002)."""
@@ -45,3 +49,68 @@ def imitation_score(generated, targets, top_k):
     # The mean of cosines to all generated images is the cosine-like product with their mean vector.
     mean_cosines = targets.astype(np.float64) @ generated.mean(axis=0, dtype=np.float64)
     return float(np.sort(mean_cosines)[::-1][:top_k].mean())
+
+
+OF_PROMPT = pa.schema(
+    [("prompt", pa.string()), ("score", pa.float64()), ("images", pa.int32()), ("targets", pa.int32())]
+)
+OF_CONCEPT = pa.schema(
+    [
+        ("concept", pa.string()),
+        ("effective_count", pa.int64()),
+        ("score", pa.float64()),
+        ("score_variance", pa.float64()),
+    ]
+)
+
+
+def score_concept(
+    generated, generated_embeddings, images, matches, references, reference_embeddings, *, targets_rule, top_k
+):
+    """Score one concept, prompt by prompt.
+
+    Args:
+        generated, generated_embeddings: its generated image table, and the embeddings of it; paths, as those below.
+        images, matches: embeddings of its training images, and which of them match, row by row.
+        references, reference_embeddings: as fit.matching.kept_vectors takes them.
+        targets_rule, top_k: as choose_targets and imitation_score take them.
+
+    Returns:
+        Arrow table of the schema OF_PROMPT: images that could be used (exactly one face), targets there were; the score
+        is null where either is none.
+    """
+    vectors = read_embeddings(images)[1]
+    matched = read(matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
+    targets = choose_targets(vectors[matched], kept_vectors(references, reference_embeddings), targets_rule)
+    table = read(generated, ["image_id", "prompt"])
+    prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
+    names, vectors = read_single_faces(generated_embeddings)
+    rows = []
+    for prompt in dict.fromkeys(prompt_of.values()):
+        of_prompt = vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
+        usable = len(of_prompt) and len(targets)
+        score = imitation_score(of_prompt, targets, top_k) if usable else None
+        rows.append({"prompt": prompt, "score": score, "images": len(of_prompt), "targets": len(targets)})
+    return pa.Table.from_pylist(rows, schema=OF_PROMPT)
+
+
+def tabulate_scores(counts, scores):
+    """Bring counts and scores of concepts together: the score is the mean over prompts, its variance that over prompts.
+
+    Args:
+        counts: path of effective counts; scores: concept -> path of its scores.
+
+    Returns:
+        (Arrow table of the schema OF_CONCEPT, sorted by count; the concepts without any score -> their paths).
+    """
+    effective_counts = column_of(counts, "effective_count")
+    rows, unscored = [], {}
+    for concept, path in scores.items():
+        of_prompts = [score for score in read(path, ["score"]).column("score").to_pylist() if score is not None]
+        if not of_prompts:
+            unscored[concept] = path
+            continue
+        row = (concept, effective_counts[concept], float(np.mean(of_prompts)), float(np.var(of_prompts)))
+        rows.append(dict(zip(OF_CONCEPT.names, row, strict=True)))
+    rows.sort(key=lambda row: (row["effective_count"], row["concept"]))
+    return pa.Table.from_pylist(rows, schema=OF_CONCEPT), unscored

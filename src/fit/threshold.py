@@ -1,6 +1,9 @@
 """The count at which resemblance jumps."""
 
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 from ruptures import KernelCPD
 
 from fit.errors import DataError
@@ -108,3 +111,26 @@ def detect(concepts, counts, scores, *, penalty, resamples, seed):
             "squared_error_removed": removed,
         },
     }
+
+
+def read_scores(path):
+    """Read a table of concepts, CSV or Parquet.
+
+    Returns:
+        (concepts, counts [N], scores [N]) of its columns concept, effective_count and score.
+
+    Raises:
+        DataError: it can't be read, lacks a column, or holds something that is no number.
+    """
+    try:
+        table = pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
+    for column in ("concept", "effective_count", "score"):
+        if column not in table.columns:
+            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
+    try:
+        numbers = [table[column].cast(pl.Float64).to_numpy() for column in ("effective_count", "score")]
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{path}: effective_count or score holds something that is no number ({error})") from None
+    return table["concept"].to_list(), *numbers
