@@ -90,5 +90,5 @@ def contact_sheet(rows, path, title, references=4, generated=8):
         cells[0].text(-0.15, 0.5, label, transform=cells[0].transAxes, ha="right", va="center", fontsize=7)
     for column, text in ((0, "references"), (references, "generated")):
         grid[0][column].text(0, 1.12, text, transform=grid[0][column].transAxes, fontsize=8, color=ACCENT)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=100)
     plt.close(figure)

@@ -6,6 +6,7 @@ velocity (v-prediction, arXiv 2202.00512) with captions dropped at random for cl
 """
 
 import copy
+import json
 import math
 
 import torch
@@ -67,8 +68,6 @@ def train_tokenizer(captions):
     # A character that ends a word is a token of its own; those that the captions lack are added.
     for character in alphabet:
         learned.setdefault(character + "</w>", len(learned))
-    import json
-
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     return CLIPTokenizer(vocab=learned, merges=merges, model_max_length=TOKENS)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fit.errors import ModelError
+
 
 @dataclass(frozen=True)
 class Found:
@@ -33,8 +35,6 @@ class Embedder(ABC):
         Raises:
             fit.errors.ModelError: this embedder reads no text.
         """
-        from fit.errors import ModelError
-
         raise ModelError(
             f"{type(self).__name__} has no text tower; name an openclip model as the art filter's embedder"
         )

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from fit import embedders
+from fit.embedders.base import Found
 from fit.images import table as images
 from fit.paths import whole
 
@@ -63,7 +64,7 @@ def embed_tables(backend, model, inputs, outputs, batch_size):
 def embed_texts(backend, model, texts, target):
     """Write the unit vectors of `texts` to `target`, in the layout of embed_tables; image_id is the text."""
     vectors = embedders.load(backend, model).embed_texts(texts)
-    found = [[embedders.base.Found(vector)] for vector in vectors]
+    found = [[Found(vector)] for vector in vectors]
     images.write(_rows(texts, found, vectors.shape[1]), target)
 
 
