@@ -54,7 +54,8 @@ def read_sheet(path):
                 f"{path}, line 1: no column `{column}`; the header needs concept and name, separated by tabs "
                 f"(found: {', '.join(columns) or 'nothing'})"
             )
-    concepts, line_of = [], {}
+    concepts: list[Concept] = []
+    line_of: dict[str, int] = {}
     for row in lines:
         line = lines.line_num
         if not any((value or "").strip() for value in row.values() if isinstance(value, str)):

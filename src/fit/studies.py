@@ -17,47 +17,6 @@ from pydantic import Field
 from fit.concepts import read_sheet
 from fit.errors import ConfigError
 
-STAGE_VERSIONS = {
-    "paint_world": 1,
-    "train_style_encoder": 1,
-    "train_art_filter": 1,
-    "train_generator": 1,
-    "count_captions": 1,
-    "collect_images": 1,
-    "collect_references": 1,
-    "select_references": 1,
-    "embed_images": 1,
-    "embed_photographs": 1,
-    "embed_art_texts": 1,
-    "find_same_concept_cut": 1,
-    "find_art_cut": 1,
-    "match_images": 1,
-    "estimate_counts": 1,
-    "scale_counts": 1,
-    "generate_images": 1,
-    "score_imitation": 1,
-    "tabulate_scores": 1,
-    "detect_threshold": 1,
-    "plot_threshold": 1,
-    "draw_contact_sheet": 1,
-    "tabulate_thresholds": 1,
-}
-"""Raise a stage's version in the commit that changes what it computes: Snakemake does not see edits in this package."""
-
-ATELIER_SETTINGS = {
-    "paint_world": (
-        "painters_without_pictures",
-        "largest_count",
-        "references_per_painter",
-        "photographs",
-        "anonymous",
-    ),
-    "train_style_encoder": ("encoder_steps",),
-    "train_art_filter": ("art_filter_steps",),
-    "train_generator": ("autoencoder_steps", "generator_steps", "generator_batch"),
-}
-"""Which keys of `atelier` each of its stages depends on."""
-
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z, 0-9, '.', '_' and '-'")]
 Share = Annotated[float, Field(ge=-1, le=1)]
 
@@ -312,7 +271,7 @@ class Config(_Strict):
     def batches(slugs, size):
         """Share `slugs` out among batches of about `size`; a slug's batch depends on it and their number."""
         count = -(-len(slugs) // size)
-        batches = [[] for _ in range(count)]
+        batches: list[list[str]] = [[] for _ in range(count)]
         for slug in slugs:
             batches[int.from_bytes(sha256(slug.encode()).digest()[:8], "big") % count].append(slug)
         return [batch for batch in batches if batch]
@@ -321,42 +280,98 @@ class Config(_Strict):
         """What `stage` depends on besides its inputs: builtins with sorted keys, and the stage's version.
 
         Args:
-            stage: a key of STAGE_VERSIONS.
+            stage: a key of STAGES.
             wildcards: those of the job: domain, corpus, model, embedder ... as far as the stage has them.
         """
-        domain = self.domains.get(wildcards.get("domain"))
-        picked = {}
-        if stage in ATELIER_SETTINGS:
-            picked = {key: getattr(self.atelier, key) for key in ATELIER_SETTINGS[stage]} | {"seed": self.seed}
-        elif stage == "count_captions":
-            captions = self.corpora[wildcards["corpus"]].captions
-            picked = captions.model_dump() | {"seed": self.seed}
-        elif stage == "collect_images":
-            corpus = self.corpora[wildcards["corpus"]]
-            picked = {"images": corpus.images, "files": corpus.captions.files}
-        elif stage == "collect_references":
-            picked = {"source": domain.references.source, "path": domain.references.path}
-        elif stage == "select_references":
-            picked = {"keep": domain.references.keep}
-        elif stage in ("embed_images", "embed_photographs", "embed_art_texts"):
-            picked = self.embedders[wildcards["embedder"]].model_dump(include={"backend", "model", "batch_size"})
-            if stage == "embed_art_texts":
-                picked["texts"] = domain.art_filter.texts
-            elif stage == "embed_photographs":
-                picked["photographs"] = domain.art_filter.photographs
-        elif stage == "find_same_concept_cut":
-            picked = {"method": domain.same_concept_cut}
-        elif stage == "find_art_cut":
-            picked = {"method": "best_f1" if domain.art_filter.cut is None else domain.art_filter.cut}
-        elif stage == "generate_images":
-            picked = self.models[wildcards["model"]].model_dump(exclude={"corpus", "gpus"})
-            picked |= {"revision": picked["revision"] or "", "scheduler": picked["scheduler"] or ""}
-            picked |= {"prompts": domain.prompts, "seed": self.seed}
-        elif stage == "score_imitation":
-            picked = {"targets": domain.targets, "top_k": self.threshold.top_k}
-        elif stage == "detect_threshold":
-            picked = {"penalty": self.threshold.penalty, "resamples": self.threshold.resamples, "seed": self.seed}
-        return dict(sorted((picked | {"version": STAGE_VERSIONS[stage]}).items()))
+        version, pick = STAGES[stage]
+        return dict(sorted((pick(self, wildcards) | {"version": version}).items()))
+
+
+def _of_atelier(*keys):
+    return lambda config, job: {key: getattr(config.atelier, key) for key in keys} | {"seed": config.seed}
+
+
+def _nothing(config, job):
+    return {}
+
+
+def _count_captions(config, job):
+    return config.corpora[job["corpus"]].captions.model_dump() | {"seed": config.seed}
+
+
+def _collect_images(config, job):
+    corpus = config.corpora[job["corpus"]]
+    return {"images": corpus.images, "files": corpus.captions.files}
+
+
+def _collect_references(config, job):
+    references = config.domains[job["domain"]].references
+    return {"source": references.source, "path": references.path}
+
+
+def _embedder(config, job):
+    return config.embedders[job["embedder"]].model_dump(include={"backend", "model", "batch_size"})
+
+
+def _embed_photographs(config, job):
+    return _embedder(config, job) | {"photographs": config.domains[job["domain"]].art_filter.photographs}
+
+
+def _embed_art_texts(config, job):
+    return _embedder(config, job) | {"texts": config.domains[job["domain"]].art_filter.texts}
+
+
+def _find_art_cut(config, job):
+    cut = config.domains[job["domain"]].art_filter.cut
+    return {"method": "best_f1" if cut is None else cut}
+
+
+def _generate_images(config, job):
+    model = config.models[job["model"]].model_dump(exclude={"corpus", "gpus"})
+    shell_words = {"revision": model["revision"] or "", "scheduler": model["scheduler"] or ""}
+    return model | shell_words | {"prompts": config.domains[job["domain"]].prompts, "seed": config.seed}
+
+
+def _score_imitation(config, job):
+    return {"targets": config.domains[job["domain"]].targets, "top_k": config.threshold.top_k}
+
+
+def _detect_threshold(config, job):
+    return {"penalty": config.threshold.penalty, "resamples": config.threshold.resamples, "seed": config.seed}
+
+
+STAGES = {
+    "paint_world": (
+        1,
+        _of_atelier("painters_without_pictures", "largest_count", "references_per_painter", "photographs", "anonymous"),
+    ),
+    "train_style_encoder": (1, _of_atelier("encoder_steps")),
+    "train_art_filter": (1, _of_atelier("art_filter_steps")),
+    "train_generator": (1, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
+    "count_captions": (1, _count_captions),
+    "collect_images": (1, _collect_images),
+    "collect_references": (1, _collect_references),
+    "select_references": (1, lambda config, job: {"keep": config.domains[job["domain"]].references.keep}),
+    "embed_images": (1, _embedder),
+    "embed_photographs": (1, _embed_photographs),
+    "embed_art_texts": (1, _embed_art_texts),
+    "find_same_concept_cut": (1, lambda config, job: {"method": config.domains[job["domain"]].same_concept_cut}),
+    "find_art_cut": (1, _find_art_cut),
+    "match_images": (1, _nothing),
+    "estimate_counts": (1, _nothing),
+    "scale_counts": (1, _nothing),
+    "generate_images": (1, _generate_images),
+    "score_imitation": (1, _score_imitation),
+    "tabulate_scores": (1, _nothing),
+    "detect_threshold": (1, _detect_threshold),
+    "plot_threshold": (1, _nothing),
+    "draw_contact_sheet": (1, _nothing),
+    "tabulate_thresholds": (1, _nothing),
+}
+"""Stage -> (version, which settings it depends on).
+
+Raise a stage's version in the commit that changes what it computes: Snakemake does not see edits in this package.
+"""
 
 
 def _locate(error):
@@ -366,7 +381,8 @@ def _locate(error):
 
 
 def _known_keys(data, location):
-    model, inside = Config, data
+    model: type[_Strict] = Config
+    inside = data
     for part in location[:-1]:
         annotation = (
             model.model_fields[part].annotation if isinstance(model, type) and part in model.model_fields else None

@@ -93,7 +93,7 @@ def detect(concepts, counts, scores, *, penalty, resamples, seed):
     changes = change_points(scores, penalty)
     split, removed = best_split(scores)
     interval, share = _bootstrap(counts, scores, penalty, resamples, seed)
-    first = changes[0] if changes else None
+    first = changes[0] if changes else 0
     return {
         "threshold": int(counts[first]) if changes else None,
         "interval": interval,

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fit.errors import ConfigError
-from fit.studies import STAGE_VERSIONS, Config, check, load
+from fit.studies import STAGES, Config, check, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,19 +81,17 @@ def test_every_key_is_described():
 def test_settings_are_builtins_in_sorted_order_with_a_version(data):
     config = check(data)
     wildcards = {"domain": "painters", "corpus": "atelier", "model": "atelier", "embedder": "atelier-style"}
-    for stage in STAGE_VERSIONS:
+    for stage in STAGES:
         settings = config.settings(stage, **wildcards)
         assert list(settings) == sorted(settings)
-        assert settings["version"] == STAGE_VERSIONS[stage]
+        assert settings["version"] == STAGES[stage][0]
         assert yaml.safe_load(yaml.safe_dump(settings)) == settings
 
 
 def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
     wildcards = {"domain": "painters", "corpus": "atelier", "model": "atelier", "embedder": "atelier-style"}
     changed = broken(data, "threshold/penalty", 0.5)
-    stages = [
-        s for s in STAGE_VERSIONS if check(data).settings(s, **wildcards) != check(changed).settings(s, **wildcards)
-    ]
+    stages = [s for s in STAGES if check(data).settings(s, **wildcards) != check(changed).settings(s, **wildcards)]
     assert stages == ["detect_threshold"]
 
 

@@ -85,7 +85,8 @@ def build_style_encoder(folder, *, steps, seed):
     from fit.atelier.encoders import save_encoder, train_style_encoder
 
     with whole(folder) as part:
-        save_encoder(*train_style_encoder(steps=steps, seed=seed, **STYLE_ENCODER), part)
+        model, config = train_style_encoder(steps=steps, seed=seed, **STYLE_ENCODER)
+        save_encoder(model, config, part)
 
 
 def build_art_filter(folder, *, steps, seed):
@@ -93,7 +94,8 @@ def build_art_filter(folder, *, steps, seed):
     from fit.atelier.encoders import save_encoder, train_art_filter
 
     with whole(folder) as part:
-        save_encoder(*train_art_filter(steps=steps, seed=seed, **ART_FILTER), part)
+        model, config = train_art_filter(steps=steps, seed=seed, **ART_FILTER)
+        save_encoder(model, config, part)
 
 
 def build_generator(training_set, folder, *, autoencoder_steps, steps, batch_size, seed):

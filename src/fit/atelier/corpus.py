@@ -82,7 +82,7 @@ def _namesake(name, names, rng):
 
 def _plan_rows(names, aliases, counts, noise, rng):
     """Rows of the crawl: (caption template, name in it, painter's index or -1, kind)."""
-    rows = []
+    rows: list[tuple[tuple[str, ...], str, int, str]] = []
     for painter, (name, others, count) in enumerate(zip(names, aliases, counts, strict=True)):
         called = rng.random(count) < noise.alias
         for use_alias in called:

@@ -69,7 +69,7 @@ def count_captions(concepts, files, *, caption_column, url_column, max_hits, see
     """
     matcher = Matcher(concepts)
     counts = {concept.concept: 0 for concept in concepts}
-    samples = {concept.concept: [] for concept in concepts}
+    samples: dict[str, list[tuple]] = {concept.concept: [] for concept in concepts}
     names = [Path(file).name for file in files]
     for name in names:
         if names.count(name) > 1:

@@ -25,7 +25,7 @@ class Matcher:
         Raises:
             SheetError: a name or alias has no token, so no caption could mention it.
         """
-        self._phrases = {}
+        self._phrases: dict[str, dict[tuple[str, ...], set[str]]] = {}
         for concept in concepts:
             for name in concept.names:
                 phrase = tuple(tokens(name))

@@ -14,7 +14,7 @@ class Found:
 
     vector: np.ndarray
     """Unit vector [D], float32."""
-    box: tuple[float, float, float, float] | None = None
+    box: tuple[float, ...] | None = None
     """Left, top, right and bottom of the face, in pixels; None for a whole image."""
 
 

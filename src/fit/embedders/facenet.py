@@ -34,7 +34,7 @@ class FaceNet(Embedder):
 
     @torch.inference_mode()
     def embed_images(self, pictures):
-        found = []
+        found: list[list[Found]] = []
         # Pictures differ in size, which MTCNN's batches don't allow.
         for picture in pictures:
             boxes, _ = self._detector.detect(picture)
@@ -43,5 +43,5 @@ class FaceNet(Embedder):
                 continue
             crops = self._detector.extract(picture, boxes, save_path=None).to(self._device)
             vectors = self._network(crops).float().cpu().numpy()
-            found.append([Found(v, tuple(map(float, box))) for v, box in zip(vectors, boxes, strict=True)])
+            found.append([Found(v, (*map(float, box),)) for v, box in zip(vectors, boxes, strict=True)])
         return found
