@@ -44,7 +44,7 @@ class Noise:
     """Rows whose link is dead when the study comes, of all rows."""
     broken: float = 0.01
     """Rows whose picture arrives truncated, of all rows."""
-    namesakes: float = 20.0
+    namesakes: float = 30.0
     """Mean number of pictures by a namesake: each painter has one, of the same surname, who is not on the sheet."""
     anonymous: int = 1000
     """Pictures by unnamed painters, and as many photographs of nothing in particular."""
