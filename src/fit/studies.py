@@ -342,7 +342,7 @@ def _detect_threshold(config, job):
 
 STAGES = {
     "paint_world": (
-        1,
+        2,
         _of_atelier("painters_without_pictures", "largest_count", "references_per_painter", "photographs", "anonymous"),
     ),
     "train_style_encoder": (1, _of_atelier("encoder_steps")),

@@ -1,4 +1,6 @@
 import io
+import os
+import subprocess
 
 import numpy as np
 import open_clip
@@ -46,6 +48,23 @@ def encoder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder") / "style"
     build.build_style_encoder(folder, steps=2, seed=0)
     return folder
+
+
+def test_a_seed_paints_the_same_world_in_every_process(tmp_path):
+    sheet = tmp_path / "painters.tsv"
+    sheet.write_text("concept\tname\n" + "".join(f"{n.lower().replace(' ', '-')}\t{n}\n" for n in NAMES))
+    settings = "--zeros 1 --largest 9 --references 2 --photographs 2 --anonymous 5 --seed 3"
+    for seed in "12":  # of Python's hashes, which the order of a set hangs on
+        out = tmp_path / seed
+        places = (
+            f"--shards {out}/0.parquet {out}/1.parquet --training-set {out}/training.parquet --truth {out}/t.parquet"
+        )
+        places += f" --references-file {out}/r.parquet --photographs-file {out}/p.parquet"
+        command = ["fit", "atelier", "paint", "--sheet", str(sheet), *settings.split(), *places.split()]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True)
+    for name in ("0", "1", "training", "t", "r", "p"):
+        one, other = (pl.read_parquet(tmp_path / seed / f"{name}.parquet") for seed in "12")
+        assert one.equals(other), name
 
 
 def test_pictures_depend_on_style_and_draw():

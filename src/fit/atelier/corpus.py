@@ -125,7 +125,7 @@ def make_crawl(concepts, names, aliases, styles, counts, noise, rng):
     pictures = paint(everyone_else, subjects, rng)
     works = np.flatnonzero(painters >= 0)
     pictures[works] = paint(styles.take(painters[works]), subjects[works], rng)
-    for kind in {k for k in kinds if k.startswith("namesake")}:
+    for kind in sorted({k for k in kinds if k.startswith("namesake")}):
         of_kind = np.flatnonzero(kinds == kind)
         pictures[of_kind] = paint(draw_styles(1, rng).take(np.zeros(len(of_kind), int)), subjects[of_kind], rng)
     photographs = np.flatnonzero(kinds == "photograph")
