@@ -105,7 +105,21 @@ def known(paths):
 
 def corpus_files(wildcards):
     """The caption files of a job's corpus."""
-    return known(CONFIG.corpora[wildcards.corpus].captions.files)
+    return known(CONFIG.caption_files(wildcards.corpus))
+
+
+def part_files(wildcards):
+    """The caption files of a job's part of its corpus."""
+    return known(CONFIG.caption_parts(wildcards.corpus)[wildcards.part])
+
+
+def all_parts(kind):
+    """The tables `kind` (counts, names, hits or shards) of every part of a job's corpus."""
+    return lambda wildcards: expand(
+        f"results/captions/{{corpus}}/{{domain}}/parts/{{part}}/{kind}.parquet",
+        part=CONFIG.caption_parts(wildcards.corpus),
+        **dict(wildcards.items()),
+    )
 
 
 def settings(stage):
@@ -183,13 +197,18 @@ def at_model_corpus(pattern):
 
 
 def study_files(study):
-    """What a study ends with: its table, and a figure and a contact sheet per threshold."""
+    """What a study ends with: its table, a figure and a contact sheet per threshold, a figure per count of captions."""
     pairs = CONFIG.pairs(study)
-    return [f"results/paper/{study}/thresholds.tsv"] + [
-        f"results/thresholds/{model}/{domain}.{kind}.png"
-        for model, domain in pairs
-        for kind in ("scores", "pictures")
-    ]
+    counted = {(CONFIG.models[model].corpus, domain) for model, domain in pairs}
+    return (
+        [f"results/paper/{study}/thresholds.tsv"]
+        + [
+            f"results/thresholds/{model}/{domain}.{kind}.png"
+            for model, domain in pairs
+            for kind in ("scores", "pictures")
+        ]
+        + [f"results/captions/{c}/{d}/counts.png" for c, d in sorted(counted)]
+    )
 
 
 def thresholds_of(wildcards):

@@ -30,21 +30,68 @@ def _set_threads(count):
 # --- captions ---------------------------------------------------------------------------------------------------------
 
 
-def captions_count(args):
-    from fit.captions.count import count_captions
-    from fit.concepts import read_sheet
-    from fit.images.table import write
+def _columns_and_sampling(args):
+    from fit.captions.count import Columns, Sampling
 
-    counts, hits = count_captions(
-        read_sheet(args.concepts),
-        args.captions,
-        caption_column=args.caption_column,
-        url_column=args.url_column,
-        max_hits=args.max_hits,
-        seed=args.seed,
-    )
-    write(counts, args.counts)
-    write(hits, args.hits, row_group=4096)
+    return {
+        "columns": Columns(args.caption_column, args.url_column, tuple(args.columns)),
+        "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_hits, args.seed),
+    }
+
+
+def _caption_outputs(args):
+    from fit.captions.count import Outputs
+
+    beside = Path(args.counts).with_suffix("")
+    others = [getattr(args, kind) or f"{beside}.{kind}.parquet" for kind in ("names", "shards")]
+    return Outputs(Path(args.counts), Path(others[0]), Path(args.hits or f"{beside}.hits.parquet"), Path(others[1]))
+
+
+def _print_remarks(outputs):
+    from fit.captions.count import remarks
+    from fit.images.table import read
+
+    for remark in remarks(read(outputs.names)):
+        print(f"fit: {remark}", file=sys.stderr)
+    for row in read(outputs.shards).to_pylist():
+        if row["status"] != "ok":
+            rows = "an unknown number of" if row["rows"] is None else row["rows"]
+            print(f"fit: skipped {rows} captions: {row['reason']}", file=sys.stderr)
+
+
+def captions_count(args):
+    from fit.captions.count import count_captions, count_index
+    from fit.captions.sources import find_files
+    from fit.concepts import read_sheet
+
+    concepts, outputs = read_sheet(args.concepts), _caption_outputs(args)
+    if args.elasticsearch:
+        count_index(concepts, args.elasticsearch, outputs, **_columns_and_sampling(args))
+    else:
+        count_captions(
+            concepts,
+            find_files(args.captions),
+            outputs,
+            on_bad_shard=args.on_bad_shard,
+            threads=args.threads,
+            reuse=args.reuse,
+            **_columns_and_sampling(args),
+        )
+    _print_remarks(outputs)
+
+
+def captions_merge(args):
+    from fit.captions.count import Outputs, merge_counts
+
+    outputs = _caption_outputs(args)
+    merge_counts([Outputs.in_folder(Path(part).parent) for part in args.parts], outputs, **_columns_and_sampling(args))
+    _print_remarks(outputs)
+
+
+def captions_explain(args):
+    from fit.captions.explain import explain
+
+    print(explain(args.name, args.caption))
 
 
 # --- images and references --------------------------------------------------------------------------------------------
@@ -258,6 +305,15 @@ def plot_threshold(args):
         threshold_figure(counts_of, scores, json.loads(Path(args.threshold).read_text()), args.title, part)
 
 
+def plot_counts(args):
+    from fit.images.table import read
+    from fit.paths import whole
+    from fit.plots import counts_figure
+
+    with whole(args.out) as part:
+        counts_figure(read(args.counts, ["captions"]).column("captions").to_numpy(), args.title, part)
+
+
 def plot_contact_sheet(args):
     import numpy as np
 
@@ -377,6 +433,20 @@ def _many(add, *names, **options):
         add(f"--{name}", nargs="+", **options)
 
 
+def _add_caption_outputs(add):
+    add("--caption-column", default="caption", metavar="COLUMN")
+    add("--url-column", default="url", metavar="COLUMN")
+    add("--columns", nargs="*", default=[], metavar="COLUMN", help="others to carry into the hits")
+    add("--tokens", choices=("standard", "words"), default="standard", help="what a token is (docs/captions.md)")
+    add("--fold-accents", choices=("yes", "no"), default="no", help="whether é counts as e")
+    add("--max-hits", type=int, default=100_000, help="largest sample of rows per concept; 0 for none")
+    add("--seed", type=int, default=0)
+    add("--counts", help="file to write: captions per concept")
+    add("--hits", default=None, help="file to write: the sampled rows (default: beside --counts)")
+    add("--names", default=None, help="file to write: captions per name and alias (default: beside --counts)")
+    add("--shards", default=None, help="file to write: what was read and what was skipped (default: beside --counts)")
+
+
 def make_parser():
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -387,15 +457,26 @@ def make_parser():
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     group = _group(commands, "captions", "count how often captions mention each concept")
-    add = _command(group, "count", captions_count, "count mentions in Parquet files of captions, and sample their rows")
+    add = _command(group, "count", captions_count, "count mentions in files of captions, and sample their rows")
     add("--concepts", help="concept sheet")
-    _many(add, "captions", help="Parquet files")
-    add("--caption-column", default="caption")
-    add("--url-column", default="url")
-    add("--max-hits", type=int, default=100_000, help="largest sample of rows per concept")
-    add("--seed", type=int, default=0)
-    add("--counts", help="file to write: captions per concept")
-    add("--hits", help="file to write: the sampled rows")
+    add(
+        "--captions",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="Parquet, CSV, TSV or JSON lines, here or at s3://, hf://, https://; patterns, or lists of files (.txt)",
+    )
+    add("--elasticsearch", metavar="INDEX", nargs="?", const="", default="", help="count in an index instead")
+    add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
+    add("--threads", type=int, default=1, help="files read at once")
+    add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")
+    _add_caption_outputs(add)
+    add = _command(group, "merge", captions_merge, "merge counts of several groups of files into one")
+    _many(add, "parts", metavar="FILE", help="counts.parquet of each, beside names, hits and shards.parquet")
+    _add_caption_outputs(add)
+    add = _command(group, "explain", captions_explain, "say why a caption mentions a name, or why not")
+    add("name")
+    add("caption")
 
     group = _group(commands, "images", "collect and look at training images")
     add = _command(group, "collect", images_collect, "collect the images behind sampled captions")
@@ -502,6 +583,10 @@ def make_parser():
     add = _command(group, "threshold", plot_threshold, "scores against counts")
     add("table")
     add("--threshold", help="JSON of `fit threshold`")
+    add("--title", default="")
+    add("--out")
+    add = _command(group, "counts", plot_counts, "how many concepts have how many captions")
+    add("counts", help="file that `fit captions count` wrote")
     add("--title", default="")
     add("--out")
     add = _command(group, "contact-sheet", plot_contact_sheet, "references beside generated pictures, below and above")

@@ -176,8 +176,17 @@ COUNTS = pa.schema(
         ("concept", pa.string()),
         *((name, pa.int64()) for name in ("captions", "requested", "downloaded", "matches")),
         *((name, pa.int64()) for name in ("effective_count", "low", "high")),
+        *((name, pa.int64()) for name in ("skipped_rows", "skipped_shards")),
     ]
 )
+"""skipped_rows and skipped_shards: what of the corpus could not be read, and is in no count."""
+
+
+def _skipped(captions):
+    """Concept -> (rows, shards) of the corpus that were skipped; none, where caption counts do not say."""
+    return {
+        row["concept"]: (row.get("skipped_rows", 0), row.get("skipped_shards", 0)) for row in read(captions).to_pylist()
+    }
 
 
 def estimate_counts(captions, matches, images):
@@ -191,13 +200,14 @@ def estimate_counts(captions, matches, images):
         Arrow table of the schema COUNTS; low and high are the interval of effective_count.
     """
     mentions = column_of(captions, "captions")
+    skipped = _skipped(captions)
     rows = []
     for (concept, of_concept), collected in zip(matches.items(), images, strict=True):
         status = read(collected, ["status"]).column("status")
         downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
         matched = pc.sum(read(of_concept, ["match"]).column("match")).as_py() or 0
         count, low, high = effective_count(matched, mentions[concept], downloaded)
-        row = (concept, mentions[concept], len(status), downloaded, matched, count, low, high)
+        row = (concept, mentions[concept], len(status), downloaded, matched, count, low, high, *skipped[concept])
         rows.append(dict(zip(COUNTS.names, row, strict=True)))
     return pa.Table.from_pylist(rows, schema=COUNTS)
 
@@ -205,9 +215,11 @@ def estimate_counts(captions, matches, images):
 def scale_counts(captions, counts):
     """Another corpus's counts (path `counts`), scaled by the ratio of this corpus's captions (path) to its own."""
     ours = column_of(captions, "captions")
+    skipped = _skipped(captions)
     rows = read(counts).to_pylist()
     for row in rows:
         ratio = ours[row["concept"]] / row["captions"] if row["captions"] else 0.0
         row["captions"] = ours[row["concept"]]
         row |= {name: round(row[name] * ratio) for name in ("effective_count", "low", "high")}
+        row["skipped_rows"], row["skipped_shards"] = skipped[row["concept"]]
     return pa.Table.from_pylist(rows, schema=COUNTS)

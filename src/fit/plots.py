@@ -47,6 +47,25 @@ def threshold_figure(counts, scores, found, title, path):
     plt.close(figure)
 
 
+def counts_figure(counts, title, path):
+    """Draw how many concepts have how many captions: bars of equal width in the logarithm, and one for none.
+
+    Args:
+        counts: [N] captions per concept; path: of the picture to write.
+    """
+    figure, axes = _axes(6, 3.2)
+    top = max(1, int(np.ceil(np.log10(max(1, counts.max(initial=1)) + 1))))
+    edges = np.concatenate([[-0.5, 0.5], 10 ** np.linspace(0, top, 4 * top + 1)[1:]])
+    axes.hist(counts, edges, color=SOFT, edgecolor="white", linewidth=0.5)
+    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+    axes.set_xlim(-0.6, 1.8 * max(1, counts.max(initial=1)))
+    axes.set_title(f"{title}, {len(counts)} concepts" if title else f"{len(counts)} concepts")
+    axes.set_xlabel("captions that mention the concept")
+    axes.set_ylabel("concepts")
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
 def cut_figure(positive, negative, cut, labels, path):
     """Draw the two histograms of cosines that a cut tells apart; labels: of the positive, the negative and the axis."""
     figure, axes = _axes(6, 3.2)

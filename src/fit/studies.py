@@ -16,6 +16,7 @@ from pydantic import Field
 
 from fit.concepts import read_sheet
 from fit.errors import ConfigError
+from fit.paths import expand
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z, 0-9, '.', '_' and '-'")]
 Share = Annotated[float, Field(ge=-1, le=1)]
@@ -103,16 +104,38 @@ class Domain(_Strict):
 
 
 class Captions(_Strict):
-    """The captions of a corpus."""
+    """The captions of a corpus. Give one source, `files` or `elasticsearch`."""
 
-    files: Annotated[list[str], Field(min_length=1)]
-    """Parquet files of captions."""
+    files: list[str] | None = None
+    """Files of captions: Parquet, CSV, TSV or JSON lines, compressed or not; here or at s3://, hf://, https://
+    addresses. A pattern such as part-*.parquet stands for the files on this machine that it finds, a file that ends in
+    .txt for those that it lists, one a line."""
+    elasticsearch: str | None = None
+    """An index of captions on a server, whose address and key are read from ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, and
+    ELASTIC_API_KEY."""
     caption_column: str = "caption"
-    """Column with the caption."""
+    """Column (or field) with the caption."""
     url_column: str = "url"
     """Column with the image's address."""
-    max_hits: Annotated[int, Field(ge=1)] = 100_000
-    """Largest sample of captions per concept whose images are collected."""
+    columns: list[str] = []
+    """Other columns to carry into the sampled hits, as text: width, similarity, hash ..."""
+    tokens: Literal["standard", "words"] = "standard"
+    """What a name is compared with: the tokens of Elasticsearch's standard analyzer (the paper's; "Picasso's" is no
+    mention of Picasso), or runs of letters and digits (it is one). An index has its own analyzer."""
+    fold_accents: bool = False
+    """Whether "Durer" mentions Dürer."""
+    max_hits: Annotated[int, Field(ge=0)] = 100_000
+    """Largest sample of captions per concept whose images are collected; 0 for a corpus that is only counted."""
+    on_bad_shard: Literal["fail", "skip"] = "fail"
+    """What a broken or missing file leads to: an error, or counts without it, which say so."""
+    shards_per_job: Annotated[int, Field(ge=1)] = 1
+    """How many files one job counts."""
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self):
+        if bool(self.files) == bool(self.elasticsearch):
+            raise ValueError("give one source, `files` or `elasticsearch`")
+        return self
 
 
 class Corpus(_Strict):
@@ -256,6 +279,16 @@ class Config(_Strict):
         """The corpus whose images stand for those of `corpus`: itself, or the one that its counts are scaled from."""
         return self.corpora[corpus].counts_from or corpus
 
+    def caption_files(self, corpus):
+        """The files of a corpus's captions, patterns and lists replaced by what they stand for; none for an index."""
+        return expand(self.corpora[corpus].captions.files or [])
+
+    def caption_parts(self, corpus):
+        """The files of a corpus, part by part, as jobs count them: part -> files. An index is a part without files."""
+        files, size = self.caption_files(corpus), self.corpora[corpus].captions.shards_per_job
+        starts = range(0, max(1, len(files)), size)
+        return {f"{number:05d}": files[start : start + size] for number, start in enumerate(starts)}
+
     def folder_of(self, kind, name):
         """The folder that embedder or model `name` is loaded from, or None where it comes from elsewhere.
 
@@ -295,13 +328,25 @@ def _nothing(config, job):
     return {}
 
 
+def _merge_captions(config, job):
+    captions = config.corpora[job["corpus"]].captions
+    of_hits = ("caption_column", "url_column", "columns", "max_hits", "tokens")
+    return (
+        captions.model_dump(include=set(of_hits))
+        | {"fold_accents": "yes" if captions.fold_accents else "no"}
+        | {"seed": config.seed}
+    )
+
+
 def _count_captions(config, job):
-    return config.corpora[job["corpus"]].captions.model_dump() | {"seed": config.seed}
+    captions = config.corpora[job["corpus"]].captions
+    files = config.caption_parts(job["corpus"])[job["part"]]
+    source = {"files": files, "elasticsearch": captions.elasticsearch or "", "on_bad_shard": captions.on_bad_shard}
+    return _merge_captions(config, job) | source
 
 
 def _collect_images(config, job):
-    corpus = config.corpora[job["corpus"]]
-    return {"images": corpus.images, "files": corpus.captions.files}
+    return {"images": config.corpora[job["corpus"]].images, "files": config.caption_files(job["corpus"])}
 
 
 def _collect_references(config, job):
@@ -348,7 +393,9 @@ STAGES = {
     "train_style_encoder": (1, _of_atelier("encoder_steps")),
     "train_art_filter": (1, _of_atelier("art_filter_steps")),
     "train_generator": (1, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
-    "count_captions": (1, _count_captions),
+    "count_captions": (2, _count_captions),
+    "merge_captions": (1, _merge_captions),
+    "plot_counts": (1, _nothing),
     "collect_images": (1, _collect_images),
     "collect_references": (1, _collect_references),
     "select_references": (1, lambda config, job: {"keep": config.domains[job["domain"]].references.keep}),
@@ -358,8 +405,8 @@ STAGES = {
     "find_same_concept_cut": (1, lambda config, job: {"method": config.domains[job["domain"]].same_concept_cut}),
     "find_art_cut": (1, _find_art_cut),
     "match_images": (1, _nothing),
-    "estimate_counts": (1, _nothing),
-    "scale_counts": (1, _nothing),
+    "estimate_counts": (2, _nothing),
+    "scale_counts": (2, _nothing),
     "generate_images": (1, _generate_images),
     "score_imitation": (1, _score_imitation),
     "tabulate_scores": (1, _nothing),

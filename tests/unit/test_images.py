@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fit.captions.count import HITS
+from fit.captions.count import Columns
 from fit.errors import ConfigError, DataError, ImageTableError
 from fit.images import table
 from fit.images.collect import collect
@@ -23,7 +23,7 @@ def crawl(tmp_path):
     pq.write_table(pa.table({"image": pa.array(images, pa.binary())}), tmp_path / "s.parquet")
     rows = [("a", 4), ("a", 1), ("b", 0), ("b", 2), ("b", 3)]
     hits = [{"concept": c, "shard": "s.parquet", "row": r, "url": f"u{r}", "caption": ""} for c, r in rows]
-    pq.write_table(pa.Table.from_pylist(hits, schema=HITS), tmp_path / "hits.parquet")
+    pq.write_table(pa.Table.from_pylist(hits, schema=Columns().schema), tmp_path / "hits.parquet")
     return tmp_path
 
 

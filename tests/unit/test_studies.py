@@ -80,7 +80,13 @@ def test_every_key_is_described():
 
 def test_settings_are_builtins_in_sorted_order_with_a_version(data):
     config = check(data)
-    wildcards = {"domain": "painters", "corpus": "atelier", "model": "atelier", "embedder": "atelier-style"}
+    wildcards = {
+        "domain": "painters",
+        "corpus": "atelier",
+        "model": "atelier",
+        "embedder": "atelier-style",
+        "part": "00000",
+    }
     for stage in STAGES:
         settings = config.settings(stage, **wildcards)
         assert list(settings) == sorted(settings)
@@ -89,7 +95,13 @@ def test_settings_are_builtins_in_sorted_order_with_a_version(data):
 
 
 def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
-    wildcards = {"domain": "painters", "corpus": "atelier", "model": "atelier", "embedder": "atelier-style"}
+    wildcards = {
+        "domain": "painters",
+        "corpus": "atelier",
+        "model": "atelier",
+        "embedder": "atelier-style",
+        "part": "00000",
+    }
     changed = broken(data, "threshold/penalty", 0.5)
     stages = [s for s in STAGES if check(data).settings(s, **wildcards) != check(changed).settings(s, **wildcards)]
     assert stages == ["detect_threshold"]

@@ -1,110 +1,475 @@
-"""Counts mentions in Parquet files of captions, and samples the rows behind them."""
+"""Counts the captions that mention each concept, in one pass over the files of a corpus, and merges such counts."""
 
-import heapq
+import json
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock, local
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from fit.captions.matcher import Matcher
-from fit.errors import CorpusError
+from fit.captions import hits
+from fit.captions.analyzer import Analyzer
+from fit.captions.matcher import Matcher, as_text, repaired
+from fit.captions.phrases import Phrases
+from fit.captions.sources import open_captions
+from fit.errors import CorpusError, DataError
+from fit.images.table import read, write
+from fit.paths import whole
 
-COUNTS = pa.schema([("concept", pa.string()), ("captions", pa.int64())])
-HITS = pa.schema(
+COUNTS = pa.schema(
     [
         ("concept", pa.string()),
-        ("shard", pa.string()),
-        ("row", pa.int64()),
-        ("url", pa.string()),
-        ("caption", pa.string()),
+        ("captions", pa.int64()),
+        ("corpus_rows", pa.int64()),
+        ("skipped_rows", pa.int64()),
+        ("skipped_shards", pa.int64()),
     ]
 )
+"""Captions that mention the concept; rows of the corpus that were read, and that were skipped (those known of)."""
+NAMES = pa.schema(
+    [
+        ("concept", pa.string()),
+        ("name", pa.string()),
+        ("captions", pa.int64()),
+        ("capitalising", pa.int64()),
+        ("in_lower_case", pa.int64()),
+        ("same_as", pa.list_(pa.string())),
+        ("contains", pa.list_(pa.string())),
+    ]
+)
+"""Captions that mention this name. Of a name that is one word: how many of them use capitals somewhere, and in how many
+of those the name itself has none. Concepts that have the same name, and those whose name is a part of it."""
+SHARDS = pa.schema(
+    [
+        ("shard", pa.string()),
+        ("status", pa.string()),
+        ("rows", pa.int64()),
+        ("null_captions", pa.int64()),
+        ("malformed_captions", pa.int64()),
+        ("reason", pa.string()),
+    ]
+)
+"""status: "ok", or "skipped" for the reason given; rows: read, or skipped (null where nobody knows)."""
+
+COMMON_SHARE, COMMON_LEAST = 0.2, 20
 
 
-def open_shard(path, columns):
-    """Open a Parquet file of a corpus and check that it has `columns`.
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a corpus hold what."""
 
-    Raises:
-        CorpusError: the file is missing, is no Parquet, or lacks a column.
-    """
-    try:
-        shard = pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise CorpusError(f"{path}: there is no such file; mend `captions.files` in config.yaml") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CorpusError(f"{path}: not a readable Parquet file ({error}); fetch or make it anew") from None
-    for column in columns:
-        if column not in shard.schema_arrow.names:
-            raise CorpusError(
-                f"{path}: no column {column!r}; it has {', '.join(shard.schema_arrow.names)}; "
-                "say which holds what under `captions` in config.yaml"
-            )
-    return shard
+    caption: str = "caption"
+    url: str = "url"
+    others: tuple[str, ...] = ()
+    """Carried into the hits as text."""
+
+    @property
+    def schema(self):
+        """Schema of hits."""
+        return pa.schema([*hits.FIXED, *((name, pa.string()) for name in self.others)])
 
 
-def _key(seed, concept, shard, row):
-    return blake2b(f"{seed}\0{concept}\0{shard}\0{row}".encode(), digest_size=8).digest()
+@dataclass(frozen=True)
+class Sampling:
+    """How captions are read and sampled."""
+
+    tokens: str = "standard"
+    """See fit.captions.analyzer."""
+    fold_accents: bool = False
+    max_hits: int = 100_000
+    """Largest sample of hits per concept; 0 for none, which reads captions only."""
+    seed: int = 0
 
 
-def count_captions(concepts, files, *, caption_column, url_column, max_hits, seed):
-    """Count the captions that mention each concept, and sample such rows.
+@dataclass(frozen=True)
+class Outputs:
+    """The files of one count. All are Parquet."""
 
-    A row's place in the sample depends only on the seed, the concept, the shard's file name and the row, so the sample
-    is uniform, and the same in whatever order the shards are read.
+    counts: Path
+    """Schema COUNTS, in the order of the sheet."""
+    names: Path
+    """Schema NAMES."""
+    hits: Path
+    """Columns.schema, sorted by concept, shard and row."""
+    shards: Path
+    """Schema SHARDS."""
 
-    Args:
-        concepts: list of fit.concepts.Concept.
-        files: paths of Parquet files with text columns `caption_column` and `url_column`; their names differ.
-        max_hits: largest sample per concept.
-        seed: int.
+    @classmethod
+    def in_folder(cls, folder):
+        """counts.parquet and so on, in `folder`."""
+        return cls(*(Path(folder, f"{name}.parquet") for name in ("counts", "names", "hits", "shards")))
+
+
+class _Tally:
+    """What one shard adds up to."""
+
+    def __init__(self, shard, phrases, sampling):
+        self.shard = shard
+        self.of_names = np.zeros(len(phrases.names), np.int64)
+        self.of_concepts = np.zeros(len(phrases.concepts), np.int64)
+        self.capitalising = np.zeros_like(self.of_names)
+        self.in_lower_case = np.zeros_like(self.of_names)
+        self.rows = self.null_captions = self.malformed_captions = 0
+        self.bounds = hits.Bounds(len(phrases.concepts), sampling.max_hits) if sampling.max_hits else None
+
+
+class _Pass:
+    """One pass over shards, in several threads."""
+
+    def __init__(self, concepts, columns, sampling, on_bad_shard, folder, progress):
+        self.matcher = Matcher(concepts, sampling.tokens, sampling.fold_accents)
+        self.phrases = self.matcher.phrases
+        self.columns, self.sampling, self.on_bad_shard = columns, sampling, on_bad_shard
+        self._folder, self._progress, self._lock, self._local = folder, progress, Lock(), local()
+        self.writers = []
+        self._bases = np.array([hits.concept_base(sampling.seed, c) for c in self.phrases.concepts], np.uint64)
+        self._slugs = pa.array(self.phrases.concepts, pa.string())
+        self._one_word = {
+            index: name.lower()
+            for index, name in enumerate(self.phrases.names)
+            if len(self.phrases.analyzer.tokens(name)) == 1
+        }
+
+    def _writer(self):
+        if not hasattr(self._local, "writer"):
+            self._local.writer = hits.HitWriter(self._folder, self.columns.schema)
+            with self._lock:
+                self.writers.append(self._local.writer)
+        return self._local.writer
+
+    def wanted(self):
+        """The columns to read."""
+        return [self.columns.caption, *([self.columns.url, *self.columns.others] if self.sampling.max_hits else [])]
+
+    def count(self, path):
+        """Count one shard; returns its _Tally and its row of SHARDS."""
+        writer, tally, known_rows = self._writer(), None, None
+        try:
+            shard = open_captions(path)
+            known_rows = shard.rows
+            shard.check(self.wanted(), [self.columns.caption])
+            tally = _Tally(shard.name, self.phrases, self.sampling)
+            for batch in shard.batches(self.wanted()):
+                self._count_batch(tally, batch, writer)
+                with self._lock:
+                    self._progress.update(len(batch))
+        except CorpusError as error:
+            writer.discard()
+            if self.on_bad_shard == "fail":
+                raise
+            name = Path(path).name
+            return None, dict(zip(SHARDS.names, (name, "skipped", known_rows, None, None, str(error)), strict=True))
+        writer.commit()
+        row = (tally.shard, "ok", tally.rows, tally.null_captions, tally.malformed_captions, None)
+        return tally, dict(zip(SHARDS.names, row, strict=True))
+
+    def _count_batch(self, tally, batch, writer):
+        captions, rows, names, malformed = self.matcher.mentions(as_text(batch.column(0)))
+        first_row = tally.rows
+        tally.rows += len(batch)
+        tally.null_captions += captions.null_count
+        tally.malformed_captions += malformed
+        tally.of_names += np.bincount(names, minlength=len(tally.of_names))
+        count = len(self.phrases.concepts)
+        rows_of_concepts, concepts = np.divmod(np.unique(rows * count + self.phrases.concept_of[names]), count)
+        tally.of_concepts += np.bincount(concepts, minlength=count)
+        self._look_at_capitals(tally, captions, rows, names)
+        if tally.bounds is None or not len(concepts):
+            return
+        keys = hits.hit_keys(self._bases[concepts], tally.shard, first_row + rows_of_concepts)
+        tally.bounds.add(concepts, keys)
+        kept = tally.bounds.may_be_in(concepts, keys)
+        concepts, rows_of_concepts = concepts[kept], rows_of_concepts[kept]
+        where = pa.array(rows_of_concepts)
+        carried = [batch.column(i).take(where) for i in range(1, batch.num_columns)]
+        carried = [repaired(c) if pa.types.is_string(c.type) else c.cast(pa.string()) for c in carried]
+        fixed = [self._slugs.take(pa.array(concepts)), pa.array([tally.shard] * len(concepts), pa.string())]
+        fixed += [pa.array(first_row + rows_of_concepts), carried[0], captions.take(where)]
+        arrays = [*fixed, *carried[1:]]
+        writer.add(pa.Table.from_arrays(arrays, names=self.columns.schema.names).cast(self.columns.schema))
+
+    def _look_at_capitals(self, tally, captions, rows, names):
+        """Whether names of one word are written like names, where a caption uses capitals at all."""
+        if not self._one_word:
+            return
+        mine = np.isin(names, np.fromiter(self._one_word, np.int64))
+        texts = captions.take(pa.array(rows[mine])).to_pylist()
+        for text, name in zip(texts, names[mine].tolist(), strict=True):
+            if text != text.lower():
+                tally.capitalising[name] += 1
+                tally.in_lower_case[name] += self._one_word[name] in text
+
+
+def _names_table(phrases, of_names, capitalising, in_lower_case):
+    """The table NAMES; which names overlap depends on all of the phrases, the numbers are [names] each."""
+    same_as, contains = phrases.overlaps()
+
+    def slugs(of_name):
+        return [
+            sorted({phrases.concepts[phrases.concept_of[other]] for other in of_name.get(name, ())})
+            for name in range(len(phrases.names))
+        ]
+
+    columns = [[phrases.concepts[c] for c in phrases.concept_of], phrases.names, of_names, capitalising, in_lower_case]
+    return pa.Table.from_arrays(
+        [pa.array(c, t) for c, t in zip([*columns, slugs(same_as), slugs(contains)], NAMES.types, strict=True)],
+        schema=NAMES,
+    )
+
+
+def _counts_table(concepts, of_concepts, shards):
+    ok = pc.equal(shards.column("status"), "ok")
+    read_rows = pc.sum(shards.filter(ok).column("rows")).as_py() or 0
+    skipped = shards.filter(pc.invert(ok))
+    constants = [read_rows, pc.sum(skipped.column("rows")).as_py() or 0, len(skipped)]
+    columns = [concepts, of_concepts, *([value] * len(concepts) for value in constants)]
+    return pa.Table.from_arrays([pa.array(c, t) for c, t in zip(columns, COUNTS.types, strict=True)], schema=COUNTS)
+
+
+def _shards_table(rows):
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["shard"]), schema=SHARDS)
+
+
+def _check_files(files, columns, on_bad_shard):
+    """Look at every file before the first is read: a bad one should not be found after an hour of good ones.
 
     Returns:
-        (counts, hits): Arrow tables of the schemas COUNTS, in the order of `concepts`, and HITS, sorted by concept,
-        shard and row.
-
-    Raises:
-        CorpusError: a file is not usable, or two have the same name.
+        (rows, fingerprints): how many rows there are, estimated where a format does not say; a list that changes when a
+            file does.
     """
-    matcher = Matcher(concepts)
-    counts = {concept.concept: 0 for concept in concepts}
-    samples: dict[str, list[tuple]] = {concept.concept: [] for concept in concepts}
     names = [Path(file).name for file in files]
     for name in names:
         if names.count(name) > 1:
             raise CorpusError(
                 f"{name}: two files of the corpus have this name; rename one, since rows are told apart by it"
             )
-    # All are looked at before the first is read: a bad file should not be found after an hour of good ones.
-    shards = [open_shard(file, [caption_column, url_column]) for file in files]
-    for shard, file in zip(shards, files, strict=True):
-        kind = shard.schema_arrow.field(caption_column).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise CorpusError(
-                f"{file}: column {caption_column!r} is {kind}, not text; name the column that holds captions"
-            )
-    rows = sum(shard.metadata.num_rows for shard in shards)
-    with tqdm(total=rows, desc="captions", unit="row", unit_scale=True, mininterval=2) as progress:
-        for name, shard in zip(names, shards, strict=True):
-            row = 0
-            for batch in shard.iter_batches(columns=[caption_column, url_column]):
-                captions, urls = (batch.column(column).to_pylist() for column in (caption_column, url_column))
-                for caption, url in zip(captions, urls, strict=True):
-                    for concept in matcher.mentioned(caption) if caption else ():
-                        counts[concept] += 1
-                        # A heap of the smallest keys: heapq keeps its smallest on top, so keys are inverted.
-                        key = bytes(255 - byte for byte in _key(seed, concept, name, row))
-                        push = heapq.heappush if len(samples[concept]) < max_hits else heapq.heappushpop
-                        push(samples[concept], (key, name, row, url, caption))
-                    row += 1
-                progress.update(len(captions))
-    hits = [
-        {"concept": concept, "shard": shard, "row": row, "url": url, "caption": caption}
-        for concept in sorted(samples)
-        for shard, row, url, caption in sorted(hit[1:] for hit in samples[concept])
-    ]
-    return (
-        pa.Table.from_pydict({"concept": list(counts), "captions": list(counts.values())}, schema=COUNTS),
-        pa.Table.from_pylist(hits, schema=HITS),
+    rows, prints = 0, []
+    for file in files:
+        try:
+            shard = open_captions(file)
+            shard.check(columns, columns[:1])
+        except CorpusError as error:
+            if on_bad_shard == "fail":
+                raise
+            prints.append(str(error))
+            continue
+        rows += shard.rows if shard.rows is not None else shard.size // 200
+        prints.append(shard.fingerprint)
+    return rows, prints
+
+
+def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows):
+    with (
+        tempfile.TemporaryDirectory(prefix=".hits-", dir=outputs.hits.parent) as folder,
+        tqdm(total=rows, desc="captions", unit="row", unit_scale=True, mininterval=2) as progress,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        one_pass = _Pass(concepts, columns, sampling, on_bad_shard, folder, progress)
+        phrases = one_pass.phrases
+        total = _Tally("", phrases, Sampling(max_hits=0))
+        shard_rows = []
+        jobs = [pool.submit(one_pass.count, file) for file in files]
+        try:
+            for job in jobs:
+                tally, row = job.result()
+                shard_rows.append(row)
+                if tally:
+                    for counted in ("of_names", "of_concepts", "capitalising", "in_lower_case"):
+                        getattr(total, counted)[:] += getattr(tally, counted)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        for writer in one_pass.writers:
+            writer.flush()
+        files_of_hits = [path for writer in one_pass.writers for path in writer.files]
+        merge_settings = {"schema": columns.schema, "max_hits": sampling.max_hits, "seed": sampling.seed}
+        hits.merge_hits(files_of_hits, outputs.hits, **merge_settings)
+    shards = _shards_table(shard_rows)
+    write(shards, outputs.shards)
+    write(_names_table(phrases, total.of_names, total.capitalising, total.in_lower_case), outputs.names, 65536)
+    write(_counts_table(phrases.concepts, total.of_concepts, shards), outputs.counts, 65536)
+
+
+def count_captions(
+    concepts, files, outputs, *, columns=None, sampling=None, on_bad_shard="fail", threads=1, reuse=None
+):
+    """Count the captions that mention each concept, and sample the rows behind them.
+
+    Args:
+        concepts: list of fit.concepts.Concept.
+        files: paths of files of captions, as fit.captions.sources.open_captions takes them; their names differ.
+        outputs: Outputs to write.
+        columns: Columns; sampling: Sampling.
+        on_bad_shard: "fail", or "skip" a broken file: nothing of it counts, and the outputs say so.
+        threads: how many files are read at once.
+        reuse: a folder that keeps what was counted, so that a concept more later is counted alone; None for none.
+
+    Raises:
+        CorpusError: a file is not usable, or two have the same name.
+        SheetError: a name has no token.
+    """
+    columns, sampling = columns or Columns(), sampling or Sampling()
+    wanted = [columns.caption, *([columns.url, *columns.others] if sampling.max_hits else [])]
+    rows, fingerprint = _check_files(files, wanted, on_bad_shard)
+    for path in (outputs.counts, outputs.names, outputs.hits, outputs.shards):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if reuse is None:
+        _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows)
+        return
+    settings = json.dumps([repr(columns), repr(sampling), on_bad_shard, fingerprint])
+    kept = Outputs.in_folder(Path(reuse, blake2b(settings.encode(), digest_size=8).hexdigest()))
+    phrases = Phrases.of(concepts, Analyzer(sampling.tokens, sampling.fold_accents))
+    known, asked = _names_by_concept(read(kept.names) if kept.names.exists() else None), _names_by_concept(phrases)
+    new = [concept for concept in concepts if known.get(concept.concept) != asked[concept.concept]]
+    if new:
+        if known:
+            print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
+        kept.counts.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=kept.counts.parent) as folder:
+            fresh = Outputs.in_folder(folder)
+            _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows)
+            others = set(known) - {concept.concept for concept in new}
+            _unite_concepts([(fresh, None), (kept, others)] if others else [(fresh, None)], kept, columns, sampling)
+    else:
+        print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
+    for other in Path(reuse).iterdir():  # counts of other files or settings
+        if other != kept.counts.parent:
+            shutil.rmtree(other)
+    _unite_concepts([(kept, set(phrases.concepts))], outputs, columns, sampling, phrases)
+
+
+def count_index(concepts, index, outputs, *, columns=None, sampling=None):
+    """As count_captions, in an index of an Elasticsearch server, whose own analyzer decides what a mention is.
+
+    Its one shard is the index. Raises what fit.captions.elasticsearch raises.
+    """
+    from fit.captions import elasticsearch
+
+    columns, sampling = columns or Columns(), sampling or Sampling()
+    phrases = Phrases.of(concepts, Analyzer(sampling.tokens))
+    of_names, of_concepts, documents, found = elasticsearch.count_index(
+        phrases,
+        index,
+        caption_field=columns.caption,
+        url_field=columns.url,
+        other_fields=columns.others,
+        max_hits=sampling.max_hits,
+        seed=sampling.seed,
+        client=elasticsearch.connect(),
     )
+    with whole(outputs.hits) as part, pq.ParquetWriter(part, columns.schema, compression="zstd") as writer:
+        for table in found:
+            writer.write_table(table.cast(columns.schema), row_group_size=hits.ROW_GROUP)
+    shards = _shards_table([dict(zip(SHARDS.names, (index, "ok", documents, None, None, None), strict=True))])
+    write(shards, outputs.shards)
+    unknown = np.zeros(len(of_names), np.int64)
+    write(_names_table(phrases, of_names, unknown, unknown), outputs.names, 65536)
+    write(_counts_table(phrases.concepts, of_concepts, shards), outputs.counts, 65536)
+
+
+def _names_by_concept(source):
+    """Concept -> its names, from a table NAMES, from Phrases, or from nothing."""
+    if source is None:
+        return {}
+    if isinstance(source, Phrases):
+        pairs = zip([source.concepts[index] for index in source.concept_of], source.names, strict=True)
+    else:
+        pairs = zip(*(source.column(name).to_pylist() for name in ("concept", "name")), strict=True)
+    names: dict[str, list[str]] = {}
+    for concept, name in pairs:
+        names.setdefault(concept, []).append(name)
+    return names
+
+
+def _unite_concepts(parts, outputs, columns, sampling, phrases=None):
+    """Bring counts of different concepts of the same files together.
+
+    Args:
+        parts: list of (Outputs, the concepts to take from it, or None for all).
+        outputs: Outputs to write.
+        phrases: Phrases of a sheet, whose order the outputs then have.
+    """
+
+    def united(schema, kind):
+        tables = []
+        for part, concepts in parts:
+            table = read(getattr(part, kind), schema.names)
+            if concepts is not None:
+                table = table.filter(pc.is_in(table.column("concept"), pa.array(sorted(concepts), pa.string())))
+            tables.append(table)
+        return pa.concat_tables(tables)
+
+    counts, names = united(COUNTS, "counts"), united(NAMES, "names")
+    shards = read(parts[0][0].shards)
+    if phrases:
+        place = {concept: at for at, concept in enumerate(counts.column("concept").to_pylist())}
+        counts = counts.take([place[concept] for concept in phrases.concepts])
+        pairs = zip(*(names.column(c).to_pylist() for c in ("concept", "name")), strict=True)
+        place = {pair: at for at, pair in enumerate(pairs)}
+        order = [place[phrases.concepts[c], n] for c, n in zip(phrases.concept_of, phrases.names, strict=True)]
+        numbers = [names.column(name).take(order).to_numpy() for name in ("captions", "capitalising", "in_lower_case")]
+        names = _names_table(phrases, *numbers)
+    merge_settings = {"schema": columns.schema, "max_hits": sampling.max_hits, "seed": sampling.seed}
+    only = [concepts for _, concepts in parts]
+    hits.merge_hits([part.hits for part, _ in parts], outputs.hits, only=only, **merge_settings)
+    write(shards, outputs.shards)
+    write(names, outputs.names, 65536)
+    write(counts, outputs.counts, 65536)  # last: whoever finds it finds the others
+
+
+def merge_counts(parts, outputs, *, columns=None, sampling=None):
+    """Merge counts of the same concepts in different files into what one pass over all of them gives.
+
+    Args:
+        parts: list of Outputs; outputs: Outputs to write.
+        columns: Columns; sampling: Sampling; as the parts were counted with.
+
+    Raises:
+        DataError: the parts are not of the same concepts and names.
+    """
+    columns, sampling = columns or Columns(), sampling or Sampling()
+    shards = _shards_table([row for part in parts for row in read(part.shards).to_pylist()])
+    tables = {kind: [read(getattr(part, kind)) for part in parts] for kind in ("counts", "names")}
+    for kind, keys in (("counts", ["concept"]), ("names", ["concept", "name"])):
+        for part, table in zip(parts, tables[kind], strict=True):
+            if not table.select(keys).equals(tables[kind][0].select(keys)):
+                raise DataError(
+                    f"{getattr(part, kind)}: its concepts or names are not those of {getattr(parts[0], kind)}; "
+                    "count both with the same sheet"
+                )
+
+    def total(kind, column):
+        return np.sum([table.column(column).to_numpy() for table in tables[kind]], axis=0)
+
+    concepts = tables["counts"][0].column("concept").to_pylist()
+    names = tables["names"][0]
+    for column in ("captions", "capitalising", "in_lower_case"):
+        names = names.set_column(names.schema.get_field_index(column), column, pa.array(total("names", column)))
+    merge_settings = {"schema": columns.schema, "max_hits": sampling.max_hits, "seed": sampling.seed}
+    hits.merge_hits([part.hits for part in parts], outputs.hits, **merge_settings)
+    write(shards, outputs.shards)
+    write(names.cast(NAMES), outputs.names, 65536)
+    write(_counts_table(concepts, total("counts", "captions"), shards), outputs.counts, 65536)
+
+
+def remarks(names):
+    """What is doubtful about the names of a table NAMES: a list of sentences."""
+    found = []
+    for row in names.to_pylist():
+        said = f"{row['concept']}: {row['name']!r}"
+        share = row["in_lower_case"] / max(1, row["capitalising"])
+        if row["capitalising"] >= COMMON_LEAST and share >= COMMON_SHARE:
+            found.append(f"{said} looks like a common word: {share:.0%} of the captions with capitals write it without")
+        if row["same_as"]:
+            found.append(f"{said} is also a name of {', '.join(row['same_as'])}; its captions count for each")
+        if row["contains"]:
+            found.append(f"{said} contains a name of {', '.join(row['contains'])}; its captions count for them too")
+    return found

@@ -1,47 +1,78 @@
-"""Which concepts a caption mentions.
+"""Which concepts captions mention: a fast filter that may err only by passing too much, then an exact look at the rest.
 
-A caption mentions a concept when the tokens of its name, or of an alias, occur in it one after another. Tokens are runs
-of letters, marks and digits, compared without regard to case; what stands between them is ignored.
+A caption mentions a concept when the tokens of its name, or of an alias, occur in it one after another.
 """
 
-import regex
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from fit.errors import SheetError
+from fit.captions.analyzer import END, Analyzer
+from fit.captions.phrases import Phrases
+from fit.captions.prefilter import Prefilter
 
-_TOKEN = regex.compile(r"[\p{Alphabetic}\p{M}\p{Nd}\p{No}]+")
+
+def as_text(column):
+    """An Arrow array of text in the layout of `string` or `large_string`; None where it holds no text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return as_text(column.cast(kind.value_type))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column
+    return column.cast(pa.large_string()) if pa.types.is_string_view(kind) else None
 
 
-def tokens(text):
-    """The tokens of `text`, in lower case, a list of strings."""
-    return _TOKEN.findall(text.lower())
+def repaired(column):
+    """A text array in which every byte that is no UTF-8 is replaced by U+FFFD."""
+    texts = [
+        None if data is None else data.decode("utf-8", "replace") for data in column.cast(pa.large_binary()).to_pylist()
+    ]
+    return pa.array(texts, pa.large_string())
 
 
 class Matcher:
-    """Finds the concepts that captions mention."""
+    """Finds the names that captions mention."""
 
-    def __init__(self, concepts):
-        """Prepare for `concepts`, a list of fit.concepts.Concept.
+    def __init__(self, concepts, tokens="standard", fold_accents=False):
+        """Prepare for `concepts`, a list of fit.concepts.Concept; the rest as fit.captions.analyzer.Analyzer takes it.
 
         Raises:
-            SheetError: a name or alias has no token, so no caption could mention it.
+            SheetError: a name or alias has no token.
         """
-        self._phrases: dict[str, dict[tuple[str, ...], set[str]]] = {}
-        for concept in concepts:
-            for name in concept.names:
-                phrase = tuple(tokens(name))
-                if not phrase:
-                    raise SheetError(
-                        f"concept {concept.concept!r}: the name {name!r} has no letter or digit, so no caption can "
-                        "mention it; mend it in the sheet"
-                    )
-                self._phrases.setdefault(phrase[0], {}).setdefault(phrase, set()).add(concept.concept)
+        self._analyzer = Analyzer(tokens, fold_accents)
+        self.phrases = Phrases.of(concepts, self._analyzer)
+        self._prefilter = Prefilter(self.phrases.names, self._analyzer)
 
-    def mentioned(self, caption):
-        """The slugs of the concepts that `caption` mentions, a set."""
-        found = set()
-        of_caption = tokens(caption)
-        for start, token in enumerate(of_caption):
-            for phrase, concepts in self._phrases.get(token, {}).items():
-                if tuple(of_caption[start : start + len(phrase)]) == phrase:
-                    found |= concepts
-        return found
+    def mentions(self, captions):
+        """The names that captions mention.
+
+        Args:
+            captions: Arrow array as `as_text` makes it.
+
+        Returns:
+            (captions, rows, names, malformed): the captions, repaired where needed; row and name of each mention,
+            int64 arrays of equal length, in order, a name once per row; how many captions are not UTF-8.
+        """
+        _, offsets, data = captions.buffers()
+        width = np.int32 if pa.types.is_string(captions.type) else np.int64
+        offsets = np.frombuffer(offsets, width, len(captions) + 1, captions.offset * np.dtype(width).itemsize)
+        data = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+        sure_rows, sure_names, doubtful, malformed = self._prefilter.scan(data, offsets)
+        if malformed:
+            captions = repaired(captions)
+        texts = list(zip(doubtful.tolist(), pc.take(captions, pa.array(doubtful)).to_pylist(), strict=True))
+        ascii_texts = [(row, text) for row, text in texts if text and text.isascii()]
+        other_texts = [(row, text) for row, text in texts if text and not text.isascii()]
+        tokens = self._analyzer.tokens_of_ascii([text for _, text in ascii_texts])
+        for _, text in other_texts:
+            tokens += self._analyzer.tokens(text)
+            tokens.append(END)
+        places, names = self.phrases.named_in(tokens)
+        row_of = np.array([row for row, _ in ascii_texts + other_texts], np.int64)
+        rows = np.concatenate([sure_rows, row_of[np.array(places, np.int64)]])
+        names = np.concatenate([sure_names, np.array(names, np.int64)])
+        if captions.null_count:
+            filled = captions.is_valid().to_numpy(zero_copy_only=False)[rows]
+            rows, names = rows[filled], names[filled]
+        once = np.unique(rows * len(self.phrases.names) + names)
+        return captions, *np.divmod(once, len(self.phrases.names)), malformed

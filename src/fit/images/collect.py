@@ -1,5 +1,6 @@
 """Collects the images behind sampled captions."""
 
+from bisect import bisect_left
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from fit.captions.count import open_shard
+from fit.captions.sources import open_captions
 from fit.errors import DataError
 from fit.images.table import COLLECTED, read
 from fit.registry import find
@@ -32,10 +33,16 @@ def embedded_images(files, hits, column="image"):
     for name in sorted(set(shards)):
         if name not in path_of:
             raise DataError(f"{name}: hits name this shard, but the corpus's files lack it; count the captions anew")
-        wanted = [i for i, shard in enumerate(shards) if shard == name]
-        images = open_shard(path_of[name], [column]).read(columns=[column]).column(column)
-        for i, data in zip(wanted, images.take([rows[i] for i in wanted]).to_pylist(), strict=True):
-            found[i] = data
+        wanted = sorted((row, i) for i, (shard, row) in enumerate(zip(shards, rows, strict=True)) if shard == name)
+        captions = open_captions(str(path_of[name]))
+        captions.check([column], [])
+        first = done = 0
+        for batch in captions.batches([column]):
+            here = wanted[done : bisect_left(wanted, (first + len(batch),))]
+            images = batch.column(0).take(pa.array([row - first for row, _ in here], pa.int64()))
+            for (_, i), data in zip(here, images.to_pylist(), strict=True):
+                found[i] = data
+            first, done = first + len(batch), done + len(here)
     return found
 
 
@@ -72,8 +79,8 @@ def collect(source, hits_file, files, concepts):
         ConfigError: there is no such source.
     """
     fetch = find(SOURCES, source, "image source")
-    hits = read(hits_file, ["concept", "shard", "row", "url"])
-    hits = hits.filter(pc.is_in(hits.column("concept"), pa.array(concepts, pa.string())))
+    # Sorted by concept, the file is read only where these concepts are.
+    hits = read(hits_file, ["concept", "shard", "row", "url"], only={"concept": concepts})
     images = fetch(files, hits)
     described = [describe(data) for data in images]
     table = pa.Table.from_pydict(

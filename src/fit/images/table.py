@@ -46,8 +46,12 @@ def write(table, path, row_group=ROW_GROUP):
         pq.write_table(table, part, row_group_size=row_group, compression="zstd")
 
 
-def read(path, columns=None):
+def read(path, columns=None, only=None):
     """Read a Parquet file as an Arrow table.
+
+    Args:
+        path: of the file; columns: names of those to read, None for all.
+        only: column -> values; rows with other values are left out, and where possible not read.
 
     Raises:
         ImageTableError: it is missing, no Parquet, or lacks one of `columns`.
@@ -61,7 +65,9 @@ def read(path, columns=None):
     for column in columns or ():
         if column not in file.schema_arrow.names:
             raise ImageTableError(f"{path}: no column {column!r}; it has {', '.join(file.schema_arrow.names)}")
-    return file.read(columns=columns)
+    if only is None:
+        return file.read(columns=columns)
+    return pq.read_table(path, columns=columns, filters=[(column, "in", values) for column, values in only.items()])
 
 
 def stream(path, batch_size=ROW_GROUP):

@@ -1,0 +1,102 @@
+"""The phrases that mention concepts: their names and aliases as tokens, and what is doubtful about them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fit.captions.analyzer import END, Analyzer
+from fit.errors import SheetError
+
+NAMES = None  # no token is None
+
+
+@dataclass
+class Phrases:
+    """Every name of every concept, as tokens.
+
+    A *name* is one name or alias of one concept; several names may be the same phrase.
+    """
+
+    analyzer: Analyzer
+    """What cuts names and captions into tokens."""
+    concepts: list[str]
+    """Slugs, in the sheet's order."""
+    names: list[str] = field(default_factory=list)
+    """As the sheet writes them; a name whose tokens an earlier name of its concept has is left out."""
+    concept_of: Any = None
+    """[names] index of each name's concept."""
+    trie: dict = field(default_factory=lambda: {END: {}})
+    """Token -> what may follow it, a dict of the same kind, in which NAMES -> the names that end there."""
+
+    @classmethod
+    def of(cls, concepts, analyzer):
+        """The phrases of `concepts`, a list of fit.concepts.Concept.
+
+        Raises:
+            SheetError: a name or alias has no token, so no caption could mention it.
+        """
+        phrases = cls(analyzer, [concept.concept for concept in concepts])
+        concept_of: list[int] = []
+        for index, concept in enumerate(concepts):
+            for name in concept.names:
+                tokens = tuple(analyzer.tokens(name))
+                if not tokens:
+                    raise SheetError(
+                        f"concept {concept.concept!r}: the name {name!r} has no letter or digit, so no caption can "
+                        "mention it; mend it in the sheet"
+                    )
+                node = phrases.trie
+                for token in tokens:
+                    node = node.setdefault(token, {})
+                names = node.setdefault(NAMES, [])
+                if all(concept_of[other] != index for other in names):
+                    names.append(len(phrases.names))
+                    phrases.names.append(name)
+                    concept_of.append(index)
+        phrases.concept_of = np.array(concept_of, np.int64)
+        return phrases
+
+    def named_in(self, tokens):
+        """The names whose phrases occur in `tokens`.
+
+        Args:
+            tokens: a list of strings, with END behind the tokens of each text.
+
+        Returns:
+            (texts, names): which text has which name, lists of indices; a name that a text repeats is repeated.
+        """
+        texts, names = [], []
+        trie, text = self.trie, 0
+        for start in [place for place, token in enumerate(tokens) if token in trie]:
+            if tokens[start] == END:
+                text += 1
+            node, place = trie[tokens[start]], start
+            while node:
+                for name in node.get(NAMES, ()):
+                    texts.append(text)
+                    names.append(name)
+                place += 1
+                node = node.get(tokens[place])
+        return texts, names
+
+    def overlaps(self):
+        """Names that other concepts' captions count for, and the reverse.
+
+        Returns:
+            (same_as, contains): name -> list of the names of other concepts that are the same phrase, and that are
+            part of it. Names without any are left out.
+        """
+        same_as: dict[int, list[int]] = {}
+        contains: dict[int, list[int]] = {}
+        phrases = [tuple(self.analyzer.tokens(name)) for name in self.names]
+        for name, phrase in enumerate(phrases):
+            inside = dict.fromkeys(self.named_in([*phrase, END])[1])
+            others = [other for other in inside if self.concept_of[other] != self.concept_of[name]]
+            same = [other for other in others if phrases[other] == phrase]
+            part = [other for other in others if phrases[other] != phrase]
+            if same:
+                same_as[name] = same
+            if part:
+                contains[name] = part
+        return same_as, contains

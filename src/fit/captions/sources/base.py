@@ -1,0 +1,100 @@
+"""What a file of captions does."""
+
+from abc import ABC, abstractmethod
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from fsspec.core import url_to_fs
+from pyarrow import fs
+
+from fit.errors import CorpusError
+
+BATCH = 32_768  # rows
+
+
+def file_system(path):
+    """The Arrow file system that `path` is on, and its path there.
+
+    Arrow opens local paths, s3://, gs:// and hdfs:// itself; fsspec the others, such as hf:// and https://.
+    """
+    if "://" not in path:
+        return fs.LocalFileSystem(), path
+    if urlsplit(path).scheme in ("s3", "gs", "hdfs"):
+        return fs.FileSystem.from_uri(path)
+    system, inside = url_to_fs(path)
+    return fs.PyFileSystem(fs.FSSpecHandler(system)), inside
+
+
+class CaptionFile(ABC):
+    """A file of captions, one a row; also called a shard of its corpus."""
+
+    rows: int | None = None
+    """How many there are, where the file says so before it is read."""
+
+    def __init__(self, path):
+        """Open the file at `path`.
+
+        Raises:
+            CorpusError: it is missing or unreadable.
+        """
+        self.path = path
+        self.name = PurePosixPath(urlsplit(path).path if "://" in path else path).name
+        try:
+            self._system, self._inside = file_system(path)
+            info = self._system.get_file_info(self._inside)
+        except (OSError, ValueError, ImportError) as error:
+            raise CorpusError(f"{path}: can't be reached ({error}); mend `captions.files` in config.yaml") from None
+        if info.type == fs.FileType.NotFound:
+            raise CorpusError(f"{path}: there is no such file; mend `captions.files` in config.yaml")
+        self.size = info.size or 0
+        """Bytes."""
+        self.fingerprint = f"{self.name} {info.size} {info.mtime_ns}"
+        """Changes when the file does."""
+        self._open()
+
+    @abstractmethod
+    def _open(self):
+        """Read what says which columns there are; raises CorpusError where that fails."""
+
+    @property
+    @abstractmethod
+    def schema(self):
+        """Arrow schema of the file."""
+
+    @abstractmethod
+    def batches(self, columns):
+        """Read the file.
+
+        Args:
+            columns: names of columns.
+
+        Yields:
+            Arrow record batches with those columns, in their order.
+
+        Raises:
+            CorpusError: the file is broken.
+        """
+
+    def check(self, columns, text):
+        """Raise CorpusError where a column of `columns` is missing, or one of `text` among them holds no text."""
+        for column in columns:
+            if column not in self.schema.names:
+                raise CorpusError(
+                    f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
+                    "say which holds what under `captions` in config.yaml"
+                )
+        for column in text:
+            kind = self.schema.field(column).type
+            value = kind.value_type if pa.types.is_dictionary(kind) else kind
+            if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)):
+                raise CorpusError(
+                    f"{self.path}: column {column!r} is {kind}, not text; name the column that holds captions"
+                )
+
+    def broken(self, error):
+        """The CorpusError for a file that can't be read on."""
+        return CorpusError(
+            f"{self.path}: not a readable file of captions ({error}); fetch or make it anew, "
+            "or go on without it: `on_bad_shard: skip`"
+        )
