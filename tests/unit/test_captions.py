@@ -112,6 +112,19 @@ def test_no_mention_is_missing_and_none_is_made_up(cut, folding):
     assert found > 10_000
 
 
+@pytest.mark.parametrize(("cut", "folding"), MODES)
+def test_a_name_of_any_letter_is_found(cut, folding):
+    analyzer = Analyzer(cut, folding)
+    letters = [chr(code) for code in range(0x30000) if chr(code).isalnum()]
+    names = [f"{letter} ann" for letter in letters if len(analyzer.tokens(letter)) == 1]
+    assert len(names) > 100_000
+    names = random.Random(0).sample(names, 10_000)
+    matcher = Matcher([Concept(str(i), name) for i, name in enumerate(names)], cut, folding)
+    _, rows, of_rows, _ = matcher.mentions(pa.array(names))
+    found = set(zip(rows.tolist(), matcher.phrases.concept_of[of_rows].tolist(), strict=True))
+    assert {(i, i) for i in range(len(names))} <= found
+
+
 CONCEPTS = [
     Concept("ann-lee", "Ann Lee", ("A. Lee",)),
     Concept("mary-ann-lee", "Mary Ann Lee"),

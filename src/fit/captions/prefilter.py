@@ -90,12 +90,16 @@ _FIRST_BYTES = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint6
 def _appended(run, length, letter):
     """The value of a run of `length` letters with one more: a byte for each of the first eight.
 
-    An ASCII letter's byte is itself with bit 0x20 set, as in `_ascii_row_passes`; that of another mixes its code.
+    An ASCII letter's byte is itself with bit 0x20 set, so that a run of such letters is read at once; that of another
+    mixes its code. No byte is 0, so no run's value is.
     """
     if length >= np.uint64(8):
         return run
     letter = np.uint64(letter)
-    byte = letter | np.uint64(0x20) if letter < np.uint64(128) else (letter ^ (letter >> np.uint64(7))) & np.uint64(255)
+    if letter < np.uint64(128):
+        byte = letter | np.uint64(0x20)
+    else:
+        byte = ((letter ^ (letter >> np.uint64(7))) & np.uint64(0x7F)) | np.uint64(0x80)
     return run | byte << (length * np.uint64(8))
 
 
@@ -125,6 +129,8 @@ def _slot_of(key, bitmap, table):
 def _insert(previous, runs, bitmap, table, names):
     """Enter the key of each name, and at its place in `names` which name it is, or -1 for a key of several names."""
     for name in range(len(runs)):
+        if runs[name] == 0:
+            continue
         key = _key(previous[name], runs[name])
         bit = (key >> np.uint64(20)) & np.uint64(len(bitmap) * 64 - 1)
         bitmap[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
@@ -335,8 +341,33 @@ def _settle(hits, data, ends, names, plain, plain_start, plain_shift, parts, set
 
 
 @_compiled
-def _append(run, length, letter):
-    return _appended(run, length, letter)
+def _choose(codes, ends, start, symbols, previous, last, places):
+    """Choose two neighbouring runs of each name: the longest, which the fewest captions have that do not mention it.
+
+    Args:
+        codes: code points of all names, each with a line end behind it; ends: [names] where each ends.
+        start, symbols: as `symbols` makes them.
+        previous, last: [names] uint64, 0, to write the two runs; where a name has one, it is `last`.
+        places: [names] to write where `last` begins, in characters of the name.
+    """
+    at = 0
+    for name in range(len(ends)):
+        first = at
+        run, length, begin = np.uint64(0), np.uint64(0), at
+        before, length_before, longest = np.uint64(0), np.uint64(0), np.uint64(0)
+        while at < ends[name]:
+            for i in range(start[codes[at]], start[codes[at] + 1]):
+                if symbols[i] != BREAK:
+                    if length == 0:
+                        begin = at
+                    run, length = _appended(run, length, symbols[i]), length + np.uint64(1)
+                elif length:
+                    if last[name] == 0 or (before and length + length_before > longest):
+                        previous[name], last[name], places[name] = before, run, begin - first
+                        longest = length + length_before if before else np.uint64(0)
+                    before, length_before = run, length
+                    run, length = np.uint64(0), np.uint64(0)
+            at += 1
 
 
 def _power_of_two(count):
@@ -346,7 +377,7 @@ def _power_of_two(count):
 
 # ASCII that neither is part of a token nor can join two.
 _PARTS = np.array([code < 128 and not chr(code).isalnum() and chr(code) not in "_'\".:,;" for code in range(256)])
-_PLAIN = re.compile("[A-Za-z0-9]+(?: [A-Za-z0-9]+)*")
+_PLAIN = re.compile("[A-Za-z0-9]+(?: [A-Za-z0-9]+)*", re.ASCII)
 
 
 class Prefilter:
@@ -357,39 +388,19 @@ class Prefilter:
         self._kept = threading.local()
         self._start, self._symbols = symbols(analyzer.cut, analyzer.fold_accents)
         count = len(names)
-        previous, last = np.zeros(count, np.uint64), np.zeros(count, np.uint64)
-        plain, self._plain_shift = [], np.zeros(count, np.int64)
-        self._any_without_run = False
-        for index, name in enumerate(names):
-            runs = self._runs(name)
-            plain.append(name.lower() if _PLAIN.fullmatch(name) else "")
-            if not runs:
-                self._any_without_run = True
-                last[index] = 1  # no run has this value, so it is never found
-                continue
-            # The longer the runs, the fewer captions have them that do not mention the name.
-            at = max(range(1, len(runs)), key=lambda i: runs[i - 1][1] + runs[i][1], default=0)
-            previous[index], last[index] = runs[at - 1][0] if at else 0, runs[at][0]
-            self._plain_shift[index] = len(" ".join(plain[-1].split()[:at])) + bool(at)
-        self._any_single = bool((previous == 0).any())
+        previous, last, self._plain_shift = np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, int)
+        codes = np.frombuffer("".join([f"{name}\n" for name in names]).encode("utf-32-le"), np.uint32)
+        ends = np.cumsum([len(name) + 1 for name in names])
+        _choose(codes, ends, self._start, self._symbols, previous, last, self._plain_shift)
+        self._any_without_run = bool((last == 0).any())
+        self._any_single = bool(((previous == 0) & (last != 0)).any())
+        plain = [name.lower() if _PLAIN.fullmatch(name) else "" for name in names]
         self._plain = np.frombuffer("".join(plain).encode(), np.uint8)
         self._plain_start = np.cumsum([0, *map(len, plain)])
         self._bitmap = np.zeros(_power_of_two(max(64, _BITS_PER_KEY * count // 64)), np.uint64)
         self._table = np.zeros(_power_of_two(max(64, _SLOTS_PER_KEY * count)), np.uint64)
         self._names = np.full(len(self._table), -1)
         _insert(previous, last, self._bitmap, self._table, self._names)
-
-    def _runs(self, text):
-        """The runs of `text`: a list of (value, letters)."""
-        runs, run, letters = [], np.uint64(0), 0
-        for code in [ord(character) for character in text] + [10]:
-            for symbol in self._symbols[self._start[code] : self._start[code + 1]].tolist():
-                if symbol != BREAK:
-                    run, letters = np.uint64(_append(run, np.uint64(letters), symbol)), letters + 1
-                elif letters:
-                    runs.append((run, letters))
-                    run, letters = np.uint64(0), 0
-        return runs
 
     def _buffers(self, size):
         """Room for `size` bytes and more behind them, and for their marks; kept, since new memory costs time."""

@@ -1,0 +1,305 @@
+"""How fast captions are counted, and in how much memory, beside the floor and what one would use otherwise.
+
+    python benchmarks/captions.py                      # about ten minutes on 2 cores; makes 5 million captions first
+    python benchmarks/captions.py --hostile 1000000    # compare mentions with the reference instead, in every mode
+
+Each figure is the median over rounds. In every round each method runs once, in a process of its own, after a warm-up of
+one batch; what is compared is what ran in the same round. The floor is pyarrow's decoding of the same columns and
+nothing else. Captions are made up: 61 bytes on average, 6.7 % with more than ASCII, 1.5 % with a name.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parents[1]
+CONSONANTS = ["b", "c", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "br", "st", "tr"]
+VOWELS = ["a", "e", "i", "o", "u", "ai", "or", "an", "el"]
+SYLLABLES = [a + b for a in CONSONANTS for b in VOWELS]
+FILES = 8
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def make_words(rng, count):
+    lengths = rng.choice([1, 2, 2, 3, 4], size=count)
+    return ["".join(rng.choice(SYLLABLES, length)) for length in lengths]
+
+
+def make_sheet(path, words, concepts, rng):
+    """A sheet of names of two or three words, one in fifty of a single one, one in ten with an alias."""
+    rows, seen = [], set()
+    firsts = [word.title() for word in words[200:2200]]
+    while len(rows) < concepts:
+        parts = [firsts[rng.integers(len(firsts))]] if rng.random() < 0.98 else []
+        if parts and rng.random() < 0.15:
+            parts.append(["van", "de", "von"][rng.integers(3)])
+        parts.append("".join(rng.choice(SYLLABLES, 3)).title() + ["", "son", "berg", "é"][rng.integers(4)])
+        name = " ".join(parts)
+        if name not in seen:
+            seen.add(name)
+            alias = f"{parts[0][0]}. {parts[-1]}" if len(parts) > 1 and rng.random() < 0.1 else ""
+            rows.append((f"c{len(rows)}", name, alias))
+    path.write_text("concept\tname\taliases\n" + "".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    return [name for _, name, _ in rows]
+
+
+def make_captions(count, words, names, rng):
+    """Captions of four to thirteen words, of which the rarer occur in proportion to one over their rank."""
+    chance = 1 / np.arange(1, len(words) + 1) ** 0.9
+    lengths = rng.integers(4, 14, count)
+    drawn = rng.choice(len(words), lengths.sum(), p=chance / chance.sum())
+    ends = np.cumsum(lengths)
+    who = np.where(rng.random(count) < 0.015, rng.zipf(1.3, count) % len(names), -1)
+    fate = rng.random(count)
+    captions = []
+    for start, end, name, f in zip((ends - lengths).tolist(), ends.tolist(), who.tolist(), fate.tolist(), strict=True):
+        parts = [words[i] for i in drawn[start:end].tolist()]
+        if name >= 0:
+            shown = names[name]
+            shown = f"{shown}," if f < 0.2 else f"({shown})" if f < 0.3 else shown.upper() if f < 0.35 else shown
+            parts.insert(int(f * len(parts)), shown)
+        if f > 0.94:
+            parts[-1] = parts[-1].replace("a", "á").replace("e", "é") + "’s"
+        text = " ".join(parts)
+        captions.append(text.capitalize() if name < 0 and f < 0.5 else text)
+    return captions
+
+
+def make_data(folder, rows):
+    """Captions in FILES files, sheets of 2,000 and 200,000 names, and the captions of one file as lines of text."""
+    if (folder / "done").exists() and (folder / "done").read_text() == str(rows):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    words = list(dict.fromkeys(make_words(rng, 30_000)))
+    names = make_sheet(folder / "2000.tsv", words, 2_000, rng)
+    make_sheet(folder / "200000.tsv", words, 200_000, rng)
+    for number in range(FILES):
+        print(f"making captions {number + 1} of {FILES}", file=sys.stderr)
+        captions = make_captions(rows // FILES, words, names, rng)
+        hosts = rng.integers(1000, size=len(captions)).tolist()
+        urls = [
+            f"https://images.example-{h}.com/media/catalog/{i * 7919 % 1000003:07d}.jpg" for i, h in enumerate(hosts)
+        ]
+        table = pa.table({"URL": urls, "TEXT": captions})
+        codec = "zstd" if number % 2 else "snappy"
+        pq.write_table(table, folder / f"{number}.parquet", compression=codec, row_group_size=100_000)
+        if not number:
+            (folder / "0.txt").write_text("\n".join(captions) + "\n", encoding="utf-8")
+            for group in (500, len(captions)):
+                pq.write_table(table, folder / f"groups-{group}.parquet", row_group_size=group)
+    (folder / "names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    (folder / "done").write_text(str(rows))
+
+
+# --- what is measured, each in a process of its own -------------------------------------------------------------------
+
+
+def decode(files, columns):
+    from fit.captions.sources import open_captions
+
+    return sum(len(batch) for file in files for batch in open_captions(file).batches(columns))
+
+
+def count(files, sheet, max_hits, threads):
+    from fit.captions.count import Columns, Outputs, Sampling, count_captions
+    from fit.concepts import read_sheet
+
+    concepts = read_sheet(sheet)
+    settings = {"columns": Columns("TEXT", "URL"), "sampling": Sampling(max_hits=max_hits)}
+
+    def run(files, threads):
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = Outputs.in_folder(folder)
+            count_captions(concepts, files, outputs, threads=threads, **settings)
+            return pq.read_table(outputs.counts)["corpus_rows"][0].as_py()
+
+    return run, threads
+
+
+def polars_contains(files, sheet):
+    names = pl.read_csv(sheet, separator="\t")["name"].to_list()
+    frame = pl.scan_parquet(files).filter(pl.col("TEXT").str.contains_any(names, ascii_case_insensitive=True))
+    frame.select(pl.len()).collect()
+    return pl.scan_parquet(files).select(pl.len()).collect().item()
+
+
+def measure(method, files, folder):
+    """Run one method; prints seconds, rows and peak memory in MB as JSON."""
+    columns = ["TEXT", "URL"] if "hits" in method else ["TEXT"]
+    once = 0.0
+    small = [str(folder / "warm-up.parquet")]
+    pq.write_table(pq.ParquetFile(files[0]).read_row_group(0).slice(0, 2000), small[0])
+    kind, _, rest = method.partition(" ")
+    if kind == "floor":
+        decode(small, columns)
+        started = time.perf_counter()
+        rows = decode(files, columns)
+    elif kind == "count":
+        names, hits, threads = rest.split()
+        run, threads = count(files, folder / f"{names}.tsv", 100_000 if hits == "hits" else 0, int(threads))
+        run(small, 1)
+        # What a sheet costs once, however many captions there are, stands in a column of its own.
+        started = time.perf_counter()
+        run(small, 1)
+        once = time.perf_counter() - started
+        started = time.perf_counter()
+        rows = run(files, threads)
+    else:
+        started = time.perf_counter()
+        rows = polars_contains(files, folder / "2000.tsv")
+    seconds = time.perf_counter() - started - once
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "once": once, "rows": rows, "peak_mb": peak}))
+
+
+def in_process(method, files, folder):
+    command = [sys.executable, __file__, "--measure", method, "--folder", str(folder), "--files", *files]
+    one_thread = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | one_thread)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def ripgrep(folder):
+    """Seconds per line of ripgrep on the captions of one file, from a warm cache; None where it is not installed."""
+    if not shutil.which("rg"):
+        return None
+    text = folder / "0.txt"
+    text.read_bytes()
+    command = ["rg", "--no-unicode", "-F", "-w", "-i", "-c", "-j1", "-f", str(folder / "names.txt"), str(text)]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return (time.perf_counter() - started) / sum(1 for _ in text.open(encoding="utf-8"))
+
+
+def compare(folder, rounds):
+    """Print the tables of the docs."""
+    files = [str(folder / f"{number}.parquet") for number in range(FILES)]
+    methods = [
+        ("pyarrow decodes the captions (floor)", "floor", files),
+        ("2,000 names, 1 thread", "count 2000 none 1", files),
+        ("2,000 names, 2 threads", "count 2000 none 2", files),
+        ("200,000 names, 1 thread", "count 200000 none 1", files),
+        ("pyarrow decodes captions and addresses (floor with hits)", "floor hits", files),
+        ("2,000 names and their hits, 1 thread", "count 2000 hits 1", files),
+        ("2,000 names and their hits, 2 threads", "count 2000 hits 2", files),
+        ("one file, row groups of 500", "count 2000 hits 1", [str(folder / "groups-500.parquet")]),
+        ("one file, one row group", "count 2000 hits 1", [str(next(folder.glob("groups-[!5]*.parquet")))]),
+        ("polars `contains_any`, 1 thread (inexact; one file)", "polars", files[:1]),
+    ]
+    found = {label: [] for label, _, _ in methods}
+    grep = []
+    for number in range(rounds):
+        for label, method, of_files in methods:
+            print(f"round {number + 1} of {rounds}: {label}", file=sys.stderr)
+            found[label].append(in_process(method, of_files, folder))
+        if (seconds := ripgrep(folder)) is not None:
+            grep.append(seconds)
+
+    def per_row(label):
+        return [run["seconds"] / run["rows"] for run in found[label]]
+
+    def ratio(label, other):
+        return statistics.median(a / b for a, b in zip(per_row(label), per_row(other), strict=True))
+
+    floor, floor_hits = methods[0][0], methods[4][0]
+    print("| method | ns per caption | times its floor | once, s | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
+    for label, method, _ in methods:
+        base = floor_hits if "hits" in method else floor
+        peak = max(run["peak_mb"] for run in found[label])
+        times = f"{ratio(label, base):.2f}"
+        once = statistics.median(run["once"] for run in found[label])
+        print(f"| {label} | {statistics.median(per_row(label)) * 1e9:.0f} | {times} | {once:.1f} | {peak:.0f} |")
+    if grep:
+        times = statistics.median(a / b for a, b in zip(grep, per_row(floor), strict=True))
+        label = "ripgrep `--no-unicode -F -w -i`, 1 thread (plain text, lines only)"
+        print(f"| {label} | {statistics.median(grep) * 1e9:.0f} | {times:.2f} | | |")
+    else:
+        print("| ripgrep | not measured: not installed | | | |")
+    for what, one, two in (("counts", 1, 2), ("counts and hits", 5, 6)):
+        speed_up = ratio(methods[one][0], methods[two][0])
+        print(f"\nTwo threads are {speed_up:.2f} times as fast as one ({what}).")
+
+
+# --- exactness --------------------------------------------------------------------------------------------------------
+
+
+def compare_with_reference(captions):
+    """Compare mentions with the reference in every mode and print how many pairs are missing and how many extra."""
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/unit")]
+    from test_captions import MODES, hostile_caption, hostile_names, reference_tokens
+
+    from fit.captions.analyzer import Analyzer
+    from fit.captions.matcher import Matcher
+    from fit.concepts import Concept
+
+    print(
+        "| tokens | accents | hostile captions | pairs | missing | extra |\n| --- | --- | ---: | ---: | ---: | ---: |"
+    )
+    for cut, folding in MODES:
+        rng, analyzer = random.Random(f"benchmark {cut} {folding}"), Analyzer(cut, folding)
+        pairs = missing = extra = 0
+        for _ in range(captions // 1000):
+            names = hostile_names(rng, analyzer)
+            texts = [hostile_caption(names, rng) for _ in range(1000)]
+            matcher = Matcher([Concept(str(i), name) for i, name in enumerate(names)], cut, folding)
+            _, rows, of_rows, _ = matcher.mentions(pa.array(texts))
+            concepts = matcher.phrases.concept_of[of_rows]
+            phrases = [reference_tokens(name, cut, folding) for name in names]
+            expected = set()
+            for row, text in enumerate(texts):
+                inside = reference_tokens(text, cut, folding)
+                for concept, phrase in enumerate(phrases):
+                    spans = range(len(inside) - len(phrase) + 1)
+                    if any(inside[at : at + len(phrase)] == phrase for at in spans):
+                        expected.add((row, concept))
+            found = set(zip(rows.tolist(), concepts.tolist(), strict=True))
+            pairs, missing, extra = (
+                pairs + len(expected),
+                missing + len(expected - found),
+                extra + len(found - expected),
+            )
+        accents = "folded" if folding else "kept"
+        print(f"| {cut} | {accents} | {captions:,} | {pairs:,} | {missing} | {extra} |", flush=True)
+
+
+def main():
+    """Parse the command line and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "results/benchmark-captions", help="where captions are made"
+    )
+    parser.add_argument("--hostile", type=int, metavar="CAPTIONS", help="compare with the reference instead")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--files", nargs="*", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        measure(args.measure, args.files, args.folder)
+    elif args.hostile:
+        compare_with_reference(args.hostile)
+    else:
+        make_data(args.folder, args.rows)
+        compare(args.folder, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
