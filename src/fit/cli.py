@@ -64,6 +64,8 @@ def captions_count(args):
     from fit.captions.sources import find_files
     from fit.concepts import read_sheet
 
+    if bool(args.captions) == bool(args.elasticsearch):
+        raise FitError("captions count: say what to count in, either --captions FILE ... or --elasticsearch INDEX")
     concepts, outputs = read_sheet(args.concepts), _caption_outputs(args)
     if args.elasticsearch:
         count_index(concepts, args.elasticsearch, outputs, **_columns_and_sampling(args))

@@ -513,6 +513,18 @@ def test_parts_of_other_sheets_are_refused(corpus, tmp_path):
         merge_counts(parts, Outputs.in_folder(tmp_path))
 
 
+def test_nested_columns_are_not_carried(tmp_path):
+    file = shard(tmp_path / "1.parquet", ["Ann Lee"], tags=[["a"]])
+    with pytest.raises(CorpusError, match=r"'tags' holds list<.*take it off `captions\.columns`"):
+        count(tmp_path / "out", [file], columns=Columns(others=("tags",)))
+
+
+def test_a_command_without_captions_says_what_is_missing(tmp_path, capsys):
+    (tmp_path / "c.tsv").write_text("concept\tname\nann-lee\tAnn Lee\n")
+    assert main(["captions", "count", "--concepts", str(tmp_path / "c.tsv"), "--counts", "n.parquet"]) == 1
+    assert "either --captions FILE ... or --elasticsearch INDEX" in capsys.readouterr().err
+
+
 def test_two_shards_of_one_name_are_refused(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()

@@ -52,6 +52,12 @@ def test_what_it_found(shrunken):
         assert row["requested"] == row["captions"]
         assert row["matches"] <= row["downloaded"] <= row["requested"]
         assert row["low"] <= row["effective_count"] <= row["high"]
+    names = pl.read_parquet(results / "captions/atelier/painters/names.parquet")
+    of_names = names.group_by("concept").agg(pl.col("captions").sum())
+    # No caption of the atelier has both a name and its alias.
+    assert sorted(of_names.iter_rows()) == sorted(counts.select("concept", "captions").iter_rows())
+    assert counts["skipped_shards"].sum() == 0
+    assert (results / "captions/atelier/painters/counts.png").stat().st_size > 5_000
     assert counts["downloaded"].sum() < counts["requested"].sum()
 
     table = pl.read_parquet(results / "scores/atelier/painters.parquet")

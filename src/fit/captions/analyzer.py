@@ -154,7 +154,7 @@ _UNACCENTED = {0xF8: "o", 0x142: "l", 0xDF: "ss", 0x131: "i", 0xE6: "ae", 0x111:
 
 def lower(text):
     """`text` in lower case, character by character: as long as `text`."""
-    return text.lower() if text.isascii() else text.translate(_LOWER).lower()
+    return (text.translate(_LOWER) if "\u0130" in text or "\u03a3" in text else text).lower()
 
 
 def fold(token):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from fit.captions import hits
 from fit.captions.analyzer import Analyzer
-from fit.captions.matcher import Matcher, as_text, repaired
+from fit.captions.matcher import Matcher, as_text, carried
 from fit.captions.phrases import Phrases
 from fit.captions.sources import open_captions
 from fit.errors import CorpusError, DataError
@@ -76,6 +77,10 @@ class Columns:
         """Schema of hits."""
         return pa.schema([*hits.FIXED, *((name, pa.string()) for name in self.others)])
 
+    def to_read(self, max_hits):
+        """The columns to read: the caption, and the others where there is a sample."""
+        return [self.caption, self.url, *self.others] if max_hits else [self.caption]
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -130,6 +135,8 @@ class _Pass:
         self.columns, self.sampling, self.on_bad_shard = columns, sampling, on_bad_shard
         self._folder, self._progress, self._lock, self._local = folder, progress, Lock(), local()
         self.writers = []
+        self.stopped = False
+        self._to_read = columns.to_read(sampling.max_hits)
         self._bases = np.array([hits.concept_base(sampling.seed, c) for c in self.phrases.concepts], np.uint64)
         self._slugs = pa.array(self.phrases.concepts, pa.string())
         self._one_word = {
@@ -145,19 +152,17 @@ class _Pass:
                 self.writers.append(self._local.writer)
         return self._local.writer
 
-    def wanted(self):
-        """The columns to read."""
-        return [self.columns.caption, *([self.columns.url, *self.columns.others] if self.sampling.max_hits else [])]
-
     def count(self, path):
         """Count one shard; returns its _Tally and its row of SHARDS."""
         writer, tally, known_rows = self._writer(), None, None
         try:
             shard = open_captions(path)
             known_rows = shard.rows
-            shard.check(self.wanted(), [self.columns.caption])
+            shard.check(self._to_read, [self.columns.caption])
             tally = _Tally(shard.name, self.phrases, self.sampling)
-            for batch in shard.batches(self.wanted()):
+            for batch in shard.batches(self._to_read):
+                if self.stopped:
+                    raise CorpusError(f"{path}: not read to its end, since another file failed")
                 self._count_batch(tally, batch, writer)
                 with self._lock:
                     self._progress.update(len(batch))
@@ -168,6 +173,7 @@ class _Pass:
             name = Path(path).name
             return None, dict(zip(SHARDS.names, (name, "skipped", known_rows, None, None, str(error)), strict=True))
         writer.commit()
+        tally.bounds = None
         row = (tally.shard, "ok", tally.rows, tally.null_captions, tally.malformed_captions, None)
         return tally, dict(zip(SHARDS.names, row, strict=True))
 
@@ -189,11 +195,10 @@ class _Pass:
         kept = tally.bounds.may_be_in(concepts, keys)
         concepts, rows_of_concepts = concepts[kept], rows_of_concepts[kept]
         where = pa.array(rows_of_concepts)
-        carried = [batch.column(i).take(where) for i in range(1, batch.num_columns)]
-        carried = [repaired(c) if pa.types.is_string(c.type) else c.cast(pa.string()) for c in carried]
+        url, *others = [carried(batch.column(i).take(where)) for i in range(1, batch.num_columns)]
         fixed = [self._slugs.take(pa.array(concepts)), pa.array([tally.shard] * len(concepts), pa.string())]
-        fixed += [pa.array(first_row + rows_of_concepts), carried[0], captions.take(where)]
-        arrays = [*fixed, *carried[1:]]
+        fixed += [pa.array(first_row + rows_of_concepts), url, captions.take(where)]
+        arrays = [*fixed, *others]
         writer.add(pa.Table.from_arrays(arrays, names=self.columns.schema.names).cast(self.columns.schema))
 
     def _look_at_capitals(self, tally, captions, rows, names):
@@ -245,9 +250,8 @@ def _check_files(files, columns, on_bad_shard):
         (rows, fingerprints): how many rows there are, estimated where a format does not say; a list that changes when a
             file does.
     """
-    names = [Path(file).name for file in files]
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(Path(file).name for file in files).items():
+        if times > 1:
             raise CorpusError(
                 f"{name}: two files of the corpus have this name; rename one, since rows are told apart by it"
             )
@@ -276,15 +280,16 @@ def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threa
         phrases = one_pass.phrases
         total = _Tally("", phrases, Sampling(max_hits=0))
         shard_rows = []
-        jobs = [pool.submit(one_pass.count, file) for file in files]
+        jobs = deque(pool.submit(one_pass.count, file) for file in files)
         try:
-            for job in jobs:
-                tally, row = job.result()
+            while jobs:
+                tally, row = jobs.popleft().result()
                 shard_rows.append(row)
                 if tally:
                     for counted in ("of_names", "of_concepts", "capitalising", "in_lower_case"):
                         getattr(total, counted)[:] += getattr(tally, counted)
         except BaseException:
+            one_pass.stopped = True
             pool.shutdown(cancel_futures=True)
             raise
         for writer in one_pass.writers:
@@ -317,8 +322,7 @@ def count_captions(
         SheetError: a name has no token.
     """
     columns, sampling = columns or Columns(), sampling or Sampling()
-    wanted = [columns.caption, *([columns.url, *columns.others] if sampling.max_hits else [])]
-    rows, fingerprint = _check_files(files, wanted, on_bad_shard)
+    rows, fingerprint = _check_files(files, columns.to_read(sampling.max_hits), on_bad_shard)
     for path in (outputs.counts, outputs.names, outputs.hits, outputs.shards):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     if reuse is None:

@@ -30,6 +30,18 @@ def repaired(column):
     return pa.array(texts, pa.large_string())
 
 
+def carried(column):
+    """A column of any plain type as valid text."""
+    text = as_text(column)
+    if text is None:
+        return column.cast(pa.string())
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        text = repaired(text)
+    return text.cast(pa.string())
+
+
 class Matcher:
     """Finds the names that captions mention."""
 

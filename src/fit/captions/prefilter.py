@@ -8,7 +8,6 @@ for (one, where it has only one). What passes may still be no mention; what does
 """
 
 import functools
-import re
 import threading
 
 import numba
@@ -270,8 +269,9 @@ def _scan(data, ends, in_word, beyond_ascii, start, symbols, bitmap, table, any_
                     if any_without_run:
                         count = _noted(hits, count, row, -1, -1)
                     run, length = np.uint64(0), np.uint64(0)
-                    while place < np.int64(stop):
-                        code, place = _decode(data, place, np.int64(stop))
+                    byte = place
+                    while byte < np.int64(stop):
+                        code, byte = _decode(data, byte, np.int64(stop))
                         if code < 0:
                             intact, code = False, np.int64(0xFFFD)
                         for i in range(start[code], start[code + 1]):
@@ -282,8 +282,7 @@ def _scan(data, ends, in_word, beyond_ascii, start, symbols, bitmap, table, any_
                                     count = _noted(hits, count, row, -1, -1)
                                 if any_single and _slot_of(_key(np.uint64(0), run), bitmap, table) >= 0:
                                     count = _noted(hits, count, row, -1, -1)
-                                run, previous, length = np.uint64(0), run, np.uint64(0)
-                    place = np.int64(-1)
+                                run, previous, length, place = np.uint64(0), run, np.uint64(0), np.int64(-1)
                 if length:
                     if previous:
                         slot = _slot_of(_key(previous, run), bitmap, table)
@@ -305,9 +304,9 @@ def _settle(hits, data, ends, names, plain, plain_start, plain_shift, parts, set
     Args:
         hits, data, ends: as _scan has them.
         names: name of each slot of the table, or -1.
-        plain, plain_start: bytes of name n in lower case, plain[plain_start[n]:plain_start[n + 1]], none where a name
-            is more than words of ASCII letters and digits with single spaces; plain_shift: where in it the last of its
-            runs begins.
+        plain, plain_start: bytes of name n, its ASCII in lower case, plain[plain_start[n]:plain_start[n + 1]], none
+            where a name is more than words, each a run, with single spaces; plain_shift: where in it the last of its
+            two runs begins.
         parts: [256] bool, whether a byte parts tokens whatever is on its other side.
         settled: [hits] to write the name into, or -1 where there is doubt.
     """
@@ -335,7 +334,7 @@ def _settle(hits, data, ends, names, plain, plain_start, plain_shift, parts, set
         for i in range(size):
             letter = plain[plain_start[name] + i]
             byte = data[first + i]
-            same &= byte == letter or (byte | 0x20 == letter and letter >= 97)
+            same &= byte == letter or (byte | 0x20 == letter and 97 <= letter <= 122)
         if same:
             settled[hit] = name
 
@@ -377,7 +376,6 @@ def _power_of_two(count):
 
 # ASCII that neither is part of a token nor can join two.
 _PARTS = np.array([code < 128 and not chr(code).isalnum() and chr(code) not in "_'\".:,;" for code in range(256)])
-_PLAIN = re.compile("[A-Za-z0-9]+(?: [A-Za-z0-9]+)*", re.ASCII)
 
 
 class Prefilter:
@@ -388,19 +386,29 @@ class Prefilter:
         self._kept = threading.local()
         self._start, self._symbols = symbols(analyzer.cut, analyzer.fold_accents)
         count = len(names)
-        previous, last, self._plain_shift = np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, int)
+        previous, last, places = np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, int)
         codes = np.frombuffer("".join([f"{name}\n" for name in names]).encode("utf-32-le"), np.uint32)
         ends = np.cumsum([len(name) + 1 for name in names])
-        _choose(codes, ends, self._start, self._symbols, previous, last, self._plain_shift)
+        _choose(codes, ends, self._start, self._symbols, previous, last, places)
         self._any_without_run = bool((last == 0).any())
         self._any_single = bool(((previous == 0) & (last != 0)).any())
-        plain = [name.lower() if _PLAIN.fullmatch(name) else "" for name in names]
-        self._plain = np.frombuffer("".join(plain).encode(), np.uint8)
+        plain = [name.encode().lower() if self._is_plain(name) else b"" for name in names]
+        self._plain = np.frombuffer(b"".join(plain), np.uint8)
         self._plain_start = np.cumsum([0, *map(len, plain)])
+        self._plain_shift = np.array([len(n[:s].encode()) for n, s in zip(names, places.tolist(), strict=True)], int)
         self._bitmap = np.zeros(_power_of_two(max(64, _BITS_PER_KEY * count // 64)), np.uint64)
         self._table = np.zeros(_power_of_two(max(64, _SLOTS_PER_KEY * count)), np.uint64)
         self._names = np.full(len(self._table), -1)
         _insert(previous, last, self._bitmap, self._table, self._names)
+
+    def _is_plain(self, name):
+        """Whether `name` is words with single spaces, each of nothing but letters that make one run, so one token."""
+        for word in name.split(" "):
+            codes = [ord(character) for character in word]
+            symbols = [self._symbols[self._start[code] : self._start[code + 1]].tolist() for code in codes]
+            if not word or not all(len(of_one) == 1 and of_one[0] != BREAK for of_one in symbols):
+                return False
+        return True
 
     def _buffers(self, size):
         """Room for `size` bytes and more behind them, and for their marks; kept, since new memory costs time."""

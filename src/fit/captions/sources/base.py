@@ -84,6 +84,11 @@ class CaptionFile(ABC):
                     f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
                     "say which holds what under `captions` in config.yaml"
                 )
+            if pa.types.is_nested(self.schema.field(column).type):
+                raise CorpusError(
+                    f"{self.path}: column {column!r} holds {self.schema.field(column).type}, which can't be carried as "
+                    "text; take it off `captions.columns` in config.yaml"
+                )
         for column in text:
             kind = self.schema.field(column).type
             value = kind.value_type if pa.types.is_dictionary(kind) else kind
