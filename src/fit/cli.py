@@ -47,10 +47,13 @@ def _caption_outputs(args):
     return Outputs(Path(args.counts), Path(others[0]), Path(args.hits or f"{beside}.hits.parquet"), Path(others[1]))
 
 
-def _print_remarks(outputs):
+def _report_counts(outputs):
     from fit.captions.count import remarks
     from fit.images.table import read
 
+    counts = read(outputs.counts)
+    mentions, rows = sum(counts.column("captions").to_pylist()), counts.column("corpus_rows")[0].as_py()
+    print(f"{len(counts)} concepts are mentioned {mentions:,} times in {rows:,} captions: {outputs.counts}")
     for remark in remarks(read(outputs.names)):
         print(f"fit: {remark}", file=sys.stderr)
     for row in read(outputs.shards).to_pylist():
@@ -79,7 +82,7 @@ def captions_count(args):
             reuse=args.reuse,
             **_columns_and_sampling(args),
         )
-    _print_remarks(outputs)
+    _report_counts(outputs)
 
 
 def captions_merge(args):
@@ -87,7 +90,7 @@ def captions_merge(args):
 
     outputs = _caption_outputs(args)
     merge_counts([Outputs.in_folder(Path(part).parent) for part in args.parts], outputs, **_columns_and_sampling(args))
-    _print_remarks(outputs)
+    _report_counts(outputs)
 
 
 def captions_explain(args):
