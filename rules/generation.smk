@@ -20,6 +20,7 @@ for batch in BATCHES:
             )
         wildcard_constraints:
             domain=batch.domains,
+            model=models_where(lambda model: model.pipeline),
         conda:
             "../envs/fit.yaml"
         threads: 1
@@ -37,3 +38,34 @@ for batch in BATCHES:
             "--guidance {params.settings[guidance]} --sheet {input.sheet:q} --prompts {params.settings[prompts]:q} "
             "--images-per-prompt {params.settings[images_per_prompt]} --batch-size {params.settings[batch_size]} "
             "--seed {params.settings[seed]} --threads {threads} --out {output.images:q} 2>&1 | tee {log:q}"
+
+    rule:
+        """Take generated images that are at hand."""
+        name:
+            f"import_generated{batch.suffix}"
+        input:
+            place=provided("model"),
+        output:
+            images=batch.files("results/generated/{model}/{domain}/{concept}.parquet"),
+        log:
+            batch.file("results/logs/import_generated/{model}/{domain}/{concept}.log"),
+        benchmark:
+            batch.file(
+                "results/benchmarks/import_generated/{model}/{domain}/{concept}.tsv"
+            )
+        wildcard_constraints:
+            domain=batch.domains,
+            model=models_where(lambda model: model.provided_images),
+        conda:
+            "../envs/fit.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        params:
+            settings=settings("import_generated"),
+        shell:
+            "fit images import --kind generated --place {params.settings[place]:q} "
+            "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "
+            + LIMITS
+            + "--out {output.images:q} 2>&1 | tee {log:q}"

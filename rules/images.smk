@@ -19,6 +19,7 @@ for batch in BATCHES:
             )
         wildcard_constraints:
             domain=batch.domains,
+            corpus=corpora_where(lambda corpus: corpus.images),
         conda:
             "../envs/fit.yaml"
         threads: 1
@@ -28,17 +29,53 @@ for batch in BATCHES:
         params:
             settings=settings("collect_images"),
         shell:
-            "fit images collect --source {params.settings[images]} --hits {input.hits:q} --corpus {params.settings[files]:q} "
-            "--out {output.images:q} > {log:q} 2>&1"
+            "fit images collect --source {params.settings[images]} --hits {input.hits:q} "
+            "--corpus {params.settings[files]:q} --work results/cache/images/{wildcards.corpus}/{wildcards.domain} "
+            + FETCHING
+            + LIMITS
+            + "--out {output.images:q} 2>&1 | tee {log:q}"
+
+    rule:
+        """Take training images that are at hand."""
+        name:
+            f"import_training_images{batch.suffix}"
+        input:
+            place=provided("corpus"),
+        output:
+            images=batch.files("results/images/{corpus}/{domain}/{concept}.parquet"),
+        log:
+            batch.file(
+                "results/logs/import_training_images/{corpus}/{domain}/{concept}.log"
+            ),
+        benchmark:
+            batch.file(
+                "results/benchmarks/import_training_images/{corpus}/{domain}/{concept}.tsv"
+            )
+        wildcard_constraints:
+            domain=batch.domains,
+            corpus=corpora_where(lambda corpus: corpus.provided_images),
+        conda:
+            "../envs/fit.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        params:
+            settings=settings("import_training_images"),
+        shell:
+            "fit images import --kind training --place {params.settings[place]:q} "
+            "--work results/cache/imported/{wildcards.corpus}/{wildcards.domain} "
+            + LIMITS
+            + "--out {output.images:q} 2>&1 | tee {log:q}"
 
     rule:
         """Take the reference candidates of each concept from the domain's source."""
         name:
             f"collect_references{batch.suffix}"
         input:
-            source=lambda wildcards: known(
-                [CONFIG.domains[wildcards.domain].references.path]
-            ),
+            source=reference_files,
+            # Only the names of the job's concepts matter, and those are settings.
+            sheet=lambda wildcards: ancient(CONFIG.domains[wildcards.domain].concepts),
         output:
             candidates=batch.files(
                 "results/references/{domain}/candidates/{concept}.parquet"
@@ -56,10 +93,15 @@ for batch in BATCHES:
             mem_mb=1000,
             runtime=30,
         params:
-            settings=settings("collect_references"),
+            settings=lambda wildcards: settings("collect_references")(wildcards)
+            | {"names": batch.names(wildcards)},
         shell:
-            "fit references collect --{params.settings[source]} {params.settings[path]:q} "
-            "--out {output.candidates:q} > {log:q} 2>&1"
+            "fit references collect --source {params.settings[source]} --place {params.settings[place]:q} "
+            "--sheet {input.sheet:q} --candidates {params.settings[candidates]} --cache results/cache/searches "
+            "--work results/cache/references/{wildcards.domain} "
+            + FETCHING
+            + LIMITS
+            + "--out {output.candidates:q} 2>&1 | tee {log:q}"
 
     rule:
         """Keep the most mutually similar references of each concept."""
@@ -70,6 +112,9 @@ for batch in BATCHES:
                 "results/references/{domain}/candidates/{concept}.parquet"
             ),
             embeddings=embedded("references/{domain}/{concept}.parquet", batch),
+            vetoes=lambda wildcards: known(
+                [CONFIG.domains[wildcards.domain].references.vetoes or ""]
+            ),
         output:
             references=batch.files("results/references/{domain}/{concept}.parquet"),
         log:
@@ -88,4 +133,30 @@ for batch in BATCHES:
             settings=settings("select_references"),
         shell:
             "fit references select --candidates {input.candidates:q} --embeddings {input.embeddings:q} "
-            "--keep {params.settings[keep]} --out {output.references:q} > {log:q} 2>&1"
+            "--keep {params.settings[keep]} --least {params.settings[least]} --vetoes {params.settings[vetoes]:q} "
+            "--out {output.references:q} 2>&1 | tee {log:q}"
+
+    rule:
+        """Draw which references were kept, which not, and why."""
+        name:
+            f"draw_references{batch.suffix}"
+        input:
+            references=batch.files("results/references/{domain}/{concept}.parquet"),
+        output:
+            sheets=batch.files("results/references/{domain}/{concept}.png"),
+        log:
+            batch.file("results/logs/draw_references/{domain}/{concept}.log"),
+        benchmark:
+            batch.file("results/benchmarks/draw_references/{domain}/{concept}.tsv")
+        wildcard_constraints:
+            domain=batch.domains,
+        conda:
+            "../envs/fit.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            settings=settings("draw_references"),
+        shell:
+            "fit references show --files {input.references:q} --out {output.sheets:q} > {log:q} 2>&1"

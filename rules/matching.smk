@@ -102,7 +102,7 @@ for batch in BATCHES:
 rule estimate_counts:
     """Estimate how many training images of each concept there are, dead links and sampling accounted for."""
     input:
-        captions="results/captions/{corpus}/{domain}/counts.parquet",
+        captions=if_counted("results/captions/{corpus}/{domain}/counts.parquet"),
         images=all_concepts("results/images/{corpus}/{domain}/{concept}.parquet"),
         matches=all_concepts("results/matches/{corpus}/{domain}/{concept}.parquet"),
     output:
@@ -112,8 +112,8 @@ rule estimate_counts:
     benchmark:
         "results/benchmarks/estimate_counts/{corpus}/{domain}.tsv"
     wildcard_constraints:
-        corpus=one_of(
-            name for name, corpus in CONFIG.corpora.items() if not corpus.counts_from
+        corpus=corpora_where(
+            lambda corpus: corpus.has_images and not corpus.provided_counts
         ),
     conda:
         "../envs/fit.yaml"
@@ -140,9 +140,7 @@ rule scale_counts:
     benchmark:
         "results/benchmarks/scale_counts/{corpus}/{domain}.tsv"
     wildcard_constraints:
-        corpus=one_of(
-            name for name, corpus in CONFIG.corpora.items() if corpus.counts_from
-        ),
+        corpus=corpora_where(lambda corpus: corpus.counts_from),
     conda:
         "../envs/fit.yaml"
     threads: 1
@@ -153,3 +151,28 @@ rule scale_counts:
         settings=settings("scale_counts"),
     shell:
         "fit counts scale --captions {input.captions:q} --counts {input.counts:q} --out {output.counts:q} > {log:q} 2>&1"
+
+
+rule import_counts:
+    """Take effective counts that are at hand."""
+    input:
+        sheet=lambda wildcards: CONFIG.domains[wildcards.domain].concepts,
+        table=lambda wildcards: CONFIG.corpora[wildcards.corpus].provided_counts,
+    output:
+        counts="results/counts/{corpus}/{domain}.parquet",
+    log:
+        "results/logs/import_counts/{corpus}/{domain}.log",
+    benchmark:
+        "results/benchmarks/import_counts/{corpus}/{domain}.tsv"
+    wildcard_constraints:
+        corpus=corpora_where(lambda corpus: corpus.provided_counts),
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=settings("import_counts"),
+    shell:
+        "fit counts import --table {input.table:q} --sheet {input.sheet:q} --out {output.counts:q} > {log:q} 2>&1"

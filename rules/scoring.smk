@@ -6,10 +6,10 @@ rule score_imitation:
     input:
         generated="results/generated/{model}/{domain}/{concept}.parquet",
         generated_embeddings=embedded("generated/{model}/{domain}/{concept}.parquet"),
-        images=at_model_corpus(
+        images=if_compared(
             "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
         ),
-        matches=at_model_corpus("results/matches/{matched}/{domain}/{concept}.parquet"),
+        matches=if_compared("results/matches/{matched}/{domain}/{concept}.parquet"),
         references="results/references/{domain}/{concept}.parquet",
         reference_embeddings=embedded("references/{domain}/{concept}.parquet"),
     output:

@@ -28,6 +28,16 @@ rule thresholds:
         ],
 
 
+rule references:
+    """Contact sheets of the default study's references, to veto images by."""
+    input:
+        [
+            f"results/references/{d}/{c}.png"
+            for d in CONFIG.studies[CONFIG.default_study].domains
+            for c in SLUGS[d]
+        ],
+
+
 rule paper:
     """The paper's studies."""
     input:

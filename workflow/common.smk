@@ -99,8 +99,26 @@ def known(paths):
     """Those of `paths` that are there or that the workflow makes. A missing one is left to the command, which says what
     to do about it: a study can be planned before its data has come."""
     return [
-        path for path in paths if path.startswith("results/") or Path(path).exists()
+        path
+        for path in paths
+        if path and (path.startswith("results/") or Path(path).exists())
     ]
+
+
+FETCHING = (
+    "--connections {params.settings[connections]} "
+    "--connections-per-host {params.settings[connections_per_host]} "
+    "--connect-timeout-s {params.settings[connect_timeout_s]} "
+    "--total-timeout-s {params.settings[total_timeout_s]} --max-bytes {params.settings[max_bytes]} "
+    "--retries {params.settings[retries]} --honour-opt-out {params.settings[honour_opt_out]} "
+    "--allow-loopback {params.settings[allow_loopback]} "
+)
+
+
+def reference_files(wildcards):
+    """The file or folder that a domain's references come from; none for a search."""
+    references = CONFIG.domains[wildcards.domain].references
+    return known([references.table or references.folder or ""])
 
 
 def corpus_files(wildcards):
@@ -120,6 +138,56 @@ def all_parts(kind):
         part=CONFIG.caption_parts(wildcards.corpus),
         **dict(wildcards.items()),
     )
+
+
+LIMITS = (
+    "--max-pixels {params.settings[max_pixels]} --min-side {params.settings[min_side]} "
+    "--decode-timeout-s {params.settings[decode_timeout_s]} --decoders {threads} "
+)
+
+
+def corpora_where(condition):
+    """A regular expression of the corpora of which `condition` holds."""
+    return one_of(name for name, corpus in CONFIG.corpora.items() if condition(corpus))
+
+
+def models_where(condition):
+    """A regular expression of the models of which `condition` holds."""
+    return one_of(name for name, model in CONFIG.models.items() if condition(model))
+
+
+def provided(kind):
+    """Where the images at hand of a job's corpus or model are."""
+    return lambda wildcards: known(
+        [
+            (
+                CONFIG.corpora[wildcards.corpus]
+                if kind == "corpus"
+                else CONFIG.models[wildcards.model]
+            ).provided_images
+        ]
+    )
+
+
+def if_counted(pattern):
+    """`pattern` where a job's corpus has captions, else nothing."""
+    return lambda wildcards: (
+        expand(pattern, **dict(wildcards.items()))
+        if CONFIG.corpora[wildcards.corpus].captions
+        else []
+    )
+
+
+def if_compared(pattern):
+    """`pattern`, as at_model_corpus fills it in, where a job's model has training images to compare with, else nothing."""
+
+    def files(wildcards):
+        corpus = CONFIG.matched_corpus(CONFIG.models[wildcards.model].corpus)
+        if not CONFIG.corpora[corpus].has_images:
+            return []
+        return at_model_corpus(pattern)(wildcards)
+
+    return files
 
 
 def settings(stage):
@@ -199,7 +267,11 @@ def at_model_corpus(pattern):
 def study_files(study):
     """What a study ends with: its table, a figure and a contact sheet per threshold, a figure per count of captions."""
     pairs = CONFIG.pairs(study)
-    counted = {(CONFIG.models[model].corpus, domain) for model, domain in pairs}
+    counted = {
+        (CONFIG.models[model].corpus, domain)
+        for model, domain in pairs
+        if CONFIG.corpora[CONFIG.models[model].corpus].captions
+    }
     return (
         [f"results/paper/{study}/thresholds.tsv"]
         + [

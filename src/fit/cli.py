@@ -104,11 +104,48 @@ def captions_explain(args):
 
 def images_collect(args):
     from fit.images.collect import collect
-    from fit.images.table import write
 
-    target = _by_slug(args.out)
-    for concept, table in collect(args.source, args.hits, args.corpus, list(target)):
-        write(table, target[concept])
+    work = args.work or Path(args.out[0]).parent / ".collected"
+    collect(args.source, args.hits, args.corpus, _by_slug(args.out), work=work, **_fetching(args))
+
+
+def images_import(args):
+    from fit.images.decode import Limits
+    from fit.images.provided import import_generated, import_images
+
+    targets = _by_slug(args.out)
+    limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
+    places = {"work": args.work or Path(args.out[0]).parent / ".imported", "limits": limits}
+    if args.kind == "training":
+        import_images(args.place, targets, what="training images", **places)
+        return
+    for concept, count in import_generated(args.place, targets, **places).items():
+        print(f"fit: {concept}: {count} generated images can't be decoded and are left out", file=sys.stderr)
+
+
+def images_retry(args):
+    from fit.images.collect import retry
+
+    for table in args.files:
+        tried, mended = retry(table, set(args.status), **_fetching(args))
+        print(f"{table}: {tried} fetched again, {mended} of them now images")
+
+
+def images_stats(args):
+    from fit.images.table import statistics
+
+    for table in args.files:
+        print(f"{table}\n{statistics(table)}")
+
+
+def _fetching(args):
+    from fit.images.decode import Limits
+    from fit.images.fetch import FetchSettings
+
+    fetch = ("connections", "connections_per_host", "connect_timeout_s", "total_timeout_s", "max_bytes", "retries")
+    switches = {name: getattr(args, name) == "yes" for name in ("honour_opt_out", "allow_loopback")}
+    limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
+    return {"settings": FetchSettings(**{name: getattr(args, name) for name in fetch}, **switches), "limits": limits}
 
 
 def images_show(args):
@@ -126,21 +163,43 @@ def images_show(args):
 
 
 def references_collect(args):
-    from fit.images import references, table
+    from fit.concepts import find_concepts
+    from fit.images.references import collect_references
 
-    source = references.candidates_from_table if args.table else references.candidates_from_folder
-    target = _by_slug(args.out)
-    for concept, candidates in source(args.table or args.folder, list(target)):
-        table.write(candidates, target[concept])
+    targets = _by_slug(args.out)
+    work = args.work or Path(args.out[0]).parent / ".collected"
+    places = {"wanted": args.candidates, "cache": args.cache, "work": work}
+    concepts = find_concepts(args.sheet, targets)
+    collect_references(args.source, args.place, concepts, targets, **places, **_fetching(args))
 
 
 def references_select(args):
     from fit.embedders.run import read_single_faces
     from fit.images import references, table
 
+    vetoes = references.read_vetoes(args.vetoes) if args.vetoes else {}
     for candidates, embeddings, out in zip(args.candidates, args.embeddings, args.out, strict=True):
+        concept = Path(out).stem
         names, vectors = read_single_faces(embeddings)
-        table.write(references.select(table.read(candidates), names, vectors, args.keep), out)
+        rules = {"keep": args.keep, "least": args.least, "vetoed": vetoes.get(concept, frozenset())}
+        selected = references.select(table.read(candidates), names, vectors, **rules)
+        if not any(selected.column("kept").to_pylist()):
+            usable = sum(fate == "too few references" for fate in selected.column("fate").to_pylist())
+            print(
+                f"fit: {concept}: {usable} usable references of {len(selected)}, at least {args.least} are needed; add "
+                f"{args.least - usable} or more, or lower `references.least`; the study goes on without this concept",
+                file=sys.stderr,
+            )
+        table.write(selected, out)
+
+
+def references_show(args):
+    from fit.paths import whole
+    from fit.plots import references_sheet
+
+    for path, out in zip(args.files, args.out, strict=True):
+        with whole(out) as part:
+            references_sheet(path, part, Path(path).stem)
 
 
 # --- embeddings and matches -------------------------------------------------------------------------------------------
@@ -210,7 +269,19 @@ def counts(args):
     from fit.images.table import write
     from fit.matching import estimate_counts
 
-    write(estimate_counts(args.captions, _by_slug(args.matches), args.images), args.out, row_group=4096)
+    write(estimate_counts(args.captions or None, _by_slug(args.matches), args.images), args.out, row_group=4096)
+
+
+def counts_import(args):
+    import pyarrow as pa
+
+    from fit.concepts import read_sheet
+    from fit.images.provided import read_counts
+    from fit.images.table import write
+
+    counts_of = read_counts(args.table, [concept.concept for concept in read_sheet(args.sheet)])
+    columns = {"concept": list(counts_of), "effective_count": list(counts_of.values())}
+    write(pa.table(columns), args.out, row_group=4096)
 
 
 def counts_scale(args):
@@ -257,8 +328,8 @@ def score(args):
     table = score_concept(
         args.generated,
         args.generated_embeddings,
-        args.images,
-        args.matches,
+        args.images or None,
+        args.matches or None,
         args.references,
         args.reference_embeddings,
         targets_rule=args.targets,
@@ -452,6 +523,25 @@ def _add_caption_outputs(add):
     add("--shards", default=None, help="file to write: what was read and what was skipped (default: beside --counts)")
 
 
+def _add_fetching(add):
+    add("--connections", type=int, default=64, help="requests at once")
+    add("--connections-per-host", type=int, default=4)
+    add("--connect-timeout-s", type=float, default=10.0)
+    add("--total-timeout-s", type=float, default=60.0, help="for one attempt, in all")
+    add("--max-bytes", type=int, default=25_000_000, help="largest body")
+    add("--retries", type=int, default=2)
+    add("--honour-opt-out", choices=("yes", "no"), default="yes", help="leave what X-Robots-Tag keeps from AI")
+    add("--allow-loopback", choices=("yes", "no"), default="no", help="let links lead to this machine, for tests")
+    _add_limits(add)
+
+
+def _add_limits(add):
+    add("--max-pixels", type=int, default=100_000_000)
+    add("--min-side", type=int, default=1, help="shortest side of a picture, in pixels")
+    add("--decode-timeout-s", type=float, default=20.0)
+    add("--decoders", type=int, default=2, help="processes that decode")
+
+
 def make_parser():
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -485,10 +575,29 @@ def make_parser():
 
     group = _group(commands, "images", "collect and look at training images")
     add = _command(group, "collect", images_collect, "collect the images behind sampled captions")
-    add("--source", help="where the images are: embedded (in the corpus's own files)")
+    add("--source", help="where the images are: embedded (in the corpus's own files) or http (behind the links)")
     add("--hits", help="file that `fit captions count` wrote")
-    _many(add, "corpus", help="the corpus's Parquet files")
+    add("--corpus", nargs="*", default=[], metavar="FILE", help="the corpus's files, for embedded images")
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
+    add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
+    _add_fetching(add)
+    add = _command(group, "import", images_import, "take pictures that are at hand")
+    add("--kind", choices=("training", "generated"))
+    add("--place", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
+    _many(add, "out", help="image tables to write, named by the slugs of their concepts")
+    add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
+    _add_limits(add)
+    add = _command(group, "retry", images_retry, "fetch failures of image tables again")
+    add("files", nargs="+", help="image tables that `fit images collect` wrote")
+    add(
+        "--status",
+        nargs="+",
+        default=["timeout", "connection", "truncated", "http_429", "http_500", "http_502", "http_503", "http_504"],
+        help="which failures (default: those that may pass)",
+    )
+    _add_fetching(add)
+    add = _command(group, "stats", images_stats, "count the statuses of image tables")
+    add("files", nargs="+", help="image tables")
     add = _command(group, "show", images_show, "draw a contact sheet of an image table, or unpack it")
     add("file", help="image table (Parquet)")
     add("--unpack", metavar="FOLDER", default=None, help="write every picture into this folder instead")
@@ -497,13 +606,25 @@ def make_parser():
     add("--columns", type=int, default=20)
 
     group = _group(commands, "references", "verified images of each concept")
-    add = _command(group, "collect", references_collect, "take candidates from a table or a folder")
-    add("--table", default=None, help="Parquet file with the columns concept and bytes")
-    add("--folder", default=None, help="folder with a folder of images per slug")
+    add = _command(group, "collect", references_collect, "collect candidates from a table, a folder or a search")
+    add("--source", choices=("table", "folder", "serpapi", "wikiart"))
+    add("--place", nargs="?", const="", default="", help="the table or folder, or what to ask serpapi for, with {name}")
+    add("--sheet", help="concept sheet")
+    add("--candidates", type=int, default=30, help="how many to search for")
+    add("--cache", default=".searches", metavar="FOLDER", help="keeps the answers of searches")
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
+    add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
+    _add_fetching(add)
     add = _command(group, "select", references_select, "keep the most mutually similar ones")
     _many(add, "candidates", "embeddings", "out")
     add("--keep", type=int)
+    add("--least", type=int, default=10, help="with fewer usable ones a concept is left out")
+    add(
+        "--vetoes", nargs="?", const="", default="", metavar="FILE", help="TSV of concept and image_id: rejected images"
+    )
+    add = _command(group, "show", references_show, "draw which references were kept, which not, and why")
+    _many(add, "files", help="tables that `fit references select` wrote")
+    _many(add, "out", help="pictures to write")
 
     group = _group(commands, "embed", "one vector per face or image")
     add = _command(group, "images", embed_images, "embed image tables")
@@ -541,8 +662,12 @@ def make_parser():
 
     group = _group(commands, "counts", "effective counts")
     add = _command(group, "estimate", counts, "from captions, downloads and matches")
-    add("--captions", help="counts that `fit captions count` wrote")
+    add("--captions", nargs="?", const="", default="", help="counts that `fit captions count` wrote, if any")
     _many(add, "images", "matches", help="files named by slugs")
+    add("--out")
+    add = _command(group, "import", counts_import, "take effective counts that are at hand")
+    add("--table", help="CSV or Parquet with the columns concept and effective_count")
+    add("--sheet", help="concept sheet")
     add("--out")
     add = _command(group, "scale", counts_scale, "another corpus's, by the ratio of captions")
     add("--captions", help="captions of this corpus")
@@ -566,8 +691,10 @@ def make_parser():
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
 
     add = _command(commands, "score", score, "imitation score of one concept, a row a prompt")
-    for name in ("generated", "generated-embeddings", "images", "matches", "references", "reference-embeddings"):
+    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
         add(f"--{name}")
+    for name in ("images", "matches"):
+        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
     add("--targets", choices=("matches_and_references", "matches_or_references"))
     add("--top-k", type=int, default=10)
     add("--out")

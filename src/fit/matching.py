@@ -174,12 +174,13 @@ def match_images(images, references, reference_embeddings, cut, filtering=None):
 COUNTS = pa.schema(
     [
         ("concept", pa.string()),
-        *((name, pa.int64()) for name in ("captions", "requested", "downloaded", "matches")),
+        *((name, pa.int64()) for name in ("captions", "requested", "downloaded", "unique_images", "matches")),
         *((name, pa.int64()) for name in ("effective_count", "low", "high")),
         *((name, pa.int64()) for name in ("skipped_rows", "skipped_shards")),
     ]
 )
-"""skipped_rows and skipped_shards: what of the corpus could not be read, and is in no count."""
+"""unique_images: different perceptual hashes among the downloaded, so copies and near copies count once. skipped_rows
+and skipped_shards: what of the corpus could not be read, and is in no count."""
 
 
 def _skipped(captions):
@@ -193,21 +194,25 @@ def estimate_counts(captions, matches, images):
     """Effective counts of concepts.
 
     Args:
-        captions: path of caption counts; matches: concept -> path of its matches; images: path of its image table,
-            in the same order.
+        captions: path of caption counts, None where the images are all there are.
+        matches: concept -> path of its matches; images: path of its image table, in the same order.
 
     Returns:
         Arrow table of the schema COUNTS; low and high are the interval of effective_count.
     """
-    mentions = column_of(captions, "captions")
-    skipped = _skipped(captions)
+    mentions = column_of(captions, "captions") if captions else {}
+    skipped = _skipped(captions) if captions else {}
     rows = []
     for (concept, of_concept), collected in zip(matches.items(), images, strict=True):
-        status = read(collected, ["status"]).column("status")
+        images = read(collected, ["status", "perceptual_hash"])
+        status = images.column("status")
         downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
+        unique = len(set(images.column("perceptual_hash").to_pylist()) - {None})
         matched = pc.sum(read(of_concept, ["match"]).column("match")).as_py() or 0
-        count, low, high = effective_count(matched, mentions[concept], downloaded)
-        row = (concept, mentions[concept], len(status), downloaded, matched, count, low, high, *skipped[concept])
+        mentioned = mentions[concept] if captions else downloaded
+        count, low, high = effective_count(matched, mentioned, downloaded)
+        row = (concept, mentioned, len(status), downloaded, unique, matched, count, low, high)
+        row += skipped.get(concept, (0, 0))
         rows.append(dict(zip(COUNTS.names, row, strict=True)))
     return pa.Table.from_pylist(rows, schema=COUNTS)
 

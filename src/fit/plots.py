@@ -81,6 +81,31 @@ def cut_figure(positive, negative, cut, labels, path):
     plt.close(figure)
 
 
+def references_sheet(table, path, title, columns=8):
+    """Draw the references of a concept with their ids and fates: those kept in full, then the others, paler.
+
+    Args:
+        table: path of a table that `fit references select` wrote; path: of the picture to write.
+    """
+    rows = images.read(table, ["image_id", "kept", "fate", "bytes"]).to_pylist()
+    rows.sort(key=lambda row: (not row["kept"], row["fate"], row["image_id"]))
+    lines = max(1, -(-len(rows) // columns))
+    figure, grid = plt.subplots(lines, columns, figsize=(1.3 * columns, 1.55 * lines + 0.5), squeeze=False)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=1 - 0.45 / figure.get_figheight(), hspace=0.45)
+    kept = sum(row["kept"] for row in rows)
+    figure.suptitle(f"{title}: {kept} of {len(rows)} kept", fontsize=10)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, row in zip(grid.flat, rows, strict=False):
+        if row["bytes"]:
+            picture = images.decode(row["bytes"], f"{table}, image {row['image_id']}")
+            axes.imshow(picture, alpha=1 if row["kept"] else 0.35)
+        colour = INK if row["kept"] else ACCENT
+        axes.set_title(f"{row['image_id'][-24:]}\n{row['fate']}", fontsize=5, color=colour, pad=2, parse_math=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def contact_sheet(rows, path, title, references=4, generated=8):
     """Draw a row of pictures a concept: references on the left, generated ones on the right.
 

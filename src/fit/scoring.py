@@ -71,7 +71,8 @@ def score_concept(
 
     Args:
         generated, generated_embeddings: its generated image table, and the embeddings of it; paths, as those below.
-        images, matches: embeddings of its training images, and which of them match, row by row.
+        images, matches: embeddings of its training images, and which of them match, row by row; None where there are
+            none to compare with.
         references, reference_embeddings: as fit.matching.kept_vectors takes them.
         targets_rule, top_k: as choose_targets and imitation_score take them.
 
@@ -79,9 +80,12 @@ def score_concept(
         Arrow table of the schema OF_PROMPT: images that could be used (exactly one face), targets there were; the score
         is null where either is none.
     """
-    vectors = read_embeddings(images)[1]
-    matched = read(matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
-    targets = choose_targets(vectors[matched], kept_vectors(references, reference_embeddings), targets_rule)
+    of_references = kept_vectors(references, reference_embeddings)
+    matched = of_references[:0]
+    if images:
+        is_match = read(matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
+        matched = read_embeddings(images)[1][is_match]
+    targets = choose_targets(matched, of_references, targets_rule)
     table = read(generated, ["image_id", "prompt"])
     prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
     names, vectors = read_single_faces(generated_embeddings)

@@ -8,7 +8,7 @@ Nothing here imports torch or touches the network.
 import difflib
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 import yaml
@@ -46,24 +46,36 @@ class References(_Strict):
     """Parquet file with the columns concept and bytes."""
     folder: str | None = None
     """Folder with one folder of images per concept, named by its slug."""
+    serpapi: str | None = None
+    """What to ask Google's image search for through serpapi.com, with {name}; the key is read from SERPAPI_API_KEY."""
+    wikiart: bool | None = None
+    """true: an artist's works from wikiart.org, found by name."""
+    candidates: Annotated[int, Field(ge=1)] = 30
+    """How many images to search for."""
     keep: Annotated[int, Field(ge=2)] = 20
     """How many images of a concept to keep: the most mutually similar ones."""
+    least: Annotated[int, Field(ge=1)] = 10
+    """A concept with fewer usable images is left out of the study, and reported."""
+    vetoes: str | None = None
+    """Tab-separated file with the columns concept and image_id: images that a person has rejected."""
 
     @pydantic.model_validator(mode="after")
     def _one_source(self):
-        if (self.table is None) == (self.folder is None):
-            raise ValueError("give one source, `table` or `folder`")
+        if len([kind for kind in self._kinds if getattr(self, kind)]) != 1:
+            raise ValueError(f"give one source: {', '.join(f'`{kind}`' for kind in self._kinds)}")
         return self
+
+    _kinds: ClassVar = ("table", "folder", "serpapi", "wikiart")
 
     @property
     def source(self):
-        """Which source is given: "table" or "folder"."""
-        return "table" if self.table else "folder"
+        """Which source is given."""
+        return next(kind for kind in self._kinds if getattr(self, kind))
 
     @property
-    def path(self):
-        """Where that source is."""
-        return self.table or self.folder
+    def place(self):
+        """The table or folder, or what a search asks for."""
+        return self.table or self.folder or self.serpapi or ""
 
 
 class Domain(_Strict):
@@ -141,19 +153,62 @@ class Captions(_Strict):
 class Corpus(_Strict):
     """A model's training set: captions, and images behind them."""
 
-    captions: Captions
-    """Where the captions are."""
+    captions: Captions | None = None
+    """Where the captions are. Left out where the images or the counts are at hand."""
     images: Literal["embedded", "http"] | None = None
     """Where the images are: in the column `image` of the caption files, or behind the links. Left out: the corpus is
     only counted, and `counts_from` says how."""
     counts_from: Name | None = None
     """Another corpus, whose effective counts are scaled by the ratio of caption counts."""
+    provided_images: str | None = None
+    """Training images at hand: a folder with a folder per slug, or Parquet with the columns concept and bytes."""
+    provided_counts: str | None = None
+    """Effective counts at hand: CSV or Parquet with the columns concept and effective_count."""
 
     @pydantic.model_validator(mode="after")
     def _images_or_counts(self):
-        if (self.images is None) == (self.counts_from is None):
-            raise ValueError("give either `images` or `counts_from`")
+        at_hand = self.provided_images or self.provided_counts
+        if at_hand and (self.captions or self.images or self.counts_from):
+            raise ValueError(
+                "what is at hand (`provided_...`) stands instead of `captions`, `images` and `counts_from`"
+            )
+        if not at_hand and (self.images is None) == (self.counts_from is None):
+            raise ValueError("give either `images` or `counts_from` (or what is at hand, `provided_...`)")
+        if not at_hand and self.captions is None:
+            raise ValueError("`captions` is missing")
         return self
+
+    @property
+    def has_images(self):
+        """Whether there are training images to compare with."""
+        return bool(self.images or self.provided_images)
+
+
+class Collection(_Strict):
+    """How images are fetched and made clean."""
+
+    connections: Annotated[int, Field(ge=1)] = 64
+    """Requests under way at once, in all."""
+    connections_per_host: Annotated[int, Field(ge=1)] = 4
+    """Requests under way at once to one host."""
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 10
+    """Seconds for looking a name up and connecting."""
+    total_timeout_s: Annotated[float, Field(gt=0)] = 60
+    """Seconds for one attempt, its redirects and body included."""
+    max_bytes: Annotated[int, Field(ge=1)] = 25_000_000
+    """Largest body, in bytes."""
+    retries: Annotated[int, Field(ge=0)] = 2
+    """Further attempts after a failure that another may mend."""
+    honour_opt_out: bool = True
+    """Leave images whose X-Robots-Tag says noai or noimageai."""
+    allow_loopback: bool = False
+    """Let links lead to this machine itself, for tests. Other private addresses are never open."""
+    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    """Largest picture, width times height."""
+    min_side: Annotated[int, Field(ge=1)] = 1
+    """Shortest side of a picture, in pixels; smaller ones are left out."""
+    decode_timeout_s: Annotated[float, Field(gt=0)] = 20
+    """Seconds that a picture may take to decode."""
 
 
 class Embedder(_Strict):
@@ -176,8 +231,11 @@ class Model(_Strict):
     """The corpus that it was trained on."""
     backend: str = "diffusers"
     """Name in the registry of generators."""
-    pipeline: str
+    pipeline: str | None = None
     """Hub id or folder of a diffusers text-to-image pipeline."""
+    provided_images: str | None = None
+    """Generated images at hand, instead of a pipeline: a folder with a folder per slug (in it a folder per prompt, if
+    you like), or Parquet with the columns concept and bytes."""
     revision: str | None = None
     """Commit of a hub id."""
     scheduler: str | None = None
@@ -194,6 +252,12 @@ class Model(_Strict):
     """Images a batch. Each has its own seed, so this changes no picture beyond rounding."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 1
     """GPUs that a job asks the scheduler for."""
+
+    @pydantic.model_validator(mode="after")
+    def _pipeline_or_images(self):
+        if (self.pipeline is None) == (self.provided_images is None):
+            raise ValueError("give either `pipeline` or `provided_images`")
+        return self
 
 
 class Threshold(_Strict):
@@ -262,6 +326,8 @@ class Config(_Strict):
     """Text-to-image models."""
     embedders: dict[Name, Embedder]
     """Image encoders."""
+    collection: Collection = Collection()
+    """Limits and manners of the collection of images."""
     threshold: Threshold = Threshold()
     """The last step."""
     atelier: Atelier
@@ -281,11 +347,13 @@ class Config(_Strict):
 
     def caption_files(self, corpus):
         """The files of a corpus's captions, patterns and lists replaced by what they stand for; none for an index."""
-        return expand(self.corpora[corpus].captions.files or [])
+        captions = self.corpora[corpus].captions
+        return expand(captions.files or []) if captions else []
 
     def caption_parts(self, corpus):
         """The files of a corpus, part by part, as jobs count them: part -> files. An index is a part without files."""
-        files, size = self.caption_files(corpus), self.corpora[corpus].captions.shards_per_job
+        captions, files = self.corpora[corpus].captions, self.caption_files(corpus)
+        size = captions.shards_per_job if captions else 1
         starts = range(0, max(1, len(files)), size)
         return {f"{number:05d}": files[start : start + size] for number, start in enumerate(starts)}
 
@@ -297,7 +365,7 @@ class Config(_Strict):
         if kind == "embedder":
             path = self.embedders[name].model
             return path.removeprefix("local-dir:") if path.startswith("local-dir:") else None
-        path = self.models[name].pipeline
+        path = self.models[name].pipeline or ""
         return path if path.startswith(("/", "./", "../", "results/")) or Path(path).is_dir() else None
 
     @staticmethod
@@ -346,12 +414,33 @@ def _count_captions(config, job):
 
 
 def _collect_images(config, job):
-    return {"images": config.corpora[job["corpus"]].images, "files": config.caption_files(job["corpus"])}
+    corpus = config.corpora[job["corpus"]]
+    files = {"images": corpus.images, "files": config.caption_files(job["corpus"])}
+    return files | _collection(config)
+
+
+def _of_provided(kind, wildcard):
+    def pick(config, job):
+        limits = config.collection.model_dump(include={"max_pixels", "min_side", "decode_timeout_s"})
+        return limits | {"place": getattr(config, kind)[job[wildcard]].provided_images}
+
+    return pick
+
+
+def _collection(config):
+    found = config.collection.model_dump()
+    return found | {name: "yes" if found[name] else "no" for name in ("honour_opt_out", "allow_loopback")}
 
 
 def _collect_references(config, job):
     references = config.domains[job["domain"]].references
-    return {"source": references.source, "path": references.path}
+    found = {"source": references.source, "place": references.place, "candidates": references.candidates}
+    return found | _collection(config)
+
+
+def _select_references(config, job):
+    references = config.domains[job["domain"]].references
+    return references.model_dump(include={"keep", "least"}) | {"vetoes": references.vetoes or ""}
 
 
 def _embedder(config, job):
@@ -372,7 +461,7 @@ def _find_art_cut(config, job):
 
 
 def _generate_images(config, job):
-    model = config.models[job["model"]].model_dump(exclude={"corpus", "gpus"})
+    model = config.models[job["model"]].model_dump(exclude={"corpus", "gpus", "provided_images"})
     shell_words = {"revision": model["revision"] or "", "scheduler": model["scheduler"] or ""}
     return model | shell_words | {"prompts": config.domains[job["domain"]].prompts, "seed": config.seed}
 
@@ -396,9 +485,13 @@ STAGES = {
     "count_captions": (2, _count_captions),
     "merge_captions": (1, _merge_captions),
     "plot_counts": (1, _nothing),
-    "collect_images": (1, _collect_images),
-    "collect_references": (1, _collect_references),
-    "select_references": (1, lambda config, job: {"keep": config.domains[job["domain"]].references.keep}),
+    "collect_images": (2, _collect_images),
+    "import_training_images": (1, _of_provided("corpora", "corpus")),
+    "import_generated": (1, _of_provided("models", "model")),
+    "import_counts": (1, _nothing),
+    "collect_references": (2, _collect_references),
+    "select_references": (2, _select_references),
+    "draw_references": (1, _nothing),
     "embed_images": (1, _embedder),
     "embed_photographs": (1, _embed_photographs),
     "embed_art_texts": (1, _embed_art_texts),

@@ -111,14 +111,14 @@ def test_art_embeddings_of_other_images_are_refused(concept, capsys):
 def test_counts_are_estimated_and_scaled(concept):
     matched(concept)
     pq.write_table(pa.table({"concept": ["ann"], "captions": [8]}), concept / "captions.parquet")
-    status = pa.table({"status": ["ok", "ok", "gone", "ok", "ok"]})
+    status = pa.table({"status": ["ok", "ok", "gone", "ok", "ok"], "perceptual_hash": ["a", "a", None, "b", "c"]})
     (concept / "status").mkdir()
     pq.write_table(status, concept / "status" / "ann.parquet")
     arguments = ["--captions", "captions.parquet", "--images", "status/ann.parquet", "--matches", "ann.parquet"]
     arguments = [a if a.startswith("--") else str(concept / a) for a in arguments]
     assert main(["counts", "estimate", *arguments, "--out", str(concept / "counts.parquet")]) == 0
     row = pq.read_table(concept / "counts.parquet").to_pylist()[0]
-    expected = {"captions": 8, "requested": 5, "downloaded": 4, "matches": 3, "effective_count": 6}
+    expected = {"captions": 8, "requested": 5, "downloaded": 4, "unique_images": 3, "matches": 3, "effective_count": 6}
     assert {key: row[key] for key in expected} == expected
     assert row["low"] < 6 <= row["high"]
     pq.write_table(pa.table({"concept": ["ann"], "captions": [24]}), concept / "more.parquet")

@@ -1,14 +1,21 @@
+import tarfile
+from dataclasses import replace
+from hashlib import sha256
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from misbehaving_server import MisbehavingServer
 
 from fit.captions.count import Columns
+from fit.cli import main
 from fit.errors import ConfigError, DataError, ImageTableError
 from fit.images import table
-from fit.images.collect import collect
-from fit.images.references import candidates_from_folder, candidates_from_table, most_similar_subset, select
+from fit.images.collect import Embedded, collect, retry
+from fit.images.decode import Limits
+from fit.images.fetch import FetchSettings
 from fit.paths import whole
 
 
@@ -21,28 +28,148 @@ def crawl(tmp_path):
     noisy = table.encode_png(np.random.default_rng(0).random((16, 16, 3)))
     images = [png(0.1), None, noisy[: len(noisy) // 2], b"<html>", png(0.3)]
     pq.write_table(pa.table({"image": pa.array(images, pa.binary())}), tmp_path / "s.parquet")
-    rows = [("a", 4), ("a", 1), ("b", 0), ("b", 2), ("b", 3)]
+    rows = [("a", 4), ("a", 1), ("b", 0), ("b", 2), ("b", 3), ("b", 4)]
     hits = [{"concept": c, "shard": "s.parquet", "row": r, "url": f"u{r}", "caption": ""} for c, r in rows]
     pq.write_table(pa.Table.from_pylist(hits, schema=Columns().schema), tmp_path / "hits.parquet")
     return tmp_path
 
 
+SETTINGS = {
+    "settings": FetchSettings(allow_loopback=True, total_timeout_s=2, connect_timeout_s=1, retries=1, backoff_s=0.05),
+    "limits": Limits(timeout_s=10, workers=1),
+}
+
+
+def collected(folder, concepts, kind="embedded", files=("s.parquet",), **changed):
+    targets = {concept: folder / "images" / f"{concept}.parquet" for concept in concepts}
+    paths = [folder / file for file in files]
+    collect(kind, folder / "hits.parquet", paths, targets, work=folder / "work", **(SETTINGS | changed))
+    return {concept: table.read(path) for concept, path in targets.items()}
+
+
 def test_every_hit_becomes_an_image_or_a_reason(crawl):
-    tables = dict(collect("embedded", crawl / "hits.parquet", [crawl / "s.parquet"], ["a", "b", "c"]))
+    tables = collected(crawl, ["a", "b", "c"])
     assert tables["a"].column("status").to_pylist() == ["ok", "gone"]
     assert tables["a"].column("image_id").to_pylist() == ["s-4", "s-1"]
     assert tables["a"].column("bytes").to_pylist() == [png(0.3), None]
-    assert tables["b"].column("width").to_pylist() == [8, 16, None]
-    assert tables["b"].column("status").to_pylist() == ["ok", "truncated", "not_an_image"]
+    assert tables["b"].column("width").to_pylist() == [8, 16, None, 8]
+    assert tables["b"].column("status").to_pylist() == ["ok", "truncated", "not_an_image", "ok"]
+    assert tables["b"].column("sha256").to_pylist()[0] == sha256(png(0.1)).hexdigest()
+    # One row may be a hit of several concepts.
+    assert tables["b"].column("bytes")[3].as_py() == png(0.3)
     assert len(tables["c"]) == 0
     assert tables["c"].schema == table.COLLECTED
+    assert list((crawl / "work").iterdir()) == []
 
 
 def test_an_unknown_source_and_a_missing_shard(crawl):
     with pytest.raises(ConfigError, match="did you mean 'embedded'"):
-        list(collect("embeded", crawl / "hits.parquet", [crawl / "s.parquet"], ["a"]))
+        collected(crawl, ["a"], kind="embeded")
     with pytest.raises(DataError, match=r"s\.parquet.*count the captions anew"):
-        list(collect("embedded", crawl / "hits.parquet", [], ["a"]))
+        collected(crawl, ["a"], files=())
+
+
+def links_to(folder, urls):
+    rows = [{"concept": "a", "shard": "s.parquet", "row": i, "url": url, "caption": ""} for i, url in enumerate(urls)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=Columns().schema), folder / "hits.parquet")
+
+
+def test_nothing_is_lost_and_nothing_comes_twice_from_a_server_that_misbehaves(tmp_path):
+    with MisbehavingServer() as server:
+        plan = {
+            server.url("/image"): "ok",
+            server.url("/status/404"): "http_404",
+            server.url("/html"): "not_an_image",
+            server.url("/endless"): "too_large",
+            "http://127.0.0.1:1/x.png": "connection",
+            "http://10.0.0.1/x.png": "blocked_address",
+            "file:///etc/passwd": "bad_url",
+        }
+        urls = [url for url in plan for _ in range(40)] + [None]
+        links_to(tmp_path, urls)
+        few_bytes = replace(SETTINGS["settings"], max_bytes=200_000)
+        found = collected(tmp_path, ["a"], "http", settings=few_bytes)["a"]
+    assert found.column("image_id").to_pylist() == [f"s-{i}" for i in range(len(urls))]
+    assert found.column("url").to_pylist() == urls
+    assert found.column("status").to_pylist() == [plan.get(url, "bad_url") for url in urls]
+    ok = [row for row in found.to_pylist() if row["status"] == "ok"]
+    assert all(row["bytes"] and row["perceptual_hash"] and row["http_status"] == 200 for row in ok)
+    assert (
+        table.statistics(tmp_path / "images/a.parquet").splitlines()[-1] == "        281  in all; 1 different pictures"
+    )
+
+
+def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("fit.images.collect._PART_ROWS", 5)
+    rows = 60
+    pq.write_table(pa.table({"image": [png(i / 99) for i in range(rows)]}), tmp_path / "s.parquet")
+    links_to(tmp_path, [f"u{i}" for i in range(rows)])
+    whole_table = collected(tmp_path, ["a"])["a"]
+    asked = []
+
+    class Killed(Embedded):
+        def bring(self, links, handle):
+            asked.append(len(links))
+            super().bring(links[:23] if len(asked) == 1 else links, handle)
+            if len(asked) == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("fit.images.collect.Embedded", Killed)
+    with pytest.raises(KeyboardInterrupt):
+        collected(tmp_path, ["a"])
+    again = collected(tmp_path, ["a"])["a"]
+    # Of 23 that came, 20 were in whole parts.
+    assert asked == [60, 40]
+    assert again.equals(whole_table)
+    # Under another limit, what came before is not taken.
+    with pytest.raises(KeyboardInterrupt):
+        asked.clear()
+        collected(tmp_path, ["a"])
+    assert (
+        len(collected(tmp_path, ["a"], limits=Limits(min_side=9, workers=1))["a"].filter(pc.field("status") == "ok"))
+        == 0
+    )
+    assert asked == [60, 60]
+
+
+def test_failures_are_fetched_again(tmp_path, capsys):
+    with MisbehavingServer() as server:
+        links_to(tmp_path, [server.url("/image"), server.url("/status/404"), server.url("/image")])
+        path = tmp_path / "images/a.parquet"
+        before = collected(tmp_path, ["a"], "http")["a"].to_pylist()
+        broken = [before[0], before[1], before[2] | {"status": "timeout", "bytes": None, "sha256": None}]
+        table.write(pa.Table.from_pylist(broken, schema=table.COLLECTED), path)
+        assert main(["images", "retry", str(path), "--allow-loopback", "yes"]) == 0
+        assert "1 fetched again, 1 of them now images" in capsys.readouterr().out
+        assert table.read(path).to_pylist() == before
+        assert retry(path, {"timeout"}, **SETTINGS) == (0, 0)
+    assert main(["images", "stats", str(path)]) == 0
+    assert "        2  ok" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_folder_or_tar_of_pictures_with_captions_is_a_corpus(tmp_path, packed):
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for i, name in enumerate(["deep/x", "y", "z"]):
+        (folder / f"{name}.png").write_bytes(png(i / 9))
+    (folder / "deep/x.txt").write_text("by Ann Lee\n")
+    (folder / "y.json").write_text('{"caption": "Ann Lee again", "url": "http://y"}')
+    source = folder
+    if packed:
+        source = tmp_path / "00000.tar"
+        with tarfile.open(source, "w") as archive:
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                archive.add(file, file.relative_to(folder).as_posix())
+    (tmp_path / "c.tsv").write_text("concept\tname\na\tAnn Lee\n")
+    command = ["captions", "count", "--concepts", tmp_path / "c.tsv", "--captions", source]
+    command += ["--counts", tmp_path / "n.parquet", "--hits", tmp_path / "hits.parquet"]
+    assert main([str(part) for part in command]) == 0
+    hits = table.read(tmp_path / "hits.parquet").to_pylist()
+    assert {hit["url"]: hit["caption"] for hit in hits} == {"deep/x.png": "by Ann Lee", "http://y": "Ann Lee again"}
+    found = collected(tmp_path, ["a"], files=[source.name])["a"]
+    pictures = dict(zip(found.column("url").to_pylist(), found.column("bytes").to_pylist(), strict=True))
+    assert pictures == {"deep/x.png": png(0), "http://y": png(1 / 9)}
 
 
 def test_an_image_table_streams_decoded_pictures(tmp_path):
@@ -78,34 +205,3 @@ def test_nothing_half_written_stays(tmp_path):
         (part / "b").write_text("2")
     assert [p.name for p in (tmp_path / "folder").iterdir()] == ["b"]
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
-
-
-def test_the_least_similar_references_are_dropped():
-    rng = np.random.default_rng(0)
-    alike = rng.normal(size=8) + 0.1 * rng.normal(size=(12, 8))
-    vectors = np.concatenate([alike, rng.normal(size=(3, 8))])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert most_similar_subset(vectors, 12).tolist() == [True] * 12 + [False] * 3
-    assert most_similar_subset(vectors[:5], 12).all()
-
-
-def test_references_without_an_embedding_are_not_kept():
-    candidates = pa.table({"image_id": ["a", "b", "c"], "bytes": [png(0), png(0), png(0)]})
-    vectors = np.eye(3, dtype=np.float32)[[0, 0]]
-    assert select(candidates, ["a", "c"], vectors, 5).column("kept").to_pylist() == [True, False, True]
-
-
-def test_candidates_come_from_a_table_or_a_folder(tmp_path):
-    pq.write_table(
-        pa.table({"concept": ["a", "b", "a"], "bytes": [png(0.1), png(0.2), png(0.3)]}), tmp_path / "r.parquet"
-    )
-    found = dict(candidates_from_table(tmp_path / "r.parquet", ["a", "b"]))
-    assert found["a"].column("bytes").to_pylist() == [png(0.1), png(0.3)]
-    with pytest.raises(DataError, match="no reference image of 'c'"):
-        list(candidates_from_table(tmp_path / "r.parquet", ["c"]))
-    (tmp_path / "a").mkdir()
-    Image.new("RGB", (4, 4)).save(tmp_path / "a" / "one.jpg")
-    assert dict(candidates_from_folder(tmp_path, ["a"]))["a"].column("image_id").to_pylist() == ["one"]
-    (tmp_path / "a" / "notes.txt").write_text("hello")
-    with pytest.raises(ImageTableError, match="notes"):
-        list(candidates_from_folder(tmp_path, ["a"]))

@@ -52,7 +52,11 @@ def broken(data, path, value):
         ("default_study", "nothing", ["`default_study`", "'nothing'"]),
         ("corpora/laion5b/counts_from", "laion5b", ["`corpora.laion5b.counts_from`", "scaled themselves"]),
         ("corpora/laion5b/images", "http", ["`corpora.laion5b`", "either `images` or `counts_from`"]),
-        ("domains/painters/references", {"keep": 5}, ["`domains.painters.references`", "`table` or `folder`"]),
+        (
+            "domains/painters/references",
+            {"keep": 5},
+            ["`domains.painters.references`", "`table`, `folder`, `serpapi`, `wikiart`"],
+        ),
         ("domains/painters/prompts", ["a painting"], ["`domains.painters.prompts`", "{name}"]),
         ("domains/painters/prompts", ["{name} {x}"], ["`domains.painters.prompts`", "{name}"]),
         ("domains/painters/same_concept_cut", "middle", ["`domains.painters.same_concept_cut"]),

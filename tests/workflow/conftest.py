@@ -10,6 +10,17 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 
+HOSTILE_NAMES = (
+    "../../../x Belberg",
+    'Bruno"; touch pwned; "Beldani',
+    "$(touch pwned) Belfane",
+    "Leander 🎨 `touch pwned` Bellund",
+    "\u202eEssam \u200fBelnik\u202c",
+    "{name} {input} 'O\u2019Belquist",
+)
+"""Names of people whom a shell, a path or a format string would take for something else."""
+
+
 class Workplace:
     """A folder with a configuration and sheets of its own, in which the project's workflow runs."""
 
@@ -74,7 +85,10 @@ def shrunken(tmp_path_factory):
     place = Workplace(tmp_path_factory.mktemp("atelier"))
     place.config = copy.deepcopy(place.config)
     sheet = (ROOT / "concepts" / "painters.tsv").read_text().splitlines()
-    (place.folder / "painters.tsv").write_text("\n".join(sheet[:17]) + "\n")
+    rows = [line.split("\t") for line in sheet[:17]]
+    for row, name in zip(rows[1:], HOSTILE_NAMES, strict=False):
+        row[1] = name
+    (place.folder / "painters.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
     place.config["domains"]["painters"] |= {"concepts": "painters.tsv", "concepts_per_job": 16}
     place.config["domains"]["painters"]["prompts"] = ["a painting by {name}", "{name}, orchard, oil on canvas"]
     place.config["atelier"] |= {

@@ -7,6 +7,7 @@ import time
 
 import polars as pl
 import pytest
+from conftest import HOSTILE_NAMES
 
 from fit.images.table import read
 from fit.threshold import detect
@@ -36,6 +37,18 @@ def test_a_killed_run_resumes(shrunken):
 
 def test_a_second_run_has_nothing_to_do(shrunken):
     assert "Nothing to be done" in shrunken.run()
+
+
+def test_hostile_names_do_no_harm(shrunken):
+    assert not list(shrunken.folder.rglob("pwned"))
+    assert not list(shrunken.folder.parent.glob("x*"))
+    captions = pl.read_parquet(shrunken.folder / "results/captions/atelier/painters/counts.parquet")
+    truth = pl.read_parquet(shrunken.folder / "results/atelier/truth.parquet").drop_nulls("painter")
+    works = dict(truth.group_by("painter").len().iter_rows())
+    with_pictures = [slug for slug in captions["concept"][: len(HOSTILE_NAMES)] if works.get(slug)]
+    assert with_pictures
+    for slug, count in captions.select("concept", "captions").iter_rows():
+        assert count >= works.get(slug, 0)
 
 
 def test_what_it_found(shrunken):

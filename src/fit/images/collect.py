@@ -1,104 +1,304 @@
-"""Collects the images behind sampled captions."""
+"""Collects the images behind sampled captions: every row that was asked for ends as an image or as a reason.
 
+What comes is decoded in processes of its own and written to parts beside the table that it becomes, some hundred rows
+at a time; so a job that is killed goes on where it was, and ends with the same table.
+"""
+
+import asyncio
+import json
+import shutil
+from abc import ABC, abstractmethod
 from bisect import bisect_left
-from hashlib import sha256
-from io import BytesIO
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from hashlib import blake2b, sha256
 from pathlib import Path
+from threading import Lock
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from PIL import Image
+import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from fit.captions.sources import open_captions
 from fit.errors import DataError
-from fit.images.table import COLLECTED, read
+from fit.images.decode import Decoder, Picture
+from fit.images.table import COLLECTED, ROW_GROUP, read
+from fit.paths import whole
 from fit.registry import find
 
+_PART_ROWS, _PART_BYTES = 256, 32 << 20
 
-def embedded_images(files, hits, column="image"):
-    """Bytes behind hits whose images stand in the corpus's own files.
+
+@dataclass(frozen=True)
+class Link:
+    """A row that is asked for."""
+
+    image_id: str
+    url: str | None
+    shard: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What a source brought for a link: bytes, or the reason why there are none."""
+
+    status: str
+    data: bytes | None = None
+    http_status: int | None = None
+
+
+class ImageSource(ABC):
+    """Brings the bytes behind links."""
+
+    @abstractmethod
+    def bring(self, links, handle):
+        """Bring every link's bytes, in any order.
+
+        Args:
+            links: list of Link.
+            handle: called with (Link, Arrived) once for each; it may be called from several threads at once.
+        """
+
+
+class Embedded(ImageSource):
+    """Bytes in a column of the corpus's own files (or a tar, or a folder); null for an image that is gone."""
+
+    def __init__(self, files, column="image", **_):
+        self._path_of = {Path(file).name: str(file) for file in files}
+        self._column = column
+
+    def bring(self, links, handle):
+        with ThreadPoolExecutor(4) as pool:
+            for shard in sorted({link.shard for link in links}):
+                if shard not in self._path_of:
+                    raise DataError(
+                        f"{shard}: hits name this shard, but the corpus's files lack it; count the captions anew"
+                    )
+                wanted = sorted((link.row, i) for i, link in enumerate(links) if link.shard == shard)
+                captions = open_captions(self._path_of[shard])
+                captions.check([self._column], [])
+                first = done = 0
+                for batch in captions.batches([self._column]):
+                    here = wanted[done : bisect_left(wanted, (first + len(batch),))]
+                    images = batch.column(0).take(pa.array([row - first for row, _ in here], pa.int64())).to_pylist()
+                    arrived = [Arrived("gone") if data is None else Arrived("ok", data) for data in images]
+                    list(pool.map(handle, [links[i] for _, i in here], arrived))
+                    first, done = first + len(batch), done + len(here)
+
+
+class Given(ImageSource):
+    """Bytes at hand."""
+
+    def __init__(self, read_bytes):
+        """`read_bytes` gives the bytes of a link."""
+        self._read_bytes = read_bytes
+
+    def bring(self, links, handle):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda link: handle(link, Arrived("ok", self._read_bytes(link))), links))
+
+
+class Http(ImageSource):
+    """What http(s) links lead to."""
+
+    def __init__(self, settings, **_):
+        self._settings = settings
+
+    def bring(self, links, handle):
+        from fit.images.fetch import fetch_all
+
+        async def handle_fetched(link, fetched):
+            await asyncio.to_thread(handle, link, Arrived(fetched.status, fetched.data, fetched.http_status))
+
+        # Neighbours in a corpus are often of one host; spread by a hash, hosts are mixed.
+        mixed = sorted(links, key=lambda link: blake2b(link.image_id.encode(), digest_size=8).digest())
+        asyncio.run(fetch_all(((link, link.url or "") for link in mixed), self._settings, handle_fetched))
+
+
+SOURCES = {"embedded": "fit.images.collect:Embedded", "http": "fit.images.collect:Http"}
+"""Name in config.yaml -> class of ImageSource."""
+
+
+class Parts:
+    """Rows as they come, some hundred to a file, in a folder that outlives a kill."""
+
+    def __init__(self, folder):
+        """Go on with what `folder` has, if it has anything."""
+        self._folder, self._lock = Path(folder), Lock()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._rows: list[dict] = []
+        self._size = 0
+        self._files: list[Path] = []
+        self.place: dict[str, tuple[int, int]] = {}
+        for path in sorted(self._folder.glob("[0-9]*.arrow")):
+            self._note(path, self._open(path).column("image_id").to_pylist())
+
+    @staticmethod
+    def _open(path):
+        # Mapped, not read: however many images there are, few are in memory.
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    def _note(self, path, names):
+        self.place |= {name: (len(self._files), row) for row, name in enumerate(names)}
+        self._files.append(path)
+
+    def add(self, row):
+        """Take one row, a dict of COLLECTED's columns; any thread may call."""
+        with self._lock:
+            self._rows.append(row)
+            self._size += len(row["bytes"] or b"")
+            if len(self._rows) >= _PART_ROWS or self._size >= _PART_BYTES:
+                self._flush()
+
+    def _flush(self):
+        if not self._rows:
+            return
+        path = self._folder / f"{len(self._files):06d}.arrow"
+        with whole(path) as part, pa.ipc.new_file(str(part), COLLECTED) as writer:
+            writer.write_table(pa.Table.from_pylist(self._rows, schema=COLLECTED))
+        self._note(path, [row["image_id"] for row in self._rows])
+        self._rows, self._size = [], 0
+
+    def assemble(self, image_ids, target):
+        """Write the rows of `image_ids`, in that order, to the image table `target`, and forget the parts."""
+        with self._lock:
+            self._flush()
+        tables = [self._open(path) for path in self._files]
+        with whole(target) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
+            for start in range(0, len(image_ids), ROW_GROUP):
+                places = [self.place[name] for name in image_ids[start : start + ROW_GROUP]]
+                rows = [tables[file].slice(row, 1) for file, row in places]
+                writer.write_table(pa.concat_tables(rows).combine_chunks(), row_group_size=ROW_GROUP)
+        shutil.rmtree(self._folder)
+
+
+def links_of(hits):
+    """The links of a table of hits, a list of Link; their ids tell rows of all shards apart."""
+    columns = (hits.column(name).to_pylist() for name in ("shard", "row", "url"))
+    return [
+        Link(f"{shard.removesuffix('.parquet').replace('/', '_')}-{row}", url, shard, row)
+        for shard, row, url in zip(*columns, strict=True)
+    ]
+
+
+def make_row(link, arrived, decoder):
+    """A row of COLLECTED: the picture that arrived, made clean, or the reason why there is none."""
+    data = arrived.data if arrived.status == "ok" else None
+    picture = Picture(arrived.status) if data is None else decoder.decode(data)
+    return {
+        "image_id": link.image_id,
+        "url": link.url,
+        "status": picture.status,
+        "http_status": arrived.http_status,
+        "width": picture.width,
+        "height": picture.height,
+        "sha256": sha256(data).hexdigest() if data is not None and picture.status == "ok" else None,
+        "perceptual_hash": picture.perceptual_hash,
+        "bytes": picture.data,
+    }
+
+
+class _Gathering:
+    """Decodes what a source brings, writes it to parts and shows progress; a context manager over many concepts."""
+
+    def __init__(self, limits, total):
+        self._decoder = Decoder(limits)
+        self._progress = tqdm(total=total, desc="collecting", unit="image", mininterval=2)
+        self._lock = Lock()
+        self._failed = 0
+
+    def __enter__(self):
+        self._decoder.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self._progress.close()
+        self._decoder.__exit__(*error)
+
+    def bring(self, source, links, parts):
+        """Bring what is missing of `links` into `parts`."""
+        missing = [link for link in links if link.image_id not in parts.place]
+        self._progress.update(len(links) - len(missing))
+
+        def handle(link, arrived):
+            row = make_row(link, arrived, self._decoder)
+            parts.add(row)
+            with self._lock:
+                self._failed += row["status"] != "ok"
+                self._progress.set_postfix(failed=self._failed, refresh=False)
+                self._progress.update()
+
+        if missing:
+            source.bring(missing, handle)
+
+
+def collect(kind, hits_file, files, targets, *, work, settings, limits):
+    """Collect the images of concepts, an image table of the schema COLLECTED each, in which every hit is a row.
 
     Args:
-        files: paths of the corpus's Parquet files.
-        hits: Arrow table with the columns shard and row.
-        column: where the bytes are; null for an image that is gone.
-
-    Returns:
-        A list of bytes or None, one a hit.
-    """
-    found = [None] * len(hits)
-    shards = hits.column("shard").to_pylist()
-    rows = hits.column("row").to_pylist()
-    path_of = {Path(file).name: file for file in files}
-    for name in sorted(set(shards)):
-        if name not in path_of:
-            raise DataError(f"{name}: hits name this shard, but the corpus's files lack it; count the captions anew")
-        wanted = sorted((row, i) for i, (shard, row) in enumerate(zip(shards, rows, strict=True)) if shard == name)
-        captions = open_captions(str(path_of[name]))
-        captions.check([column], [])
-        first = done = 0
-        for batch in captions.batches([column]):
-            here = wanted[done : bisect_left(wanted, (first + len(batch),))]
-            images = batch.column(0).take(pa.array([row - first for row, _ in here], pa.int64()))
-            for (_, i), data in zip(here, images.to_pylist(), strict=True):
-                found[i] = data
-            first, done = first + len(batch), done + len(here)
-    return found
-
-
-def describe(data):
-    """(status, width, height) of what was fetched: "ok", "gone" for None, "not_an_image" or "truncated"."""
-    if data is None:
-        return "gone", None, None
-    try:
-        picture = Image.open(BytesIO(data))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return "not_an_image", None, None
-    try:
-        picture.load()
-    except (OSError, SyntaxError, ValueError):
-        return "truncated", picture.width, picture.height
-    return "ok", picture.width, picture.height
-
-
-SOURCES = {"embedded": "fit.images.collect:embedded_images"}
-"""Name in config.yaml -> function of (files of the corpus, hits) that returns bytes or None, one a hit."""
-
-
-def collect(source, hits_file, files, concepts):
-    """The images of `concepts` (slugs), one table of the schema COLLECTED each, in which every hit is a row.
-
-    Args:
-        source: a key of SOURCES.
+        kind: a key of SOURCES.
         hits_file: Parquet file of hits; files: paths of the corpus.
-
-    Yields:
-        (concept, Arrow table).
+        targets: concept (slug) -> path of the image table to write, its rows in the order of the hits.
+        work: folder for what a kill must not lose.
+        settings: fit.images.fetch.FetchSettings; limits: fit.images.decode.Limits.
 
     Raises:
         ConfigError: there is no such source.
+        DataError: the corpus lacks a shard that hits name.
     """
-    fetch = find(SOURCES, source, "image source")
-    # Sorted by concept, the file is read only where these concepts are.
-    hits = read(hits_file, ["concept", "shard", "row", "url"], only={"concept": concepts})
-    images = fetch(files, hits)
-    described = [describe(data) for data in images]
-    table = pa.Table.from_pydict(
-        {
-            "image_id": [
-                f"{Path(s).stem}-{r}"
-                for s, r in zip(*(hits.column(c).to_pylist() for c in ("shard", "row")), strict=True)
-            ],
-            "url": hits.column("url"),
-            "status": [status for status, _, _ in described],
-            "width": [width for _, width, _ in described],
-            "height": [height for _, _, height in described],
-            "sha256": [
-                sha256(data).hexdigest() if d[0] == "ok" else None for data, d in zip(images, described, strict=True)
-            ],
-            "bytes": [data if d[0] == "ok" else None for data, d in zip(images, described, strict=True)],
-        },
-        schema=COLLECTED,
-    )
-    for concept in concepts:
-        yield concept, table.filter(pc.equal(hits.column("concept"), concept))
+    source = find(SOURCES, kind, "image source")(files=files, settings=settings)
+    links = {
+        concept: links_of(read(hits_file, ["shard", "row", "url"], only={"concept": [concept]})) for concept in targets
+    }
+    gather(source, links, targets, work=work, identity=[kind, asdict(settings)], limits=limits)
+
+
+def gather(source, links, targets, *, work, identity, limits):
+    """Bring links and write an image table of the schema COLLECTED per concept.
+
+    Args:
+        source: ImageSource.
+        links: concept (slug) -> list of Link, their ids different.
+        targets: concept -> path to write, its rows in the order of the links.
+        work: folder for what a kill must not lose.
+        identity: JSON value; what was brought under another is not taken for these. limits: fit.images.decode.Limits.
+    """
+    with _Gathering(limits, sum(map(len, links.values()))) as gathering:
+        for concept, of_concept in links.items():
+            rows = [[link.image_id, link.url] for link in of_concept]
+            key = blake2b(json.dumps([identity, asdict(limits), rows]).encode(), digest_size=8).hexdigest()
+            parts = Parts(Path(work, concept, key))
+            gathering.bring(source, of_concept, parts)
+            parts.assemble([link.image_id for link in of_concept], targets[concept])
+            shutil.rmtree(Path(work, concept))
+
+
+def retry(table, statuses, *, settings, limits):
+    """Fetch the failures of an image table again and write the table anew.
+
+    Args:
+        table: path of an image table with the columns of COLLECTED.
+        statuses: which failures: "timeout", "connection", "http_503" ...
+        settings, limits: as collect takes them.
+
+    Returns:
+        (tried, mended): how many rows were fetched again, and how many became images.
+    """
+    rows = read(table, ["image_id", "url", "status"]).to_pylist()
+    links = [Link(row["image_id"], row["url"], "", 0) for row in rows if row["status"] in statuses]
+    if not links:
+        return 0, 0
+    work = Path(table).with_name(f".{Path(table).stem}.retried")
+    parts = Parts(work)
+    with _Gathering(limits, len(links)) as gathering:
+        gathering.bring(Http(settings), links, parts)
+    again = work.with_suffix(".parquet")
+    parts.assemble([link.image_id for link in links], again)
+    fresh = {row["image_id"]: row for row in read(again).to_pylist()}
+    with whole(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
+        for batch in pq.ParquetFile(table).iter_batches(ROW_GROUP):
+            merged = [fresh.get(row["image_id"], row) for row in batch.to_pylist()]
+            writer.write_table(pa.Table.from_pylist(merged, schema=COLLECTED), row_group_size=ROW_GROUP)
+    again.unlink()
+    return len(links), sum(row["status"] == "ok" for row in fresh.values())

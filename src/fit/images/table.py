@@ -4,6 +4,7 @@ Every image table has the columns `image_id` and `bytes`; collected ones also `s
 Row groups are small, so that pictures stream.
 """
 
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
 
@@ -22,13 +23,19 @@ COLLECTED = pa.schema(
         ("image_id", pa.string()),
         ("url", pa.string()),
         ("status", pa.string()),
+        ("http_status", pa.int32()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("sha256", pa.string()),
+        ("perceptual_hash", pa.string()),
         ("bytes", pa.binary()),
     ]
 )
-REFERENCES = pa.schema([("image_id", pa.string()), ("kept", pa.bool_()), ("bytes", pa.binary())])
+"""status: "ok", or why there is no picture (fit.images.fetch.Fetched and fit.images.decode.STATUSES say which there
+are); http_status: the last answer's code, null without one; sha256: of the bytes as they came, perceptual_hash: 16 hex
+digits, both null without a picture."""
+REFERENCES = pa.schema([("image_id", pa.string()), ("kept", pa.bool_()), ("fate", pa.string()), ("bytes", pa.binary())])
+"""fate: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's status."""
 GENERATED = pa.schema(
     [
         ("image_id", pa.string()),
@@ -120,6 +127,19 @@ def contact_sheet(pictures, columns, side=64, gap=2):
         )
         sheet.paste(small, (gap + i % columns * cell, gap + i // columns * cell))
     return sheet
+
+
+def statistics(path):
+    """How many rows of an image table have which status, as text, the most frequent first.
+
+    Raises:
+        ImageTableError: the table has no statuses.
+    """
+    table = read(path, ["status", "perceptual_hash"])
+    counts = Counter(table.column("status").to_pylist())
+    unique = len(set(table.column("perceptual_hash").to_pylist()) - {None})
+    lines = [f"  {count:>9,}  {status}" for status, count in counts.most_common()]
+    return "\n".join([*lines, f"  {len(table):>9,}  in all; {unique:,} different pictures"])
 
 
 def unpack(path, folder):

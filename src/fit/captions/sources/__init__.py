@@ -1,6 +1,6 @@
 """Files of captions, each format behind the same interface."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from fit.errors import CorpusError
 from fit.paths import expand
@@ -12,6 +12,8 @@ FORMATS = {
     ".tsv": "fit.captions.sources.text:TsvCaptions",
     ".jsonl": "fit.captions.sources.text:JsonlCaptions",
     ".ndjson": "fit.captions.sources.text:JsonlCaptions",
+    ".tar": "fit.captions.sources.pictures:TarCaptions",
+    "folder": "fit.captions.sources.pictures:FolderCaptions",
 }
 """How a file's name ends, less what says that it is compressed -> class of fit.captions.sources.base.CaptionFile."""
 
@@ -26,9 +28,12 @@ def open_captions(path):
     """
     suffixes = [suffix for suffix in PurePosixPath(str(path)).suffixes if suffix not in _COMPRESSED]
     suffix = suffixes[-1] if suffixes else ""
+    if "://" not in str(path) and Path(path).is_dir():
+        suffix = "folder"
     if suffix not in FORMATS:
         raise CorpusError(
-            f"{path}: captions are read from files that end in {', '.join(FORMATS)} (and .gz, .zst, .bz2)"
+            f"{path}: captions are read from files that end in {', '.join(e for e in FORMATS if '.' in e)} "
+            "(and .gz, .zst, .bz2), and from folders of pictures"
         )
     return find(FORMATS, suffix, "format of captions")(str(path))
 

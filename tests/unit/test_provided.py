@@ -1,0 +1,86 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fit.cli import main
+from fit.errors import DataError
+from fit.images import table
+from fit.images.decode import Limits
+from fit.images.provided import import_generated, import_images, read_counts
+
+PLACES = {"limits": Limits(workers=1)}
+
+
+def png(shade):
+    return table.encode_png(np.full((8, 8, 3), shade, np.float32))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for name in ("ann/1.png", "ann/a harbour/2.png", "bo/x.png"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / name).write_bytes(png(len(name) / 99))
+    (tmp_path / "pictures/bo/broken.jpg").write_bytes(png(0.5)[:50])
+    return tmp_path
+
+
+def targets(folder, *concepts):
+    return {concept: folder / f"{concept}.parquet" for concept in concepts}
+
+
+def test_training_images_at_hand(pictures):
+    made = targets(pictures, "ann", "bo")
+    import_images(pictures / "pictures", made, what="training images", work=pictures / "work", **PLACES)
+    rows = table.read(made["bo"]).to_pylist()
+    assert [(row["image_id"], row["status"]) for row in rows] == [("broken.jpg", "truncated"), ("x.png", "ok")]
+    assert table.read(made["ann"]).schema == table.COLLECTED
+
+
+def test_generated_images_at_hand_have_their_folder_as_prompt(pictures):
+    made = targets(pictures, "ann", "bo")
+    assert import_generated(pictures / "pictures", made, work=pictures / "work", **PLACES) == {"bo": 1}
+    rows = table.read(made["ann"]).to_pylist()
+    assert [(row["image_id"], row["prompt"]) for row in rows] == [("1.png", ""), ("a harbour/2.png", "a harbour")]
+    assert table.read(made["ann"]).schema == table.GENERATED
+
+
+def test_images_from_a_table(tmp_path):
+    pq.write_table(pa.table({"concept": ["ann", "bo"], "bytes": [png(0), png(1)]}), tmp_path / "p.parquet")
+    made = targets(tmp_path, "bo")
+    import_images(tmp_path / "p.parquet", made, what="training images", work=tmp_path / "work", **PLACES)
+    assert table.read(made["bo"]).column("bytes").to_pylist() == [png(1)]
+
+
+def test_what_is_missing_is_named(pictures):
+    with pytest.raises(DataError, match=r"no such folder of generated images"):
+        import_generated(pictures / "nowhere", targets(pictures, "ann"), work=pictures / "work", **PLACES)
+    (pictures / "pictures/cy").mkdir()
+    for concept in ("cy", "dan"):
+        with pytest.raises(DataError, match=rf"no training images of '{concept}'; put \.jpg.* into .*/{concept}"):
+            place = {"what": "training images", "work": pictures / "work"}
+            import_images(pictures / "pictures", targets(pictures, concept), **place, **PLACES)
+
+
+def test_counts_at_hand(tmp_path, capsys):
+    (tmp_path / "c.csv").write_text("effective_count,concept\n12,ann\n3.0,bo\n7,cy\n")
+    (tmp_path / "s.tsv").write_text("concept\tname\nbo\tBo\nann\tAnn\n")
+    command = ["counts", "import", "--table", str(tmp_path / "c.csv"), "--sheet", str(tmp_path / "s.tsv")]
+    assert main([*command, "--out", str(tmp_path / "n.parquet")]) == 0
+    assert table.read(tmp_path / "n.parquet").to_pydict() == {"concept": ["bo", "ann"], "effective_count": [3, 12]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("concept,count\nann,1\n", "no column 'effective_count'; it has concept, count"),
+        ("concept,effective_count\nann,many\n", "concept 'ann': effective_count is 'many', not a count"),
+        ("concept,effective_count\nann,-1\n", "effective_count is '-1', not a count"),
+        ("concept,effective_count\nann,\n", "effective_count is None, not a count"),
+        ("concept,effective_count\nbo,1\n", "no count of ann"),
+    ],
+)
+def test_counts_that_are_none(tmp_path, text, said):
+    (tmp_path / "c.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_counts(tmp_path / "c.csv", ["ann"])

@@ -1,0 +1,133 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from misbehaving_server import MisbehavingServer
+from PIL import Image
+
+from fit.cli import main
+from fit.concepts import Concept
+from fit.errors import ConfigError, DataError, ImageTableError
+from fit.images import search, table
+from fit.images.decode import Limits
+from fit.images.fetch import FetchSettings
+from fit.images.references import collect_references, most_similar_subset, read_vetoes, select
+
+ANN = Concept("ann", "Ann Lee")
+
+
+def png(shade, side=8):
+    return table.encode_png(np.full((side, side, 3), shade, np.float32))
+
+
+def collected(folder, kind, place, concepts=(ANN,)):
+    targets = {concept.concept: folder / "out" / f"{concept.concept}.parquet" for concept in concepts}
+    collect_references(
+        kind,
+        str(place),
+        list(concepts),
+        targets,
+        wanted=5,
+        cache=folder / "cache",
+        work=folder / "work",
+        settings=FetchSettings(allow_loopback=True, total_timeout_s=2, retries=0),
+        limits=Limits(workers=1),
+    )
+    return {concept: table.read(path).to_pylist() for concept, path in targets.items()}
+
+
+def test_candidates_come_from_a_table(tmp_path):
+    rows = {"concept": ["ann", "bo", "ann"], "bytes": [png(0.1), png(0.2), png(0.3)]}
+    pq.write_table(pa.table(rows), tmp_path / "r.parquet")
+    found = collected(tmp_path, "table", tmp_path / "r.parquet", [ANN, Concept("cy", "Cy")])
+    assert [row["bytes"] for row in found["ann"]] == [png(0.1), png(0.3)]
+    assert found["cy"] == []
+    pq.write_table(pa.table({"name": ["ann"], "bytes": [png(0.1)]}), tmp_path / "r.parquet")
+    with pytest.raises(ImageTableError, match="no column 'concept'; it has name, bytes"):
+        collected(tmp_path, "table", tmp_path / "r.parquet")
+
+
+def test_candidates_come_from_a_folder_and_what_is_no_picture_is_told(tmp_path):
+    (tmp_path / "refs/ann").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "refs/ann/one.jpg")
+    (tmp_path / "refs/ann/notes.txt").write_text("hello")
+    (tmp_path / "refs/ann/.hidden").write_text("x")
+    found = collected(tmp_path, "folder", tmp_path / "refs")["ann"]
+    assert [(row["image_id"], row["status"]) for row in found] == [("notes.txt", "not_an_image"), ("one.jpg", "ok")]
+    with pytest.raises(DataError, match="no such folder of reference images"):
+        collected(tmp_path, "folder", tmp_path / "nowhere")
+
+
+def test_candidates_come_from_a_search(tmp_path, monkeypatch):
+    asked = []
+
+    class Found(search.ReferenceSearch):
+        def __init__(self, images, cache, settings, query):
+            asked.append((images, query))
+
+        def links(self, concept):
+            return [server.url("/image"), server.url("/status/404")]
+
+    monkeypatch.setattr(search, "Serpapi", Found)
+    with MisbehavingServer() as server:
+        found = collected(tmp_path, "serpapi", "{name} face")["ann"]
+    assert asked == [(5, "{name} face")]
+    assert [(row["image_id"], row["status"]) for row in found] == [("ann-000", "ok"), ("ann-001", "http_404")]
+
+
+def test_the_least_similar_references_are_dropped():
+    rng = np.random.default_rng(0)
+    alike = rng.normal(size=8) + 0.1 * rng.normal(size=(12, 8))
+    vectors = np.concatenate([alike, rng.normal(size=(3, 8))])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert most_similar_subset(vectors, 12).tolist() == [True] * 12 + [False] * 3
+    assert most_similar_subset(vectors[:5], 12).all()
+
+
+CANDIDATES = pa.table(
+    {
+        "image_id": ["a", "b", "c", "d", "e"],
+        "status": ["ok", "ok", "ok", "ok", "http_404"],
+        "bytes": pa.array([png(0)] * 4 + [None], pa.binary()),
+    }
+)
+VECTORS = np.array([[1, 0], [1, 0.1], [0, 1]], np.float32)
+
+
+def fates(**rules):
+    return select(CANDIDATES, ["a", "b", "c"], VECTORS, **({"keep": 5} | rules)).column("fate").to_pylist()
+
+
+def test_each_reference_has_a_fate():
+    assert fates() == ["kept", "kept", "kept", "no single face", "http_404"]
+    assert fates(keep=2) == ["kept", "kept", "less alike", "no single face", "http_404"]
+    assert fates(keep=2, vetoed={"a"}) == ["vetoed", "kept", "kept", "no single face", "http_404"]
+    assert fates(least=4)[:3] == ["too few references"] * 3
+    assert select(CANDIDATES, ["a", "b", "c"], VECTORS, keep=2, least=4).column("kept").to_pylist() == [False] * 5
+
+
+def test_too_few_references_are_reported_and_the_rest_goes_on(tmp_path, capsys):
+    pq.write_table(CANDIDATES, tmp_path / "candidates.parquet")
+    kind = pa.list_(pa.float32(), 2)
+    vectors = {"image_id": ["a", "b", "c"], "embedding": pa.array(VECTORS.tolist(), kind)}
+    pq.write_table(pa.table(vectors), tmp_path / "embeddings.parquet")
+    (tmp_path / "vetoes.tsv").write_text("concept\timage_id\treason\nann\ta\tanother person\n")
+    files = ["--candidates", tmp_path / "candidates.parquet", "--embeddings", tmp_path / "embeddings.parquet"]
+    files += ["--out", tmp_path / "ann.parquet", "--vetoes", tmp_path / "vetoes.tsv"]
+    select_command = ["references", "select", *map(str, files), "--keep", "5"]
+    assert main([*select_command, "--least", "3"]) == 0
+    said = capsys.readouterr().err
+    assert "ann: 2 usable references of 5, at least 3 are needed; add 1 or more" in said
+    assert main([*select_command, "--least", "2"]) == 0
+    assert table.read(tmp_path / "ann.parquet").column("kept").to_pylist() == [False, True, True, False, False]
+    sheet = tmp_path / "ann.png"
+    assert main(["references", "show", "--files", str(tmp_path / "ann.parquet"), "--out", str(sheet)]) == 0
+    assert table.decode(sheet.read_bytes(), "").width > 500
+
+
+def test_vetoes_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match="no such file of vetoes"):
+        read_vetoes(tmp_path / "v.tsv")
+    (tmp_path / "v.tsv").write_text("concept,image_id\nann,a\n")
+    with pytest.raises(ConfigError, match="line 1: no column `concept`"):
+        read_vetoes(tmp_path / "v.tsv")

@@ -1,0 +1,96 @@
+"""A study that enters the road half-way: with pictures and counts that someone already has, and hostile names."""
+
+import subprocess
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import HOSTILE_NAMES
+
+from fit.atelier.painting import draw_styles, paint
+from fit.images.table import encode_png, read
+
+SLUGS = [f"person-{i}" for i in range(len(HOSTILE_NAMES))]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder") / "style"
+    command = ["fit", "atelier", "train-style-encoder", "--steps", "5", "--seed", "0", "--out", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def study(workplace, encoder):
+    """References and generated pictures in folders, counts in a CSV; and a corpus with captions and pictures."""
+    rng = np.random.default_rng(0)
+    styles = draw_styles(len(SLUGS), rng)
+    rows = []
+    for index, (slug, name) in enumerate(zip(SLUGS, HOSTILE_NAMES, strict=True)):
+        pictures = [encode_png(picture) for picture in paint(styles.take([index] * 20), [0] * 20, rng)]
+        for kind, some in (("references", pictures[:11]), ("generated", pictures[11:15])):
+            folder = workplace.folder / kind / slug
+            folder.mkdir(parents=True)
+            for number, data in enumerate(some):
+                (folder / f"{number}.png").write_bytes(data)
+        rows += [
+            {"caption": f"by {name}, oil", "url": f"u{index}-{i}", "image": pictures[15 + i]} for i in range(index)
+        ]
+    sheet = "".join(f"{slug}\t{name}\n" for slug, name in zip(SLUGS, HOSTILE_NAMES, strict=True))
+    (workplace.folder / "people.tsv").write_text("concept\tname\n" + sheet)
+    (workplace.folder / "counts.csv").write_text(
+        "concept,effective_count\n" + "".join(f"{s},{i * 10}\n" for i, s in enumerate(SLUGS))
+    )
+    pl.DataFrame(rows).write_parquet(workplace.folder / "crawl.parquet")
+    config = workplace.config
+    config["studies"]["mine"] = {"models": ["counted", "crawled"], "domains": ["people"]}
+    config["default_study"] = "mine"
+    config["embedders"]["tiny"] = {"backend": "openclip", "model": f"local-dir:{encoder}", "gpus": 0}
+    config["domains"]["people"] = {
+        "concepts": "people.tsv",
+        "embedder": "tiny",
+        "references": {"folder": "references"},
+        "same_concept_cut": 0.2,
+        "targets": "matches_and_references",
+        "prompts": ["a picture of {name}"],
+        "concepts_per_job": 10,
+    }
+    config["corpora"]["at_hand"] = {"provided_counts": "counts.csv"}
+    config["corpora"]["crawl"] = {"captions": {"files": ["crawl.parquet"]}, "images": "embedded"}
+    config["models"]["counted"] = {"corpus": "at_hand", "provided_images": "generated"}
+    config["models"]["crawled"] = {"corpus": "crawl", "provided_images": "generated"}
+    return workplace
+
+
+def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
+    output = study.run()
+    assert "person-0" not in output or "Error" not in output
+    table = pl.read_parquet(study.folder / "results/scores/counted/people.parquet")
+    assert dict(table.select("concept", "effective_count").iter_rows()) == {s: i * 10 for i, s in enumerate(SLUGS)}
+    assert table["score"].is_between(-1, 1).all()
+    thresholds = pl.read_csv(study.folder / "results/paper/mine/thresholds.tsv", separator="\t")
+    assert thresholds["model"].to_list() == ["counted", "crawled"]
+    # The captions of the crawl name people whom a shell would take for commands.
+    counts = pl.read_parquet(study.folder / "results/counts/crawl/people.parquet")
+    assert counts["captions"].to_list() == list(range(len(SLUGS)))
+    assert counts["downloaded"].to_list() == list(range(len(SLUGS)))
+    assert not list(study.folder.rglob("pwned"))
+    # One person's references are too few now: the study goes on without that person, and says so.
+    for path in sorted((study.folder / "references/person-3").iterdir())[:5]:
+        path.unlink()
+    (study.folder / "references/person-3/note.txt").write_text("not a picture")
+    output = study.run("--forcerun", "collect_references_people_000")
+    assert "person-3: 6 usable references of 7, at least 10 are needed; add 4 or more" in output
+    table = pl.read_parquet(study.folder / "results/scores/counted/people.parquet")
+    assert sorted(table["concept"]) == [slug for slug in SLUGS if slug != "person-3"]
+    kept = read(study.folder / "results/references/people/person-3.parquet")
+    assert set(kept.column("fate").to_pylist()) == {"too few references", "not_an_image"}
+
+
+def test_a_concept_without_pictures_is_named(study):
+    for path in (study.folder / "generated/person-2").iterdir():
+        path.unlink()
+    output = study.fails("results/generated/counted/people/person-2.parquet")
+    assert "no generated images of 'person-2'; put .jpg" in output
+    assert not (study.folder / "results/generated/counted/people/person-1.parquet").exists()
