@@ -7,7 +7,7 @@ from scipy.stats import binomtest, rankdata
 
 from fit.embedders.run import read_embeddings, read_single_faces
 from fit.errors import DataError
-from fit.images.table import read
+from fit.images.table import count_unique, read
 
 
 def concept_means(embeddings):
@@ -204,14 +204,13 @@ def estimate_counts(captions, matches, images):
     skipped = _skipped(captions) if captions else {}
     rows = []
     for (concept, of_concept), collected in zip(matches.items(), images, strict=True):
-        images = read(collected, ["status", "perceptual_hash"])
+        images = read(collected, ["status", "perceptual_hash", "sha256"])
         status = images.column("status")
         downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
-        unique = len(set(images.column("perceptual_hash").to_pylist()) - {None})
         matched = pc.sum(read(of_concept, ["match"]).column("match")).as_py() or 0
         mentioned = mentions[concept] if captions else downloaded
         count, low, high = effective_count(matched, mentioned, downloaded)
-        row = (concept, mentioned, len(status), downloaded, unique, matched, count, low, high)
+        row = (concept, mentioned, len(status), downloaded, count_unique(images), matched, count, low, high)
         row += skipped.get(concept, (0, 0))
         rows.append(dict(zip(COUNTS.names, row, strict=True)))
     return pa.Table.from_pylist(rows, schema=COUNTS)

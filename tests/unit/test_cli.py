@@ -9,6 +9,7 @@ import pytest
 
 from fit.cli import main
 from fit.images import table
+from fit.images.table import FLAT
 
 
 def test_help_imports_nothing_heavy():
@@ -111,7 +112,13 @@ def test_art_embeddings_of_other_images_are_refused(concept, capsys):
 def test_counts_are_estimated_and_scaled(concept):
     matched(concept)
     pq.write_table(pa.table({"concept": ["ann"], "captions": [8]}), concept / "captions.parquet")
-    status = pa.table({"status": ["ok", "ok", "gone", "ok", "ok"], "perceptual_hash": ["a", "a", None, "b", "c"]})
+    status = pa.table(
+        {
+            "status": ["ok", "ok", "gone", "ok", "ok"],
+            "perceptual_hash": ["a", "a", None, FLAT, FLAT],
+            "sha256": list("pqrst"),
+        }
+    )
     (concept / "status").mkdir()
     pq.write_table(status, concept / "status" / "ann.parquet")
     arguments = ["--captions", "captions.parquet", "--images", "status/ann.parquet", "--matches", "ann.parquet"]

@@ -26,7 +26,7 @@ from fit.images.table import COLLECTED, ROW_GROUP, read
 from fit.paths import whole
 from fit.registry import find
 
-_PART_ROWS, _PART_BYTES = 256, 32 << 20
+_PART_ROWS, _PART_BYTES = 256, 8 << 20
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,11 @@ class Parts:
         """Write the rows of `image_ids`, in that order, to the image table `target`, and forget the parts."""
         with self._lock:
             self._flush()
-        tables = [self._open(path) for path in self._files]
         with whole(target) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
             for start in range(0, len(image_ids), ROW_GROUP):
                 places = [self.place[name] for name in image_ids[start : start + ROW_GROUP]]
+                # Opened anew for each group: what a mapped file has been read of stays in memory while it is open.
+                tables = {file: self._open(self._files[file]) for file in {file for file, _ in places}}
                 rows = [tables[file].slice(row, 1) for file, row in places]
                 writer.write_table(pa.concat_tables(rows).combine_chunks(), row_group_size=ROW_GROUP)
         shutil.rmtree(self._folder)

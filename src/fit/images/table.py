@@ -129,17 +129,29 @@ def contact_sheet(pictures, columns, side=64, gap=2):
     return sheet
 
 
+FLAT = "0" * 16
+"""The perceptual hash of every picture without any shape, such as a white page."""
+
+
+def count_unique(images):
+    """How many different pictures a table of COLLECTED has: copies, encoded anew or resized, count once.
+
+    Pictures are told apart by their perceptual hashes, and those without any shape by their bytes.
+    """
+    hashes = zip(*(images.column(name).to_pylist() for name in ("perceptual_hash", "sha256")), strict=True)
+    return len({of_bytes if of_look == FLAT else of_look for of_look, of_bytes in hashes if of_look})
+
+
 def statistics(path):
     """How many rows of an image table have which status, as text, the most frequent first.
 
     Raises:
         ImageTableError: the table has no statuses.
     """
-    table = read(path, ["status", "perceptual_hash"])
+    table = read(path, ["status", "perceptual_hash", "sha256"])
     counts = Counter(table.column("status").to_pylist())
-    unique = len(set(table.column("perceptual_hash").to_pylist()) - {None})
     lines = [f"  {count:>9,}  {status}" for status, count in counts.most_common()]
-    return "\n".join([*lines, f"  {len(table):>9,}  in all; {unique:,} different pictures"])
+    return "\n".join([*lines, f"  {len(table):>9,}  in all; {count_unique(table):,} different pictures"])
 
 
 def unpack(path, folder):

@@ -1,0 +1,169 @@
+"""How fast small images are collected from links, and in how much memory, beside the floor and a plain loop.
+
+    python benchmarks/collection.py
+
+A server in another process, on this machine, gives one JPEG for every path. Each method runs in a process
+of its own and handles the same number of links; medians over rounds. The floors are fetching alone and decoding alone;
+the plain loop is what one would write in ten lines, without any of the checks: threads, urllib, Pillow.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+THREADS = 32
+
+
+def picture():
+    """A JPEG of 400 x 400 pixels."""
+    noise = np.random.default_rng(0).normal(size=(40, 40, 3)).repeat(10, 0).repeat(10, 1)
+    image = Image.fromarray(np.uint8(np.clip(128 + 50 * noise, 0, 255)))
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def serve():
+    """Serve until killed; prints the port."""
+    from aiohttp import web
+
+    body = picture()
+
+    async def answer(request):
+        return web.Response(body=body, content_type="image/jpeg")
+
+    async def run():
+        app = web.Application()
+        app.router.add_get("/{name}", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        print(site._server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+def fetch_alone(urls):
+    import aiohttp
+
+    async def run():
+        waiting = iter(urls)
+        async with aiohttp.ClientSession() as session:
+
+            async def work():
+                for url in waiting:
+                    async with session.get(url) as response:
+                        await response.read()
+
+            await asyncio.gather(*(work() for _ in range(64)))
+
+    asyncio.run(run())
+
+
+def decode_alone(urls):
+    from fit.images.decode import Limits, inspect
+
+    body, limits = picture(), Limits()
+    for _ in urls:
+        assert inspect(body, limits).status == "ok"
+
+
+def plain_loop(urls):
+    from concurrent.futures import ThreadPoolExecutor
+    from urllib.request import urlopen
+
+    def one(url):
+        with urlopen(url, timeout=10) as response:
+            return Image.open(BytesIO(response.read())).convert("RGB").size
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert len(list(pool.map(one, urls))) == len(urls)
+
+
+def collect_images(urls):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from fit.captions.hits import FIXED
+    from fit.images.collect import collect
+    from fit.images.decode import Limits
+    from fit.images.fetch import FetchSettings
+
+    rows = [{"concept": "a", "shard": "s", "row": i, "url": url, "caption": ""} for i, url in enumerate(urls)]
+    with tempfile.TemporaryDirectory() as folder:
+        hits, target = Path(folder, "hits.parquet"), Path(folder, "a.parquet")
+        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(FIXED)), hits)
+        # One host stands for many here: its share is all there is.
+        settings = FetchSettings(allow_loopback=True, connections_per_host=64)
+        collect("http", hits, [], {"a": target}, work=Path(folder, "work"), settings=settings, limits=Limits(workers=2))
+        statuses = pq.read_table(target, columns=["status"])["status"].to_pylist()
+    assert statuses == ["ok"] * len(urls)
+
+
+METHODS = {
+    "fetching alone: aiohttp, nothing checked (floor)": fetch_alone,
+    "decoding alone: one process, in order (floor)": decode_alone,
+    "plain loop: 32 threads, urllib, Pillow, nothing written": plain_loop,
+    "fit images collect: 2 decoders": collect_images,
+}
+
+
+def measure(method, port, count):
+    """Run one method and print what it took as JSON: seconds, and the peak of this process in MB."""
+    urls = [f"http://127.0.0.1:{port}/{i}" for i in range(count)]
+    METHODS[method](urls[:20])
+    started = time.perf_counter()
+    METHODS[method](urls)
+    seconds = time.perf_counter() - started
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak}))
+
+
+def main():
+    """Parse the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve:
+        serve()
+        return
+    if args.measure:
+        measure(args.measure[0], int(args.measure[1]), int(args.measure[2]))
+        return
+    server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+    try:
+        port = server.stdout.readline().strip()
+        found = {}
+        for number in range(args.rounds):
+            for method in METHODS:
+                for count in [args.images] + ([args.images // 4] if "collect" in method else []):
+                    print(f"round {number + 1} of {args.rounds}: {method}, {count}", file=sys.stderr)
+                    command = [sys.executable, __file__, "--measure", method, port, str(count)]
+                    done = subprocess.run(command, check=True, capture_output=True, text=True)
+                    found.setdefault((method, count), []).append(json.loads(done.stdout.splitlines()[-1]))
+    finally:
+        server.kill()
+    print(f"Images of {len(picture()) / 1000:.0f} kB.\n")
+    print("| method | images | images per second | peak MB of the main process |\n| --- | ---: | ---: | ---: |")
+    for (method, count), runs in found.items():
+        rate = statistics.median(count / run["seconds"] for run in runs)
+        print(f"| {method} | {count:,} | {rate:,.0f} | {max(run['peak_mb'] for run in runs):.0f} |")
+
+
+if __name__ == "__main__":
+    main()
