@@ -4,6 +4,7 @@ import json
 import random
 import unicodedata
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -308,6 +309,20 @@ def test_the_sample_is_the_same_in_any_order_and_in_any_parts(corpus, tmp_path, 
     merge_counts(parts, merged, sampling=Sampling(max_hits=40, seed=7))
     assert tables(merged) == expected
     assert tables(count(tmp_path / "seed", corpus, max_hits=40, seed=8))["hits"] != expected["hits"]
+
+
+def test_bounds_keep_every_hit_of_a_sample():
+    keys = np.random.default_rng(0).integers(0, 2**64, 5000, np.uint64, endpoint=False)
+    keys[:2] = 0, 2**64 - 1
+    concepts = np.arange(5000) % 2
+    bounds = hits.Bounds(2, 100)
+    for start in range(0, 5000, 500):
+        bounds.add(concepts[start : start + 500], keys[start : start + 500])
+    kept = bounds.may_be_in(concepts, keys)
+    for concept in (0, 1):
+        mine = np.sort(keys[concepts == concept])
+        assert np.isin(mine[:100], keys[kept]).all()
+        assert (kept & (concepts == concept)).sum() < 250
 
 
 def test_the_sample_is_uniform(tmp_path):

@@ -74,7 +74,8 @@ class Bounds:
 
     @staticmethod
     def _bins(keys):
-        return np.maximum(np.frexp(keys.astype(np.float64))[1] - (65 - _BINS), 0)
+        # The largest keys round up to 2**64, which has one bit more.
+        return np.clip(np.frexp(keys.astype(np.float64))[1] - (65 - _BINS), 0, _BINS - 1)
 
     def add(self, concepts, keys):
         """Take hits into account, [N] indices of concepts and [N] keys."""
