@@ -481,7 +481,7 @@ STAGES = {
     ),
     "train_style_encoder": (1, _of_atelier("encoder_steps")),
     "train_art_filter": (1, _of_atelier("art_filter_steps")),
-    "train_generator": (1, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
+    "train_generator": (2, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
     "count_captions": (2, _count_captions),
     "merge_captions": (1, _merge_captions),
     "plot_counts": (1, _nothing),

@@ -1,6 +1,7 @@
 import io
 import os
 import subprocess
+import sys
 
 import numpy as np
 import open_clip
@@ -65,6 +66,18 @@ def test_a_seed_paints_the_same_world_in_every_process(tmp_path):
     for name in ("0", "1", "training", "t", "r", "p"):
         one, other = (pl.read_parquet(tmp_path / seed / f"{name}.parquet") for seed in "12")
         assert one.equals(other), name
+
+
+def test_a_tokenizer_is_the_same_in_every_process():
+    """Its parts' numbers once followed the order of a hash table, and with them every weight of the generator."""
+    script = (
+        "from fit.atelier.generator import train_tokenizer\n"
+        "captions = [f'harbour by Ann{i % 7} Lee{i % 11}, (detail) {i}' for i in range(300)]\n"
+        "print(sorted(train_tokenizer(captions).get_vocab().items()))"
+    )
+    said = [subprocess.run([sys.executable, "-c", script], check=True, capture_output=True).stdout for _ in range(2)]
+    assert len(said[0]) > 1000
+    assert said[0] == said[1]
 
 
 def test_pictures_depend_on_style_and_draw():

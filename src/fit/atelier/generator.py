@@ -18,7 +18,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 LATENT_CHANNELS = 8
 TEXT_WIDTH = 64
 TOKENS = 24
-VOCABULARY = 480
+VOCABULARY = 540
 CAPTION_DROPOUT = 0.1
 
 
@@ -56,18 +56,18 @@ def train_tokenizer(captions):
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
     learner.normalizer, learner.pre_tokenizer = template.normalizer, template.pre_tokenizer
     alphabet = [chr(c) for c in range(33, 127)]
+    # A character that ends a word is a token of its own. Left to the trainer, these get their numbers in the order of a
+    # hash table, another in every run, and ties between merges go by numbers.
+    ending = [character + "</w>" for character in alphabet]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         end_of_word_suffix="</w>",
-        special_tokens=[start, end],
+        special_tokens=[start, end, *ending],
         initial_alphabet=alphabet,
         show_progress=False,
     )
     learner.train_from_iterator(captions, trainer)
     learned = learner.get_vocab()
-    # A character that ends a word is a token of its own; those that the captions lack are added.
-    for character in alphabet:
-        learned.setdefault(character + "</w>", len(learned))
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     return CLIPTokenizer(vocab=learned, merges=merges, model_max_length=TOKENS)
 
