@@ -68,14 +68,18 @@ def test_a_seed_paints_the_same_world_in_every_process(tmp_path):
         assert one.equals(other), name
 
 
-def test_a_tokenizer_is_the_same_in_every_process():
+@pytest.mark.parametrize("first", ["Ann", "José Ängström", "雪"])
+def test_a_tokenizer_is_the_same_in_every_process(first):
     """Its parts' numbers once followed the order of a hash table, and with them every weight of the generator."""
     script = (
+        "import sys\n"
         "from fit.atelier.generator import train_tokenizer\n"
-        "captions = [f'harbour by Ann{i % 7} Lee{i % 11}, (detail) {i}' for i in range(300)]\n"
+        "captions = [f'harbour by {sys.argv[1]}{i % 7} Lee{i % 11}, (detail) {i}' for i in range(300)]\n"
         "print(sorted(train_tokenizer(captions).get_vocab().items()))"
     )
-    said = [subprocess.run([sys.executable, "-c", script], check=True, capture_output=True).stdout for _ in range(2)]
+    said = [
+        subprocess.run([sys.executable, "-c", script, first], check=True, capture_output=True).stdout for _ in range(2)
+    ]
     assert len(said[0]) > 1000
     assert said[0] == said[1]
 

@@ -18,7 +18,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 LATENT_CHANNELS = 8
 TEXT_WIDTH = 64
 TOKENS = 24
-VOCABULARY = 540
+VOCABULARY = 540  # of captions in ASCII; each further character adds two
+ASCII = [chr(code) for code in range(33, 127)]
 CAPTION_DROPOUT = 0.1
 
 
@@ -55,12 +56,12 @@ def train_tokenizer(captions):
     template = CLIPTokenizer(vocab={start: 0, end: 1}, merges=[]).backend_tokenizer
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
     learner.normalizer, learner.pre_tokenizer = template.normalizer, template.pre_tokenizer
-    alphabet = [chr(c) for c in range(33, 127)]
     # A character that ends a word is a token of its own. Left to the trainer, these get their numbers in the order of a
     # hash table, another in every run, and ties between merges go by numbers.
+    alphabet = _alphabet(template, captions)
     ending = [character + "</w>" for character in alphabet]
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY + 2 * (len(alphabet) - len(ASCII)),
         end_of_word_suffix="</w>",
         special_tokens=[start, end, *ending],
         initial_alphabet=alphabet,
@@ -70,6 +71,15 @@ def train_tokenizer(captions):
     learned = learner.get_vocab()
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     return CLIPTokenizer(vocab=learned, merges=merges, model_max_length=TOKENS)
+
+
+def _alphabet(tokenizer, captions):
+    """ASCII, then the other characters that `tokenizer`, a byte-level one, makes of `captions`, sorted."""
+    seen: set[str] = set()
+    for caption in captions:
+        words = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(caption))
+        seen.update(character for word, _ in words for character in word)
+    return ASCII + sorted(seen.difference(ASCII))
 
 
 def _text_encoder(tokenizer):
