@@ -42,7 +42,8 @@ def threshold_figure(counts, scores, found, title, path):
         axes.set_title(title)
     axes.set_xlabel("effective count: training images of the concept")
     axes.set_ylabel("imitation score")
-    axes.legend(frameon=False, loc="upper left")
+    # Below the axes, as concepts may lie anywhere within.
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=160)
     plt.close(figure)
 

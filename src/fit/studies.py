@@ -481,7 +481,7 @@ STAGES = {
     ),
     "train_style_encoder": (1, _of_atelier("encoder_steps")),
     "train_art_filter": (1, _of_atelier("art_filter_steps")),
-    "train_generator": (2, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
+    "train_generator": (3, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
     "count_captions": (2, _count_captions),
     "merge_captions": (1, _merge_captions),
     "plot_counts": (1, _nothing),
@@ -504,7 +504,7 @@ STAGES = {
     "score_imitation": (1, _score_imitation),
     "tabulate_scores": (1, _nothing),
     "detect_threshold": (1, _detect_threshold),
-    "plot_threshold": (1, _nothing),
+    "plot_threshold": (2, _nothing),
     "draw_contact_sheet": (1, _nothing),
     "tabulate_thresholds": (1, _nothing),
 }
