@@ -17,7 +17,7 @@ from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
 from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
 from fit.concepts import Concept
 from fit.embedders.run import embed_tables, embed_texts, read_embeddings, read_single_faces
-from fit.errors import ConfigError, ModelError
+from fit.errors import ConfigError, ImageTableError, ModelError
 from fit.generators.run import generate_tables, image_seed
 from fit.images import table
 
@@ -242,3 +242,11 @@ def test_what_is_no_encoder_says_so(tmp_path):
         embedders.load("opencilp", "x")
     with pytest.raises(ModelError, match="neither a file nor one of"):
         embedders.load("facenet", str(tmp_path / "none.pt"))
+
+
+def test_a_training_set_that_is_no_parquet_is_named_with_the_remedy(tmp_path):
+    broken = tmp_path / "training-set.parquet"
+    broken.write_text("no pictures here")
+    with pytest.raises(ImageTableError, match=r"training-set\.parquet: not a readable Parquet file.*run again"):
+        build.build_generator(broken, tmp_path / "out", autoencoder_steps=1, steps=1, batch_size=2, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["training-set.parquet"]

@@ -99,17 +99,21 @@ def build_art_filter(folder, *, steps, seed):
 
 
 def build_generator(training_set, folder, *, autoencoder_steps, steps, batch_size, seed):
-    """Train the text-to-image pipeline on a file of captioned pictures and save it to `folder` in diffusers' format."""
+    """Train the text-to-image pipeline on a file of captioned pictures and save it to `folder` in diffusers' format.
+
+    Raises:
+        ImageTableError: the file is missing, no Parquet, lacks `caption` or `image`, or holds what is no picture.
+    """
     import torch
 
     from fit.atelier.generator import train_generator
-    from fit.images.table import decode
+    from fit.images.table import decode, read
 
-    crawl = pl.read_parquet(training_set)
+    crawl = read(training_set, ["caption", "image"]).to_pydict()
     pictures = np.stack([np.asarray(decode(data, training_set)) for data in crawl["image"]])
     pipeline = train_generator(
         torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1,
-        crawl["caption"].to_list(),
+        crawl["caption"],
         autoencoder_steps=autoencoder_steps,
         steps=steps,
         batch_size=batch_size,
