@@ -17,7 +17,7 @@ import polars as pl
 import yaml
 from scipy.stats import spearmanr
 
-from fit.embedders.run import read_embeddings
+from fit.embedders.files import read_embeddings
 from fit.matching import roc_auc
 
 ROOT = Path(__file__).parents[1]

@@ -174,7 +174,7 @@ def references_collect(args):
 
 
 def references_select(args):
-    from fit.embedders.run import read_single_faces
+    from fit.embedders.files import read_single_faces
     from fit.images import references, table
 
     vetoes = references.read_vetoes(args.vetoes) if args.vetoes else {}

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import binomtest, rankdata
 
-from fit.embedders.run import read_embeddings, read_single_faces
+from fit.embedders.files import read_embeddings, read_single_faces
 from fit.errors import DataError
 from fit.images.table import count_unique, read
 

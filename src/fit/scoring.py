@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from fit.embedders.run import read_embeddings, read_single_faces
+from fit.embedders.files import read_embeddings, read_single_faces
 from fit.errors import DataError
 from fit.images.table import read
 from fit.matching import column_of, kept_vectors

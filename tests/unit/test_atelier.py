@@ -16,7 +16,9 @@ from fit.atelier import build
 from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
 from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
 from fit.concepts import Concept
-from fit.embedders.run import embed_tables, embed_texts, read_embeddings, read_single_faces
+from fit.embedders.base import Weights
+from fit.embedders.files import read_embeddings, read_single_faces
+from fit.embedders.run import embed_tables, embed_texts
 from fit.errors import ConfigError, ImageTableError, ModelError
 from fit.generators.run import generate_tables, image_seed
 from fit.images import table
@@ -237,11 +239,11 @@ def test_only_images_with_one_face_are_single(tmp_path):
 
 def test_what_is_no_encoder_says_so(tmp_path):
     with pytest.raises(ModelError, match="open_clip can't load"):
-        embedders.load("openclip", f"local-dir:{tmp_path}")
+        embedders.load("openclip", Weights(f"local-dir:{tmp_path}"))
     with pytest.raises(ConfigError, match="did you mean 'openclip'"):
-        embedders.load("opencilp", "x")
+        embedders.load("opencilp", Weights("x"))
     with pytest.raises(ModelError, match="neither a file nor one of"):
-        embedders.load("facenet", str(tmp_path / "none.pt"))
+        embedders.load("facenet", Weights(str(tmp_path / "none.pt")))
 
 
 def test_a_training_set_that_is_no_parquet_is_named_with_the_remedy(tmp_path):

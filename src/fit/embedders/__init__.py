@@ -9,11 +9,11 @@ REGISTRY = {
 """Name in config.yaml -> class of fit.embedders.base.Embedder."""
 
 
-def load(backend, model):
-    """The embedder `backend` with the weights `model`, ready to use.
+def load(backend, weights):
+    """The embedder `backend` with `weights` (fit.embedders.base.Weights), ready to use.
 
     Raises:
         ConfigError: there is no such backend.
-        ModelError: `model` can't be loaded.
+        ModelError: they can't be loaded.
     """
-    return find(REGISTRY, backend, "embedder")(model)
+    return find(REGISTRY, backend, "embedder")(weights)

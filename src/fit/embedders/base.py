@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -9,24 +10,50 @@ from fit.errors import ModelError
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What a backend loads, and how: an embedder's settings in config.yaml, but for how many images make a batch."""
+
+    model: str
+    """Name, hub id, folder or file: the backend says which."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Number format of weights and activations; auto: float16 on a GPU, float32 elsewhere."""
+    download: bool = False
+    """Whether weights that are not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too."""
+
+
+@dataclass(frozen=True)
 class Found:
-    """A face in an image, or an image as a whole."""
+    """A face in an image, or an image as a whole; of an image as a whole nothing but the vector is known."""
 
     vector: np.ndarray
     """Unit vector [D], float32."""
     box: tuple[float, ...] | None = None
-    """Left, top, right and bottom of the face, in pixels; None for a whole image."""
+    """Left, top, right and bottom of the face, in pixels of the whole image."""
+    probability: float | None = None
+    """How sure the detector is that this is a face, 0 to 1."""
+    landmarks: np.ndarray | None = None
+    """[5, 2], x and y in pixels: left eye, right eye, nose, left and right corner of the mouth (as one sees it)."""
 
 
 class Embedder(ABC):
-    """Turns images into unit vectors."""
+    """Turns images into unit vectors in two steps: `prepare` in processes that decode, `embed` where the model is.
+
+    A backend is made with Weights and raises fit.errors.ModelError when they can't be loaded.
+    """
+
+    @property
+    @abstractmethod
+    def prepare(self):
+        """A function from an RGB PIL image to what `embed` takes of it.
+
+        It is pickled and sent to processes without a GPU, so it holds neither weights nor anything on a device.
+        """
 
     @abstractmethod
-    def embed_images(self, pictures):
-        """Vectors of `pictures`, a list of RGB PIL images.
+    def embed(self, prepared: list[Any]) -> list[list[Found]]:
+        """Every face in each of N prepared images, or each image as a whole: N lists of Found.
 
-        Returns:
-            A list of lists of Found, one list a picture: every face in it, or the picture itself.
+        The vectors of an image don't depend on the others of its batch, beyond rounding (1e-4).
         """
 
     def embed_texts(self, texts):

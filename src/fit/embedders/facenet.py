@@ -11,15 +11,20 @@ from fit.errors import ModelError
 PRETRAINED = ("vggface2", "casia-webface")
 
 
+def _as_it_is(picture):
+    return picture
+
+
 class FaceNet(Embedder):
     """One vector per face."""
 
-    def __init__(self, model):
-        """Load `model`: the name of a pretrained set, or a file with the network's state dict.
+    def __init__(self, weights):
+        """Load `weights.model`: the name of a pretrained set, or a file with the network's state dict.
 
         Raises:
             ModelError: it is neither.
         """
+        model = weights.model
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if model in PRETRAINED:
             network = InceptionResnetV1(pretrained=model)
@@ -32,11 +37,15 @@ class FaceNet(Embedder):
         self._network = network.eval().to(self._device)
         self._detector = MTCNN(keep_all=True, device=self._device)
 
+    @property
+    def prepare(self):
+        return _as_it_is
+
     @torch.inference_mode()
-    def embed_images(self, pictures):
+    def embed(self, prepared):
         found: list[list[Found]] = []
         # Pictures differ in size, which MTCNN's batches don't allow.
-        for picture in pictures:
+        for picture in prepared:
             boxes, _ = self._detector.detect(picture)
             if boxes is None:
                 found.append([])

@@ -12,12 +12,13 @@ from fit.errors import ModelError
 class OpenClip(Embedder):
     """One vector per image."""
 
-    def __init__(self, model):
-        """Load `model`: "local-dir:FOLDER", "hf-hub:ID", or "NAME/PRETRAINED_TAG" as open_clip lists them.
+    def __init__(self, weights):
+        """Load `weights.model`: "local-dir:FOLDER", "hf-hub:ID", or "NAME/PRETRAINED_TAG" as open_clip lists them.
 
         Raises:
             ModelError: open_clip can't load it.
         """
+        model = weights.model
         name, _, tag = model.partition("/") if ":" not in model else (model, "", "")
         try:
             self._model, _, self._preprocess = open_clip.create_model_and_transforms(
@@ -32,9 +33,13 @@ class OpenClip(Embedder):
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.eval().to(self._device)
 
+    @property
+    def prepare(self):
+        return self._preprocess
+
     @torch.inference_mode()
-    def embed_images(self, pictures):
-        batch = torch.stack([self._preprocess(picture) for picture in pictures]).to(self._device)
+    def embed(self, prepared):
+        batch = torch.stack(prepared).to(self._device)
         vectors = self._model.encode_image(batch, normalize=True).float().cpu().numpy()
         return [[Found(vector)] for vector in vectors]
 
