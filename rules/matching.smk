@@ -26,6 +26,33 @@ rule find_same_concept_cut:
         "--method {params.settings[method]} --out {output.cut:q} --figure {output.figure:q} > {log:q} 2>&1"
 
 
+rule assess_recogniser:
+    """Say how often the domain's embedder errs at its cut, by group of the sheet."""
+    input:
+        sheet=lambda wildcards: CONFIG.domains[wildcards.domain].concepts,
+        references=all_concepts("results/references/{domain}/{concept}.parquet"),
+        embeddings=embedded("references/{domain}/{concept}.parquet"),
+    output:
+        table="results/cuts/{domain}.recogniser.tsv",
+    log:
+        "results/logs/assess_recogniser/{domain}.log",
+    benchmark:
+        "results/benchmarks/assess_recogniser/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings("assess_recogniser"),
+    shell:
+        "fit recognisers --sheet {input.sheet:q} --references results/references/{wildcards.domain} "
+        "--embeddings results/embeddings/{params.settings[embedder]}/references/{wildcards.domain} "
+        "--method {params.settings[method]} --seed {params.settings[seed]} "
+        "--out {output.table:q} > {log:q} 2>&1"
+
+
 rule find_art_cut:
     """Find the similarity to the texts above which an image is an artwork, from references and photographs."""
     input:

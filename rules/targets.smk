@@ -38,6 +38,15 @@ rule references:
         ],
 
 
+rule recognisers:
+    """How often the embedders of the default study's domains err, by group."""
+    input:
+        [
+            f"results/cuts/{d}.recogniser.tsv"
+            for d in CONFIG.studies[CONFIG.default_study].domains
+        ],
+
+
 rule paper:
     """The paper's studies."""
     input:

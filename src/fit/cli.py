@@ -250,6 +250,23 @@ def cut_art(args):
     _write_cut(artworks, photographs, args, ("references", "photographs", "highest cosine to the texts"))
 
 
+def recognisers(args):
+    from fit.concepts import read_sheet
+    from fit.paths import whole
+    from fit.recognition import assess
+    from fit.tables import aligned, recognisers
+
+    concepts = read_sheet(args.sheet)
+    assessed = [
+        (folder, *assess(concepts, args.references, folder, args.method, args.seed)) for folder in args.embeddings
+    ]
+    table = recognisers(assessed)
+    if args.out:
+        with whole(args.out) as part:
+            part.write_text(table, encoding="utf-8")
+    print(aligned(table))
+
+
 def match(args):
     from fit.images.table import write
     from fit.matching import match_images
@@ -652,6 +669,14 @@ def make_parser():
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
     add("--out", help="JSON to write")
     add("--figure", default=None, help="histogram to write")
+
+    add = _command(commands, "recognisers", recognisers, "how often embedders err on references, by group of the sheet")
+    add("--sheet", help="concept sheet; its column group says who belongs together")
+    add("--references", help="folder of reference tables, named by slugs")
+    add("--embeddings", nargs="+", metavar="FOLDER", help="of those references, a folder per embedder")
+    add("--method", type=_method, help="of each embedder's cut: midpoint, best_f1, or a cosine")
+    add("--seed", type=int, default=0, help="of the bootstrap over concepts")
+    add("--out", default=None, help="table to write (TSV)")
 
     add = _command(commands, "match", match, "which training images show their concept")
     _many(add, "images", "references", "reference-embeddings", "out")

@@ -3,9 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import binomtest, rankdata
 
-from fit.embedders.files import read_embeddings, read_single_faces
+from fit.embedders.files import read_embeddings, read_single_faces, stream_embeddings
 from fit.errors import DataError
 from fit.images.table import count_unique, read
 
@@ -31,10 +30,9 @@ def concept_means(embeddings):
 
 def roc_auc(positive, negative):
     """Area under the ROC curve: the probability that a positive exceeds a negative, ties counted half."""
-    ranks = rankdata(np.concatenate([positive, negative]))
-    return float(
-        (ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2) / len(positive) / len(negative)
-    )
+    negative = np.sort(negative)
+    below, up_to = (np.searchsorted(negative, positive, side=side) for side in ("left", "right"))
+    return float((below + up_to).mean() / 2 / len(negative))
 
 
 def _best_f1(positive, negative):
@@ -49,6 +47,20 @@ def _best_f1(positive, negative):
     return float(cuts[best[np.argmax(gaps)]])
 
 
+def _equal_error_rate(positive, negative):
+    """Where as large a share of positives is refused as of negatives let through: (that share, the cut).
+
+    Between two values the shares don't change, so they may cross without meeting; the rate is then their mean.
+    """
+    values = np.unique(np.concatenate([positive, negative]))
+    cuts = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2, [values[-1]]])
+    refused = np.searchsorted(np.sort(positive), cuts, side="right") / len(positive)
+    let_through = 1 - np.searchsorted(np.sort(negative), cuts, side="right") / len(negative)
+    nearest = np.flatnonzero(np.abs(refused - let_through) <= np.abs(refused - let_through).min() + 1e-12)
+    at = nearest[len(nearest) // 2]
+    return float((refused[at] + let_through[at]) / 2), float(cuts[at])
+
+
 def find_cut(positive, negative, method):
     """The cosine that tells `positive` similarities from `negative` ones.
 
@@ -59,8 +71,8 @@ def find_cut(positive, negative, method):
             true positive rate and 1 - the false positive rate (arXiv 2410.15002); or a number, taken as it is.
 
     Returns:
-        A dict: cut, method, and how well it tells them apart: tpr, fpr, roc_auc, lowest_positive, highest_negative,
-        midpoint, best_f1.
+        A dict: cut, method, and how well it tells them apart: tpr and fpr at the cut, roc_auc, equal_error_rate and
+        equal_error_cut, lowest_positive, highest_negative; and both cuts that can be found, midpoint and best_f1.
 
     Raises:
         DataError: there is nothing to compare.
@@ -69,12 +81,17 @@ def find_cut(positive, negative, method):
         raise DataError("no cut can be found: it takes two concepts or more, with two usable references or more each")
     cuts = {"midpoint": float((positive.min() + negative.max()) / 2), "best_f1": _best_f1(positive, negative)}
     cut = cuts[method] if isinstance(method, str) else float(method)
+    equal_error_rate, equal_error_cut = _equal_error_rate(positive, negative)
     return {
         "cut": cut,
         "method": method if isinstance(method, str) else "given",
         "tpr": float((positive > cut).mean()),
         "fpr": float((negative > cut).mean()),
         "roc_auc": roc_auc(positive, negative),
+        "equal_error_rate": equal_error_rate,
+        "equal_error_cut": equal_error_cut,
+        "positives": len(positive),
+        "negatives": len(negative),
         "lowest_positive": float(positive.min()),
         "highest_negative": float(negative.max()),
         **cuts,
@@ -85,10 +102,16 @@ def highest_similarity(vectors, references):
     """The highest cosine of each of `vectors` [N, D] to any of `references` [R, D]; [N], -1 where there are none."""
     if not len(vectors) or not len(references):
         return np.full(len(vectors), -1.0, np.float32)
-    best = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), 8192):
-        best[start : start + 8192] = (vectors[start : start + 8192] @ references.T).max(axis=1)
-    return best
+    return (vectors @ references.T).max(axis=1)
+
+
+def highest_similarities(embeddings, references):
+    """As highest_similarity, of a file of embeddings (a path) of any length, together with their image_ids [N]."""
+    names, similarities = [np.zeros(0, object)], [np.zeros(0, np.float32)]
+    for of_batch, vectors in stream_embeddings(embeddings):
+        names.append(of_batch)
+        similarities.append(highest_similarity(vectors, references))
+    return np.concatenate(names), np.concatenate(similarities)
 
 
 def effective_count(matches, captions, downloaded, confidence=0.95):
@@ -101,6 +124,8 @@ def effective_count(matches, captions, downloaded, confidence=0.95):
     Returns:
         (effective count, low, high), integers.
     """
+    from scipy.stats import binomtest  # takes longer to import than matching a concept takes
+
     if not downloaded:
         return matches, 0, captions
     share = binomtest(min(matches, downloaded), downloaded).proportion_ci(confidence, method="wilson")
@@ -138,8 +163,7 @@ def reference_means(references, embeddings):
 def similarity_to_texts(embeddings, texts):
     """The highest cosine of each image to any text, [N]; `embeddings`: paths of images; `texts`: path of texts."""
     of_texts = read_embeddings(texts)[1]
-    vectors = [read_embeddings(path)[1] for path in embeddings]
-    return np.concatenate([highest_similarity(v, of_texts) for v in vectors])
+    return np.concatenate([highest_similarities(path, of_texts)[1] for path in embeddings])
 
 
 def match_images(images, references, reference_embeddings, cut, filtering=None):
@@ -157,15 +181,14 @@ def match_images(images, references, reference_embeddings, cut, filtering=None):
     Raises:
         DataError: the art filter's embeddings are of other images.
     """
-    names, vectors = read_embeddings(images)
-    similarity = highest_similarity(vectors, kept_vectors(references, reference_embeddings))
+    names, similarity = highest_similarities(images, kept_vectors(references, reference_embeddings))
     match = similarity > cut
     columns = {"image_id": pa.array(names.tolist(), pa.string()), "similarity": pa.array(similarity)}
     if filtering:
         art_embeddings, texts, art_cut = filtering
-        if names.tolist() != read_embeddings(art_embeddings)[0].tolist():
+        art_names, art_similarity = highest_similarities(art_embeddings, read_embeddings(texts)[1])
+        if names.tolist() != art_names.tolist():
             raise DataError(f"{art_embeddings}: not of the same images as {images}; remove both and run again")
-        art_similarity = similarity_to_texts([art_embeddings], texts)
         match &= art_similarity > art_cut
         columns["art_similarity"] = pa.array(art_similarity)
     return pa.table(columns | {"match": pa.array(match)})

@@ -17,9 +17,12 @@ from pydantic import Field
 from fit.concepts import read_sheet
 from fit.errors import ConfigError
 from fit.paths import expand
+from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z, 0-9, '.', '_' and '-'")]
 Share = Annotated[float, Field(ge=-1, le=1)]
+SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
+ArtCut = Literal["paper-classical", "paper-modern"]
 
 
 class _Strict(pydantic.BaseModel):
@@ -35,8 +38,9 @@ class ArtFilter(_Strict):
     """An image's similarity is the highest to any of these."""
     photographs: str
     """Image table (Parquet) of ordinary photographs, against which the cut is found."""
-    cut: Share | None = None
-    """Cosine above which an image is an artwork; found from references and photographs when left out."""
+    cut: ArtCut | Share | None = None
+    """Cosine above which an image is an artwork, or the name of a published one (fit.published); found from references
+    and photographs when left out."""
 
 
 class References(_Strict):
@@ -87,8 +91,9 @@ class Domain(_Strict):
     """Which of `embedders` tells its concepts apart."""
     references: References
     """Verified images of each concept."""
-    same_concept_cut: Literal["midpoint", "best_f1"] | Share
-    """How the cosine above which two images show the same concept is found, or that cosine."""
+    same_concept_cut: SameConceptCut | Share
+    """How the cosine above which two images show the same concept is found; or that cosine, or the name of a published
+    one (fit.published), which holds for the embedder that it was published with and no other."""
     targets: Literal["matches_and_references", "matches_or_references"]
     """What a generated image is compared with: the matched training vectors and the references (faces), or the matched
     training vectors, and the references only where fewer than 11 matched (styles)."""
@@ -455,9 +460,21 @@ def _embed_art_texts(config, job):
     return _embedder(config, job) | {"texts": config.domains[job["domain"]].art_filter.texts}
 
 
+def _find_same_concept_cut(config, job):
+    cut = config.domains[job["domain"]].same_concept_cut
+    return {"method": SAME_CONCEPT_CUTS.get(cut, cut)}
+
+
+def _assess_recogniser(config, job):
+    return _find_same_concept_cut(config, job) | {
+        "embedder": config.domains[job["domain"]].embedder,
+        "seed": config.seed,
+    }
+
+
 def _find_art_cut(config, job):
     cut = config.domains[job["domain"]].art_filter.cut
-    return {"method": "best_f1" if cut is None else cut}
+    return {"method": "best_f1" if cut is None else ART_CUTS.get(cut, cut)}
 
 
 def _generate_images(config, job):
@@ -495,8 +512,9 @@ STAGES = {
     "embed_images": (2, _embedder),
     "embed_photographs": (2, _embed_photographs),
     "embed_art_texts": (2, _embed_art_texts),
-    "find_same_concept_cut": (1, lambda config, job: {"method": config.domains[job["domain"]].same_concept_cut}),
-    "find_art_cut": (1, _find_art_cut),
+    "find_same_concept_cut": (2, _find_same_concept_cut),
+    "find_art_cut": (2, _find_art_cut),
+    "assess_recogniser": (1, _assess_recogniser),
     "match_images": (1, _nothing),
     "estimate_counts": (2, _nothing),
     "scale_counts": (2, _nothing),

@@ -3,13 +3,7 @@
 import csv
 import io
 
-PUBLISHED = {
-    ("sd1.1", "celebrities"): 364,
-    ("sd1.1", "politicians"): 234,
-    ("sd1.1", "classical_artists"): 112,
-    ("sd1.1", "modern_artists"): 198,
-}
-"""Thresholds in the paper's table (arXiv 2410.15002, table 2), for comparison."""
+from fit.published import THRESHOLDS
 
 COLUMNS = (
     "model",
@@ -35,7 +29,7 @@ def _row(model, domain, found):
         "best split": "" if found["single"]["threshold"] is None else found["single"]["threshold"],
         "score below": f"{below['mean_score']:.3f}" if below else "",
         "score above": f"{above['mean_score']:.3f}" if above else "",
-        "published": PUBLISHED.get((model, domain), ""),
+        "published": THRESHOLDS.get((model, domain), ""),
     }
 
 
@@ -49,6 +43,38 @@ def thresholds(found):
     writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n")
     writer.writeheader()
     writer.writerows(_row(*one) for one in found)
+    return text.getvalue()
+
+
+def _share(row, rate):
+    if row[rate] is None:
+        return ""
+    return f"{row[rate]:.4f} ({row[f'{rate}_low']:.4f} to {row[f'{rate}_high']:.4f})"
+
+
+def recognisers(assessed):
+    """The table of recognisers' errors by group, as tab-separated text; intervals of 95 % in brackets.
+
+    Args:
+        assessed: list of (embedder's folder, *what fit.recognition.assess returns).
+    """
+    columns = (
+        "recogniser",
+        "group",
+        "concepts",
+        "cut",
+        "ROC AUC",
+        "equal error rate",
+        "false non-matches",
+        "false matches",
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    for name, found, rows in assessed:
+        for row in rows:
+            quality = (f"{found[key]:.4f}" for key in ("cut", "roc_auc", "equal_error_rate"))
+            writer.writerow((name, row["group"], row["concepts"], *quality, _share(row, "fnmr"), _share(row, "fmr")))
     return text.getvalue()
 
 

@@ -44,6 +44,19 @@ def test_best_f1_against_every_cut():
     assert f1(find_cut(positive, negative, "best_f1")["cut"]) == pytest.approx(best)
 
 
+def test_equal_error_rate_is_where_both_errors_are_as_large():
+    rng = np.random.default_rng(5)
+    positive, negative = rng.normal(2, 1, 4000), rng.normal(0, 1, 4000)
+    found = find_cut(positive, negative, "midpoint")
+    # Two normals, two standard deviations apart, cross half-way: Phi(-1) = 0.1587 on either side.
+    assert found["equal_error_rate"] == pytest.approx(0.1587, abs=0.015)
+    assert found["equal_error_cut"] == pytest.approx(1, abs=0.1)
+    cut = found["equal_error_cut"]
+    assert (positive <= cut).mean() == pytest.approx((negative > cut).mean(), abs=1e-3)
+    apart = find_cut(positive + 20, negative, "midpoint")
+    assert apart["equal_error_rate"] == 0 and negative.max() < apart["equal_error_cut"] < positive.min() + 20
+
+
 def test_roc_auc_counts_ties_half():
     assert roc_auc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == 0.875
 

@@ -4,8 +4,8 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from fit import embedders
+from fit.embedders import files
 from fit.embedders.base import Found, Weights
-from fit.embedders.files import rows
 from fit.images import table as images
 from fit.paths import whole
 
@@ -26,18 +26,18 @@ def embed_tables(backend, model, inputs, outputs, batch_size):
                     found = embedder.embed([embedder.prepare(picture) for picture in pictures]) if pictures else []
                     dimension = next((len(face.vector) for of_image in found for face in of_image), None)
                     if dimension:
-                        table = rows(names, found, dimension)
-                        writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
+                        table = files.rows(names, found, dimension)
+                        writer = writer or files.writer(part, dimension)
                         writer.write_table(table)
                     progress.update(len(names))
                 if writer:
                     writer.close()
                 else:
-                    pq.write_table(rows([], [], 1), part)
+                    pq.write_table(files.rows([], [], 1), part)
 
 
 def embed_texts(backend, model, texts, target):
     """Write the unit vectors of `texts` to `target`, in the layout of embed_tables; image_id is the text."""
     vectors = embedders.load(backend, Weights(model)).embed_texts(texts)
     found = [[Found(vector)] for vector in vectors]
-    images.write(rows(texts, found, vectors.shape[1]), target)
+    images.write(files.rows(texts, found, vectors.shape[1]), target)
