@@ -76,16 +76,24 @@ rule draw_contact_sheet:
         "--title {wildcards.model}:' '{wildcards.domain} --out {output.sheet:q} > {log:q} 2>&1"
 
 
-rule tabulate_thresholds:
-    """One table of a study's thresholds."""
+rule report_study:
+    """Bring a study's thresholds, counts and calibration together, beside published values; say what is missing."""
     input:
-        thresholds=thresholds_of,
+        thresholds=of_complete("results/thresholds/{model}/{domain}.json"),
+        counts=of_complete("results/counts/{corpus}/{domain}.parquet"),
+        cuts=cuts_of,
+        figures=report_figures,
     output:
-        table="results/paper/{study}/thresholds.tsv",
+        report="results/paper/{study}/report.md",
+        tables=expand(
+            "results/paper/{{study}}/{table}.{suffix}",
+            table=["thresholds", "counts", "calibration"],
+            suffix=["tsv", "md", "tex"],
+        ),
     log:
-        "results/logs/tabulate_thresholds/{study}.log",
+        "results/logs/report_study/{study}.log",
     benchmark:
-        "results/benchmarks/tabulate_thresholds/{study}.tsv"
+        "results/benchmarks/report_study/{study}.tsv"
     conda:
         "../envs/fit.yaml"
     threads: 1
@@ -93,6 +101,8 @@ rule tabulate_thresholds:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=settings("tabulate_thresholds"),
+        settings=settings("report_study"),
     shell:
-        "fit tables thresholds {input.thresholds:q} --out {output.table:q} > {log:q} 2>&1"
+        "fit report {wildcards.study} --thresholds {input.thresholds:q} --counts {input.counts:q} --cuts {input.cuts:q} "
+        "--figures {input.figures:q} --missing {params.settings[missing]:q} "
+        "--out results/paper/{wildcards.study} > {log:q} 2>&1"

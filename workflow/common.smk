@@ -264,28 +264,69 @@ def at_model_corpus(pattern):
     return path
 
 
-def study_files(study):
-    """What a study ends with: its table, a figure and a contact sheet per threshold, a figure per count of captions."""
-    pairs = CONFIG.pairs(study)
-    counted = {
-        (CONFIG.models[model].corpus, domain)
-        for model, domain in pairs
-        if CONFIG.corpora[CONFIG.models[model].corpus].captions
-    }
+def complete_pairs(study):
+    """The (model, domain) pairs of a study that lack no input."""
+    return [pair for pair in CONFIG.pairs(study) if not CONFIG.lacks(*pair)]
+
+
+def counted(pairs):
+    """The (corpus, domain) pairs behind (model, domain) pairs whose captions are counted."""
+    corpora = dict.fromkeys((CONFIG.models[model].corpus, d) for model, d in pairs)
+    return [pair for pair in corpora if CONFIG.corpora[pair[0]].captions]
+
+
+def files_of(study, pairs):
+    """What a study ends with: its report, a figure and a contact sheet per threshold, a figure per count of captions."""
     return (
-        [f"results/paper/{study}/thresholds.tsv"]
+        [f"results/paper/{study}/report.md"]
         + [
             f"results/thresholds/{model}/{domain}.{kind}.png"
             for model, domain in pairs
             for kind in ("scores", "pictures")
         ]
-        + [f"results/captions/{c}/{d}/counts.png" for c, d in sorted(counted)]
+        + [f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)]
     )
 
 
-def thresholds_of(wildcards):
-    """The thresholds of a study."""
+def study_files(study):
+    """What a study ends with, all of it."""
+    return files_of(study, CONFIG.pairs(study))
+
+
+def feasible_files(study):
+    """What a study ends with, but for the thresholds whose inputs are missing: its report lists them. A dry run plans
+    them too, so that a study can be planned before its data has come."""
+    if study not in CONFIG.studies:
+        return []
+    return files_of(
+        study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study)
+    )
+
+
+def of_complete(pattern):
+    """`pattern` for the pairs of a job's study that lack no input."""
+    return lambda wildcards: [
+        pattern.format(model=model, domain=domain, corpus=CONFIG.models[model].corpus)
+        for model, domain in complete_pairs(wildcards.study)
+    ]
+
+
+def cuts_of(wildcards):
+    """The calibrations of a study: of its domains, and of their art filters."""
+    domains = dict.fromkeys(domain for _, domain in complete_pairs(wildcards.study))
     return [
-        f"results/thresholds/{model}/{domain}.json"
-        for model, domain in CONFIG.pairs(wildcards.study)
+        f"results/cuts/{domain}{kind}.json"
+        for domain in domains
+        for kind in ("", ".art")
+        if not kind or CONFIG.domains[domain].art_filter
+    ]
+
+
+def report_figures(wildcards):
+    """The figures that a study's report shows."""
+    pairs = complete_pairs(wildcards.study)
+    return [
+        *(f"results/thresholds/{model}/{domain}.scores.png" for model, domain in pairs),
+        *(f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)),
+        *(path.replace(".json", ".png") for path in cuts_of(wildcards)),
     ]

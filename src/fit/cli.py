@@ -434,14 +434,27 @@ def plot_contact_sheet(args):
         contact_sheet(rows, part, args.title)
 
 
-def tables_thresholds(args):
-    from fit.paths import whole
-    from fit.tables import thresholds
+def report(args):
+    from fit import paper
 
-    names = [(Path(path).parent.name, Path(path).stem) for path in args.thresholds]
-    found = [(*name, json.loads(Path(path).read_text())) for name, path in zip(names, args.thresholds, strict=True)]
-    with whole(args.out) as part:
-        part.write_text(thresholds(found), encoding="utf-8")
+    def by_pair(paths):
+        """(model or corpus, domain) -> path, of files .../MODEL/DOMAIN.suffix."""
+        return {(Path(path).parent.name, Path(path).stem): path for path in paths}
+
+    kinds = {path: Path(path).stem.split(".") for path in args.cuts}
+    cuts = {(kind[0], "artworks" if kind[1:] else "same concept"): path for path, kind in kinds.items()}
+    missing: dict[tuple[str, ...], list[str]] = {}
+    for text in args.missing:
+        pair, _, lacking = text.partition(": ")
+        missing.setdefault(tuple(pair.split("/")), []).append(lacking)
+    figures = {" ".join(Path(path).with_suffix("").parts[-2:]): path for path in args.figures}
+    tables = [
+        paper.thresholds_table(by_pair(args.thresholds), missing),
+        paper.counts_table(by_pair(args.counts)),
+        paper.calibration_table(cuts),
+    ]
+    paper.write_report(args.study, tables, missing, figures, args.out)
+    print(f"{args.out}/report.md: {len(args.thresholds)} thresholds, {len(missing)} missing")
 
 
 def tables_show(args):
@@ -755,10 +768,16 @@ def make_parser():
     add("--title", default="")
     add("--out")
 
+    add = _command(commands, "report", report, "a study's tables, in three formats, and a page that shows them")
+    add("study", help="its name, the title of the page")
+    add("--thresholds", nargs="*", default=[], help="JSON files MODEL/DOMAIN.json")
+    add("--counts", nargs="*", default=[], help="effective counts, CORPUS/DOMAIN.parquet")
+    add("--cuts", nargs="*", default=[], help="JSON files DOMAIN.json and DOMAIN.art.json")
+    add("--figures", nargs="*", default=[], help="pictures to show")
+    add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
+    add("--out", help="folder to write into")
+
     group = _group(commands, "tables", "tables of results")
-    add = _command(group, "thresholds", tables_thresholds, "one row a threshold")
-    add("thresholds", nargs="+", help="JSON files MODEL/DOMAIN.json")
-    add("--out")
     add = _command(group, "show", tables_show, "print a table in columns")
     add("file")
 

@@ -6,6 +6,7 @@ Nothing here imports torch or touches the network.
 """
 
 import difflib
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -23,6 +24,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z,
 Share = Annotated[float, Field(ge=-1, le=1)]
 SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtCut = Literal["paper-classical", "paper-modern"]
+WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
+"""Suffixes by which an embedder's model is a file."""
 
 
 class _Strict(pydantic.BaseModel):
@@ -373,6 +376,46 @@ class Config(_Strict):
         path = self.models[name].pipeline or ""
         return path if path.startswith(("/", "./", "../", "results/")) or Path(path).is_dir() else None
 
+    def lacks(self, model, domain):
+        """What the threshold of `model` in `domain` needs and this machine has not got: texts that name key and remedy.
+
+        Only files, folders and keys of services are looked for; what comes from a hub is asked for when its turn comes.
+        """
+        of_model, of_domain = self.models[model], self.domains[domain]
+        corpora = dict.fromkeys([of_model.corpus, self.matched_corpus(of_model.corpus)])
+        needs = [need for corpus in corpora for need in self._corpus_needs(corpus)]
+        references, art = of_domain.references, of_domain.art_filter
+        needs.append((f"domains.{domain}.references.{references.source}", references.table or references.folder))
+        needs.append((f"models.{model}.provided_images", of_model.provided_images))
+        needs.append((f"models.{model}.pipeline", self.folder_of("model", model)))
+        embedders = [of_domain.embedder]
+        if art:
+            embedders.append(art.embedder)
+            if art.cut is None:
+                needs.append((f"domains.{domain}.art_filter.photographs", art.photographs))
+        for embedder in embedders:
+            is_file = Path(self.embedders[embedder].model).suffix in WEIGHTS
+            path = self.embedders[embedder].model if is_file else self.folder_of("embedder", embedder)
+            needs.append((f"embedders.{embedder}.model", path))
+        lacking = [f"{path}: put it there, or mend `{key}`" for key, path in needs if _is_absent(path)]
+        if references.serpapi and "SERPAPI_API_KEY" not in os.environ:
+            lacking.append(f"SERPAPI_API_KEY in the environment, for `domains.{domain}.references.serpapi`")
+        if not {"ELASTICSEARCH_URL", "ELASTIC_CLOUD_ID"} & os.environ.keys():
+            for corpus in corpora:
+                captions = self.corpora[corpus].captions
+                if captions and captions.elasticsearch:
+                    lacking.append(f"ELASTICSEARCH_URL in the environment, for `corpora.{corpus}.captions`")
+        return lacking
+
+    def _corpus_needs(self, name):
+        corpus = self.corpora[name]
+        files = (corpus.captions and corpus.captions.files) or []
+        return [
+            *((f"corpora.{name}.captions.files", file) for pattern in files for file in expand([pattern])),
+            (f"corpora.{name}.provided_images", corpus.provided_images),
+            (f"corpora.{name}.provided_counts", corpus.provided_counts),
+        ]
+
     @staticmethod
     def batches(slugs, size):
         """Share `slugs` out among batches of about `size`; a slug's batch depends on it and their number."""
@@ -391,6 +434,11 @@ class Config(_Strict):
         """
         version, pick = STAGES[stage]
         return dict(sorted((pick(self, wildcards) | {"version": version}).items()))
+
+
+def _is_absent(path):
+    """Whether `path` should be on this machine and is not; what the workflow makes is no matter."""
+    return bool(path) and not path.startswith("results/") and "://" not in path and not Path(path).exists()
 
 
 def _of_atelier(*keys):
@@ -465,6 +513,11 @@ def _find_same_concept_cut(config, job):
     return {"method": SAME_CONCEPT_CUTS.get(cut, cut)}
 
 
+def _report_study(config, job):
+    lacking = {f"{model}/{domain}": config.lacks(model, domain) for model, domain in config.pairs(job["study"])}
+    return {"missing": [f"{pair}: {text}" for pair, texts in lacking.items() for text in texts]}
+
+
 def _assess_recogniser(config, job):
     return _find_same_concept_cut(config, job) | {
         "embedder": config.domains[job["domain"]].embedder,
@@ -524,7 +577,7 @@ STAGES = {
     "detect_threshold": (1, _detect_threshold),
     "plot_threshold": (2, _nothing),
     "draw_contact_sheet": (1, _nothing),
-    "tabulate_thresholds": (1, _nothing),
+    "report_study": (1, _report_study),
 }
 """Stage -> (version, which settings it depends on).
 

@@ -3,48 +3,6 @@
 import csv
 import io
 
-from fit.published import THRESHOLDS
-
-COLUMNS = (
-    "model",
-    "domain",
-    "concepts",
-    "threshold",
-    "interval",
-    "best split",
-    "score below",
-    "score above",
-    "published",
-)
-
-
-def _row(model, domain, found):
-    below, above, interval = found["below"], found["above"], found["interval"]
-    return {
-        "model": model,
-        "domain": domain,
-        "concepts": found["concepts"],
-        "threshold": "no change point" if found["threshold"] is None else found["threshold"],
-        "interval": f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else "",
-        "best split": "" if found["single"]["threshold"] is None else found["single"]["threshold"],
-        "score below": f"{below['mean_score']:.3f}" if below else "",
-        "score above": f"{above['mean_score']:.3f}" if above else "",
-        "published": THRESHOLDS.get((model, domain), ""),
-    }
-
-
-def thresholds(found):
-    """The table of thresholds as tab-separated text.
-
-    Args:
-        found: list of (model, domain, dict as fit.threshold.detect returns it).
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_row(*one) for one in found)
-    return text.getvalue()
-
 
 def _share(row, rate):
     if row[rate] is None:

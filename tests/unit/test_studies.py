@@ -85,6 +85,7 @@ def test_every_key_is_described():
 def test_settings_are_builtins_in_sorted_order_with_a_version(data):
     config = check(data)
     wildcards = {
+        "study": "atelier",
         "domain": "painters",
         "corpus": "atelier",
         "model": "atelier",
@@ -100,6 +101,7 @@ def test_settings_are_builtins_in_sorted_order_with_a_version(data):
 
 def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
     wildcards = {
+        "study": "atelier",
         "domain": "painters",
         "corpus": "atelier",
         "model": "atelier",

@@ -110,7 +110,7 @@ def test_one_concept_is_made_again_by_naming_its_file(shrunken):
         (
             ("threshold", "penalty"),
             0.06,
-            {"detect_threshold", "plot_threshold", "draw_contact_sheet", "tabulate_thresholds"},
+            {"detect_threshold", "plot_threshold", "draw_contact_sheet", "report_study"},
         ),
         (
             ("models", "atelier", "guidance"),
@@ -133,7 +133,7 @@ def test_a_changed_setting_makes_exactly_its_dependants_again(shrunken, keys, va
         "detect_threshold",
         "plot_threshold",
         "draw_contact_sheet",
-        "tabulate_thresholds",
+        "report_study",
     }
     assert set(planned) - {"all", "total"} == (expected | after_scores if "score_imitation" in expected else expected)
 

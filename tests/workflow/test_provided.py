@@ -71,6 +71,7 @@ def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     assert table["score"].is_between(-1, 1).all()
     thresholds = pl.read_csv(study.folder / "results/paper/mine/thresholds.tsv", separator="\t")
     assert thresholds["model"].to_list() == ["counted", "crawled"]
+    assert (study.folder / "results/paper/mine/report.md").read_text().count("![") >= 3
     # The captions of the crawl name people whom a shell would take for commands.
     counts = pl.read_parquet(study.folder / "results/counts/crawl/people.parquet")
     assert counts["captions"].to_list() == list(range(len(SLUGS)))
@@ -86,6 +87,18 @@ def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     assert sorted(table["concept"]) == [slug for slug in SLUGS if slug != "person-3"]
     kept = read(study.folder / "results/references/people/person-3.parquet")
     assert set(kept.column("fate").to_pylist()) == {"too few references", "not_an_image"}
+
+
+def test_what_lacks_its_inputs_is_listed_and_the_rest_is_found(study):
+    study.config["studies"]["paper"] = study.config["studies"]["mine"]
+    study.config["corpora"]["crawl"]["captions"]["files"] = ["elsewhere.parquet"]
+    output = study.run("paper")
+    assert "Error" not in output
+    rows = pl.read_csv(study.folder / "results/paper/paper/thresholds.tsv", separator="\t").to_dicts()
+    assert [row["model"] for row in rows] == ["counted", "crawled"]
+    assert "not found" not in rows[0]["threshold"] and "not found" in rows[1]["threshold"]
+    report = (study.folder / "results/paper/paper/report.md").read_text()
+    assert "elsewhere.parquet: put it there, or mend `corpora.crawl.captions.files`" in report
 
 
 def test_a_concept_without_pictures_is_named(study):

@@ -1,0 +1,176 @@
+"""The report of a study: thresholds beside published ones, counts and calibration, as TSV, Markdown and LaTeX.
+
+Every number comes from a file that a stage wrote; what a study lacks stands in the report instead of stopping it.
+"""
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tabulate import tabulate
+
+from fit.errors import DataError
+from fit.paths import whole
+from fit.published import MIMETIC2, THRESHOLDS
+
+FORMATS = {"md": "github", "tex": "latex_booktabs"}
+"""Suffix -> what tabulate calls it; .tsv is written besides."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under named columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def render(self, form):
+        """As text in a format of tabulate."""
+        return tabulate(self.rows, headers=self.columns, tablefmt=form, disable_numparse=True)
+
+    def write(self, folder):
+        """Write NAME.tsv, NAME.md and NAME.tex into `folder`."""
+        with whole(Path(folder, f"{self.name}.tsv")) as part, part.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, delimiter="\t", lineterminator="\n").writerows([self.columns, *self.rows])
+        for suffix, form in FORMATS.items():
+            with whole(Path(folder, f"{self.name}.{suffix}")) as part:
+                part.write_text(self.render(form) + "\n", encoding="utf-8")
+
+
+def _json(path):
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no JSON that can be read ({error}); remove it and run again") from None
+
+
+def _span(interval):
+    return f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else ""
+
+
+def _difference(threshold, published):
+    return "" if threshold is None or published is None else f"{threshold - published:+.0f}"
+
+
+def _difference_in_intervals(threshold, interval, published):
+    """How far the published value lies from ours, in half-widths of our interval on that side; within 1: inside it."""
+    if threshold is None or published is None or not interval:
+        return ""
+    half = interval[1] - threshold if published > threshold else threshold - interval[0]
+    if threshold == published:
+        return "0.0"
+    return f"{abs(threshold - published) / half:.1f}" if half > 0 else "outside"
+
+
+def thresholds_table(thresholds, missing):
+    """Imitation thresholds of a study (the paper's table 2), beside published ones.
+
+    Args:
+        thresholds: (model, domain) -> path of the JSON that `fit threshold` wrote.
+        missing: (model, domain) -> what it lacks, a list of texts.
+    """
+    columns = (
+        *("model", "domain", "concepts", "threshold", "95 % interval", "best split", "score below", "score above"),
+        *("published", "difference, images", "difference, half-intervals"),
+    )
+    rows: list[tuple[str, ...]] = []
+    for (model, domain), path in thresholds.items():
+        found = _json(path)
+        threshold, interval, published = found["threshold"], found["interval"], THRESHOLDS.get((model, domain))
+        split = found["single"]["threshold"]
+        sides = (f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above"))
+        rows.append(
+            (
+                *(model, domain, str(found["concepts"])),
+                "no change point" if threshold is None else str(threshold),
+                _span(interval),
+                "" if split is None else str(split),
+                *sides,
+                "" if published is None else str(published),
+                _difference(threshold, published),
+                _difference_in_intervals(threshold, interval, published),
+            )
+        )
+    for (model, domain), lacks in missing.items():
+        published = THRESHOLDS.get((model, domain))
+        cells = [model, domain, "", f"not found: {len(lacks)} inputs are missing", *[""] * (len(columns) - 4)]
+        cells[columns.index("published")] = "" if published is None else str(published)
+        rows.append(tuple(cells))
+    return Table("thresholds", columns, rows)
+
+
+def counts_table(counts):
+    """How often concepts occur. `counts`: (corpus, domain) -> path of effective counts."""
+    columns = (
+        *("corpus", "domain", "concepts", "captions", "downloaded", "matches"),
+        *("effective count: least", "1st quartile", "median", "3rd quartile", "most", "of none"),
+    )
+    rows = []
+    for (corpus, domain), path in counts.items():
+        table = pl.read_parquet(path)
+        effective = table["effective_count"].to_numpy()
+        sums = [
+            f"{table[name].sum():,}" if name in table.columns and table[name].dtype.is_numeric() else ""
+            for name in ("captions", "downloaded", "matches")
+        ]
+        quantiles = (
+            [f"{q:,.0f}" for q in np.quantile(effective, [0, 0.25, 0.5, 0.75, 1])] if len(effective) else [""] * 5
+        )
+        rows.append((corpus, domain, str(len(table)), *sums, *quantiles, str(int((effective == 0).sum()))))
+    return Table("counts", columns, rows)
+
+
+def calibration_table(cuts):
+    """How well same is told from different. `cuts`: (domain, what is told apart) -> path of the JSON of `fit cut`."""
+    columns = (
+        "domain",
+        "cut of",
+        "cosine",
+        "found as",
+        "true positives",
+        "false positives",
+        "ROC AUC",
+        "equal error rate",
+    )
+    rows = []
+    for (domain, kind), path in cuts.items():
+        found = _json(path)
+        numbers = (f"{found[key]:.4f}" for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
+        rows.append((domain, kind, f"{found['cut']:.4f}", found["method"], *numbers))
+    return Table("calibration", columns, rows)
+
+
+def write_report(study, tables, missing, figures, folder):
+    """Write the tables, each in three formats, and report.md, which shows them, the figures, and what is missing.
+
+    Args:
+        study: its name; tables: list of Table; missing: as thresholds_table takes it.
+        figures: caption -> path of a picture; folder: where to write.
+    """
+    folder = Path(folder)
+    for table in tables:
+        table.write(folder)
+    lines = [f"# {study}", ""]
+    for table in tables:
+        if table.rows:
+            lines += [f"## {table.name.capitalize()}", "", table.render(FORMATS["md"]), ""]
+    lines += [
+        f"Published: {MIMETIC2}, table 2. A difference of at most 1 half-interval lies inside the interval found here.",
+        "",
+    ]
+    if missing:
+        lines += ["## Missing", ""]
+        for (model, domain), lacks in missing.items():
+            lines += [f"- {model}, {domain}:", *(f"    - {text}" for text in lacks)]
+        lines.append("")
+    if figures:
+        lines += ["## Figures", ""]
+        for caption, path in figures.items():
+            lines += [f"![{caption}]({os.path.relpath(path, folder)})", ""]
+    with whole(folder / "report.md") as part:
+        part.write_text("\n".join(lines), encoding="utf-8")

@@ -1,0 +1,98 @@
+"""The report of a study: every number from its files, published values beside them, what is missing listed."""
+
+import csv
+import json
+
+import polars as pl
+import pytest
+
+from fit.cli import main
+from fit.errors import DataError
+from fit.paper import calibration_table, counts_table, thresholds_table
+from fit.threshold import detect
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Files of one finished threshold, its counts and its cut."""
+    counts = [i * 40 for i in range(20)]
+    found = detect(
+        [f"c{i:02d}" for i in range(20)], counts, [0.1] * 10 + [0.9] * 10, penalty=0.9, resamples=200, seed=0
+    )
+    files = {
+        "threshold": tmp_path / "thresholds/sd1.1/celebrities.json",
+        "counts": tmp_path / "counts/laion/celebrities.parquet",
+        "cut": tmp_path / "cuts/celebrities.json",
+        "figure": tmp_path / "thresholds/sd1.1/celebrities.scores.png",
+    }
+    for path in files.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    files["threshold"].write_text(json.dumps(found | {"interval": [350.0, 480.0]}))
+    pl.DataFrame(
+        {"concept": ["a", "b", "c"], "captions": [5, 2000, 0], "downloaded": [4, 1500, 0], "matches": [2, 900, 0]}
+        | {"effective_count": [3, 1200, 0]}
+    ).write_parquet(files["counts"])
+    rates = {"tpr": 0.99, "fpr": 0.01, "roc_auc": 0.998, "equal_error_rate": 0.012}
+    files["cut"].write_text(json.dumps({"cut": 0.457, "method": "midpoint", **rates}))
+    return files
+
+
+def cells(table, row):
+    return dict(zip(table.columns, row, strict=True))
+
+
+def test_a_threshold_stands_beside_the_published_one(study):
+    table = thresholds_table({("sd1.1", "celebrities"): study["threshold"]}, {})
+    row = cells(table, table.rows[0])
+    assert row["threshold"] == "400"
+    assert row["published"] == "364"
+    assert row["difference, images"] == "+36"
+    # 364 lies 36 below 400, whose interval reaches down to 350.
+    assert row["difference, half-intervals"] == "0.7"
+    assert row["score below"] == "0.100" and row["score above"] == "0.900"
+
+
+def test_no_change_point_and_no_published_value_are_said_and_not_made_up(study):
+    found = json.loads(study["threshold"].read_text()) | {
+        "threshold": None,
+        "interval": None,
+        "below": None,
+        "above": None,
+    }
+    study["threshold"].write_text(json.dumps(found))
+    table = thresholds_table({("mine", "people"): study["threshold"]}, {})
+    row = cells(table, table.rows[0])
+    assert row["threshold"] == "no change point"
+    assert [row[c] for c in ("95 % interval", "score below", "published", "difference, images")] == [""] * 4
+
+
+def test_counts_are_added_up(study):
+    table = counts_table({("laion", "celebrities"): study["counts"]})
+    row = cells(table, table.rows[0])
+    assert (row["captions"], row["downloaded"], row["matches"]) == ("2,005", "1,504", "902")
+    assert (row["median"], row["most"], row["of none"]) == ("3", "1,200", "1")
+
+
+def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_path):
+    out = tmp_path / "paper/mine"
+    arguments = ["--thresholds", study["threshold"], "--counts", study["counts"], "--cuts", study["cut"]]
+    arguments += ["--figures", study["figure"], "--out", out]
+    missing = ["sd1.1/politicians: data/references: put it there, or mend `domains.politicians.references.folder`"]
+    assert main(["report", "mine", *map(str, arguments), "--missing", *missing]) == 0
+    rows = list(csv.DictReader((out / "thresholds.tsv").open(), delimiter="\t"))
+    assert [(row["domain"], row["threshold"], row["published"]) for row in rows] == [
+        ("celebrities", "400", "364"),
+        ("politicians", "not found: 1 inputs are missing", "234"),
+    ]
+    assert r"\toprule" in (out / "thresholds.tex").read_text()
+    assert (out / "calibration.md").read_text().startswith("|")
+    report = (out / "report.md").read_text()
+    assert "data/references: put it there" in report
+    assert "](../../thresholds/sd1.1/celebrities.scores.png)" in report
+    assert "0.457" in report
+
+
+def test_a_broken_file_is_named(study):
+    study["cut"].write_text("{")
+    with pytest.raises(DataError, match=r"celebrities\.json: no JSON"):
+        calibration_table({("celebrities", "same concept"): study["cut"]})
