@@ -47,6 +47,12 @@ rule recognisers:
         ],
 
 
+rule other_scores:
+    """Thresholds of the default study by other scores than the imitation score."""
+    input:
+        alternative_files(CONFIG.default_study),
+
+
 rule paper:
     """The paper's studies, as far as their inputs are there; the report lists what is missing."""
     input:

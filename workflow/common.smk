@@ -237,6 +237,31 @@ def when_filtering(pattern):
     return files
 
 
+def by_prompt_embedder(pattern):
+    """`pattern`, with {embedder} the one that compares a domain's pictures with their prompts; nothing without one."""
+
+    def files(wildcards):
+        embedder = CONFIG.domains[wildcards.domain].prompt_embedder
+        return (
+            expand(pattern, embedder=embedder, **dict(wildcards.items()))
+            if embedder
+            else []
+        )
+
+    return files
+
+
+def alternative_files(study):
+    """The thresholds of a study by other scores than the imitation score, and their figures."""
+    return [
+        f"results/alternatives/{model}/{domain}.{kind}{suffix}"
+        for model, domain in CONFIG.pairs(study)
+        for kind in ("clip", "frechet", "top5")
+        for suffix in (".json", ".scores.png")
+        if kind != "clip" or CONFIG.domains[domain].prompt_embedder
+    ]
+
+
 def model_folder(kind):
     """The folder that an embedder or model is loaded from, where it is one; what comes from a hub is no input."""
 

@@ -219,6 +219,15 @@ def embed_texts(args):
     embed(args.backend, args.model, args.texts, args.out)
 
 
+def embed_prompts(args):
+    from fit.concepts import read_sheet
+    from fit.embedders.run import embed_texts as embed
+
+    _set_threads(1)
+    texts = [prompt.format(name=concept.name) for concept in read_sheet(args.sheet) for prompt in args.prompts]
+    embed(args.backend, args.model, list(dict.fromkeys(texts)), args.out)
+
+
 def _method(text):
     return text if text in ("midpoint", "best_f1") else float(text)
 
@@ -363,6 +372,31 @@ def scores_tabulate(args):
     for concept, path in unscored.items():
         print(f"fit: {concept}: no usable picture or target, so no score ({path})", file=sys.stderr)
     write(table, args.out, row_group=4096)
+
+
+def alternatives_score(args):
+    from fit.alternatives import score_concept
+    from fit.images.table import write
+
+    table = score_concept(
+        args.generated,
+        args.generated_embeddings,
+        args.images or None,
+        args.matches or None,
+        args.references,
+        args.reference_embeddings,
+        targets_rule=args.targets,
+        prompt_images=args.prompt_images or None,
+        prompts=args.prompts or None,
+    )
+    write(table, args.out)
+
+
+def alternatives_tabulate(args):
+    from fit.alternatives import tabulate
+    from fit.images.table import write
+
+    write(tabulate(args.imitation, _by_slug(args.scores), args.kind), args.out, row_group=4096)
 
 
 def threshold(args):
@@ -669,6 +703,13 @@ def make_parser():
     _many(add, "texts")
     add("--out")
 
+    add = _command(group, "prompts", embed_prompts, "embed the prompts of every concept, for the CLIP score")
+    add("--backend")
+    add("--model")
+    add("--sheet", help="concept sheet")
+    _many(add, "prompts", help="templates with {name}")
+    add("--out")
+
     group = _group(commands, "cut", "find the cosine that tells same from different")
     add = _command(group, "concepts", cut_concepts, "from references: within a concept against between concepts")
     _many(add, "references", "embeddings")
@@ -735,6 +776,22 @@ def make_parser():
         add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
     add("--targets", choices=("matches_and_references", "matches_or_references"))
     add("--top-k", type=int, default=10)
+    add("--out")
+
+    group = _group(commands, "alternatives", "other scores than the imitation score, on the same pictures")
+    add = _command(group, "score", alternatives_score, "CLIP score, Fréchet distance and top-5 mean of one concept")
+    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
+        add(f"--{name}")
+    for name in ("images", "matches"):
+        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
+    add("--targets", choices=("matches_and_references", "matches_or_references"))
+    for name in ("prompt-images", "prompts"):
+        add(f"--{name}", nargs="?", const="", default="", help="embeddings by a model that reads text; nothing without")
+    add("--out")
+    add = _command(group, "tabulate", alternatives_tabulate, "counts and one such score, for `fit threshold`")
+    add("--imitation", help="table that `fit scores` wrote")
+    _many(add, "scores", help="files named by slugs")
+    add("--kind", choices=("clip", "frechet", "top5"))
     add("--out")
 
     add = _command(commands, "scores", scores_tabulate, "counts and scores of all concepts in one table")

@@ -104,6 +104,9 @@ class Domain(_Strict):
     """Templates with {name}, one generated set each; the paper has five."""
     art_filter: ArtFilter | None = None
     """For styles: keeps photographs of and about the artist out of the count."""
+    prompt_embedder: Name | None = None
+    """An embedder with a text tower, for the CLIP score of generated images to their prompts, one of the other scores
+    that an imitation score can be compared with; none: no CLIP score."""
     concepts_per_job: Annotated[int, Field(ge=1)] = 1
     """How many concepts one job of collection, embedding or generation takes. More than 1 pays where loading a model
     takes longer than using it; one concept's file is then made again together with the others of its job."""
@@ -513,6 +516,16 @@ def _find_same_concept_cut(config, job):
     return {"method": SAME_CONCEPT_CUTS.get(cut, cut)}
 
 
+def _embed_prompts(config, job):
+    domain = config.domains[job["domain"]]
+    names = [concept.name for concept in read_sheet(domain.concepts)]
+    return _embedder(config, job) | {"prompts": domain.prompts, "names": names}
+
+
+def _score_otherwise(config, job):
+    return {"targets": config.domains[job["domain"]].targets}
+
+
 def _report_study(config, job):
     lacking = {f"{model}/{domain}": config.lacks(model, domain) for model, domain in config.pairs(job["study"])}
     return {"missing": [f"{pair}: {text}" for pair, texts in lacking.items() for text in texts]}
@@ -577,6 +590,9 @@ STAGES = {
     "detect_threshold": (1, _detect_threshold),
     "plot_threshold": (2, _nothing),
     "draw_contact_sheet": (1, _nothing),
+    "embed_prompts": (1, _embed_prompts),
+    "score_otherwise": (1, _score_otherwise),
+    "tabulate_alternative": (1, _nothing),
     "report_study": (1, _report_study),
 }
 """Stage -> (version, which settings it depends on).
@@ -635,6 +651,8 @@ def check(data, path="config.yaml"):
     uses += [(f"models.{name}.corpus", model.corpus, "corpora") for name, model in config.models.items()]
     for name, domain in config.domains.items():
         uses.append((f"domains.{name}.embedder", domain.embedder, "embedders"))
+        if domain.prompt_embedder:
+            uses.append((f"domains.{name}.prompt_embedder", domain.prompt_embedder, "embedders"))
         if domain.art_filter:
             uses.append((f"domains.{name}.art_filter.embedder", domain.art_filter.embedder, "embedders"))
     uses += [(f"corpora.{n}.counts_from", c.counts_from, "corpora") for n, c in config.corpora.items() if c.counts_from]

@@ -1,0 +1,141 @@
+"""Other scores of resemblance than the imitation score, as the paper compared them: on the same pictures and targets.
+
+`clip`: mean cosine of generated images to their own prompt, by an embedder with a text tower. `frechet`: Fréchet
+distance between generated images and targets, the more alike the smaller. `top5`: mean over generated images of the
+mean cosine to the five targets that each resembles most.
+"""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from fit.embedders.files import read_embeddings, read_single_faces
+from fit.errors import DataError
+from fit.images.table import read
+from fit.matching import kept_vectors
+from fit.scoring import choose_targets
+
+KINDS = ("clip", "frechet", "top5")
+SCHEMA = pa.schema([("kind", pa.string()), ("prompt", pa.string()), ("value", pa.float64()), ("images", pa.int32())])
+
+
+def frechet_distance(one, other):
+    """Fréchet distance between two sets of vectors, taken for samples of Gaussians (arXiv 1706.08500, equation 6).
+
+    |m1 - m2|^2 + Tr(C1) + Tr(C2) - 2 Tr((C1 C2)^(1/2)). The last trace is the sum of the singular values of A B^T where
+    A and B are the centred vectors over the root of their number less one: no D x D matrix is made, and singular
+    covariances (fewer vectors than numbers) need no regularisation. It is biased upwards in small samples, so compare
+    only sets of like sizes.
+
+    Args:
+        one, other: [N, D] and [M, D], N and M at least 2.
+    """
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    if len(one) < 2 or len(other) < 2:
+        raise DataError("a Fréchet distance takes two vectors or more on each side")
+    a, b = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (one, other))
+    apart = ((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum()
+    shared = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(max(0.0, apart + (a**2).sum() + (b**2).sum() - 2 * shared))
+
+
+def mean_of_top(generated, targets, k=5):
+    """Mean over `generated` [G, D] of each one's mean cosine to the `k` of `targets` [T, D] nearest to it."""
+    cosines = np.sort(generated.astype(np.float64) @ targets.T.astype(np.float64), axis=1)
+    return float(cosines[:, -k:].mean())
+
+
+def score_concept(
+    generated,
+    generated_embeddings,
+    images,
+    matches,
+    references,
+    reference_embeddings,
+    *,
+    targets_rule,
+    prompt_images,
+    prompts,
+):
+    """Score one concept in every other way.
+
+    Args:
+        generated ... targets_rule: as fit.scoring.score_concept takes them.
+        prompt_images: embeddings of the generated images by an embedder with a text tower, None for no CLIP score.
+        prompts: embeddings of the prompts by the same; image_id is the prompt.
+
+    Returns:
+        Arrow table of SCHEMA: a row per prompt for clip and top5, one for frechet, over all prompts; value is null
+        where there is no image or target, or the prompt is not known.
+    """
+    of_references = kept_vectors(references, reference_embeddings)
+    matched = of_references[:0]
+    if images:
+        is_match = read(matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
+        matched = read_embeddings(images)[1][is_match]
+    targets = choose_targets(matched, of_references, targets_rule)
+    table = read(generated, ["image_id", "prompt"])
+    prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
+    names, vectors = read_single_faces(generated_embeddings)
+    rows = []
+    for prompt in dict.fromkeys(prompt_of.values()):
+        of_prompt = vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
+        value = mean_of_top(of_prompt, targets) if len(of_prompt) and len(targets) else None
+        rows.append({"kind": "top5", "prompt": prompt, "value": value, "images": len(of_prompt)})
+    comparable = len(vectors) > 1 and len(targets) > 1
+    value = frechet_distance(vectors, targets) if comparable else None
+    rows.append({"kind": "frechet", "prompt": None, "value": value, "images": len(vectors)})
+    if prompt_images:
+        rows += _clip_scores(prompt_of, *read_embeddings(prompt_images), *read_embeddings(prompts))
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _clip_scores(prompt_of, names, vectors, prompts, of_prompts):
+    text_of = dict(zip(prompts.tolist(), of_prompts, strict=True))
+    rows = []
+    for prompt in dict.fromkeys(prompt_of.values()):
+        images = vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
+        known = len(images) and prompt in text_of
+        value = float((images @ text_of[prompt]).mean(dtype=np.float64)) if known else None
+        rows.append({"kind": "clip", "prompt": prompt, "value": value, "images": len(images)})
+    return rows
+
+
+def tabulate(imitation, scores, kind):
+    """One kind of score of all concepts, as a table that `fit threshold` reads.
+
+    PELT's penalty of 0.9 is meant for imitation scores. So that it means the same here, the values are stretched and
+    moved to the mean and the variance that the imitation scores of the same concepts have; a distance is turned round
+    first.
+
+    Args:
+        imitation: path of the study's table of imitation scores; scores: concept -> path of its SCHEMA; kind: of KINDS.
+
+    Returns:
+        Arrow table with concept, effective_count, score (stretched) and value (as it was measured), in the order of
+        `imitation`, without the concepts that have no value.
+
+    Raises:
+        DataError: no concept has a value of this kind.
+    """
+    table = pl.read_parquet(imitation)
+    values = {}
+    for concept, path in scores.items():
+        of_concept = pl.read_parquet(path).filter(pl.col("kind") == kind)["value"].drop_nulls()
+        if len(of_concept):
+            values[concept] = of_concept.mean()
+    found = table.filter(pl.col("concept").is_in(list(values)))
+    if not len(found):
+        raise DataError(
+            f"{imitation}: no concept has a score of the kind {kind!r}"
+            + ("; give the domain a `prompt_embedder` in config.yaml" if kind == "clip" else "")
+        )
+    value = np.array([values[concept] for concept in found["concept"]], float)
+    alike = -value if kind == "frechet" else value
+    spread = alike.std() or 1.0
+    score = found["score"].mean() + (alike - alike.mean()) / spread * found["score"].std(ddof=0)
+    return (
+        found.select("concept", "effective_count")
+        .with_columns(score=pl.Series(score), value=pl.Series(value))
+        .to_arrow()
+    )
