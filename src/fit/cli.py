@@ -27,6 +27,45 @@ def _set_threads(count):
         torch.set_num_threads(count)
 
 
+# --- concept sheets ---------------------------------------------------------------------------------------------------
+
+
+def _print_rows(rows):
+    from fit.tables import aligned
+
+    lines = [list(rows[0]), *(row.values() for row in rows)]
+    print(aligned("\n".join("\t".join(map(str, line)) for line in lines)))
+
+
+def concepts_check(args):
+    from fit.sheets import check
+
+    found = check(args.sheets)
+    if found.summary:
+        _print_rows(found.summary)
+    for warning in found.warnings:
+        print(f"fit: look at this: {warning}", file=sys.stderr)
+    for error in found.errors:
+        print(f"fit: {error}", file=sys.stderr)
+    if found.errors:
+        raise FitError(f"concepts check: {len(found.errors)} errors, named above; mend them in the sheets")
+
+
+def concepts_sample(args):
+    from fit.sheets import sample, write_sheet
+
+    concepts, bins = sample(args.candidates, args.counts, args.size, args.seed)
+    write_sheet(concepts, args.out)
+    _print_rows(bins)
+    print(f"{len(concepts)} concepts in {args.out}")
+
+
+def concepts_fetch(args):
+    from fit.sheets import fetch
+
+    print(f"{fetch(args.url, args.sha256, args.out):,} bytes in {args.out}")
+
+
 # --- captions ---------------------------------------------------------------------------------------------------------
 
 
@@ -614,6 +653,20 @@ def make_parser():
         "needs before it can imitate it. The workflow calls these commands; each also works alone.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    group = _group(commands, "concepts", "make and check concept sheets")
+    add = _command(group, "check", concepts_check, "find concepts and names that stand twice or may mislead")
+    add("sheets", nargs="+", help="concept sheets; those given together are compared")
+    add = _command(group, "sample", concepts_sample, "draw a sheet from a longer one, evenly over log captions")
+    add("--candidates", help="concept sheet to draw from")
+    add("--counts", help="CSV or Parquet with the columns concept and captions, as `fit captions count` writes it")
+    add("--size", type=int, help="how many to draw")
+    add("--seed", type=int, default=0)
+    add("--out", help="concept sheet to write")
+    add = _command(group, "fetch", concepts_fetch, "bring a list here, if its checksum is the one expected")
+    add("url", help="file://, http:// or https://")
+    add("--sha256", help="of the file, 64 hexadecimal digits")
+    add("--out", help="file to write")
 
     group = _group(commands, "captions", "count how often captions mention each concept")
     add = _command(group, "count", captions_count, "count mentions in files of captions, and sample their rows")

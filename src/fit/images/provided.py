@@ -120,11 +120,11 @@ def import_generated(place, targets, *, work, limits):
     return bad
 
 
-def read_counts(path, concepts):
-    """Effective counts that someone already has.
+def read_counts(path, concepts, column="effective_count"):
+    """Counts that someone already has.
 
     Args:
-        path: CSV or Parquet with the columns concept and effective_count; concepts: slugs.
+        path: CSV or Parquet with the columns concept and `column`; concepts: slugs.
 
     Returns:
         concept -> count.
@@ -136,17 +136,17 @@ def read_counts(path, concepts):
         table = pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
-    for column in ("concept", "effective_count"):
-        if column not in table.columns:
-            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
+    for needed in ("concept", column):
+        if needed not in table.columns:
+            raise DataError(f"{path}: no column {needed!r}; it has {', '.join(table.columns)}")
     counts = {}
-    for concept, value in table.select("concept", "effective_count").iter_rows():
+    for concept, value in table.select("concept", column).iter_rows():
         try:
             count = int(float(value))
         except (TypeError, ValueError, OverflowError):
             count = -1
         if count < 0:
-            raise DataError(f"{path}, concept {concept!r}: effective_count is {value!r}, not a count; mend it")
+            raise DataError(f"{path}, concept {concept!r}: {column} is {value!r}, not a count; mend it")
         counts[concept] = count
     missing = [concept for concept in concepts if concept not in counts]
     if missing:
