@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fit.cli import main
@@ -117,6 +117,7 @@ def test_one_word_and_near_duplicates_are_warnings(sheet):
     assert "'Ann Leeson'" in alike and "'Anne Leeson'" in alike and "0.95" in alike
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab é", min_size=1, max_size=25), unique=True, max_size=12))
 def test_nearly_alike_finds_what_comparing_all_pairs_finds(names):
     ratios = [
@@ -142,6 +143,7 @@ def test_check_ends_with_1_on_errors_only(sheet, capsys):
 # --- drawing ----------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=9), st.data())
 def test_shares_are_even_but_where_a_bin_has_no_more(available, data):
     size = data.draw(st.integers(0, sum(available)))
