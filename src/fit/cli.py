@@ -48,7 +48,7 @@ def concepts_check(args):
     for error in found.errors:
         print(f"fit: {error}", file=sys.stderr)
     if found.errors:
-        raise FitError(f"concepts check: {len(found.errors)} errors, named above; mend them in the sheets")
+        raise FitError(f"concepts check: errors to mend in the sheets, named above: {len(found.errors)}")
 
 
 def concepts_sample(args):

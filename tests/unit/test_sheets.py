@@ -136,7 +136,7 @@ def test_check_ends_with_1_on_errors_only(sheet, capsys):
     assert "one word" in said.err
     assert main(["concepts", "check", good, sheet("b.tsv", "drake\tJohn Drake")]) == 1
     said = capsys.readouterr()
-    assert "1 errors" in said.err and "'drake'" in said.err and "Traceback" not in said.err
+    assert "named above: 1" in said.err and "'drake'" in said.err and "Traceback" not in said.err
     assert "man 1" in said.out
 
 
