@@ -221,7 +221,8 @@ def import_ratings(source, out):
         if not rating.time and rating.about in line_of:
             raise DataError(
                 f"{source}, line {line}: {rating.rater!r} rates concept {rating.concept!r}, image_id "
-                f"{rating.image_id!r} in line {line_of[rating.about]} too; give each picture its image_id, or keep one of the lines"
+                f"{rating.image_id!r} in line {line_of[rating.about]} too; give each picture its image_id, "
+                "or keep one of the lines"
             )
         line_of[rating.about] = line
     with Answers(out) as answers:
