@@ -405,21 +405,22 @@ def some(count, rater="Ann"):
     return [Rating(rater, "ann-orr", "a harbour, by night", f"i{n}", 1 + n % 5, "t", "0") for n in range(count)]
 
 
-@pytest.mark.parametrize("cut", range(1, 60))
-def test_a_row_cut_short_by_a_crash_costs_only_itself(tmp_path, cut):
+def test_a_row_cut_short_by_a_crash_costs_only_itself(tmp_path):
     path = tmp_path / "r.csv"
     with Answers(path) as answers:
         answers.add(some(3, "Bö"))
     whole = path.read_bytes()
-    path.write_bytes(whole[:-cut])
-    left = read_ratings(path)
-    # What stands behind the rating may be cut: it says nothing of what was thought.
-    assert [(one.about, one.rating) for one in left] == [(one.about, one.rating) for one in some(3, "Bö")[: len(left)]]
-    assert len(left) >= 3 - len(whole[-cut:].splitlines())
-    with Answers(path) as answers:
-        assert answers.ratings == left
-        answers.add(some(1, "Cy"))
-    assert read_ratings(path) == [*left, *some(1, "Cy")]
+    for cut in range(1, len(whole) + 1):
+        path.write_bytes(whole[:-cut])
+        left = read_ratings(path) if b"\n" in whole[:-cut] else []
+        # What stands behind the rating may be cut: it says nothing of what was thought.
+        expected = [(one.about, one.rating) for one in some(3, "Bö")]
+        assert [(one.about, one.rating) for one in left] == expected[: len(left)]
+        assert len(left) >= 3 - len(whole[-cut:].splitlines())
+        with Answers(path) as answers:
+            assert answers.ratings == left
+            answers.add(some(1, "Cy"))
+        assert read_ratings(path) == [*left, *some(1, "Cy")]
 
 
 def test_a_last_line_without_an_end_is_kept(tmp_path):
