@@ -320,7 +320,7 @@ def test_a_reference_is_not_asked_about(served):
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b"", 400), (b"{", 400), (b"[1]", 400), (b"\xff", 400), (b"1" * 9000, 413)]
+    ("body", "status"), [(b"", 400), (b"{", 400), (b"[1]", 400), (b"[" * 4000, 400), (b"\xff", 400), (b"1" * 9000, 413)]
 )
 def test_bodies_that_are_no_answer_are_refused(served, body, status):
     assert ask(served[0], "/answers", body)[0] == status
@@ -333,6 +333,7 @@ def test_other_sites_can_neither_read_nor_answer(served):
     assert ask(url, "/answers", good, **{"Content-Type": "text/plain"})[0] == 415
     assert ask(url, "/answers", good, Host="evil.example")[0] == 403
     assert ask(url, "/session?rater=Ann", Host="evil.example:80")[0] == 403
+    assert ask(url, "/session?rater=Ann", Host="localhost:80:80")[0] == 403
     assert out.read_bytes() == before
     assert ask(url, "/session?rater=Ann", Host="localhost")[0] == 200
 

@@ -142,6 +142,13 @@ def _rater(name):
     return name
 
 
+def _host_asked_for(request):
+    try:
+        return request.url.host
+    except ValueError:  # a Host header that is none
+        return None
+
+
 def make_app(study, *, hosts=None):
     """The web application of a Study.
 
@@ -152,7 +159,7 @@ def make_app(study, *, hosts=None):
 
     @web.middleware
     async def guard(request, handler):
-        if hosts is not None and request.url.host not in hosts:
+        if hosts is not None and _host_asked_for(request) not in hosts:
             raise _refusal(web.HTTPForbidden, "ask for this page by the address that the server printed")
         try:
             response = await handler(request)
@@ -188,8 +195,8 @@ def make_app(study, *, hosts=None):
         if request.content_type != "application/json":
             raise _refusal(web.HTTPUnsupportedMediaType, "an answer is JSON")
         try:
-            said = await request.json()
-        except ValueError:
+            said = json.loads(await request.read())
+        except (ValueError, RecursionError):
             raise _refusal(web.HTTPBadRequest, "this is not JSON") from None
         if not isinstance(said, dict):
             raise _refusal(web.HTTPBadRequest, "an answer has rater, picture and answer")
