@@ -172,7 +172,8 @@ def summary(report):
         f"{report['concepts']} concepts, {report['skipped']} skipped; mean rating {report['mean_rating']:.2f}"
     ]
     if correlation["spearman"] is None:
-        lines.append("score and mean rating of a concept: no correlation, as one of them is the same everywhere")
+        why = "one concept" if correlation["concepts"] < 2 else "all scores or all ratings the same"
+        lines.append(f"score and mean rating of a concept: no correlation: {why}")
     else:
         low, high = correlation["interval"] or (float("nan"), float("nan"))
         lines.append(
