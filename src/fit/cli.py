@@ -461,6 +461,58 @@ def threshold(args):
     )
 
 
+# --- people's judgement -----------------------------------------------------------------------------------------------
+
+
+def ratings_serve(args):
+    from fit.concepts import read_sheet
+    from fit.ratings.pairs import sample_pairs
+    from fit.ratings.server import Study, is_loopback, serve
+    from fit.ratings.store import Answers
+
+    names = {concept.concept: concept.name for concept in read_sheet(args.names)} if args.names else {}
+    pairs, left_out = sample_pairs(args.table, args.references, args.generated, args.pairs, args.seed)
+    for concept, why in left_out.items():
+        print(f"fit: {concept}: not shown, as {why}", file=sys.stderr)
+    if len(pairs) < args.pairs:
+        print(f"fit: there are only {len(pairs)} pictures to ask about", file=sys.stderr)
+    if not is_loopback(args.host):
+        print("fit: whoever reaches this machine at that address can see these pictures and answer", file=sys.stderr)
+
+    def started(url):
+        concepts = len({pair.concept for pair in pairs})
+        print(f"{len(pairs)} pictures of {concepts} concepts to rate at {url}", flush=True)
+        print(f"answers go to {args.out}; Ctrl-C ends, and the same command goes on", flush=True)
+
+    with Answers(args.out) as answers:
+        before = len(answers.ratings)
+        study = Study(pairs, answers, seed=args.seed, question=args.question, names=names)
+        serve(study, args.host, args.port, started)
+        print(f"\n{len(answers.ratings) - before} answers more in {args.out}, {len(answers.ratings)} in all")
+
+
+def ratings_import(args):
+    from fit.ratings.store import import_ratings
+
+    added, there = import_ratings(args.file, args.out)
+    print(f"{added} of {there} ratings added to {args.out}")
+
+
+def ratings_report(args):
+    from fit.ratings.report import make_report, summary
+
+    settings = {"penalty": args.penalty, "resamples": args.resamples, "seed": args.seed}
+    report = make_report(args.ratings, args.table, **settings)
+    if report["unknown_concepts"]:
+        named = ", ".join(report["unknown_concepts"][:5])
+        print(f"fit: left out, as {args.table} does not have them: {named}", file=sys.stderr)
+    _print_json(report, args.out)
+    print(summary(report))
+
+
+# --- figures and tables -----------------------------------------------------------------------------------------------
+
+
 def plot_threshold(args):
     from fit.paths import whole
     from fit.plots import threshold_figure
@@ -858,6 +910,29 @@ def make_parser():
     add("--resamples", type=int, default=1000, help="of the bootstrap over concepts")
     add("--seed", type=int, default=0)
     add("--out", default=None, help="JSON to write")
+
+    group = _group(commands, "ratings", "people's judgement of generated pictures")
+    add = _command(group, "serve", ratings_serve, "serve a page on which people rate pictures beside references")
+    add("--references", metavar="FOLDER", help="reference tables, named by the slugs of their concepts")
+    add("--generated", metavar="FOLDER", help="generated tables, named likewise")
+    add("--table", help="CSV or Parquet with the columns concept, effective_count and score")
+    add("--out", help="CSV that answers are added to")
+    add("--pairs", type=int, default=200, help="pictures to ask each rater about")
+    add("--seed", type=int, default=0, help="of their choice and order")
+    add("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+    add("--port", type=int, default=8000, help="0 for any that is free")
+    add("--question", default="How much does the picture look like the same person or style as the others?")
+    add("--names", metavar="SHEET", default=None, help="concept sheet, to show raters the names (default: don't)")
+    add = _command(group, "import", ratings_import, "add ratings made elsewhere")
+    add("file", help="CSV with the columns rater, concept, rating (1 to 5), and where there are some image_id and time")
+    add("--out", help="CSV that they are added to")
+    add = _command(group, "report", ratings_report, "compare ratings with scores, raters, and the threshold")
+    _many(add, "ratings", metavar="FILE", help="CSVs that `fit ratings` wrote")
+    add("--table", help="CSV or Parquet with the columns concept, effective_count and score")
+    add("--penalty", type=float, default=0.9, help="of the change points, for ratings from 0 to 1 and scores alike")
+    add("--resamples", type=int, default=1000, help="of the bootstrap over concepts")
+    add("--seed", type=int, default=0, help="of its draws")
+    add("--out", help="JSON to write")
 
     group = _group(commands, "plot", "figures")
     add = _command(group, "threshold", plot_threshold, "scores against counts")

@@ -1,0 +1,232 @@
+"""Ratings on disk: a CSV with a row per answer, to which rows are only ever added."""
+
+import csv
+import os
+from dataclasses import astuple, dataclass
+from io import StringIO
+from pathlib import Path
+
+from fit.errors import DataError
+
+SCALE = (1, 2, 3, 4, 5)
+"""The ratings: 1 is no likeness at all, 5 the same."""
+
+COLUMNS = ("rater", "concept", "prompt", "image_id", "rating", "time", "seed")
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A row: what a rater said of a generated picture.
+
+    rating: one of SCALE, or None where the rater skipped the picture; time: UTC, ISO 8601; seed: of the sample that the
+    picture was in. image_id is empty where a concept was rated as a whole; prompt, time and seed may be empty.
+    """
+
+    rater: str
+    concept: str
+    prompt: str
+    image_id: str
+    rating: int | None
+    time: str = ""
+    seed: str = ""
+
+    @property
+    def about(self):
+        """(rater, concept, image_id): a later row about the same takes the place of an earlier one."""
+        return self.rater, self.concept, self.image_id
+
+
+def _rating(row, where):
+    cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
+    for column, cell in cells.items():
+        if not cell and column in ("rater", "concept"):
+            raise DataError(f"{where}: {column} is empty; write who rated, and which concept")
+        if not cell.isprintable():
+            raise DataError(
+                f"{where}: {column} is {cell!r}, which has a line break or a control character; take it out"
+            )
+    rating = None
+    if cells["rating"]:
+        try:
+            number = float(cells["rating"])  # 4.0 is how some tables write the 4 of a column with gaps
+        except ValueError:
+            number = 0.0
+        if number not in SCALE:
+            raise DataError(
+                f"{where}: rating is {cells['rating']!r}, not one of 1, 2, 3, 4, 5; mend it, or leave it empty for a "
+                "picture that was skipped"
+            )
+        rating = int(number)
+    return Rating(rating=rating, **{column: cell for column, cell in cells.items() if column != "rating"})
+
+
+def _without_torn_row(data):
+    """`data` (bytes) without the last row where a crash left only a part of that: no line end, and cells missing."""
+    if data.endswith(b"\n"):
+        return data
+    header, last = (part.decode(errors="replace") for part in (data.split(b"\n", 1)[0], data.rpartition(b"\n")[2]))
+    width, there = (len(next(csv.reader([line]), [])) for line in (header, last))
+    return data if b"\n" in data and there >= width else data[: data.rfind(b"\n") + 1]
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror}); name a CSV of ratings") from None
+
+
+def _parse(data, path):
+    """(header, list of (line, Rating)) of a CSV (bytes)."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
+    rows = csv.DictReader(StringIO(text, newline=""))
+    for column in ("rater", "concept", "rating"):
+        if column not in (rows.fieldnames or []):
+            raise DataError(
+                f"{path}, line 1: no column {column!r}; the header needs rater, concept and rating, separated by "
+                f"commas (found: {', '.join(rows.fieldnames or []) or 'nothing'})"
+            )
+    ratings = []
+    for row in rows:
+        if None in row:
+            raise DataError(f"{path}, line {rows.line_num}: more cells than the header has columns; quote the commas")
+        ratings.append((rows.line_num, _rating(row, f"{path}, line {rows.line_num}")))
+    return tuple(rows.fieldnames or ()), ratings
+
+
+def read_ratings(path):
+    """Read a CSV of ratings, with the columns rater, concept, rating, and optionally the others of COLUMNS.
+
+    Returns:
+        A list of Rating, a row each, in the file's order. A last row that a crash cut short is left out.
+
+    Raises:
+        DataError: it can't be read, lacks a column, or a row has no rater, no concept, or a rating that is none.
+    """
+    return [rating for _, rating in _parse(_without_torn_row(_read(path)), path)[1]]
+
+
+def latest(ratings):
+    """The last Rating of each rater about each picture, without those that were skipped at last."""
+    last = {rating.about: rating for rating in ratings}
+    return [rating for rating in last.values() if rating.rating is not None]
+
+
+class Answers:
+    """A CSV of ratings that is open for more; one process at a time has it.
+
+    A row is on disk when `add` returns, and a crash can't leave half of one before a later one.
+    """
+
+    def __init__(self, path):
+        """Open `path`, or begin it.
+
+        Raises:
+            DataError: it is no such file, can't be written, or another process adds to it.
+        """
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise DataError(f"{path}: can't be written ({error.strerror}); name another file") from None
+        try:
+            self._lock()
+            self.ratings = self._mend()
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self):
+        import fcntl  # which Windows lacks, where reading ratings works all the same
+
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                f"{self.path}: another process adds ratings to it; stop that, or name another file"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def _mend(self):
+        """Read the rows that are there; end the last one, or take it out where it is cut short."""
+        kept = _without_torn_row(_read(self.path))
+        if not kept:
+            os.ftruncate(self._file, 0)
+            self._append([COLUMNS])
+            return []
+        header, ratings = _parse(kept, self.path)
+        if header != COLUMNS:
+            raise DataError(
+                f"{self.path}, line 1: the columns are {', '.join(header)}, not {', '.join(COLUMNS)}; "
+                "name a new file, and take this one into it with `fit ratings import`"
+            )
+        os.ftruncate(self._file, len(kept))
+        if not kept.endswith(b"\n"):
+            self._write(b"\n")
+        return [rating for _, rating in ratings]
+
+    def _append(self, rows):
+        lines = StringIO(newline="")
+        csv.writer(lines, lineterminator="\n").writerows(rows)
+        self._write(lines.getvalue().encode())
+
+    def _write(self, data):
+        size = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, data) < len(data):
+                raise OSError(None, "the disk is full")
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, size)
+            raise DataError(f"{self.path}: can't be written ({error.strerror}); make room") from None
+
+    def add(self, ratings):
+        """Add Ratings, all or none.
+
+        Raises:
+            DataError: they can't be written.
+        """
+        self._append([["" if cell is None else cell for cell in astuple(rating)] for rating in ratings])
+        self.ratings += ratings
+
+    def close(self):
+        os.close(self._file)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def import_ratings(source, out):
+    """Add the ratings in the CSV `source`, made elsewhere, to those in `out`.
+
+    Rows that `out` has already are not added again.
+
+    Returns:
+        How many were added, and how many `source` has.
+
+    Raises:
+        DataError: as read_ratings; or `source` rates a picture twice by one rater and doesn't say when.
+    """
+    _, rows = _parse(_read(source), source)
+    line_of: dict[tuple[str, str, str], int] = {}
+    for line, rating in rows:
+        if not rating.time and rating.about in line_of:
+            raise DataError(
+                f"{source}, line {line}: {rating.rater!r} rates concept {rating.concept!r}, image_id "
+                f"{rating.image_id!r} in line {line_of[rating.about]} too; give each picture its image_id, "
+                "or keep one of the lines"
+            )
+        line_of[rating.about] = line
+    with Answers(out) as answers:
+        there = set(answers.ratings)
+        new = [rating for _, rating in rows if rating not in there]
+        answers.add(new)
+    return len(new), len(rows)
