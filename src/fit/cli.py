@@ -461,6 +461,24 @@ def threshold(args):
     )
 
 
+def audit(args):
+    from fit.audit import audit as compare
+    from fit.audit import plan, read_counted, read_threshold, write_audit
+    from fit.tables import aligned
+
+    if bool(args.hits) != bool(args.plan):
+        raise FitError("audit: a plan takes --hits (the rows to choose from) and --plan (the files to write) together")
+    if bool(args.images) != bool(args.matches) or (args.images and not args.hits):
+        raise FitError("audit: --images and --matches go together, with --hits and --plan")
+    counted, skipped = read_counted(args.counts)
+    found = compare(counted, read_threshold(args.threshold), skipped)
+    out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
+    if out:
+        plan(found, counted, args.hits, out, args.images, args.matches)
+    write_audit(found, args.out, out)
+    print(aligned(found.table()), found.note(), sep="\n\n", end="")
+
+
 # --- people's judgement -----------------------------------------------------------------------------------------------
 
 
@@ -910,6 +928,15 @@ def make_parser():
     add("--resamples", type=int, default=1000, help="of the bootstrap over concepts")
     add("--seed", type=int, default=0)
     add("--out", default=None, help="JSON to write")
+
+    add = _command(commands, "audit", audit, "which concepts lie above a threshold, and which rows would have to go")
+    add("--threshold", help="JSON of `fit threshold`, or a number of images")
+    add("--counts", help="CSV or Parquet with the columns concept and effective_count, also low, high and captions")
+    add("--hits", default=None, help="file that `fit captions count` wrote, to plan which rows to remove")
+    add("--images", default=None, metavar="FOLDER", help="image tables of the hits, named by slugs")
+    add("--matches", default=None, metavar="FOLDER", help="their matches, named by slugs: those are removed first")
+    add("--plan", default=None, metavar="OUT", help="rows to remove: OUT.parquet, OUT.csv and OUT.txt are written")
+    add("--out", default=None, metavar="TABLE.tsv", help="table to write, and a note beside it")
 
     group = _group(commands, "ratings", "people's judgement of generated pictures")
     add = _command(group, "serve", ratings_serve, "serve a page on which people rate pictures beside references")

@@ -1,0 +1,377 @@
+"""Which concepts lie above a measured threshold, and which rows of the corpus would have to go for them to lie below.
+
+Nothing is measured here: counts are compared with a threshold, and the uncertainty of both is carried along. Where
+something is not known, the result says so.
+"""
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from fit.errors import DataError
+from fit.images.collect import links_of
+from fit.images.table import read
+from fit.paths import whole
+
+STATEMENT = (
+    "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
+    "its corpus, on the assumptions of its method (docs/audit.md). That a concept is below does not show that no model "
+    "imitates it; that it is above does not show that one does. It says nothing about rights."
+)
+"""Printed with every audit, and written beside its files."""
+
+COLUMNS = ("concept", "verdict", "count", "low", "high", "by", "sure", "to_remove")
+PLAN_COLUMNS = ("planned", "matching", "left")
+
+PLAN = pa.schema(
+    [
+        ("concept", pa.string()),
+        ("shard", pa.string()),
+        ("row", pa.int64()),
+        ("url", pa.string()),
+        ("caption", pa.string()),
+        ("image", pa.string()),
+        ("similarity", pa.float32()),
+    ]
+)
+"""image: "matches", or "not seen" where there is no picture to judge; similarity: of what matches, else null."""
+
+_ABOUT_NOTHING = 1e-9  # sums of shares are not exact
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What counts are compared with, in images."""
+
+    images: int
+    low: int
+    """Counts smaller than this are below."""
+    high: int
+    """Counts larger than this are above."""
+    has_interval: bool
+
+    def place(self, count):
+        """ "below", "within" or "above"."""
+        if count < self.low:
+            return "below"
+        return "above" if count > self.high else "within"
+
+    def __str__(self):
+        """The threshold in words."""
+        interval = f"interval: {self.low} to {self.high}" if self.has_interval else "no interval"
+        return f"threshold: {self.images} images ({interval})"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A concept's effective count; None stands for what is not known."""
+
+    concept: str
+    count: int | None
+    low: int | None = None
+    high: int | None = None
+    captions: int | None = None
+    """Mentions in the whole corpus."""
+
+    @property
+    def most(self):
+        """The largest number of images that the count allows for."""
+        return self.count if self.high is None else self.high
+
+
+@dataclass
+class Audit:
+    """A row per concept, the largest counts first, and what is to be known about them."""
+
+    threshold: Threshold
+    rows: list[dict]
+    remarks: list[str] = field(default_factory=list)
+
+    def table(self):
+        """The rows as tab-separated text; what is not known is an empty cell."""
+        text = io.StringIO()
+        planned = any("planned" in row for row in self.rows)
+        columns = COLUMNS + PLAN_COLUMNS * planned
+        writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    def note(self):
+        """The threshold, how many concepts lie where, what is not known, and STATEMENT, as text."""
+        verdicts = [row["verdict"] for row in self.rows]
+        parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("above", "within", "below", "unknown")]
+        surely = sum(row["sure"] == "yes" for row in self.rows)
+        found = f"{len(self.rows)} concepts: {', '.join(parts)}; sure for {surely}"
+        return "\n".join([str(self.threshold), found, *self.remarks, STATEMENT]) + "\n"
+
+
+def read_threshold(given):
+    """A threshold: a number of images, or the path of JSON as `fit threshold` writes it.
+
+    The ends of an interval are rounded to the whole counts inside it; it is widened where it leaves its own threshold
+    out. Without an interval, a count as large as the threshold is above.
+
+    Raises:
+        DataError: neither; or the study found no change point.
+    """
+    if Path(given).is_file():
+        try:
+            found = json.loads(Path(given).read_text(encoding="utf-8"))
+            images, interval = found["threshold"], found.get("interval")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise DataError(
+                f"{given}: no JSON with `threshold`; give a file that `fit threshold --out` wrote"
+            ) from None
+        if images is None:
+            raise DataError(f"{given}: no change point was found, so there is nothing to compare with")
+    else:
+        images, interval = given, None
+    try:
+        images = math.ceil(float(images))
+        low, high = (math.ceil(interval[0]), math.floor(interval[1])) if interval else (images, images - 1)
+        if images < 0 or (interval and low > high + 1):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError, IndexError, KeyError):
+        raise DataError(
+            f"{given}: no threshold; give a number of images, or a file that `fit threshold --out` wrote"
+        ) from None
+    if not interval:
+        return Threshold(images, low, high, False)
+    return Threshold(images, min(low, images), max(high, images), True)
+
+
+def read_counted(path):
+    """Effective counts of concepts.
+
+    Args:
+        path: Parquet, CSV or TSV with the columns concept and effective_count, and where they are known low, high and
+            captions, such as fit.matching.COUNTS.
+
+    Returns:
+        (list of Counted, the number of rows of the corpus that the counts leave out because they could not be read).
+        Low and high enclose the count: where several faces of an image match, a count may exceed its interval.
+
+    Raises:
+        DataError: it can't be read, lacks a column, repeats a concept, or holds what is no count.
+    """
+    separator = "\t" if Path(path).suffix == ".tsv" else ","
+    try:
+        is_parquet = Path(path).suffix == ".parquet"
+        table = pl.read_parquet(path) if is_parquet else pl.read_csv(path, separator=separator, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
+    for column in ("concept", "effective_count"):
+        if column not in table.columns:
+            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
+    counted: dict[str, Counted] = {}
+    skipped = 0
+    for row in table.iter_rows(named=True):
+        concept = row["concept"]
+        if not concept or concept in counted:
+            raise DataError(f"{path}, concept {concept!r}: repeated or without a name; leave one row per concept")
+
+        def number(column, rounded, row=row):
+            value = row.get(column)
+            if value is None or value == "":
+                return None
+            try:
+                count = rounded(float(value))
+            except (TypeError, ValueError, OverflowError):
+                count = -1
+            if count < 0:
+                raise DataError(f"{path}, concept {row['concept']!r}: {column} is {value!r}, not a count; mend it")
+            return count
+
+        count, captions = number("effective_count", round), number("captions", round)
+        low, high = number("low", math.floor), number("high", math.ceil)
+        if count is None or low is None or high is None:
+            low = high = None
+        else:
+            low, high = min(low, count), max(high, count)
+        counted[concept] = Counted(concept, count, low, high, captions)
+        skipped = max(skipped, number("skipped_rows", round) or 0)
+    if not counted:
+        raise DataError(f"{path}: it has no concept; add a row for each")
+    return list(counted.values()), skipped
+
+
+def _some(concepts):
+    rest = len(concepts) - 5
+    return ", ".join(concepts[:5]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _row(of, threshold):
+    row = {"concept": of.concept, "verdict": "unknown", "sure": "unknown"}
+    if of.count is None:
+        return row
+    verdict = threshold.place(of.count)
+    row |= {"verdict": verdict, "count": of.count}
+    row["by"] = {"below": threshold.low - of.count, "above": of.count - threshold.high, "within": 0}[verdict]
+    if of.high is not None:
+        row |= {"low": of.low, "high": of.high}
+        if threshold.has_interval:
+            ends = {threshold.place(of.low), threshold.place(of.high)}
+            row["sure"] = "yes" if ends == {verdict} else "no"
+    if threshold.low > 0:
+        row["to_remove"] = max(0, of.most - threshold.low + 1)
+    return row
+
+
+def audit(counted, threshold, skipped=0):
+    """Compare counts with a threshold.
+
+    Args:
+        counted: list of Counted; threshold: Threshold; skipped: rows of the corpus that the counts leave out.
+
+    Returns:
+        An Audit, a row of COLUMNS per concept: verdict (below, within the threshold's interval, above, or unknown), by
+        how many images it is beyond the nearer end of the interval, whether that is sure (the count's whole interval
+        gives the same verdict, and the threshold has one too), and how many images must go for the high end of the
+        count to be below the low end of the threshold's interval.
+    """
+    counted = sorted(counted, key=lambda of: (-1 if of.count is None else of.count, of.concept), reverse=True)
+    remarks = []
+    if not threshold.has_interval:
+        remarks.append("The threshold has no interval: how far off it may be is not known, so no verdict is sure.")
+    if threshold.low == 0:
+        remarks.append("The threshold reaches down to 0 images: no count is below it, so nothing can be pruned to be.")
+    if unknown := [of.concept for of in counted if of.count is None]:
+        remarks.append(f"No count, so no verdict: {_some(unknown)}.")
+    if bare := [of.concept for of in counted if of.count is not None and of.high is None]:
+        remarks.append(f"A count without an interval, taken as exact: {_some(bare)}.")
+    if skipped:
+        remarks.append(f"{skipped:,} rows of the corpus could not be read and are in no count.")
+    return Audit(threshold, [_row(of, threshold) for of in counted], remarks)
+
+
+def _seen(concept, images, matches, image_ids):
+    """Image id -> (how many of its faces, or it, match; the highest similarity of those), for each that was judged.
+
+    None where the concept's tables are missing.
+    """
+    collected, matched = (Path(folder, f"{concept}.parquet") for folder in (images, matches))
+    if not collected.is_file() or not matched.is_file():
+        return None
+    rows = read(collected, ["image_id", "status"]).to_pylist()
+    if not {row["image_id"] for row in rows} <= set(image_ids):
+        raise DataError(f"{collected}: it has images of other rows than the hits; collect the images of these hits")
+    seen = {row["image_id"]: (0, 0.0) for row in rows if row["status"] == "ok"}
+    for row in read(matched, ["image_id", "similarity", "match"]).to_pylist():
+        if row["match"]:
+            if row["image_id"] not in seen:
+                raise DataError(f"{matched}: {row['image_id']} is no picture of {collected}; match these images anew")
+            faces, similarity = seen[row["image_id"]]
+            seen[row["image_id"]] = faces + 1, max(similarity, row["similarity"])
+    return seen
+
+
+def choose_rows(seen, image_ids, mentions, most, target):
+    """Choose rows whose removal leaves at most `target` images, by the high end of the count.
+
+    What matched counts as it is, what was seen and does not match counts nothing, and every mention whose picture was
+    not seen counts most / mentions. Chosen are matches, the most similar first, and then rows that were not seen, in
+    their order; no row that was seen not to match, since by this measure it adds nothing.
+
+    Args:
+        seen: as _seen returns it; image_ids: of the sampled rows; mentions: in the whole corpus, at least as many.
+        most: the largest number of images that the count allows for.
+
+    Returns:
+        (indices of rows, how many images are left).
+    """
+    share = most / mentions if mentions else 0.0
+    left = sum(faces for faces, _ in seen.values()) + share * (mentions - len(seen))
+    matching = [i for i, name in enumerate(image_ids) if seen.get(name, (0, 0))[0]]
+    matching.sort(key=lambda i: -seen[image_ids[i]][1])
+    unseen = [i for i, name in enumerate(image_ids) if name not in seen]
+    chosen = []
+    for i in [*matching, *unseen]:
+        if left <= target + _ABOUT_NOTHING:
+            break
+        chosen.append(i)
+        left -= seen[image_ids[i]][0] if image_ids[i] in seen else share
+    return chosen, max(left, 0.0)
+
+
+def plan(found, counted, hits, out, images=None, matches=None):
+    """Write which rows of the corpus to remove, OUT.parquet and OUT.csv, and note in `found` what that leaves.
+
+    Args:
+        found: Audit of `counted`, whose rows get the columns PLAN_COLUMNS: rows planned, of them matching, images left
+            by the high end of the count.
+        hits: path of the sampled rows of all concepts (`fit captions count`).
+        out: path of the plan without its suffix.
+        images, matches: folders of image tables and of matches, a file per slug; None for none: no picture was seen.
+
+    Raises:
+        DataError, ImageTableError: the hits are not of these counts, or the images not of these hits.
+    """
+    by_concept = {of.concept: of for of in counted}
+    target = found.threshold.low - 1
+    unjudged, unmentioned, short = [], [], []
+    with (
+        whole(f"{out}.parquet") as parquet_part,
+        whole(f"{out}.csv") as csv_part,
+        pq.ParquetWriter(parquet_part, PLAN, compression="zstd") as parquet_file,
+        pacsv.CSVWriter(csv_part, PLAN) as csv_file,
+    ):
+        for row in found.rows:
+            if not row.get("to_remove"):
+                continue
+            of = by_concept[row["concept"]]
+            sampled = read(hits, PLAN.names[:5], only={"concept": [of.concept]})
+            mentions = len(sampled) if of.captions is None else of.captions
+            if mentions < len(sampled):
+                raise DataError(
+                    f"{hits}: {len(sampled)} rows mention {of.concept!r}, but its count is of {mentions} captions; "
+                    "give the hits and the counts of one corpus"
+                )
+            image_ids = [link.image_id for link in links_of(sampled)]
+            seen = _seen(of.concept, images, matches, image_ids) if images else {}
+            if seen is None:
+                unjudged.append(of.concept)
+                seen = {}
+            if of.captions is None:
+                unmentioned.append(of.concept)
+            # Without any mention the share of a row is not known, and nothing can be removed.
+            chosen, left = choose_rows(seen, image_ids, mentions, of.most, target) if mentions else ([], of.most)
+            matching = [image_ids[i] in seen for i in chosen]
+            row |= {"planned": len(chosen), "matching": sum(matching), "left": math.ceil(left - _ABOUT_NOTHING)}
+            if left > target + _ABOUT_NOTHING:
+                of_all = "" if of.captions is None else f" of {of.captions:,}"
+                short.append(f"{of.concept} ({len(sampled):,}{of_all} mentions sampled, {row['left']:,} images left)")
+            if chosen:
+                part = sampled.take(chosen)
+                similarity = [seen[image_ids[i]][1] if image_ids[i] in seen else None for i in chosen]
+                part = part.append_column("image", pa.array(["matches" if m else "not seen" for m in matching]))
+                part = part.append_column("similarity", pa.array(similarity, pa.float32())).cast(PLAN)
+                parquet_file.write_table(part)
+                csv_file.write_table(part)
+    if unmentioned:
+        found.remarks.append(f"Captions unknown, the sampled rows taken for all mentions: {_some(unmentioned)}.")
+    if unjudged:
+        found.remarks.append(f"No images or matches, so every row is taken as not seen: {_some(unjudged)}.")
+    if short:
+        found.remarks.append(
+            f"The sample has too few rows for a plan that goes below the threshold; count with a larger --max-hits, so "
+            f"that the hits have every mention: {_some(short)}."
+        )
+
+
+def write_audit(found, table=None, plan_out=None):
+    """Write the table to the path `table`, and the note beside it and beside the plan, as .txt."""
+    files = {f"{table}.txt": found.note(), str(table): found.table()} if table else {}
+    if plan_out:
+        files[f"{plan_out}.txt"] = found.note()
+    for path, text in files.items():
+        with whole(path) as part:
+            part.write_text(text, encoding="utf-8")

@@ -1,0 +1,326 @@
+import csv
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fit.audit import STATEMENT, Counted, audit, choose_rows, read_counted, read_threshold
+from fit.cli import main
+from fit.errors import DataError
+
+
+@pytest.fixture
+def threshold_file(tmp_path):
+    def write(**found):
+        path = tmp_path / "threshold.json"
+        path.write_text(json.dumps(found))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def threshold(threshold_file):
+    return threshold_file(threshold=50, interval=[39.5, 60.5])
+
+
+def rows_of(counted, given):
+    return {row["concept"]: row for row in audit(counted, read_threshold(given)).rows}
+
+
+def test_counts_lie_below_within_or_above_the_whole_counts_of_the_interval(threshold):
+    rows = rows_of([Counted(str(count), count) for count in (0, 39, 40, 50, 60, 61, 900)], threshold)
+    assert {name: (row["verdict"], row["by"]) for name, row in rows.items()} == {
+        "0": ("below", 40),
+        "39": ("below", 1),
+        "40": ("within", 0),
+        "50": ("within", 0),
+        "60": ("within", 0),
+        "61": ("above", 1),
+        "900": ("above", 840),
+    }
+
+
+def test_without_an_interval_the_threshold_itself_is_above_and_nothing_is_sure():
+    found = audit([Counted("under", 49, 40, 49), Counted("at", 50, 50, 60)], read_threshold("50"))
+    rows = {row["concept"]: (row["verdict"], row["by"], row["sure"], row["to_remove"]) for row in found.rows}
+    assert rows == {"at": ("above", 1, "unknown", 11), "under": ("below", 1, "unknown", 0)}
+    assert "no interval" in found.note()
+
+
+def test_a_verdict_is_sure_where_the_whole_interval_of_the_count_gives_it(threshold):
+    counted = [
+        Counted("surely-above", 80, 61, 100),
+        Counted("above", 80, 60, 100),
+        Counted("surely-below", 20, 10, 39),
+        Counted("below", 20, 10, 40),
+        Counted("surely-within", 50, 40, 60),
+        Counted("within", 50, 39, 60),
+        Counted("bare", 1000),
+        Counted("uncounted", None),
+    ]
+    rows = rows_of(counted, threshold)
+    assert {name for name, row in rows.items() if row["sure"] == "yes"} == {
+        "surely-above",
+        "surely-below",
+        "surely-within",
+    }
+    assert {name for name, row in rows.items() if row["sure"] == "unknown"} == {"bare", "uncounted"}
+    assert rows["uncounted"]["verdict"] == "unknown"
+
+
+def test_what_must_go_is_reckoned_from_the_high_end_of_the_count(threshold):
+    rows = rows_of(
+        [Counted("a", 80, 61, 100), Counted("b", 20, 10, 40), Counted("c", 20, 10, 39), Counted("d", 45)], threshold
+    )
+    assert {name: row["to_remove"] for name, row in rows.items()} == {"a": 61, "b": 1, "c": 0, "d": 6}
+
+
+def test_an_interval_that_leaves_its_threshold_out_is_widened(threshold_file):
+    assert read_threshold(threshold_file(threshold=30, interval=[35.2, 60])).low == 30
+    narrow = read_threshold(threshold_file(threshold=41, interval=[41.3, 41.6]))
+    assert (narrow.low, narrow.high) == (41, 41)
+
+
+def test_nothing_is_below_a_threshold_that_reaches_down_to_zero(threshold_file):
+    found = audit([Counted("a", 0, 0, 5)], read_threshold(threshold_file(threshold=3, interval=[0, 9])))
+    assert found.rows[0]["verdict"] == "within"
+    assert "to_remove" not in found.rows[0]
+    assert "reaches down to 0" in found.note()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"threshold": None, "interval": None}, "no change point was found"),
+        ({"interval": [1, 2]}, "no JSON with `threshold`"),
+        ({"threshold": "many", "interval": None}, "no threshold"),
+        ({"threshold": 5, "interval": [9, 2]}, "no threshold"),
+        ({"threshold": 5, "interval": [float("nan"), 9]}, "no threshold"),
+        ({"threshold": 5, "interval": [1]}, "no threshold"),
+    ],
+)
+def test_a_file_that_is_no_threshold(threshold_file, found, said):
+    with pytest.raises(DataError, match=said):
+        read_threshold(threshold_file(**found))
+
+
+@pytest.mark.parametrize("given", ["missing.json", "-3", "nan", "inf"])
+def test_neither_a_number_nor_a_file(given):
+    with pytest.raises(DataError, match="give a number of images"):
+        read_threshold(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("concept,count\na,1", "no column 'effective_count'"),
+        ("concept,effective_count\na,many", "concept 'a': effective_count is 'many'"),
+        ("concept,effective_count\na,-1", "not a count"),
+        ("concept,effective_count,low,high\na,3,nan,9", "low is 'nan'"),
+        ("concept,effective_count\na,1\na,2", "concept 'a': repeated"),
+        ("concept,effective_count\n", "no concept"),
+        ("", "neither Parquet nor CSV"),
+    ],
+)
+def test_a_table_that_is_no_counts(tmp_path, text, said):
+    path = tmp_path / "counts.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_counted(path)
+
+
+def test_counts_of_any_kind(tmp_path):
+    (tmp_path / "c.csv").write_text("concept,effective_count,low,high\na,7.6,7.2,8.9\nb,,1,2\nc,9,2,8\nd,3,,4\n")
+    counted, skipped = read_counted(tmp_path / "c.csv")
+    # Where several faces of an image match, a count may exceed its interval: c.
+    assert counted == [Counted("a", 8, 7, 9), Counted("b", None), Counted("c", 9, 2, 9), Counted("d", 3)]
+    assert skipped == 0
+    columns = {"concept": ["a"], "captions": [90], "effective_count": [7], "low": [5], "high": [9], "skipped_rows": [4]}
+    pq.write_table(pa.table(columns), tmp_path / "c.parquet")
+    assert read_counted(tmp_path / "c.parquet") == ([Counted("a", 7, 5, 9, 90)], 4)
+
+
+def images_left(seen, image_ids, mentions, most, gone):
+    """What `choose_rows` promises, reckoned from what remains."""
+    remaining = [name for i, name in enumerate(image_ids) if i not in gone]
+    unseen = mentions - len(image_ids) + sum(name not in seen for name in remaining)
+    return sum(seen[name][0] for name in remaining if name in seen) + most / mentions * unseen
+
+
+def test_chosen_rows_are_enough_and_no_more_or_all_that_help():
+    rng = np.random.default_rng(0)
+    enough = short = 0
+    for _ in range(300):
+        image_ids = [f"i{i}" for i in range(rng.integers(1, 12))]
+        mentions = len(image_ids) + int(rng.integers(0, 20)) * int(rng.integers(0, 2))
+        seen = {n: (int(rng.integers(0, 3)), float(rng.random())) for n in image_ids if rng.random() < 0.6}
+        most, target = float(rng.integers(1, 2 * mentions + 1)), int(rng.integers(0, 8))
+        chosen, left = choose_rows(seen, image_ids, mentions, most, target)
+        assert left == pytest.approx(images_left(seen, image_ids, mentions, most, set(chosen)), abs=1e-6)
+        assert all(seen.get(image_ids[i], (1, 0))[0] for i in chosen)
+        ranks = [(image_ids[i] not in seen, -seen.get(image_ids[i], (0, 0.0))[1]) for i in chosen]
+        assert ranks == sorted(ranks)
+        if left > target + 1e-6:
+            short += 1
+            assert mentions > len(image_ids)
+            assert len(chosen) == sum(seen.get(name, (1, 0))[0] > 0 for name in image_ids)
+        elif chosen:
+            enough += 1
+            assert images_left(seen, image_ids, mentions, most, set(chosen[:-1])) > target
+    assert enough > 50
+    assert short > 20
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Of ann 8 of 10 mentions are sampled: 6 pictures, 4 of them matching, a dead link, a row not collected."""
+    hits = [("ann", "s.parquet", row, f"http://h/{row}", f'ann, "{row}"\n') for row in range(8)]
+    hits += [("bob", "s.parquet", 20, "http://h/20", "bob")]
+    columns = ("concept", "shard", "row", "url", "caption")
+    pq.write_table(
+        pa.table(dict(zip(columns, map(list, zip(*hits, strict=True)), strict=True))), tmp_path / "hits.parquet"
+    )
+    for folder in ("images", "matches"):
+        (tmp_path / folder).mkdir()
+    collected = {"image_id": [f"s-{row}" for row in range(7)], "status": ["ok"] * 6 + ["http_404"]}
+    pq.write_table(pa.table(collected), tmp_path / "images/ann.parquet")
+    matches = {
+        "image_id": [f"s-{row}" for row in range(6)],
+        "similarity": pa.array([0.5, 0.9, 0.1, 0.7, 0.8, 0.2], pa.float32()),
+        "match": [True, True, False, True, True, False],
+    }
+    pq.write_table(pa.table(matches), tmp_path / "matches/ann.parquet")
+    counts = {"concept": ["bob", "ann"], "captions": [1, 10], "effective_count": [1, 7], "low": [0, 3], "high": [1, 9]}
+    pq.write_table(pa.table(counts), tmp_path / "counts.parquet")
+    return tmp_path
+
+
+def run(folder, *options, threshold="5", counts="counts.parquet"):
+    paths = ("hits.parquet", "images", "matches", "plan", "plan.csv", "audit.tsv")
+    options = [str(folder / option) if option in paths else option for option in options]
+    return main(["audit", "--threshold", str(threshold), "--counts", str(folder / counts), *options])
+
+
+EVERYTHING = (
+    "--hits",
+    "hits.parquet",
+    "--images",
+    "images",
+    "--matches",
+    "matches",
+    "--plan",
+    "plan",
+    "--out",
+    "audit.tsv",
+)
+
+
+def test_a_plan_takes_the_most_similar_matches_then_pictures_that_were_not_seen(corpus, capsys):
+    assert run(corpus, *EVERYTHING) == 0
+    planned = pq.read_table(corpus / "plan.parquet").to_pylist()
+    # 4 match, and of 4 mentions that were not seen 9/10 each may: 7.6 images, of which 4 may stay.
+    assert [(row["row"], row["image"]) for row in planned] == [
+        (1, "matches"),
+        (4, "matches"),
+        (3, "matches"),
+        (0, "matches"),
+    ]
+    assert {row["concept"] for row in planned} == {"ann"}
+    assert [row["similarity"] for row in planned] == pytest.approx([0.9, 0.8, 0.7, 0.5])
+    with (corpus / "plan.csv").open(newline="") as file:
+        as_csv = list(csv.DictReader(file))
+    assert [(row["shard"], row["row"], row["url"], row["caption"]) for row in as_csv] == [
+        (row["shard"], str(row["row"]), row["url"], row["caption"]) for row in planned
+    ]
+    with (corpus / "audit.tsv").open(newline="") as file:
+        table = {row["concept"]: row for row in csv.DictReader(file, delimiter="\t")}
+    assert {key: table["ann"][key] for key in ("verdict", "by", "to_remove", "planned", "matching", "left")} == {
+        "verdict": "above",
+        "by": "3",
+        "to_remove": "5",
+        "planned": "4",
+        "matching": "4",
+        "left": "4",
+    }
+    assert table["bob"]["planned"] == ""
+    printed = capsys.readouterr().out
+    for text in (printed, (corpus / "plan.txt").read_text(), (corpus / "audit.tsv.txt").read_text()):
+        assert STATEMENT in text
+        assert "2 concepts: 1 above, 0 within, 1 below, 0 unknown" in text
+
+
+def test_a_plan_is_only_as_good_as_its_sample(corpus, capsys):
+    assert run(corpus, *EVERYTHING, threshold=2) == 0
+    planned = pq.read_table(corpus / "plan.parquet").column("row").to_pylist()
+    # All that match or may; never the rows 2 and 5, which were seen not to. The two mentions beyond the sample remain.
+    assert planned == [1, 4, 3, 0, 6, 7]
+    assert "ann (8 of 10 mentions sampled, 2 images left)" in capsys.readouterr().out
+
+
+def test_without_pictures_every_mention_counts_its_share(corpus, capsys):
+    assert run(corpus, "--hits", "hits.parquet", "--plan", "plan.csv") == 0
+    planned = pq.read_table(corpus / "plan.parquet")
+    # 9 images in 10 mentions: 4 mentions may stay.
+    assert planned.column("row").to_pylist() == [0, 1, 2, 3, 4, 5]
+    assert set(planned.column("image").to_pylist()) == {"not seen"}
+    assert planned.column("similarity").null_count == 6
+    (corpus / "matches/ann.parquet").unlink()
+    assert run(corpus, *EVERYTHING) == 0
+    assert pq.read_table(corpus / "plan.parquet").equals(planned)
+    assert "every row is taken as not seen: ann" in capsys.readouterr().out
+
+
+def test_hits_that_lack_a_concept_or_counts_that_lack_captions(corpus, capsys):
+    (corpus / "few.csv").write_text("concept,effective_count\nann,7\ncat,30\n")
+    assert run(corpus, *EVERYTHING, counts="few.csv") == 0
+    said = capsys.readouterr().out
+    assert "cat (0 mentions sampled, 30 images left)" in said
+    assert "all mentions: cat, ann" in said
+    assert "A count without an interval, taken as exact: cat, ann" in said
+
+
+def test_an_empty_plan_is_written_too(corpus):
+    assert run(corpus, *EVERYTHING, threshold=1000) == 0
+    assert pq.read_table(corpus / "plan.parquet").num_rows == 0
+    assert "concept" in (corpus / "plan.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--hits", "hits.parquet"), "--plan (the files to write) together"),
+        (("--plan", "plan"), "--hits (the rows to choose from)"),
+        (("--hits", "hits.parquet", "--plan", "plan", "--images", "images"), "--images and --matches go together"),
+        (("--images", "images", "--matches", "matches"), "with --hits and --plan"),
+    ],
+)
+def test_options_that_go_together(corpus, capsys, options, said):
+    assert run(corpus, *options) == 1
+    assert said in capsys.readouterr().err
+    assert not (corpus / "plan.parquet").exists()
+
+
+def test_files_of_different_runs_are_refused(corpus, capsys):
+    (corpus / "other.csv").write_text("concept,effective_count,captions\nann,7,7\n")
+    assert run(corpus, *EVERYTHING, counts="other.csv") == 1
+    assert "8 rows mention 'ann', but its count is of 7 captions" in capsys.readouterr().err
+    collected = {"image_id": ["t-0"], "status": ["ok"]}
+    pq.write_table(pa.table(collected), corpus / "images/ann.parquet")
+    assert run(corpus, *EVERYTHING) == 1
+    assert "images of other rows than the hits" in capsys.readouterr().err
+    pq.write_table(pa.table({"image_id": ["s-0"], "status": ["gone"]}), corpus / "images/ann.parquet")
+    assert run(corpus, *EVERYTHING) == 1
+    assert "s-0 is no picture" in capsys.readouterr().err
+    assert not list(corpus.glob("*plan*"))
+
+
+def test_the_largest_counts_come_first_and_skipped_rows_are_told(tmp_path, capsys):
+    (tmp_path / "c.csv").write_text("concept,effective_count,skipped_rows\nb,3,1000\na,70,1000\nc,,1000\n")
+    assert main(["audit", "--threshold", "50", "--counts", str(tmp_path / "c.csv")]) == 0
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()[2:5]] == ["a", "b", "c"]
+    assert "1,000 rows of the corpus could not be read" in said
+    assert "No count, so no verdict: c." in said
