@@ -14,12 +14,12 @@ def test_the_papers_studies_are_planned(workplace):
         (workplace.folder / "data/references" / domain).mkdir(parents=True)
     pq.write_table(pa.table({"image_id": ["x"], "bytes": [b""]}), workplace.folder / "data/photographs.parquet")
     planned = workplace.planned("paper")
-    assert planned["generate_images"] == 4 * 48 * 3
-    assert planned["score_imitation"] == 4 * 48 * 3
+    assert planned["generate_images"] == 4 * 400 * 3
+    assert planned["score_imitation"] == 4 * 400 * 3
     assert planned["detect_threshold"] == 12
     assert planned["scale_counts"] == 4
-    assert planned["collect_images"] == 4 * 48
-    assert planned["embed_training_images"] == 2 * 48 + 2 * 48 * 2
+    assert planned["collect_images"] == 4 * 400
+    assert planned["embed_training_images"] == 2 * 400 + 2 * 400 * 2
 
 
 def test_planning_imports_no_torch(workplace):
