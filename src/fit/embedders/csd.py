@@ -1,9 +1,9 @@
 """CSD, style descriptors (arXiv 2404.01292): CLIP's ViT-L/14 image tower, and a matrix that leads to styles.
 
-A checkpoint as its authors publish it is a pickle {"model_state_dict": ...} with the names `module.backbone.*` (OpenAI's
-names of CLIP's image tower, without `proj`), `module.last_layer_style` and `module.last_layer_content`, two matrices
-[width, dimension]; and, beside that, the optimiser's state and the arguments of the training run. The descriptor is
-normalise(backbone(image) @ last_layer_style).
+A checkpoint as its authors publish it is a pickle {"model_state_dict": ...} with the names `module.backbone.*`
+(OpenAI's names of CLIP's image tower, without `proj`), `module.last_layer_style` and `module.last_layer_content`, two
+matrices [width, dimension]; and, beside that, the optimiser's state and the arguments of the training run. The
+descriptor is normalise(backbone(image) @ last_layer_style).
 """
 
 import argparse
@@ -87,7 +87,8 @@ def preprocessing(side):
 def architecture(shapes, path):
     """The arguments of open_clip's VisionTransformer for a backbone and style matrix of these `shapes`, name -> tuple.
 
-    Width, depth, patch and image size follow from the shapes, so that checkpoints of other sizes load; heads are 64 wide.
+    Width, depth, patch and image size follow from the shapes, so that checkpoints of other sizes load; heads are 64
+    wide.
 
     Raises:
         ModelError: `shapes` (of the file `path`) are not of such a checkpoint.
@@ -100,8 +101,8 @@ def architecture(shapes, path):
     except (KeyError, ValueError, IndexError) as error:
         names = ", ".join(sorted(shapes)[:3]) or "nothing"
         raise ModelError(
-            f"{path}: not a CSD checkpoint: {error} is not in it, or not of its shape; it holds {names} ... ({len(shapes)} "
-            "tensors). Mend the embedder's `model`"
+            f"{path}: not a CSD checkpoint: {error} is not in it, or not of its shape; it holds {names} ... "
+            f"({len(shapes)} tensors). Mend the embedder's `model`"
         ) from error
     blocks = {name.split(".")[3] for name in shapes if name.startswith("backbone.transformer.resblocks.")}
     side = round((positions - 1) ** 0.5)
@@ -151,7 +152,8 @@ def read_checkpoint(path):
     tensors = content.get("model_state_dict", content) if isinstance(content, dict) else content
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise ModelError(
-            f"{path}: not a CSD checkpoint: no tensors by name, nor any under model_state_dict. Mend the embedder's `model`"
+            f"{path}: not a CSD checkpoint: no tensors by name, nor any under model_state_dict. Mend the embedder's "
+            "`model`"
         )
     tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("last_layer_content")}

@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 from fit.errors import ModelError
 
 FORMATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-FAILURES = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError, AssertionError)
-FAILURES = (*FAILURES, HTTPError, pickle.UnpicklingError, SafetensorError)
+FAILURES: tuple[type[Exception], ...] = (
+    *(OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError, AssertionError),
+    *(HTTPError, pickle.UnpicklingError, SafetensorError),
+)
 """What libraries raise on weights that are not there, or not what they say they are."""
 
 
@@ -114,7 +116,9 @@ def load_exactly(network, tensors, path):
     }
     said = [f"{what}: {_some(sorted(names))}" for what, names in faults.items() if names]
     if said:
-        raise ModelError(f"{path}: not the weights of this architecture. {'. '.join(said)}. Mend the embedder's `model`")
+        raise ModelError(
+            f"{path}: not the weights of this architecture. {'. '.join(said)}. Mend the embedder's `model`"
+        )
     network.load_state_dict(tensors, assign=True)
 
 

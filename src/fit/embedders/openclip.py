@@ -1,14 +1,11 @@
 """Any open_clip model, by name with a pretrained tag, by hub id or by folder."""
 
-from pathlib import Path
-
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
 from fit.embedders.base import Embedder, Found
-from fit.embedders.loading import FAILURES, device, hub_as_allowed, may_download, number_format, refusal, unit_vectors
-from fit.errors import ModelError
+from fit.embedders.loading import FAILURES, device, hub_as_allowed, number_format, refusal, unit_vectors
 
 FORMS = "local-dir:FOLDER, hf-hub:ID, or NAME/TAG as open_clip lists them"
 
@@ -64,7 +61,6 @@ def _create(weights):
     """The model with both towers, in float32 on the processor."""
     name, tag = _name_and_tag(weights.model)
     published = open_clip.get_pretrained_cfg(name, tag) if tag else {}
-    _check_address(weights, published)
     try:
         with hub_as_allowed(weights):
             # A name without -quickgelu and a tag that was trained with it: open_clip warns and goes on with a network
@@ -74,15 +70,3 @@ def _create(weights):
             return open_clip.create_model(name, pretrained=tag or None, **options).eval()
     except FAILURES as error:
         raise refusal(weights, "open_clip", error, FORMS) from error
-
-
-def _check_address(weights, published):
-    """What open_clip would fetch from an address, it fetches without asking huggingface_hub, which may be offline."""
-    if not published.get("url") or published.get("hf_hub") or may_download(weights):
-        return
-    file = Path("~/.cache/clip").expanduser() / Path(published["url"]).name
-    if not file.is_file():
-        raise ModelError(
-            f"{weights.model}: {file} is not there, and may not be fetched from {published['url']}; allow "
-            "`embedders.NAME.download: true` in config.yaml (and leave HF_HUB_OFFLINE unset), or put it there"
-        )

@@ -24,7 +24,7 @@ class _Preparation:
 
 
 class Transformers(Embedder):
-    """One vector per image: the model's pooled output, or its class token where the checkpoint has no trained pooler."""
+    """One vector per image: the model's pooled output, or its class token where the checkpoint has no pooler."""
 
     def __init__(self, weights):
         """Load `weights.model`: a folder (with or without "local-dir:"), or a hub id (with or without "hf-hub:").
