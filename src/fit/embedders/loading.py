@@ -17,7 +17,7 @@ from fit.errors import ModelError
 FORMATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FAILURES: tuple[type[Exception], ...] = (
     *(OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError, AssertionError),
-    *(HTTPError, pickle.UnpicklingError, SafetensorError),
+    *(EOFError, HTTPError, pickle.UnpicklingError, SafetensorError),
 )
 """What libraries raise on weights that are not there, or not what they say they are."""
 
@@ -93,7 +93,7 @@ def read_tensors(path, harmless=()):
             f"{path}: nothing of it was run, but it is a pickle with more in it than tensors, or a broken one "
             f"({brief(error)}); get the file from where it is published, as safetensors if there is a choice"
         ) from error
-    except (*FAILURES, EOFError) as error:
+    except FAILURES as error:
         raise ModelError(f"{path}: corrupt, or no checkpoint ({brief(error)}); get the file again") from error
 
 
