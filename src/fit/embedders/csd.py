@@ -174,6 +174,7 @@ def convert(checkpoint, target):
     tower = make_tower(tensors, checkpoint)
     with whole(target) as part:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, metadata={"format": "pt"})
+        part.chmod(0o644)  # safetensors writes for its owner alone; weights are shared
     side, patch = tower.image_size[0], tower.patch_size[0]
     width, dimension = tower.proj.shape
     layers = len(tower.transformer.resblocks)
