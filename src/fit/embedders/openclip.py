@@ -1,5 +1,6 @@
 """Any open_clip model, by name with a pretrained tag, by hub id or by folder."""
 
+import numpy as np
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -42,14 +43,14 @@ class OpenClip(Embedder):
 
     @torch.inference_mode()
     def embed_texts(self, texts):
-        # On the processor, in full precision: there are few of them.
+        # On the processor, in full precision: texts are few beside images.
         model = self._model or _create(self._weights)
         try:
             with hub_as_allowed(self._weights):
                 tokens = open_clip.get_tokenizer(_name_and_tag(self._weights.model)[0])(list(texts))
         except FAILURES as error:
             raise refusal(self._weights, "open_clip finds no tokenizer, so it", error, FORMS) from error
-        return unit_vectors(model.encode_text(tokens), self._weights)
+        return np.concatenate([unit_vectors(model.encode_text(some), self._weights) for some in tokens.split(64)])
 
 
 def _name_and_tag(model):
