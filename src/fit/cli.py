@@ -267,6 +267,12 @@ def embed_prompts(args):
     embed(args.backend, args.model, list(dict.fromkeys(texts)), args.out)
 
 
+def embed_convert(args):
+    from fit.embedders.csd import convert
+
+    print(f"{args.out}: {convert(args.checkpoint, args.out)}")
+
+
 def _method(text):
     return text if text in ("midpoint", "best_f1") else float(text)
 
@@ -825,6 +831,9 @@ def make_parser():
     add("--model")
     _many(add, "texts")
     add("--out")
+    add = _command(group, "convert", embed_convert, "a CSD checkpoint as published into safetensors")
+    add("checkpoint", help="pytorch_model.bin of CSD-ViT-L")
+    add("out", help=".safetensors file to write, for the embedder csd")
 
     add = _command(group, "prompts", embed_prompts, "embed the prompts of every concept, for the CLIP score")
     add("--backend")

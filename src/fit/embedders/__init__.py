@@ -3,8 +3,11 @@
 from fit.registry import find
 
 REGISTRY = {
+    "csd": "fit.embedders.csd:CSD",
     "facenet": "fit.embedders.facenet:FaceNet",
     "openclip": "fit.embedders.openclip:OpenClip",
+    "timm": "fit.embedders.timm:Timm",
+    "transformers": "fit.embedders.transformers:Transformers",
 }
 """Name in config.yaml -> class of fit.embedders.base.Embedder."""
 
