@@ -1,0 +1,93 @@
+"""How long planning takes, and in how much memory, against the number of concepts.
+
+    python benchmarks/planning.py [--write docs/cluster.md]
+
+Studies of three models in four domains, the paper's of config.yaml, with made-up sheets of as many concepts, are planned
+with `snakemake --dry-run` in an empty folder, where everything is still to be made. Rounds take turns; the table has
+the median of the seconds and the highest peak of memory.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = (100, 1_000, 1_600, 10_000)
+MARKERS = ("<!-- planning -->", "<!-- /planning -->")
+
+
+def prepare(folder, concepts):
+    """Write a configuration with the paper's study of `concepts` made-up concepts, shared out among its domains."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    domains = config["studies"]["paper"]["domains"]
+    for number, name in enumerate(domains):
+        rows = range(number, concepts, len(domains))
+        sheet = "concept\tname\taliases\n" + "".join(f"concept-{i:05d}\tConcept {i:05d}\t\n" for i in rows)
+        (folder / f"{name}.tsv").write_text(sheet, encoding="utf-8")
+        config["domains"][name]["concepts"] = f"{name}.tsv"
+    config["default_study"] = "paper"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (folder / "concepts").symlink_to(ROOT / "concepts")
+
+
+def plan(concepts):
+    """Plan a study of `concepts` in a process of its own; returns jobs, seconds and peak MB."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        prepare(folder, concepts)
+        command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/default")]
+        output = folder / "output"
+        started = time.perf_counter()
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                [*command, "--dry-run", "--quiet", "rules"], cwd=folder, stdout=file, stderr=subprocess.STDOUT
+            )
+            _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        text = output.read_text()
+        if status:
+            raise SystemExit(f"snakemake failed:\n{text[-4000:]}")
+        jobs = int(re.search(r"^total +(\d+)", text, re.M)[1])
+    return jobs, seconds, used.ru_maxrss / 1024
+
+
+def table(sizes, rounds):
+    """The table, as Markdown."""
+    found = {size: [] for size in sizes}
+    for number in range(rounds):
+        for size in sizes:
+            print(f"round {number + 1} of {rounds}: {size:,} concepts", file=sys.stderr)
+            found[size].append(plan(size))
+    lines = ["| concepts | jobs | seconds | peak MB |", "| ---: | ---: | ---: | ---: |"]
+    for size, runs in found.items():
+        jobs, seconds, peak = zip(*runs, strict=True)
+        lines.append(f"| {size:,} | {jobs[0]:,} | {statistics.median(seconds):.1f} | {max(peak):,.0f} |")
+    return "\n".join(lines)
+
+
+def main():
+    """Parse the command line; print the table, or put it between the markers of a file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the markers of this file")
+    args = parser.parse_args()
+    text = table(args.sizes, args.rounds)
+    print(text)
+    if args.write:
+        document = args.write.read_text(encoding="utf-8")
+        before, _, rest = document.partition(MARKERS[0])
+        _, _, after = rest.partition(MARKERS[1])
+        args.write.write_text(f"{before}{MARKERS[0]}\n{text}\n{MARKERS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
