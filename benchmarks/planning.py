@@ -4,7 +4,7 @@
 
 Studies of three models in four domains, the paper's of config.yaml, with made-up sheets of as many concepts, are planned
 with `snakemake --dry-run` in an empty folder, where everything is still to be made. Rounds take turns; the table has
-the median of the seconds and the highest peak of memory.
+the medians of the seconds and the highest peak of memory.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def prepare(folder, concepts):
 
 
 def plan(concepts):
-    """Plan a study of `concepts` in a process of its own; returns jobs, seconds and peak MB."""
+    """Plan a study of `concepts` in a process of its own; returns jobs, seconds, processor seconds, peak MB."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         prepare(folder, concepts)
@@ -56,7 +56,7 @@ def plan(concepts):
         if status:
             raise SystemExit(f"snakemake failed:\n{text[-4000:]}")
         jobs = int(re.search(r"^total +(\d+)", text, re.M)[1])
-    return jobs, seconds, used.ru_maxrss / 1024
+    return jobs, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def table(sizes, rounds):
@@ -64,12 +64,13 @@ def table(sizes, rounds):
     found = {size: [] for size in sizes}
     for number in range(rounds):
         for size in sizes:
-            print(f"round {number + 1} of {rounds}: {size:,} concepts", file=sys.stderr)
             found[size].append(plan(size))
-    lines = ["| concepts | jobs | seconds | peak MB |", "| ---: | ---: | ---: | ---: |"]
+            print(f"round {number + 1} of {rounds}: {size:,} concepts: {found[size][-1]}", file=sys.stderr)
+    lines = ["| concepts | jobs | seconds | processor seconds | peak MB |", "| ---: | ---: | ---: | ---: | ---: |"]
     for size, runs in found.items():
-        jobs, seconds, peak = zip(*runs, strict=True)
-        lines.append(f"| {size:,} | {jobs[0]:,} | {statistics.median(seconds):.1f} | {max(peak):,.0f} |")
+        jobs, seconds, busy, peak = zip(*runs, strict=True)
+        medians = f"{statistics.median(seconds):.1f} | {statistics.median(busy):.1f}"
+        lines.append(f"| {size:,} | {jobs[0]:,} | {medians} | {max(peak):,.0f} |")
     return "\n".join(lines)
 
 

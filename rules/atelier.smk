@@ -22,8 +22,8 @@ rule paint_world:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=2000,  # measured: 0.9 GB with 20,000 pictures
-        runtime=10,
+        mem_mb=growing(2000),  # measured: 0.9 GB with 20,000 pictures
+        runtime=growing(10),
     params:
         settings=settings("paint_world"),
     shell:
@@ -47,8 +47,8 @@ rule train_style_encoder:
         "../envs/fit.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         settings=settings("train_style_encoder"),
     shell:
@@ -68,8 +68,8 @@ rule train_art_filter:
         "../envs/fit.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         settings=settings("train_art_filter"),
     shell:
@@ -91,8 +91,8 @@ rule train_generator:
         "../envs/fit.yaml"
     threads: 2
     resources:
-        mem_mb=4000,  # measured: 2.1 GB
-        runtime=60,
+        mem_mb=growing(4000),  # measured: 2.1 GB
+        runtime=growing(60),
     params:
         settings=settings("train_generator"),
     shell:

@@ -19,8 +19,8 @@ rule count_captions:
         "../envs/fit.yaml"
     threads: 2
     resources:
-        mem_mb=1000,  # measured: under 0.5 GB whatever the files (docs/captions.md)
-        runtime=240,
+        mem_mb=growing(1000),  # measured: under 0.5 GB whatever the files (docs/captions.md)
+        runtime=growing(240),
     params:
         settings=settings("count_captions"),
     shell:
@@ -55,8 +55,8 @@ rule merge_captions:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
         settings=settings("merge_captions"),
     shell:
@@ -82,8 +82,8 @@ rule plot_counts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("plot_counts"),
     shell:

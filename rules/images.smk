@@ -24,8 +24,8 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=240,
+            mem_mb=growing(2000),
+            runtime=growing(240),
         params:
             settings=settings("collect_images"),
         shell:
@@ -58,8 +58,8 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            mem_mb=growing(2000),
+            runtime=growing(60),
         params:
             settings=settings("import_training_images"),
         shell:
@@ -90,8 +90,8 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=30,
+            mem_mb=growing(1000),
+            runtime=growing(30),
         params:
             settings=lambda wildcards: settings("collect_references")(wildcards)
             | {"names": batch.names(wildcards)},
@@ -127,8 +127,8 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=10,
+            mem_mb=growing(1000),
+            runtime=growing(10),
         params:
             settings=settings("select_references"),
         shell:
@@ -154,8 +154,8 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=10,
+            mem_mb=growing(1000),
+            runtime=growing(10),
         params:
             settings=settings("draw_references"),
         shell:

@@ -17,8 +17,8 @@ rule find_same_concept_cut:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings("find_same_concept_cut"),
     shell:
@@ -72,8 +72,8 @@ rule find_art_cut:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings("find_art_cut"),
     shell:
@@ -115,8 +115,8 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             settings=settings("match_images"),
         shell:
@@ -146,8 +146,8 @@ rule estimate_counts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("estimate_counts"),
     shell:
@@ -172,8 +172,8 @@ rule scale_counts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("scale_counts"),
     shell:
@@ -197,8 +197,8 @@ rule import_counts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("import_counts"),
     shell:

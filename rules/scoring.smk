@@ -22,8 +22,8 @@ rule score_imitation:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("score_imitation"),
     shell:
@@ -48,8 +48,8 @@ rule tabulate_scores:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("tabulate_scores"),
     shell:

@@ -15,8 +15,8 @@ rule detect_threshold:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("detect_threshold"),
     shell:
@@ -39,8 +39,8 @@ rule plot_threshold:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("plot_threshold"),
     shell:
@@ -65,8 +65,8 @@ rule draw_contact_sheet:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings("draw_contact_sheet"),
     shell:
@@ -98,8 +98,8 @@ rule report_study:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("report_study"),
     shell:

@@ -190,6 +190,11 @@ def if_compared(pattern):
     return files
 
 
+def growing(amount):
+    """`amount` of memory or time for a job's first attempt, twice as much for its second, and so on."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def settings(stage):
     """What `stage` gets from the configuration for a job's wildcards, as one dict; see fit.studies.Config.settings."""
     return lambda wildcards: CONFIG.settings(stage, **dict(wildcards.items()))

@@ -612,6 +612,17 @@ def tables_show(args):
     print(aligned(Path(args.file).read_text(encoding="utf-8")))
 
 
+# --- planning ---------------------------------------------------------------------------------------------------------
+
+
+def plan(args):
+    from fit.plan import estimate, report
+    from fit.studies import load
+
+    config = load(args.config)
+    print(report(estimate(config, args.study), args.study or config.default_study, args.gpus))
+
+
 # --- the atelier ------------------------------------------------------------------------------------------------------
 
 
@@ -997,6 +1008,11 @@ def make_parser():
     add("--figures", nargs="*", default=[], help="pictures to show")
     add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
     add("--out", help="folder to write into")
+
+    add = _command(commands, "plan", plan, "what a study will cost: GPU and CPU hours, disk, links")
+    add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
+    add("--config", default="config.yaml")
+    add("--gpus", type=int, default=1, help="that work at once, for the time it takes")
 
     group = _group(commands, "tables", "tables of results")
     add = _command(group, "show", tables_show, "print a table in columns")

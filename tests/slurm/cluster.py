@@ -149,9 +149,17 @@ def _stop(pid_file):
         except ProcessLookupError:
             return
         for _ in range(40):
-            if not Path(f"/proc/{pid}").exists():
+            if not _lives(pid):
                 return
             time.sleep(0.25)
+
+
+def _lives(pid):
+    """Whether a process runs; one that has ended and that nobody has asked about does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _free_ports(count):
