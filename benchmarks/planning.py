@@ -2,9 +2,9 @@
 
     python benchmarks/planning.py [--write docs/cluster.md]
 
-Studies of three models in four domains, the paper's of config.yaml, with made-up sheets of as many concepts, are planned
-with `snakemake --dry-run` in an empty folder, where everything is still to be made. Rounds take turns; the table has
-the medians of the seconds and the highest peak of memory.
+The paper's study of config.yaml (three models, four domains), with made-up sheets of as many concepts, is planned with
+`snakemake --dry-run` in an empty folder, where everything is still to be made. Rounds take turns; the table has the
+medians of the seconds and the highest peak of memory.
 """
 
 import argparse

@@ -32,7 +32,8 @@ GENERATORS = (
     (("results/atelier/",), 0.00004, 3e3, "the atelier's pictures"),
     (("",), 0.10, 1.4e6, "an unknown model, taken for a large one"),
 )
-"""Seconds per denoising step and picture, in batches, at half precision, with guidance, on a GPU of the A100's class."""
+"""Seconds per denoising step and picture, in batches, at half precision, with guidance, on a GPU of the A100's class.
+Assumed: no GPU has been timed."""
 
 EMBEDDERS = (
     # what backend and model contain, GPU seconds per image, numbers in an embedding, vectors per image, where from
@@ -42,7 +43,7 @@ EMBEDDERS = (
     (("results/atelier/",), 0.0001, 128, 1, "the atelier's encoders"),
     (("",), 0.010, 1024, 1, "an unknown model, taken for a large one"),
 )
-"""Seconds per image, in batches, on a GPU of the A100's class."""
+"""Seconds per image, in batches, on a GPU of the A100's class. Assumed, as above."""
 
 TRAINING_IMAGE_BYTES, REFERENCE_BYTES = 1e5, 2e5
 """Mean bytes of an image from the web."""
@@ -56,8 +57,8 @@ ATELIER_S = {"paint_world": 60, "train_style_encoder": 90, "train_art_filter": 3
 class Work:
     """Jobs of one stage, for one model, embedder or corpus.
 
-    `units` is how many `unit` they work through, None where nobody knows; `seconds` what one takes, `size` the bytes that it
-    leaves; `reason` says where both come from.
+    `units` is how many `unit` they work through, None where nobody knows; `seconds` what one takes, `size` the bytes
+    that it leaves; `reason` says where both come from.
     """
 
     stage: str
@@ -306,7 +307,7 @@ def _of_corpus(planner, corpus, domain, results):
             seconds=max(ANSWER_S / connections, COLLECT_S) if remote else COLLECT_S,
             size=TRAINING_IMAGE_BYTES * ALIVE if remote else 3e3,
             reason=(
-                f"{ANSWER_S} s a link, {connections} connections, {ALIVE:.0%} alive, {_amount(TRAINING_IMAGE_BYTES)}B each"
+                f"{ANSWER_S} s a link, {connections} connections, {ALIVE:.0%} alive, {_amount(TRAINING_IMAGE_BYTES)}B"
                 if remote
                 else "docs/images.md"
             ),
@@ -462,7 +463,7 @@ def _duration(hours):
 
 
 def report(works, study, gpus=1):
-    """The estimate as text: a table with a row a stage and subject, totals, times on `gpus` GPUs, and what is assumed."""
+    """The estimate as text: a row a stage and subject, totals, the time on `gpus` GPUs, and what is assumed."""
     rows = [("stage", "for", "jobs", "amount", "GPU hours", "CPU hours", "disk", "rate")]
     for work in works:
         amount = "?" if work.units is None else f"{'up to ' if work.bound else ''}{round(work.units):,}"

@@ -17,15 +17,17 @@ FIT = """\
 # `fit`, which notes what SLURM gave it, and dies or waits where a test asks for that.
 stage="$1-$2"
 began=$(date +%s.%N)
+note() { printf '%s\\t' "$began" "$(date +%s.%N)" "$SLURM_JOB_ID" "$CUDA_VISIBLE_DEVICES" "$1"; echo "$stage"; }
 if [ -e "hang-$stage" ]; then touch "hangs-$stage"; sleep 3600; fi
 if rm "die-$stage" 2> /dev/null; then
-    printf '%s\\t%s\\t%s\\t%s\\tkilled\\t%s\\n' "$began" "$began" "$SLURM_JOB_ID" "$CUDA_VISIBLE_DEVICES" "$stage" >> ledger.tsv
+    line=$(note killed)
+    echo "$line" >> ledger.tsv
     kill -KILL $$
 fi
 "{fit}" "$@"
 status=$?
-printf '%s\\t%s\\t%s\\t%s\\t%s\\t%s\\n' \\
-    "$began" "$(date +%s.%N)" "$SLURM_JOB_ID" "$CUDA_VISIBLE_DEVICES" "$status" "$stage" >> ledger.tsv
+line=$(note "$status")
+echo "$line" >> ledger.tsv
 exit $status
 """
 
