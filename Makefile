@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.set-up
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env PATH="$$PATH")
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit workflow lint format setup lock clean
+.PHONY: run test unit workflow test-slurm lint format setup lock clean
 
 run: setup            ## run the default study and say what it found
 	snakemake --quiet rules host reason
@@ -22,6 +23,12 @@ unit: setup           ## tests of the package
 
 workflow: setup       ## tests of the workflow: a shrunken study from end to end
 	pytest tests/workflow
+
+test-slurm: export PATH := $(PATH):/usr/sbin:/sbin
+test-slurm: setup     ## the shrunken study on a real SLURM of one node, which is installed where it is missing
+	tests/slurm/install.sh
+	$(AS_ROOT) python tests/slurm/cluster.py
+	$(AS_ROOT) pytest tests/slurm
 
 lint: setup           ## what CI checks besides the tests
 	ruff check .
@@ -48,6 +55,7 @@ $(SETUP): pyproject.toml requirements.lock
 lock: setup           ## pin everything anew
 	uv pip compile --quiet --upgrade pyproject.toml --all-extras --universal --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+	sed -i "s/^LOCK=.*/LOCK=$$(sha256sum < requirements.lock | cut -d' ' -f1)/" envs/fit.post-deploy.sh
 
 clean:                ## forget everything made, but the environment
 	rm -rf results .snakemake

@@ -1,5 +1,16 @@
 #!/usr/bin/env bash
-# The packages are locked for pip, so conda brings Python and pip brings the rest. Run from the project's root.
+# Fills the environment with what requirements.lock pins, and with `fit` itself. Snakemake runs this in the folder that it
+# was started in, and makes the environment anew when this file changes: so it names the lock, and `make lock` the lock's sum.
 set -euo pipefail
+LOCK=33e3e4e84a5c767f68af9d35ac69ba887d3938f4ebf489b23944fdfe0714729d
+if [ ! -f requirements.lock ]; then
+    echo "$PWD: no requirements.lock here; start snakemake in the project's root" >&2
+    exit 1
+fi
+if [ "$(sha256sum < requirements.lock | cut -d' ' -f1)" != "$LOCK" ]; then
+    echo "requirements.lock is not the one that envs/fit.post-deploy.sh was written for; run make lock" >&2
+    exit 1
+fi
 python -m pip install --require-hashes --requirement requirements.lock
-python -m pip install --no-deps .
+# In place, so that jobs run the code of this checkout as it stands; by its whole path, since jobs may start elsewhere.
+python -m pip install --no-deps --no-build-isolation --editable "$PWD"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -188,3 +189,7 @@ def make_folder():
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
     return folder
+
+
+if __name__ == "__main__":
+    sys.exit(why_not() or 0)
