@@ -2,8 +2,8 @@
 
     python benchmarks/planning.py [--write docs/cluster.md]
 
-The paper's study of config.yaml (three models, four domains), with made-up sheets of as many concepts, is planned with
-`snakemake --dry-run` in an empty folder, where everything is still to be made. Rounds take turns; the table has the
+The paper's study of config.yaml (three models, four domains), with made-up sheets of as many concepts and corpora of 128
+files, is planned with `snakemake --dry-run` in a folder where everything is still to be made. Rounds take turns; the table has the
 medians of the seconds and the highest peak of memory.
 """
 
@@ -21,6 +21,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (100, 1_000, 1_600, 10_000)
+SHARDS = 128
+"""Files of captions in each corpus; only their names matter here."""
 MARKERS = ("<!-- planning -->", "<!-- /planning -->")
 
 
@@ -36,6 +38,10 @@ def prepare(folder, concepts):
     config["default_study"] = "paper"
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (folder / "concepts").symlink_to(ROOT / "concepts")
+    for corpus in ("laion2b-en", "laion5b"):
+        (folder / "data" / corpus).mkdir(parents=True)
+        for number in range(SHARDS):
+            (folder / "data" / corpus / f"part-{number:05d}.parquet").touch()
 
 
 def plan(concepts):

@@ -8,7 +8,7 @@ for batch in BATCHES:
             f"collect_images{batch.suffix}"
         input:
             hits="results/captions/{corpus}/{domain}/hits.parquet",
-            corpus=corpus_files,
+            corpus=image_files,
         output:
             images=batch.files("results/images/{corpus}/{domain}/{concept}.parquet"),
         log:

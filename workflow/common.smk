@@ -1,5 +1,6 @@
 """Loads and checks the configuration; says which files a study is made of. Every helper of the rules stands here."""
 
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -121,21 +122,35 @@ def reference_files(wildcards):
     return known([references.table or references.folder or ""])
 
 
-def corpus_files(wildcards):
-    """The caption files of a job's corpus."""
-    return known(CONFIG.caption_files(wildcards.corpus))
+@cache
+def caption_parts(corpus):
+    """The parts of a corpus's captions, found once: thousands of jobs ask for them."""
+    return CONFIG.caption_parts(corpus)
+
+
+@cache
+def known_image_files(corpus):
+    """The files that hold the images of a corpus; none where they are behind links."""
+    if CONFIG.corpora[corpus].images != "embedded":
+        return []
+    return known(CONFIG.caption_files(corpus))
+
+
+def image_files(wildcards):
+    """The files that hold the images of a job's corpus."""
+    return known_image_files(wildcards.corpus)
 
 
 def part_files(wildcards):
     """The caption files of a job's part of its corpus."""
-    return known(CONFIG.caption_parts(wildcards.corpus)[wildcards.part])
+    return known(caption_parts(wildcards.corpus)[wildcards.part])
 
 
 def all_parts(kind):
     """The tables `kind` (counts, names, hits or shards) of every part of a job's corpus."""
     return lambda wildcards: expand(
         f"results/captions/{{corpus}}/{{domain}}/parts/{{part}}/{kind}.parquet",
-        part=CONFIG.caption_parts(wildcards.corpus),
+        part=caption_parts(wildcards.corpus),
         **dict(wildcards.items()),
     )
 
@@ -195,9 +210,20 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+@cache
+def settings_of(stage, wildcards):
+    """The settings of `stage`; one dict for all concepts, which it does not depend on."""
+    return CONFIG.settings(stage, **dict(wildcards))
+
+
 def settings(stage):
     """What `stage` gets from the configuration for a job's wildcards, as one dict; see fit.studies.Config.settings."""
-    return lambda wildcards: CONFIG.settings(stage, **dict(wildcards.items()))
+
+    def pick(wildcards):
+        others = [item for item in wildcards.items() if item[0] != "concept"]
+        return settings_of(stage, tuple(others))
+
+    return pick
 
 
 def all_concepts(pattern):

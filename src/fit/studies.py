@@ -471,8 +471,8 @@ def _count_captions(config, job):
 
 def _collect_images(config, job):
     corpus = config.corpora[job["corpus"]]
-    files = {"images": corpus.images, "files": config.caption_files(job["corpus"])}
-    return files | _collection(config)
+    files = config.caption_files(job["corpus"]) if corpus.images == "embedded" else []
+    return {"images": corpus.images, "files": files} | _collection(config)
 
 
 def _of_provided(kind, wildcard):

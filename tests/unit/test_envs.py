@@ -1,0 +1,126 @@
+"""The conda environments hold what the rules' commands import, at the versions of requirements.lock."""
+
+import ast
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+PINS = {normal(name): version for name, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", LOCK, re.M)}
+
+
+def test_every_rule_names_an_environment_that_is_there():
+    named = set()
+    for path in (ROOT / "rules").glob("*.smk"):
+        # A rule without a command is a target.
+        rules = re.split(r"^\s*rule\b.*:$", path.read_text(), flags=re.M)[1:]
+        for rule in (rule for rule in rules if "shell:" in rule):
+            found = re.search(r'conda:\s+"([^"]+)"', rule)
+            assert found, f"{path.name}: a rule without conda:\n{rule[:200]}"
+            named.add((path.parent / found[1]).resolve())
+    assert named == set(ENVIRONMENTS)
+    assert len(named) <= 3
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_conda_brings_one_python_and_pip_and_nothing_unpinned(path):
+    environment = yaml.safe_load(path.read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    pins = dict(
+        re.fullmatch(r"([a-z]+)=(\d+\.\d+\.\d+|\d+\.\d+)", entry).groups() for entry in environment["dependencies"]
+    )
+    assert set(pins) == {"python", "pip"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert pins["python"] in SpecifierSet(project["requires-python"])
+    # The tests run on that Python, so that what they say holds there.
+    assert pins["python"].split(".")[:2] == [str(part) for part in sys.version_info[:2]]
+
+
+def test_the_lock_pins_everything_with_hashes():
+    blocks = re.split(r"\n(?=\S)", LOCK.strip())
+    for block in blocks:
+        assert re.match(r"[\w.-]+(\[[^]]*\])?==", block), block[:80]
+        assert "--hash=sha256:" in block, block[:80]
+
+
+def imported(path):
+    """Top-level modules that a file imports, at its head or in a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_what_fit_imports_is_pinned():
+    distributions = packages_distributions()
+    for path in (ROOT / "src").rglob("*.py"):
+        for module in set(imported(path)) - sys.stdlib_module_names - {"fit"}:
+            names = {normal(name) for name in distributions.get(module, [module])}
+            assert names & set(PINS), f"{path.relative_to(ROOT)} imports {module}, which requirements.lock lacks"
+
+
+def test_what_builds_fit_is_pinned():
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    for name, least in (re.fullmatch(r"([\w-]+)>=(\d+)", requirement).groups() for requirement in needed):
+        assert int(PINS[normal(name)].partition(".")[0]) >= int(least)
+
+
+def deploy(folder):
+    """Run the script as Snakemake does, in `folder`, with a `python` that notes what it is asked for."""
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "python").write_text('#!/bin/sh\necho "$@" >> asked\n')
+    (programs / "python").chmod(0o755)
+    script = folder / "copy.sh"
+    script.write_text((ROOT / "envs/fit.post-deploy.sh").read_text())
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", script], cwd=folder, env=environment, capture_output=True, text=True)
+    asked = folder / "asked"
+    return done, asked.read_text().splitlines() if asked.exists() else []
+
+
+def test_pip_installs_the_lock_and_then_fit_without_more(tmp_path):
+    (tmp_path / "requirements.lock").write_text(LOCK)
+    done, asked = deploy(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert asked == [
+        "-m pip install --require-hashes --requirement requirements.lock",
+        f"-m pip install --no-deps --no-build-isolation --editable {tmp_path}",
+    ]
+
+
+def test_a_changed_lock_makes_the_environment_anew(tmp_path):
+    # Snakemake knows an environment by its own files, the lock not among them: the script has to change too.
+    assert hashlib.sha256(LOCK.encode()).hexdigest() in (ROOT / "envs/fit.post-deploy.sh").read_text(), (
+        "requirements.lock and envs/fit.post-deploy.sh are at odds; run make lock"
+    )
+    (tmp_path / "requirements.lock").write_text(LOCK + "more==1\n")
+    done, asked = deploy(tmp_path)
+    assert done.returncode != 0
+    assert "run make lock" in done.stderr
+    assert asked == []
+
+
+def test_a_start_elsewhere_is_told(tmp_path):
+    done, asked = deploy(tmp_path)
+    assert done.returncode != 0
+    assert "start snakemake in the project's root" in done.stderr
+    assert asked == []
