@@ -102,7 +102,6 @@ class _Measured:
 
     seconds: float = 0.0
     units: int = 0
-    tables: int = 0
     size: int = 0
 
 
@@ -247,8 +246,13 @@ def _links(planner, corpus, domain):
     return most * len(slugs), True
 
 
-def _embedding(planner, name, stage, unit, domain, units, place, counted, bound=False):
-    """Add the embedding of `units` images by embedder `name`."""
+def _embedders(domain):
+    """The embedders that see a domain's images: its own, and that of its art filter."""
+    return [domain.embedder] + ([domain.art_filter.embedder] if domain.art_filter else [])
+
+
+def _embedding(planner, name, stage, unit, domain, units, place, counted, bound=False, share=1.0):
+    """Add the embedding of images by embedder `name`: of `units` rows, of which `share` have an image."""
     embedder = planner.config.embedders[name]
     seconds, numbers, vectors, reason = _pick(EMBEDDERS, f"{embedder.backend} {embedder.model}")
     planner.add(
@@ -261,8 +265,8 @@ def _embedding(planner, name, stage, unit, domain, units, place, counted, bound=
         jobs=planner.jobs(domain),
         units=units,
         unit=unit,
-        seconds=seconds * (1 if embedder.gpus else CPU_FACTOR),
-        size=vectors * (4 * numbers + 100),
+        seconds=share * seconds * (1 if embedder.gpus else CPU_FACTOR),
+        size=share * vectors * (4 * numbers + 100),
         reason=reason,
         gpu=bool(embedder.gpus),
         bound=bound,
@@ -313,13 +317,12 @@ def _of_corpus(planner, corpus, domain, results):
             ),
             bound=bound,
         )
-        images = round(links * (ALIVE if remote else 1))
+        unit, share = "links" if remote else "rows", ALIVE if remote else 1.0
     else:
-        images, bound = None, False
-    embedders = [theirs.embedder] + ([theirs.art_filter.embedder] if theirs.art_filter else [])
-    for name in embedders:
+        links, bound, unit, share = None, False, "images", 1.0
+    for name in _embedders(theirs):
         place = f"images/{corpus}/{domain}"
-        _embedding(planner, name, "embed_training_images", "images", domain, images, place, place, bound)
+        _embedding(planner, name, "embed_training_images", unit, domain, links, place, place, bound, share)
     planner.add(
         domain,
         f"match_images/{corpus}/{domain}",
@@ -356,8 +359,7 @@ def _of_domain(planner, domain):
         size=REFERENCE_BYTES,
         reason=f"starting takes most of it, {_amount(REFERENCE_BYTES)}B each",
     )
-    embedders = [theirs.embedder] + ([theirs.art_filter.embedder] if theirs.art_filter else [])
-    for name in embedders:
+    for name in _embedders(theirs):
         place, counted = f"references/{domain}", f"references/{domain}/candidates"
         _embedding(planner, name, "embed_references", "images", domain, images, place, counted)
 
@@ -499,7 +501,7 @@ def report(works, study, gpus=1):
     if gpu_hours:
         lines.append(f"GPU work: {_duration(gpu_hours / gpus)} on {gpus} GPU{'s' if gpus > 1 else ''} without a pause")
     for work in works:
-        if work.unit == "links" and work.units:
+        if work.stage == "collect_images" and work.unit == "links" and work.units:
             most = "up to " if work.bound else ""
             lines.append(f"requests for {work.subject}: {most}{_duration(work.hours)}, one job at a time")
     assumed = [work for work in works if not work.measured]
