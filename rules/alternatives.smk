@@ -18,8 +18,8 @@ rule embed_prompts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         settings=settings("embed_prompts"),
     shell:
@@ -54,8 +54,8 @@ rule score_otherwise:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings("score_otherwise"),
     shell:
@@ -82,8 +82,8 @@ rule tabulate_alternative:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("tabulate_alternative"),
     shell:

@@ -42,8 +42,8 @@ rule assess_recogniser:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("assess_recogniser"),
     shell:

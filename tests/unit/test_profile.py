@@ -1,6 +1,7 @@
 """The cluster's profile, read as Snakemake and SLURM's executor read it, on a machine without SLURM."""
 
 import logging
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,3 +40,12 @@ def test_jobs_go_where_they_belong(profile, resources, partition):
     assert path.resolve() == ROOT / "slurm/config.yaml"
     job = SimpleNamespace(resources=resources, threads=2, name="job", is_group=lambda: False)
     assert get_best_partition(read_partition_file(path), job, logging.getLogger()) == partition
+
+
+NOT_YET = {"generation.smk", "embeddings.smk"}
+
+
+def test_every_attempt_asks_for_more():
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for amount in re.findall(r"(?:mem_mb|runtime)=(.*)", path.read_text()):
+            assert amount.startswith("growing(") or path.name in NOT_YET, f"{path.name}: {amount}"
