@@ -177,7 +177,7 @@ class _Planner:
 
     def rated(self):
         """All work, with measured rates where there are any, that of several domains added up."""
-        sums = {}
+        sums: dict[tuple[str, str], Work] = {}
         for work in self.works:
             found = self.found[work.stage, work.subject, work.gpu]
             if found.units:
@@ -422,7 +422,7 @@ def estimate(config, study=None, results="results"):
     if any((config.models[model].pipeline or "").startswith("results/atelier/") for model, _ in pairs):
         for stage in ATELIER_S:
             planner.once(stage)
-    corpora = {}
+    corpora: dict[tuple[str, str], None] = {}
     for model, domain in pairs:
         corpus = config.models[model].corpus
         corpora |= {(config.matched_corpus(corpus), domain): None, (corpus, domain): None}
