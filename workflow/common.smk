@@ -123,14 +123,8 @@ def reference_files(wildcards):
 
 
 @cache
-def caption_parts(corpus):
-    """The parts of a corpus's captions, found once: thousands of jobs ask for them."""
-    return CONFIG.caption_parts(corpus)
-
-
-@cache
 def known_image_files(corpus):
-    """The files that hold the images of a corpus; none where they are behind links."""
+    """The files that hold the images of a corpus, looked for once; none where the images are behind links."""
     if CONFIG.corpora[corpus].images != "embedded":
         return []
     return known(CONFIG.caption_files(corpus))
@@ -143,14 +137,14 @@ def image_files(wildcards):
 
 def part_files(wildcards):
     """The caption files of a job's part of its corpus."""
-    return known(caption_parts(wildcards.corpus)[wildcards.part])
+    return known(CONFIG.caption_parts(wildcards.corpus)[wildcards.part])
 
 
 def all_parts(kind):
     """The tables `kind` (counts, names, hits or shards) of every part of a job's corpus."""
     return lambda wildcards: expand(
         f"results/captions/{{corpus}}/{{domain}}/parts/{{part}}/{kind}.parquet",
-        part=caption_parts(wildcards.corpus),
+        part=CONFIG.caption_parts(wildcards.corpus),
         **dict(wildcards.items()),
     )
 

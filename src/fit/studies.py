@@ -344,6 +344,9 @@ class Config(_Strict):
     atelier: Atelier
     """The built-in world."""
 
+    _files: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
+    _parts: dict[str, dict[str, list[str]]] = pydantic.PrivateAttr(default_factory=dict)
+
     def sheet(self, domain):
         """The concepts of a domain, a list of Concept."""
         return read_sheet(self.domains[domain].concepts)
@@ -357,16 +360,23 @@ class Config(_Strict):
         return self.corpora[corpus].counts_from or corpus
 
     def caption_files(self, corpus):
-        """The files of a corpus's captions, patterns and lists replaced by what they stand for; none for an index."""
-        captions = self.corpora[corpus].captions
-        return expand(captions.files or []) if captions else []
+        """The files of a corpus's captions, patterns and lists replaced by what they stand for; none for an index.
+
+        They are looked for once: a plan asks for them job by job.
+        """
+        if corpus not in self._files:
+            captions = self.corpora[corpus].captions
+            self._files[corpus] = expand(captions.files or []) if captions else []
+        return self._files[corpus]
 
     def caption_parts(self, corpus):
         """The files of a corpus, part by part, as jobs count them: part -> files. An index is a part without files."""
-        captions, files = self.corpora[corpus].captions, self.caption_files(corpus)
-        size = captions.shards_per_job if captions else 1
-        starts = range(0, max(1, len(files)), size)
-        return {f"{number:05d}": files[start : start + size] for number, start in enumerate(starts)}
+        if corpus not in self._parts:
+            captions, files = self.corpora[corpus].captions, self.caption_files(corpus)
+            size = captions.shards_per_job if captions else 1
+            starts = range(0, max(1, len(files)), size)
+            self._parts[corpus] = {f"{number:05d}": files[start : start + size] for number, start in enumerate(starts)}
+        return self._parts[corpus]
 
     def folder_of(self, kind, name):
         """The folder that embedder or model `name` is loaded from, or None where it comes from elsewhere.
