@@ -16,20 +16,23 @@ from fit.errors import ConfigError
 ALIVE = 0.74
 """Share of links that still lead to an image: the paper's (arXiv 2410.15002, section 3)."""
 ANSWER_S = 1.5
-"""Seconds that a link takes, dead ones and further attempts included."""
+"""Seconds that a link takes, dead ones and further attempts included. Assumed."""
 COLLECT_S = 1 / 455
 """Seconds that a collected image takes at least, two processes decoding; measured (docs/images.md)."""
 COUNT_S = 403e-9
 """Seconds of one thread per caption, hits sampled; measured (docs/captions.md)."""
 CPU_FACTOR = 60
-"""How many times longer than one GPU one processor core takes for a model."""
+"""How many times longer than one GPU one processor core takes for a model. Assumed."""
+
+TRAINING_IMAGE_BYTES, REFERENCE_BYTES, ATELIER_BYTES = 1e5, 2e5, 3e3
+"""Mean bytes of an image from the web, of a reference, of one of the atelier's small pictures. Assumed."""
 
 GENERATORS = (
     # what an id contains, GPU seconds per step, bytes of a picture, where from
     (("xl",), 0.10, 1.4e6, "1,024 x 1,024"),
     (("stable-diffusion-2-1-base", "stable-diffusion-2-base", "stable-diffusion-v1", "sd1"), 0.020, 4.5e5, "512 x 512"),
     (("stable-diffusion-2",), 0.055, 9e5, "768 x 768"),
-    (("results/atelier/",), 0.00004, 3e3, "the atelier's pictures"),
+    (("results/atelier/",), 0.00004, ATELIER_BYTES, "the atelier's pictures"),
     (("",), 0.10, 1.4e6, "an unknown model, taken for a large one"),
 )
 """Seconds per denoising step and picture, in batches, at half precision, with guidance, on a GPU of the A100's class.
@@ -45,12 +48,10 @@ EMBEDDERS = (
 )
 """Seconds per image, in batches, on a GPU of the A100's class. Assumed, as above."""
 
-TRAINING_IMAGE_BYTES, REFERENCE_BYTES = 1e5, 2e5
-"""Mean bytes of an image from the web."""
 START_S = 5
-"""Seconds that a command takes to start and to read and write its tables, where it has little else to do."""
+"""Seconds that a command takes to start and to read and write its tables, where it has little else to do. Assumed."""
 ATELIER_S = {"paint_world": 60, "train_style_encoder": 90, "train_art_filter": 30, "train_generator": 600}
-"""Seconds that building the atelier takes on two cores, with its own settings."""
+"""Seconds that building the atelier takes on two cores, with its own settings. Assumed."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,7 @@ def _of_corpus(planner, corpus, domain, results):
             units=links,
             unit="links" if remote else "rows",
             seconds=max(ANSWER_S / connections, COLLECT_S) if remote else COLLECT_S,
-            size=TRAINING_IMAGE_BYTES * ALIVE if remote else 3e3,
+            size=TRAINING_IMAGE_BYTES * ALIVE if remote else ATELIER_BYTES,
             reason=(
                 f"{ANSWER_S} s a link, {connections} connections, {ALIVE:.0%} alive, {_amount(TRAINING_IMAGE_BYTES)}B"
                 if remote
@@ -345,6 +346,7 @@ def _of_domain(planner, domain):
         theirs.references.candidates if theirs.references.source in ("serpapi", "wikiart") else theirs.references.keep
     )
     images = each * len(planner.concepts(domain))
+    size = ATELIER_BYTES if theirs.references.place.startswith("results/atelier/") else REFERENCE_BYTES
     planner.add(
         domain,
         f"collect_references/{domain}",
@@ -356,8 +358,8 @@ def _of_domain(planner, domain):
         units=images,
         unit="images",
         seconds=START_S / each,
-        size=REFERENCE_BYTES,
-        reason=f"starting takes most of it, {_amount(REFERENCE_BYTES)}B each",
+        size=size,
+        reason=f"starting takes most of it, {_amount(size)}B each",
     )
     for name in _embedders(theirs):
         place, counted = f"references/{domain}", f"references/{domain}/candidates"
@@ -508,12 +510,14 @@ def report(works, study, gpus=1):
     if assumed:
         lines += ["", "Rates that are assumed, not measured (a run leaves measured ones in results/benchmarks):"]
         lines += [f"  {work.stage}, {work.subject}: {_time(work.seconds)} each; {work.reason}" for work in assumed]
-    unknown = [f"  {work.stage}, {work.subject}: how many {work.unit}" for work in works if work.units is None]
+    unknown = [
+        f"  {work.stage}, {work.subject}: how many {work.unit} there are" for work in works if work.units is None
+    ]
     if unknown:
         lines += ["", "Not known here, and not in the totals:", *unknown]
     if any(work.bound for work in works):
         lines += [
             "",
-            "`up to`: captions are not counted yet, so every concept is taken to have as many as can be (max_hits).",
+            "`up to`: captions are not counted yet, so every concept is taken to have its most (max_hits).",
         ]
     return "\n".join(lines)

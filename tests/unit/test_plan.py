@@ -107,7 +107,7 @@ def test_the_report_says_what_is_assumed(config, tmp_path):
     # An hour a picture, and what the rest takes in minutes.
     assert "GPU work: 25." in rows
     assert "on 4 GPUs" in rows
-    assert "count_captions, laion5b: how many captions" in assumed
+    assert "count_captions, laion5b: how many captions there are" in assumed
 
 
 def test_the_default_study_is_planned_without_torch():
