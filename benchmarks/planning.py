@@ -2,9 +2,9 @@
 
     python benchmarks/planning.py [--write docs/cluster.md]
 
-The paper's study of config.yaml (three models, four domains), with made-up sheets of as many concepts and two corpora of
-128 files, is planned with `snakemake --dry-run` in a folder where everything is still to be made. Rounds take turns; the
-table has the medians of the seconds and the highest peak of memory.
+The paper's study of config.yaml (three models, four domains), with made-up sheets of as many concepts and two corpora
+of 128 files, is planned with `snakemake --dry-run` in a folder where everything is still to be made. Rounds take
+turns; the table has the medians of the seconds and the highest peak of memory.
 """
 
 import argparse
