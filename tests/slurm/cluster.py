@@ -18,6 +18,8 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "srun")
 SYSTEM = Path("/etc/slurm/slurm.conf")
 """Where srun looks inside jobs, whose SLURM_CONF the executor's job step takes away."""
 
+PREFIX = "pretended-slurm-"
+
 CONFIGURATION = """\
 ClusterName=pretended
 SlurmctldHost={host}(127.0.0.1)
@@ -172,21 +174,35 @@ def _free_ports(count):
             one.close()
 
 
+def _sweep():
+    """Take away what tests left that were killed before they could: the link, and the folder that it leads to."""
+    if not SYSTEM.is_symlink():
+        return
+    folder = SYSTEM.readlink().parent
+    if folder.parent != Path(tempfile.gettempdir()) or not folder.name.startswith(PREFIX):
+        return
+    pid_files = [folder / f"{name}.pid" for name in ("slurmd", "slurmctld", "munged")]
+    if not any(file.exists() and _lives(int(file.read_text())) for file in pid_files):
+        SYSTEM.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def why_not():
     """Why no cluster can be started here; nothing where one can."""
+    _sweep()
     missing = [name for name in PROGRAMS if not shutil.which(name)]
     if missing:
         return f"{', '.join(missing)} not found; `make test-slurm` installs SLURM"
     if os.geteuid() != 0:
         return "SLURM's daemons start as root; run `make test-slurm` as root, or with sudo"
     if SYSTEM.exists():
-        return f"{SYSTEM} exists: this machine belongs to a cluster, which the tests leave alone"
+        return f"{SYSTEM} exists: this machine belongs to a cluster (or to another run of the tests); it is left alone"
     return ""
 
 
 def make_folder():
     """An empty folder for a cluster, with a path short enough for a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     folder.chmod(0o755)
     return folder
 

@@ -129,3 +129,10 @@ def test_a_file_that_is_no_yaml(tmp_path):
         load(tmp_path / "config.yaml")
     with pytest.raises(ConfigError, match="no such file"):
         load(tmp_path / "none.yaml")
+
+
+def test_images_behind_links_do_not_wait_for_the_caption_files(data):
+    # A corpus has hundreds of them, and a plan a job per concept.
+    config = check(data)
+    assert config.settings("collect_images", corpus="laion2b_en", domain="celebrities")["files"] == []
+    assert config.settings("collect_images", corpus="atelier", domain="painters")["files"]
