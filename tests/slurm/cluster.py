@@ -123,7 +123,7 @@ class Cluster:
 
     def stop(self):
         """Cancel every job, stop the daemons, take the link away."""
-        if self.queue():
+        if _runs(self.folder / "slurmctld.pid") and self.queue():
             subprocess.run(["scancel", "--full", "--user=root"], check=False)
             self.wait_until_empty()
         for name in ("slurmd", "slurmctld", "munged"):
@@ -143,7 +143,7 @@ class Cluster:
 
 def _stop(pid_file):
     """End the daemon that wrote `pid_file`."""
-    if not pid_file.exists():
+    if not _runs(pid_file):
         return
     pid = int(pid_file.read_text())
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -165,6 +165,11 @@ def _lives(pid):
         return False
 
 
+def _runs(pid_file):
+    """Whether the daemon runs that wrote `pid_file`."""
+    return pid_file.exists() and _lives(int(pid_file.read_text()))
+
+
 def _free_ports(count):
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
@@ -181,8 +186,7 @@ def _sweep():
     folder = SYSTEM.readlink().parent
     if folder.parent != Path(tempfile.gettempdir()) or not folder.name.startswith(PREFIX):
         return
-    pid_files = [folder / f"{name}.pid" for name in ("slurmd", "slurmctld", "munged")]
-    if not any(file.exists() and _lives(int(file.read_text())) for file in pid_files):
+    if not any(_runs(folder / f"{name}.pid") for name in ("slurmd", "slurmctld", "munged")):
         SYSTEM.unlink()
         shutil.rmtree(folder, ignore_errors=True)
 
