@@ -33,5 +33,5 @@ class SpaceError(FitError):
     """A disk is full."""
 
 
-class Stopped(FitError):
+class StoppedError(FitError):
     """A job was asked to stop; what it had finished is kept."""

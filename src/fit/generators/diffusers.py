@@ -106,12 +106,11 @@ class Diffusers(Generator):
 
     def _find_on_hub(self, fetch):
         """The folder of a hub id in the hub's cache: as it is there or, with `fetch`, made whole from the hub."""
-        name = self._pipeline
+        name, at = self._pipeline, f" --revision {self._revision}" if self._revision else ""
         wanted = {"revision": self._revision, "use_safetensors": True}
         take_along = (
-            f"fetch it where the hub can be reached (hf download {name}"
-            f"{f' --revision {self._revision}' if self._revision else ''} --local-dir FOLDER), bring the folder here and "
-            "name it as `pipeline`, or set HF_HOME to a cache that has the model"
+            f"fetch it where the hub can be reached (hf download {name}{at} --local-dir FOLDER), bring the folder here "
+            "and name it as `pipeline`, or set HF_HOME to a cache that has the model"
         )
         if not fetch:
             try:

@@ -28,7 +28,7 @@ def space(place):
 
 
 class Parts:
-    """Rows of one table in files NNNNNN.parquet of a folder, each whole, in the table's order and named by its first."""
+    """Rows of one table in files of a folder, each whole, in the table's order and named by the number of its first."""
 
     def __init__(self, folder, image_ids):
         """Go on with what `folder` has of the rows `image_ids`.
