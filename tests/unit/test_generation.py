@@ -433,10 +433,8 @@ def test_provenance_names_what_differed_between_runs(tmp_path):
 
 def command(pipeline, sheet, out, *more):
     options = "--steps 2 --guidance 2 --images-per-prompt 60 --batch-size 5 --seed 1 --threads 1"
-    return [
-        *("fit generate --prompts {name} --device cpu --pipeline").split(),
-        *(str(pipeline), "--sheet", str(sheet), *options.split(), "--out", str(out), *more),
-    ]
+    places = ["--pipeline", str(pipeline), "--sheet", str(sheet), "--out", str(out)]
+    return ["generate", "--prompts", "{name}", "--device", "cpu", *options.split(), *places, *more]
 
 
 @pytest.fixture
@@ -448,13 +446,13 @@ def sheet(tmp_path):
 
 def test_sigterm_ends_a_job_after_its_batch_and_the_next_goes_on_to_the_same_bytes(pipeline, sheet, tmp_path):
     whole, stopped = tmp_path / "whole" / "ada-morvek.parquet", tmp_path / "stopped" / "ada-morvek.parquet"
-    assert main(command(pipeline, sheet, whole)[1:]) == 0
+    assert main(command(pipeline, sheet, whole)) == 0
     # A part per batch, so that the first of them tells that the job is under way, not that it nearly ends.
     script = (
         "import sys; from fit.cli import main; from fit.generators import run; "
         "run._PART_PICTURES = 5; sys.exit(main(sys.argv[1:]))"
     )
-    arguments = command(pipeline, sheet, stopped)[1:]
+    arguments = command(pipeline, sheet, stopped)
     process = subprocess.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
     parts = stopped.parent / ".generated"
@@ -469,7 +467,7 @@ def test_sigterm_ends_a_job_after_its_batch_and_the_next_goes_on_to_the_same_byt
     assert not stopped.exists()
     kept = sum(pq.read_metadata(part).num_rows for part in parts.rglob("*.parquet"))
     assert 0 < kept < 60 and kept % 5 == 0
-    assert main(command(pipeline, sheet, stopped)[1:]) == 0
+    assert main(command(pipeline, sheet, stopped)) == 0
     assert table.read(stopped).equals(table.read(whole))
     assert not any(parts.rglob("*.parquet"))
 
@@ -536,7 +534,7 @@ def test_other_errors_of_the_disk_stay_what_they_are():
 
 def test_a_table_says_what_made_it(pipeline, sheet, tmp_path, capsys):
     out = tmp_path / "ada-morvek.parquet"
-    assert main([*command(pipeline, sheet, out)[1:], "--scheduler", "DDIMScheduler", "--images-per-prompt", "2"]) == 0
+    assert main([*command(pipeline, sheet, out), "--scheduler", "DDIMScheduler", "--images-per-prompt", "2"]) == 0
     capsys.readouterr()
     assert main(["images", "show", str(out), "--provenance"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import huggingface_hub.constants
 import numpy as np
 import torch
+import transformers.utils.logging
 from diffusers.utils.logging import disable_progress_bar
 from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
@@ -84,7 +86,7 @@ class Diffusers(Generator):
                 f"{pipeline}: this folder is no diffusers pipeline, it has no model_index.json; "
                 "save the model with save_pretrained, or mend the model's `pipeline` in config.yaml"
             )
-        self._pipe = None
+        self._pipe: Any = None
         self._embedded: dict = {}
         self._in_memory = Halving()
 
@@ -184,7 +186,8 @@ class Diffusers(Generator):
         self._pipe = pipe
 
     def _read(self, folder):
-        disable_progress_bar()
+        for quiet in (disable_progress_bar, transformers.utils.logging.disable_progress_bar):
+            quiet()
         index = diffusers.DiffusionPipeline.load_config(folder)
         off = {name: None for name in ("safety_checker",) if name in index}
         return diffusers.DiffusionPipeline.from_pretrained(
