@@ -36,9 +36,10 @@ for batch in BATCHES:
         params:
             settings=lambda wildcards: settings("generate_images")(wildcards)
             | {"names": batch.names(wildcards)},
+        # A scheduler's SIGTERM reaches every process of a job: shell and tee outlive it, so that fit can end well.
         shell:
-            "fit generate --backend {params.settings[backend]:q} --pipeline {params.settings[pipeline]:q} "
-            "--revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
+            "trap '' TERM; fit generate --backend {params.settings[backend]:q} "
+            "--pipeline {params.settings[pipeline]:q} --revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
             "--dtype {params.settings[dtype]} --steps {params.settings[steps]} "
             "--guidance {params.settings[guidance]} --height {params.settings[height]} "
             "--width {params.settings[width]} --negative-prompt {params.settings[negative_prompt]:q} "

@@ -452,17 +452,26 @@ def test_sigterm_ends_a_job_after_its_batch_and_the_next_goes_on_to_the_same_byt
         "import sys; from fit.cli import main; from fit.generators import run; "
         "run._PART_PICTURES = 5; sys.exit(main(sys.argv[1:]))"
     )
-    arguments = command(pipeline, sheet, stopped)
-    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE, text=True)
+    arguments = [sys.executable, "-c", script, *command(pipeline, sheet, stopped)]
+    # As the rule does it, and as a scheduler does: the signal goes to every process of the job.
+    shell = "set -euo pipefail; trap '' TERM; \"$@\" 2>&1 | tee log"
+    process = subprocess.Popen(
+        ["bash", "-c", shell, "bash", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 300
     parts = stopped.parent / ".generated"
     while not any(parts.rglob("000000.parquet")):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
         time.sleep(0.005)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 1, said
     assert "fit: stopped by SIGTERM after" in said and "run again to go on" in said
+    assert said == (tmp_path / "log").read_text()
     assert "Traceback" not in said
     assert not stopped.exists()
     kept = sum(pq.read_metadata(part).num_rows for part in parts.rglob("*.parquet"))

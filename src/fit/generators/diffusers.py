@@ -212,10 +212,8 @@ class Diffusers(Generator):
         self._takes = set(inspect.signature(pipe.__call__).parameters)
         # Other pipelines' encode_prompt returns and takes other things: their plain call does it all.
         self._embeds = isinstance(pipe, diffusers.StableDiffusionPipeline)
-        if self._embeds and unet.config.time_cond_proj_dim is None:
-            self._guided = self._sampling["guidance"] > 1
-        else:
-            self._guided = False
+        # As the pipeline itself decides whether to guide.
+        self._guided = self._embeds and self._sampling["guidance"] > 1 and pipe.unet.config.time_cond_proj_dim is None
         wanted = {
             "num_inference_steps": self._sampling["steps"],
             "guidance_scale": self._sampling["guidance"],
