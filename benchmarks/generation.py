@@ -22,6 +22,7 @@ from pathlib import Path
 import diffusers
 import numpy as np
 import torch
+import transformers
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from fit import generators
@@ -259,6 +260,8 @@ def main():
     parser.add_argument("--steps", type=int, default=50, help="on a GPU")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         pipeline = Path(folder, "pipeline")
         if not args.gpu or torch.cuda.is_available():
