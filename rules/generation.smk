@@ -26,18 +26,29 @@ for batch in BATCHES:
         threads: 1
         resources:
             gpu=lambda wildcards: CONFIG.models[wildcards.model].gpus,
-            mem_mb=12000,
-            runtime=240,
+            batch_size=lambda wildcards: CONFIG.models[wildcards.model].batch_size,
+            device=lambda wildcards: CONFIG.models[wildcards.model].device,
+            download=lambda wildcards: yes_or_no(
+                CONFIG.models[wildcards.model].download
+            ),
+            mem_mb=of_pictures(batch, 8000, 1),
+            runtime=of_pictures(batch, 30, 1 / 6),
         params:
             settings=lambda wildcards: settings("generate_images")(wildcards)
             | {"names": batch.names(wildcards)},
+        # A scheduler's SIGTERM reaches every process of a job: shell and tee outlive it, so that fit can end well.
         shell:
-            "fit generate --backend {params.settings[backend]:q} --pipeline {params.settings[pipeline]:q} "
-            "--revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
+            "trap '' TERM; fit generate --backend {params.settings[backend]:q} "
+            "--pipeline {params.settings[pipeline]:q} --revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
             "--dtype {params.settings[dtype]} --steps {params.settings[steps]} "
-            "--guidance {params.settings[guidance]} --sheet {input.sheet:q} --prompts {params.settings[prompts]:q} "
-            "--images-per-prompt {params.settings[images_per_prompt]} --batch-size {params.settings[batch_size]} "
-            "--seed {params.settings[seed]} --threads {threads} --out {output.images:q} 2>&1 | tee {log:q}"
+            "--guidance {params.settings[guidance]} --height {params.settings[height]} "
+            "--width {params.settings[width]} --negative-prompt {params.settings[negative_prompt]:q} "
+            "--compile {params.settings[compile]} --device {resources.device} --download {resources.download} "
+            "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} "
+            "--images-per-prompt {params.settings[images_per_prompt]} --batch-size {resources.batch_size} "
+            "--image-format {params.settings[image_format]} --seed {params.settings[seed]} --threads {threads} "
+            "--work results/cache/generated/{wildcards.model}/{wildcards.domain} --out {output.images:q} "
+            "2>&1 | tee {log:q}"
 
     rule:
         """Take generated images that are at hand."""
@@ -69,3 +80,26 @@ for batch in BATCHES:
             "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "
             + LIMITS
             + "--out {output.images:q} 2>&1 | tee {log:q}"
+
+
+rule draw_generated:
+    """Draw pictures of one concept, a row a prompt, to look at."""
+    input:
+        images="results/generated/{model}/{domain}/{concept}.parquet",
+    output:
+        sheet="results/generated/{model}/{domain}/{concept}.png",
+    log:
+        "results/logs/draw_generated/{model}/{domain}/{concept}.log",
+    benchmark:
+        "results/benchmarks/draw_generated/{model}/{domain}/{concept}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=settings("draw_generated"),
+    shell:
+        "fit plot generated {input.images:q} --title {wildcards.model}/{wildcards.concept} --out {output.sheet:q} "
+        "> {log:q} 2>&1"

@@ -38,6 +38,16 @@ rule references:
         ],
 
 
+rule generated:
+    """Contact sheets of the default study's generated pictures, a row a prompt."""
+    input:
+        [
+            f"results/generated/{m}/{d}/{c}.png"
+            for m, d in CONFIG.pairs(CONFIG.default_study)
+            for c in SLUGS[d]
+        ],
+
+
 rule recognisers:
     """How often the embedders of the default study's domains err, by group."""
     input:

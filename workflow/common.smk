@@ -165,6 +165,24 @@ def models_where(condition):
     return one_of(name for name, model in CONFIG.models.items() if condition(model))
 
 
+def yes_or_no(value):
+    """A setting that is true or false, as the command line takes it."""
+    return "yes" if value else "no"
+
+
+def of_pictures(batch, base, per_picture):
+    """An amount that grows with the number of pictures that a job of `batch` generates, and with its attempts."""
+
+    def amount(wildcards, attempt):
+        prompts = len(CONFIG.domains[wildcards.domain].prompts)
+        of_concept = prompts * CONFIG.models[wildcards.model].images_per_prompt
+        return attempt * round(
+            base + per_picture * of_concept * len(batch.concepts or [1])
+        )
+
+    return amount
+
+
 def provided(kind):
     """Where the images at hand of a job's corpus or model are."""
     return lambda wildcards: known(

@@ -190,6 +190,9 @@ def _fetching(args):
 def images_show(args):
     from fit.images import table
 
+    if args.provenance:
+        print(json.dumps(table.provenance(args.file), indent=2))
+        return
     if args.unpack:
         print(f"{table.unpack(args.file, args.unpack)} pictures in {args.unpack}")
         return
@@ -372,7 +375,7 @@ def generate(args):
 
     concepts = find_concepts(args.sheet, _by_slug(args.out))
     _set_threads(args.threads)
-    generator = generators.load(
+    generator = generators.prepare(
         args.backend,
         pipeline=args.pipeline,
         revision=args.revision or None,
@@ -380,8 +383,14 @@ def generate(args):
         dtype=args.dtype,
         steps=args.steps,
         guidance=args.guidance,
+        height=args.height or None,
+        width=args.width or None,
+        negative_prompt=args.negative_prompt,
+        compile=args.compile == "yes",
+        device=args.device,
+        download=args.download == "yes",
     )
-    generate_tables(
+    statuses = generate_tables(
         generator,
         concepts,
         args.out,
@@ -389,7 +398,13 @@ def generate(args):
         images_per_prompt=args.images_per_prompt,
         batch_size=args.batch_size,
         study_seed=args.seed,
+        work=args.work,
+        image_format=args.image_format,
     )
+    for concept, counted in statuses.items():
+        bad = ", ".join(f"{count} {status}" for status, count in counted.items() if status != "ok")
+        if bad:
+            print(f"fit: {concept}: of {counted.total()} pictures {bad}; they count as not made", file=sys.stderr)
 
 
 def score(args):
@@ -554,6 +569,14 @@ def plot_counts(args):
 
     with whole(args.out) as part:
         counts_figure(read(args.counts, ["captions"]).column("captions").to_numpy(), args.title, part)
+
+
+def plot_generated(args):
+    from fit.paths import whole
+    from fit.plots import generated_sheet
+
+    with whole(args.out) as part:
+        generated_sheet(args.table, part, args.title)
 
 
 def plot_contact_sheet(args):
@@ -805,6 +828,7 @@ def make_parser():
     add = _command(group, "show", images_show, "draw a contact sheet of an image table, or unpack it")
     add("file", help="image table (Parquet)")
     add("--unpack", metavar="FOLDER", default=None, help="write every picture into this folder instead")
+    add("--provenance", action="store_true", help="print what made the pictures instead, as JSON")
     add("--sheet", default=None, help="picture to write (default: the table's name, .png, in this folder)")
     add("--most", type=int, default=200, help="pictures on the sheet, at most")
     add("--columns", type=int, default=20)
@@ -900,17 +924,25 @@ def make_parser():
     add("--backend", default="diffusers")
     add("--pipeline", help="folder or hub id")
     add("--revision", nargs="?", default="", const="", help="commit of a hub id")
+    add("--download", choices=("yes", "no"), default="no", help="whether to fetch a hub id that is not here")
     add("--scheduler", nargs="?", default="", const="", help="class of diffusers scheduler (default: its own)")
     add("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
     add("--steps", type=int)
     add("--guidance", type=float)
+    add("--height", type=int, default=0, help="pixels (0: the pipeline's own)")
+    add("--width", type=int, default=0, help="pixels (0: the pipeline's own)")
+    add("--negative-prompt", nargs="?", default="", const="", metavar="TEXT", help="what to guide away from")
+    add("--compile", choices=("yes", "no"), default="no", help="torch.compile: minutes at first, faster then")
+    add("--device", choices=("auto", "cuda", "cpu"), default="auto", help="cuda: fail where there is no GPU")
     add("--sheet", help="concept sheet")
     _many(add, "prompts", help="templates with {name}")
     add("--images-per-prompt", type=int)
-    add("--batch-size", type=int, default=20)
+    add("--batch-size", type=int, default=20, help="pictures at once; halved while memory does not suffice")
+    add("--image-format", choices=("png", "webp"), default="png", help="both without loss")
     add("--seed", type=int)
     add("--threads", type=int, default=0)
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
+    add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
 
     add = _command(commands, "score", score, "imitation score of one concept, a row a prompt")
     for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
@@ -989,6 +1021,10 @@ def make_parser():
     add("--out")
     add = _command(group, "counts", plot_counts, "how many concepts have how many captions")
     add("counts", help="file that `fit captions count` wrote")
+    add("--title", default="")
+    add("--out")
+    add = _command(group, "generated", plot_generated, "pictures of a concept, a row a prompt")
+    add("table", help="image table that `fit generate` wrote")
     add("--title", default="")
     add("--out")
     add = _command(group, "contact-sheet", plot_contact_sheet, "references beside generated pictures, below and above")

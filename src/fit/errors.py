@@ -27,3 +27,11 @@ class ModelError(FitError):
 
 class DataError(FitError):
     """What earlier stages left is not enough, or not consistent, for this one."""
+
+
+class SpaceError(FitError):
+    """A disk is full."""
+
+
+class StoppedError(FitError):
+    """A job was asked to stop; what it had finished is kept."""

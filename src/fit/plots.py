@@ -1,5 +1,7 @@
 """Figures: scores against counts, the histogram behind a cut, contact sheets of pictures beside references."""
 
+import textwrap
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -103,6 +105,38 @@ def references_sheet(table, path, title, columns=8):
             axes.imshow(picture, alpha=1 if row["kept"] else 0.35)
         colour = INK if row["kept"] else ACCENT
         axes.set_title(f"{row['image_id'][-24:]}\n{row['fate']}", fontsize=5, color=colour, pad=2, parse_math=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def generated_sheet(table, path, title, columns=12):
+    """Draw generated pictures of a concept, the first of each prompt beside it; one that failed by its status.
+
+    Args:
+        table: path of a table of the schema GENERATED; path: of the picture to write; columns: pictures a prompt.
+    """
+    rows = images.read(table, ["image_id", "prompt", "status", "bytes"]).to_pylist()
+    of_prompts: dict[str, list] = {}
+    for row in rows:
+        of_prompts.setdefault(row["prompt"], []).append(row)
+    columns = min(columns, max(map(len, of_prompts.values())))
+    width, height = columns + 2.6, 1.05 * len(of_prompts) + 0.45
+    figure, grid = plt.subplots(len(of_prompts), columns, figsize=(width, height), squeeze=False)
+    figure.subplots_adjust(left=2.5 / width, right=0.995, bottom=0.01, top=1 - 0.4 / height, wspace=0.05, hspace=0.05)
+    figure.suptitle(f"{title}: {len(rows)} pictures", fontsize=10, parse_math=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for cells, (prompt, of_prompt) in zip(grid, of_prompts.items(), strict=True):
+        text = textwrap.fill(prompt, 34)
+        cells[0].text(
+            -0.08, 0.5, text, transform=cells[0].transAxes, ha="right", va="center", fontsize=7, parse_math=False
+        )
+        for axes, row in zip(cells, of_prompt, strict=False):
+            if row["bytes"]:
+                picture = images.decode(row["bytes"], f"{table}, image {row['image_id']}")
+                axes.imshow(picture.resize((96, 96)) if max(picture.size) > 256 else picture, interpolation="nearest")
+            else:
+                axes.text(0.5, 0.5, row["status"], transform=axes.transAxes, ha="center", color=ACCENT, fontsize=7)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

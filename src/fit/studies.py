@@ -257,12 +257,27 @@ class Model(_Strict):
     """Denoising steps."""
     guidance: float = 7.5
     """Scale of classifier-free guidance."""
+    height: Annotated[int, Field(ge=8)] | None = None
+    """Pixels; the pipeline's own where left out."""
+    width: Annotated[int, Field(ge=8)] | None = None
+    """Pixels; the pipeline's own where left out."""
+    negative_prompt: str = ""
+    """What to guide away from."""
+    compile: bool = False
+    """Whether torch.compile makes the denoiser faster, after some minutes of compiling. It rounds differently."""
+    image_format: Literal["png", "webp"] = "png"
+    """How pictures are stored, without loss both; WebP is a little smaller."""
     images_per_prompt: Annotated[int, Field(ge=1)] = 200
     """Images per prompt and concept."""
     batch_size: Annotated[int, Field(ge=1)] = 20
-    """Images a batch. Each has its own seed, so this changes no picture beyond rounding."""
+    """Images a batch, at most: it is halved while memory does not suffice. Each has its own seed, so this changes no
+    picture beyond rounding."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 1
     """GPUs that a job asks the scheduler for."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where the model runs. cuda: a job that gets no GPU fails; auto: it runs on the processor then."""
+    download: bool = False
+    """Whether a hub id that is not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too."""
 
     @pydantic.model_validator(mode="after")
     def _pipeline_or_images(self):
@@ -554,8 +569,12 @@ def _find_art_cut(config, job):
 
 
 def _generate_images(config, job):
-    model = config.models[job["model"]].model_dump(exclude={"corpus", "gpus", "provided_images"})
-    shell_words = {"revision": model["revision"] or "", "scheduler": model["scheduler"] or ""}
+    # How large batches are, where they are made and what may be fetched changes no picture: resources of the rule.
+    circumstances = {"batch_size", "gpus", "device", "download"}
+    model = config.models[job["model"]].model_dump(exclude={"corpus", "provided_images"} | circumstances)
+    shell_words = {name: model[name] or "" for name in ("revision", "scheduler")}
+    shell_words |= {name: model[name] or 0 for name in ("height", "width")}
+    shell_words["compile"] = "yes" if model["compile"] else "no"
     return model | shell_words | {"prompts": config.domains[job["domain"]].prompts, "seed": config.seed}
 
 
@@ -580,7 +599,7 @@ STAGES = {
     "plot_counts": (1, _nothing),
     "collect_images": (2, _collect_images),
     "import_training_images": (1, _of_provided("corpora", "corpus")),
-    "import_generated": (1, _of_provided("models", "model")),
+    "import_generated": (2, _of_provided("models", "model")),
     "import_counts": (1, _nothing),
     "collect_references": (2, _collect_references),
     "select_references": (2, _select_references),
@@ -594,7 +613,8 @@ STAGES = {
     "match_images": (1, _nothing),
     "estimate_counts": (2, _nothing),
     "scale_counts": (2, _nothing),
-    "generate_images": (1, _generate_images),
+    "generate_images": (2, _generate_images),
+    "draw_generated": (1, _nothing),
     "score_imitation": (1, _score_imitation),
     "tabulate_scores": (1, _nothing),
     "detect_threshold": (1, _detect_threshold),

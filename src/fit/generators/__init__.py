@@ -6,6 +6,16 @@ REGISTRY = {"diffusers": "fit.generators.diffusers:Diffusers"}
 """Name in config.yaml -> class of fit.generators.base.Generator."""
 
 
+def prepare(backend, **settings):
+    """The generator `backend`, its model not loaded yet.
+
+    Raises:
+        ConfigError: there is no such backend.
+        ModelError: its model is not there.
+    """
+    return find(REGISTRY, backend, "generator")(**settings)
+
+
 def load(backend, **settings):
     """The generator `backend`, ready to use.
 
@@ -13,4 +23,6 @@ def load(backend, **settings):
         ConfigError: there is no such backend.
         ModelError: its model can't be loaded.
     """
-    return find(REGISTRY, backend, "generator")(**settings)
+    generator = prepare(backend, **settings)
+    generator.load()
+    return generator

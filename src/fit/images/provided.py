@@ -112,6 +112,7 @@ def import_generated(place, targets, *, work, limits):
                 "prompt": row["image_id"].rpartition("/")[0],
                 "index": index,
                 "seed": None,
+                "status": "ok",
                 "bytes": row["bytes"],
             }
             for index, row in enumerate(good)

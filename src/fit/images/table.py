@@ -4,6 +4,7 @@ Every image table has the columns `image_id` and `bytes`; collected ones also `s
 Row groups are small, so that pictures stream.
 """
 
+import json
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -42,9 +43,11 @@ GENERATED = pa.schema(
         ("prompt", pa.string()),
         ("index", pa.int32()),
         ("seed", pa.int64()),
+        ("status", pa.string()),
         ("bytes", pa.binary()),
     ]
 )
+"""status: "ok", or why there is no picture: "nan", "black" or "constant" (fit.generators.base.Made)."""
 
 
 def write(table, path, row_group=ROW_GROUP):
@@ -148,10 +151,26 @@ def statistics(path):
     Raises:
         ImageTableError: the table has no statuses.
     """
-    table = read(path, ["status", "perceptual_hash", "sha256"])
+    read(path, ["status"])
+    hashed = "perceptual_hash" in pq.read_schema(path).names
+    table = read(path, ["status", "perceptual_hash", "sha256"] if hashed else ["status"])
     counts = Counter(table.column("status").to_pylist())
     lines = [f"  {count:>9,}  {status}" for status, count in counts.most_common()]
-    return "\n".join([*lines, f"  {len(table):>9,}  in all; {count_unique(table):,} different pictures"])
+    unique = f"; {count_unique(table):,} different pictures" if hashed else ""
+    return "\n".join([*lines, f"  {len(table):>9,}  in all{unique}"])
+
+
+def provenance(path):
+    """What made the pictures of a generated image table: a dict (fit.generators.base.Generator.provenance).
+
+    Raises:
+        ImageTableError: the table does not say.
+    """
+    read(path, [])
+    found = (pq.read_schema(path).metadata or {}).get(b"provenance")
+    if found is None:
+        raise ImageTableError(f"{path}: says nothing about what made its pictures; only `fit generate` writes that")
+    return json.loads(found)
 
 
 def unpack(path, folder):

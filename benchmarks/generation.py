@@ -1,0 +1,273 @@
+"""How fast pictures are generated, beside a plain loop over the pipeline, and how much they depend on the batch.
+
+    python benchmarks/generation.py          # on a processor: a pipeline of random weights, as small as the atelier's
+    python benchmarks/generation.py --gpu    # on a GPU: one of random weights, as large as Stable Diffusion 1.5
+
+Nothing is downloaded: weights are random, the tokenizer is learned from a few captions. Loops take turns, and each
+figure is the median of its rounds.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from fit import generators
+from fit.atelier.generator import LATENT_CHANNELS, TEXT_WIDTH, TOKENS, train_tokenizer
+from fit.concepts import Concept
+from fit.generators.run import generate_tables, plan
+from fit.images import table
+
+CONCEPTS = [Concept(name.lower().replace(" ", "-"), name) for name in ("Ada Morvek", "Bruno Kaldani", "Celia Tanlund")]
+PROMPTS = ["a painting by {name}", "a harbour by {name}", "{name}, orchard, oil on canvas"]
+NOT_MEASURED = "not measured"
+
+
+def text_encoder(tokenizer, width, layers, heads):
+    """A CLIP text encoder of random weights for `tokenizer`."""
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=(2 if layers == 2 else 4) * width,
+            projection_dim=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            max_position_embeddings=tokenizer.model_max_length,
+            **ids,
+        )
+    )
+
+
+def save_pipeline(folder, size):
+    """Save a StableDiffusionPipeline of random weights: "small" as the atelier's, "sd" as Stable Diffusion 1.5."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer([prompt.format(name=concept.name) for prompt in PROMPTS for concept in CONCEPTS])
+    tokenizer.model_max_length = TOKENS if size == "small" else 77
+    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+    if size == "small":
+        text = text_encoder(tokenizer, TEXT_WIDTH, 2, 4)
+        unet = diffusers.UNet2DConditionModel(
+            sample_size=8,
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            block_out_channels=(64, 96),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            cross_attention_dim=TEXT_WIDTH,
+            attention_head_dim=2,
+            norm_num_groups=8,
+        )
+        vae = diffusers.AutoencoderTiny(
+            latent_channels=LATENT_CHANNELS,
+            encoder_block_out_channels=(16, 16, 16),
+            decoder_block_out_channels=(16, 16, 16),
+            num_encoder_blocks=(0, 1, 1),
+            num_decoder_blocks=(1, 1, 0),
+        )
+        scheduler = diffusers.DDIMScheduler(**betas, prediction_type="v_prediction", clip_sample=False)
+    else:
+        text = text_encoder(tokenizer, 768, 12, 12)
+        unet = diffusers.UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
+        vae = diffusers.AutoencoderKL(
+            block_out_channels=(128, 256, 512, 512),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=2,
+            sample_size=512,
+        )
+        scheduler = diffusers.PNDMScheduler(**betas, skip_prk_steps=True, set_alpha_to_one=False)
+    parts = {"vae": vae, "text_encoder": text, "tokenizer": tokenizer, "unet": unet, "scheduler": scheduler}
+    diffusers.StableDiffusionPipeline(
+        **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    ).save_pretrained(folder)
+
+
+class Busy:
+    """The share of time in which the GPU computes, as nvidia-smi samples it; a context manager."""
+
+    def __enter__(self):
+        self._samples, self._done = [], threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self):
+        query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0"]
+        while not self._done.wait(0.2):
+            self._samples.append(float(subprocess.run(query, capture_output=True, text=True, check=True).stdout))
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+        self.share = statistics.mean(self._samples) if self._samples else float("nan")
+
+
+def plain_pipeline(folder, dtype, device):
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=dtype, safety_checker=None).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def plain_loop(pipe, rows, batch_size, sampling, save=None):
+    """What one would write in five lines. Returns the pictures; with `save`, a folder, they are saved there too."""
+    pictures = []
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        noise = [torch.Generator().manual_seed(row["seed"]) for row in batch]
+        pictures += pipe([row["prompt"] for row in batch], generator=noise, **sampling).images
+        if save:
+            for row, picture in zip(batch, pictures[start:], strict=True):
+                picture.save(save / f"{row['image_id']}.png")
+    return pictures
+
+
+def ours(generator, batch_size, images_per_prompt, folder):
+    """`fit generate` without the start: generation, encoding, tables and all. Returns the paths."""
+    outputs = [folder / f"{concept.concept}.parquet" for concept in CONCEPTS]
+    options = {"prompts": PROMPTS, "images_per_prompt": images_per_prompt, "batch_size": batch_size, "study_seed": 1}
+    with contextlib.redirect_stderr(io.StringIO()):
+        generate_tables(generator, CONCEPTS, outputs, **options)
+    return outputs
+
+
+def pixels(outputs):
+    """[N, H, W, 3] of tables, in order."""
+    return np.stack([np.asarray(p, np.int16) for path in outputs for _, batch in table.stream(path) for p in batch])
+
+
+def timed(work, *arguments):
+    started = time.perf_counter()
+    result = work(*arguments)
+    return time.perf_counter() - started, result
+
+
+def differences(one, other):
+    """How far two arrays of pictures are apart, in levels of 255, as text."""
+    apart = np.abs(one - other)
+    return f"{apart.max()} at most, {apart.mean():.3f} on average"
+
+
+def on_processor(args, folder):
+    """The table of the processor, and that of batch sizes."""
+    device = {"device": "cpu"}
+    sampling = {"num_inference_steps": 12, "guidance_scale": 5.0}
+    settings = {"scheduler": "DPMSolverMultistepScheduler", "steps": 12, "guidance": 5.0, **device}
+    pipe = plain_pipeline(folder, torch.float32, "cpu")
+    pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    generator = generators.load("diffusers", pipeline=str(folder), **settings)
+    rows = [row for concept in CONCEPTS for row in plan(concept, PROMPTS, args.images_per_prompt, 1)]
+    of_concept = len(rows) // len(CONCEPTS)
+
+    def bare():
+        starts = range(0, len(rows), of_concept)
+        return [p for i in starts for p in plain_loop(pipe, rows[i : i + of_concept], args.batch_size, sampling)]
+
+    seconds = {"plain": [], "fit": []}
+    for number in range(args.rounds + 1):
+        print(f"round {number} of {args.rounds}", file=sys.stderr)
+        turns = [("plain", bare), ("fit", lambda: ours(generator, args.batch_size, args.images_per_prompt, folder))]
+        for name, work in turns if number % 2 else turns[::-1]:
+            took, result = timed(work)
+            if name == "plain":
+                expected = np.stack([np.asarray(picture, np.int16) for picture in result])
+            else:
+                made = pixels(result)
+            if number:  # the first round warms up
+                seconds[name].append(took)
+    rates = {name: len(rows) / statistics.median(of) for name, of in seconds.items()}
+    ratio = statistics.median(ours / plain for ours, plain in zip(seconds["fit"], seconds["plain"], strict=True))
+    print(
+        f"{len(rows)} pictures of {made.shape[1]} x {made.shape[2]}, 12 steps, batches of {args.batch_size}, ", end=""
+    )
+    print(f"{torch.get_num_threads()} thread(s).\n")
+    print("| on a processor | pictures per second | time |\n| --- | ---: | ---: |")
+    print(f"| the pipeline called in a loop, nothing saved | {rates['plain']:.2f} | 1 |")
+    print(f"| `fit generate`, tables written | {rates['fit']:.2f} | {ratio:.3f} |")
+    print(f"\nTheir pictures are {differences(made, expected)}, levels of 255 apart.\n")
+    print("| the same seeds in batches of | beside batches of 1 |\n| --- | --- |")
+    for dtype in ("float32", "bfloat16"):
+        generator = generators.load("diffusers", pipeline=str(folder), dtype=dtype, **settings)
+        alone = pixels(ours(generator, 1, 4, folder))
+        for size in (4, 12):
+            print(f"| {size}, {dtype} | {differences(pixels(ours(generator, size, 4, folder)), alone)} |")
+
+
+def on_gpu(args, folder):
+    """The table of the GPU."""
+    print("| on a GPU | pictures per second | times the plain loop | GPU busy |\n| --- | ---: | ---: | ---: |")
+    names = (
+        "plain loop: fp32, saving in the loop",
+        "`fit generate`: fp16",
+        "`fit generate`: fp16, `compile: true`",
+    )
+    if not torch.cuda.is_available():
+        for name in names:
+            print(f"| {name} | {NOT_MEASURED} | {NOT_MEASURED} | {NOT_MEASURED} |")
+        return
+    sampling = {"num_inference_steps": args.steps, "guidance_scale": 7.5}
+    rows = [row for concept in CONCEPTS for row in plan(concept, PROMPTS, args.images_per_prompt, 1)]
+    pictures, found = {}, {}
+    for name, compiled in zip(names, (None, False, True), strict=True):
+        if compiled is None:
+            pipe = plain_pipeline(folder, torch.float32, "cuda")
+            work = lambda pipe=pipe: plain_loop(pipe, rows, args.batch_size, sampling, folder)  # noqa: E731
+        else:
+            settings = {"dtype": "float16", "steps": args.steps, "guidance": 7.5, "compile": compiled}
+            generator = generators.load("diffusers", pipeline=str(folder), device="cuda", **settings)
+            work = lambda g=generator: ours(g, args.batch_size, args.images_per_prompt, folder)  # noqa: E731
+        work()
+        with Busy() as busy:
+            runs = [timed(work) for _ in range(args.rounds)]
+        found[name] = (len(rows) / statistics.median(took for took, _ in runs), busy.share)
+        result = runs[-1][1]
+        pictures[name] = pixels(result) if compiled is not None else np.stack([np.asarray(p, int) for p in result])
+        pipe = generator = work = None
+        torch.cuda.empty_cache()
+        print(json.dumps({name: found[name]}), file=sys.stderr)
+    for name, (rate, share) in found.items():
+        print(f"| {name} | {rate:.2f} | {rate / found[names[0]][0]:.2f} | {share:.0f} % |")
+    half = plain_pipeline(folder, torch.float16, "cuda")
+    few = rows[: args.batch_size]
+    plain = np.stack([np.asarray(p, int) for p in plain_loop(half, few, args.batch_size, sampling)])
+    made = pictures[names[1]][: len(few)]
+    print(f"\n{torch.cuda.get_device_name()}; {len(rows)} pictures of 512 x 512, batches of {args.batch_size}.")
+    print(f"Pictures of `fit generate` beside those of a plain fp16 pipeline: {differences(made, plain)};")
+    print(f"a plain fp16 pipeline beside the fp32 one: {differences(plain, pictures[names[0]][: len(few)])}.")
+
+
+def main():
+    """Parse the command line and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--batch-size", type=int, default=20)
+    parser.add_argument("--images-per-prompt", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=50, help="on a GPU")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = Path(folder, "pipeline")
+        if not args.gpu or torch.cuda.is_available():
+            save_pipeline(pipeline, "sd" if args.gpu else "small")
+        (on_gpu if args.gpu else on_processor)(args, pipeline)
+
+
+if __name__ == "__main__":
+    main()
