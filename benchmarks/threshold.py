@@ -21,7 +21,7 @@ from fit.threshold.uncertainty import bootstrap, interval
 
 ROOT = Path(__file__).parents[1]
 PENALTY = 0.9
-FINE = 4000
+FINE = 2000
 """Concepts of the noise-free study whose answer is an estimator's own target."""
 
 
@@ -121,34 +121,22 @@ def draw_study(scenario, rng):
     return sort_scores(names, found, images.mean(axis=(1, 2)), images=images.tolist(), evidence=evidence), truth
 
 
-@dataclass
-class Tally:
-    """What one estimator did in one scenario."""
-
-    covered: list
-    widths: list
-    errors: list
-
-
-def simulate(scenario, studies, resamples, rng):
-    """Run every estimator on `studies` studies: name -> Tally. Errors are log(1 + found) - log(1 + true count)."""
-    tallies = {name: Tally([], [], []) for name in ESTIMATORS}
-    for _ in range(studies):
-        table, truth = draw_study(scenario, rng)
-        drawn = bootstrap(table, ESTIMATORS, PENALTY, resamples, int(rng.integers(2**32)))
-        for name, tally in tallies.items():
-            if name == "logistic":
-                answer = (logistic(table.counts, table.scores) or {"midpoint": np.nan})["midpoint"]
-            else:
-                answer = many(name, table.counts[None], table.scores[None], PENALTY)[0]
-            target = truth.target(name, len(table))
-            if not np.isfinite(answer + target):
-                continue
+def simulate(scenario, resamples, rng):
+    """One study: estimator -> (whether the interval holds its target, the interval's width, the error), the latter two in
+    log(1 + images) and the error from the true count; none for an estimator without answer or target."""
+    table, truth = draw_study(scenario, rng)
+    drawn = bootstrap(table, ESTIMATORS, PENALTY, resamples, int(rng.integers(2**32)))
+    outcomes = {}
+    for name in ESTIMATORS:
+        if name == "logistic":
+            answer = (logistic(table.counts, table.scores) or {"midpoint": np.nan})["midpoint"]
+        else:
+            answer = many(name, table.counts[None], table.scores[None], PENALTY)[0]
+        target = truth.target(name, len(table))
+        if np.isfinite(answer + target):
             low, high = interval(drawn[name], table.counts)
-            tally.covered.append(low < target <= high)
-            tally.widths.append(np.log1p(high) - np.log1p(low))
-            tally.errors.append(np.log1p(answer) - np.log1p(truth.count))
-    return tallies
+            outcomes[name] = (low < target <= high, np.log1p(high) - np.log1p(low), np.log1p(answer) - np.log1p(truth.count))
+    return outcomes
 
 
 def table_of(rows, columns):
@@ -160,29 +148,20 @@ def table_of(rows, columns):
 
 def simulation_tables(studies, resamples, seed):
     """Lines of two tables: coverage with median width, and bias with root mean squared error."""
-    rng = np.random.default_rng(seed)
-    found = {}
-    for scenario in SCENARIOS:
-        found[scenario.name] = simulate(scenario, studies, resamples, rng)
-        print(scenario.name, {n: f"{np.mean(t.covered):.1%}" for n, t in found[scenario.name].items()}, flush=True)
-    merged = {name: Tally([], [], []) for name in ESTIMATORS}
-    for tallies in found.values():
-        for name, tally in tallies.items():
-            for into, values in zip(vars(merged[name]).values(), vars(tally).values(), strict=True):
-                into.extend(values)
-    found["**all**"] = merged
-    coverage = [
-        (scenario, [f"{np.mean(t.covered):.1%} ({np.exp(np.median(t.widths)):.2g})" for t in tallies.values()])
-        for scenario, tallies in found.items()
-    ]
-    errors = [
-        (scenario, [f"{np.mean(t.errors):+.2f}, {np.sqrt(np.mean(np.square(t.errors))):.2f}" for t in tallies.values()])
-        for scenario, tallies in found.items()
-    ]
-    heads = [f"{name}: {len(merged[name].covered)} studies" for name in ESTIMATORS]
-    lines = ["Coverage (in brackets the median ratio of the interval's ends, in 1 + images):", ""]
-    lines += [*table_of(coverage, heads), "", "Bias, and root mean squared error, of log(1 + images):", ""]
-    return lines + table_of(errors, ESTIMATORS)
+    found: dict[str, list] = {scenario.name: [] for scenario in SCENARIOS}
+    for study in range(studies):
+        for number, scenario in enumerate(SCENARIOS):
+            found[scenario.name].append(simulate(scenario, resamples, np.random.default_rng([seed, number, study])))
+        print(f"{study + 1} of {studies}", flush=True)
+    found["**all**"] = [outcomes for of_scenario in list(found.values()) for outcomes in of_scenario]
+    coverage, errors = [], []
+    for scenario, outcomes in found.items():
+        columns = [np.array([one[name] for one in outcomes if name in one], float).T for name in ESTIMATORS]
+        coverage.append((scenario, [f"{c.mean():.1%} ({np.exp(np.median(w)):.2g})" for c, w, _ in columns]))
+        errors.append((scenario, [f"{e.mean():+.2f}, {np.sqrt((e**2).mean()):.2f}" for _, _, e in columns]))
+    heads = [f"{name}, {sum(name in one for one in found['**all**'])} studies" for name in ESTIMATORS]
+    lines = ["Coverage, and in brackets the median ratio of the interval's ends:", "", *table_of(coverage, heads), ""]
+    return [*lines, "Bias, and root mean squared error, in natural logarithms:", "", *table_of(errors, ESTIMATORS)]
 
 
 def timing_table(resamples, seed, concepts=420, loops=20):
@@ -221,8 +200,8 @@ def write_between(path, mark, lines):
 def main():
     """Simulate, time, print the tables, and write them into the docs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=100, help="per scenario")
-    parser.add_argument("--resamples", type=int, default=400, help="per simulated study")
+    parser.add_argument("--studies", type=int, default=60, help="per scenario")
+    parser.add_argument("--resamples", type=int, default=300, help="per simulated study")
     parser.add_argument("--timed-resamples", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--docs", type=Path, default=None, help="file whose tables are written anew: docs/threshold.md")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fit.errors import DataError
 from fit.threshold.estimators import ESTIMATORS, best_split, change_points, isotonic, isotonic_middle, logistic
 from fit.threshold.groups import difference_p_value
 from fit.threshold.scores import sort_scores
@@ -106,7 +107,13 @@ def measure(table, *, penalty, resamples, seed, estimators=ESTIMATORS):
         first_above, and what it says besides), changes (all that PELT finds), single (the best single split), no_jump
         (the test), reason (why there is no answer, None where there is one), groups (name -> such a dict; only where
         the table has groups) and group_difference.
+
+    Raises:
+        DataError: an estimator that is not in ESTIMATORS.
     """
+    for name in estimators:
+        if name not in ESTIMATORS:
+            raise DataError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
     result = _measure_alone(table, penalty, resamples, seed, estimators)
     groups = sorted(set(table.groups) - {""})
     if not groups:
