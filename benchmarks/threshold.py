@@ -3,7 +3,7 @@
     python benchmarks/threshold.py
 
 A simulated study has 60, 150 or 400 concepts, counts from 1 to 10,000, log-uniform, and scores of 0.1 to 0.2 below and
-0.4 to 0.6 above, sd 0.1. Its true count lies between 30 and 600 images: the place of a step, or the middle of a logistic.
+0.4 to 0.6 above, sd 0.1. Its true count lies between 30 and 600 images: the place of a step, or a logistic's middle.
 """
 
 import argparse
@@ -87,7 +87,7 @@ class Truth:
 
 
 def sample_counts(counts, rng):
-    """Estimated counts [N] and their evidence [N, 5]: captions name more than they show, links die, hits are sampled."""
+    """Estimated counts [N] and their evidence [N, 5]: not all captions show what they name, and links die."""
     counts = counts.astype(int)
     captions = counts + rng.poisson(counts * rng.uniform(0.05, 1.5, len(counts)) + 1)
     downloaded = rng.binomial(np.minimum(captions, 500), 0.74)
@@ -122,8 +122,8 @@ def draw_study(scenario, rng):
 
 
 def simulate(scenario, resamples, rng):
-    """One study: estimator -> (whether the interval holds its target, the interval's width, the error), the latter two in
-    log(1 + images) and the error from the true count; none for an estimator without answer or target."""
+    """One study: estimator -> (whether the interval holds its target, the interval's width, the error from the true
+    count), the latter two in log(1 + images); nothing for an estimator without answer or target."""
     table, truth = draw_study(scenario, rng)
     drawn = bootstrap(table, ESTIMATORS, PENALTY, resamples, int(rng.integers(2**32)))
     outcomes = {}
@@ -135,7 +135,11 @@ def simulate(scenario, resamples, rng):
         target = truth.target(name, len(table))
         if np.isfinite(answer + target):
             low, high = interval(drawn[name], table.counts)
-            outcomes[name] = (low < target <= high, np.log1p(high) - np.log1p(low), np.log1p(answer) - np.log1p(truth.count))
+            outcomes[name] = (
+                low < target <= high,
+                np.log1p(high) - np.log1p(low),
+                np.log1p(answer) - np.log1p(truth.count),
+            )
     return outcomes
 
 
@@ -165,7 +169,7 @@ def simulation_tables(studies, resamples, seed):
 
 
 def timing_table(resamples, seed, concepts=420, loops=20):
-    """Lines of a table: processor seconds of `resamples` resamples of a study, and of a plain loop over ruptures' Pelt."""
+    """Lines of a table: processor seconds of `resamples` resamples, and of a plain loop over ruptures' Pelt."""
     rng = np.random.default_rng(seed)
     counts = np.floor(10 ** rng.uniform(0, 4, concepts))
     images = sample_images(np.where(counts >= 300, 0.5, 0.15) + rng.normal(0, 0.1, concepts), rng)
@@ -179,7 +183,9 @@ def timing_table(resamples, seed, concepts=420, loops=20):
         rows.append((f"{name}, {resamples:,} resamples", [f"{time.process_time() - started:.1f} s"]))
     started = time.process_time()
     measure(table, penalty=PENALTY, resamples=resamples, seed=seed)
-    rows.append((f"`fit threshold --resamples {resamples}`: all, and the test", [f"{time.process_time() - started:.1f} s"]))
+    rows.append(
+        (f"`fit threshold --resamples {resamples}`: all, and the test", [f"{time.process_time() - started:.1f} s"])
+    )
     started = time.process_time()
     for _ in range(loops):
         sample = np.sort(rng.integers(concepts, size=concepts))

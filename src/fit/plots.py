@@ -35,7 +35,9 @@ def threshold_figure(counts, scores, found, title, path):
     else:
         axes.set_title(title)
         if found["interval"]:
-            axes.axvspan(*found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label=f"95 % interval of {headline}")
+            axes.axvspan(
+                *found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label=f"95 % interval of {headline}"
+            )
         axes.axvline(found["threshold"], color=ACCENT, label=f"{headline}: {found['threshold']:.0f} images")
     others = {name: a for name, a in found["estimators"].items() if name != headline and a["threshold"] is not None}
     for turn, (name, answer) in enumerate(others.items()):
@@ -44,7 +46,13 @@ def threshold_figure(counts, scores, found, title, path):
         label = f"{name}: {answer['threshold']:.0f} images"
         axes.axvline(answer["threshold"], color=colour, linestyle=dashes, linewidth=1.8, label=label)
     if "curve" in found["estimators"].get("isotonic", {}):
-        axes.step(*zip(*found["estimators"]["isotonic"]["curve"], strict=True), where="post", color=INK, linewidth=1.2, label="isotonic fit")
+        axes.step(
+            *zip(*found["estimators"]["isotonic"]["curve"], strict=True),
+            where="post",
+            color=INK,
+            linewidth=1.2,
+            label="isotonic fit",
+        )
     if "midpoint" in found["estimators"].get("logistic", {}):
         fit = found["estimators"]["logistic"]
         x = np.linspace(0, np.log1p(right), 400)

@@ -80,7 +80,7 @@ OF_CONCEPT = pa.schema(
         ("image_scores", pa.list_(pa.list_(pa.float64()))),
     ]
 )
-"""group: null for none. captions, downloaded, matches: what the count was estimated from, and low and high its interval;
+"""group: null for none. captions, downloaded, matches: what the count was estimated from, low and high: its interval;
 null where it was given. image_scores: a list per prompt, empty where it has no score."""
 
 

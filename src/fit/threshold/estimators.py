@@ -184,10 +184,7 @@ def many(name, counts, scores, penalty):
         return np.where(removed.max(axis=1) > 0, counts[np.arange(len(at)), at + 1], np.nan)
     found = np.full(len(counts), np.nan)
     for row, (of_row, y) in enumerate(zip(counts, scores, strict=True)):
-        if name == "pelt":
-            at = next(iter(change_points(y, penalty)), None)
-        else:
-            at = isotonic_middle(of_row, y)
+        at = next(iter(change_points(y, penalty)), None) if name == "pelt" else isotonic_middle(of_row, y)
         if at is not None:
             found[row] = of_row[at]
     return found

@@ -44,6 +44,8 @@ def _reason(table):
 def _estimate(name, table, changes):
     """(index of the first concept above, or None; threshold; what else the estimator says)."""
     counts, scores = table.counts, table.scores
+    more: dict
+    at: int | None
     if name == "logistic":
         fit = logistic(counts, scores)
         if fit is None:
@@ -217,8 +219,8 @@ def _remarks(found):
     rise = answers.get("logistic", {})
     if rise.get("threshold") is not None and (1 + rise["to"]) > GRADUAL * (1 + rise["from"]):
         yield (
-            f"the rise is gradual: 10 to 90 % of it lie between {rise['from']:.0f} and {rise['to']:.0f} images, so that "
-            "one number says little"
+            f"the rise is gradual: 10 to 90 % of it lie between {rise['from']:.0f} and {rise['to']:.0f} images, so "
+            "that one number says little"
         )
 
 
@@ -249,7 +251,6 @@ def describe(found):
         if test["p_value"] is None:
             lines.append(f"difference between groups: {test['reason'] or 'a group has no split'}")
         else:
-            lines.append(
-                f"difference between groups: best splits a factor of {test['ratio']:.2g} apart, p = {test['p_value']:.2g}"
-            )
+            ratio, p_value = test["ratio"], test["p_value"]
+            lines.append(f"difference between groups: best splits a factor of {ratio:.2g} apart, p = {p_value:.2g}")
     return lines

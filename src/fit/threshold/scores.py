@@ -38,8 +38,8 @@ class Scores:
         """The concepts at `rows`, indices [M] in ascending order or a mask [N]."""
         rows = np.arange(len(self))[rows]
         images = [self.images[row] for row in rows]
-        arrays = (self.concepts, self.counts, self.scores, self.groups)
-        return Scores(*(array[rows] for array in arrays), images, self.evidence[rows])
+        concepts, counts, scores, groups = self.concepts[rows], self.counts[rows], self.scores[rows], self.groups[rows]
+        return Scores(concepts, counts, scores, groups, images, self.evidence[rows])
 
 
 EVIDENCE = ("captions", "downloaded", "matches", "low", "high")

@@ -17,8 +17,8 @@ def draw_counts(table, rng):
     """Effective counts of each concept drawn anew with their own sampling error: [N, REPLICATES].
 
     captions x share of matches: the captions are Poisson; the share's draws are the posterior Beta(matches + 1/2,
-    downloaded - matches + 1/2). Where several faces of an image match, so that matches exceed downloads, the excess is a
-    factor. Without these numbers, a count with a 95 % interval is normal in log(1 + count); any other is exact.
+    downloaded - matches + 1/2). Where several faces of an image match, so that matches exceed downloads, the excess is
+    a factor. Without these numbers, a count with a 95 % interval is normal in log(1 + count); any other is exact.
     """
     captions, downloaded, matches, low, high = table.evidence.T[:, :, None]
     size = (len(table), REPLICATES)
@@ -27,7 +27,9 @@ def draw_counts(table, rng):
     if sampled.any():
         c, d, m = captions[sampled], downloaded[sampled], matches[sampled]
         held = np.minimum(m, d)
-        share = rng.beta(held + 0.5, d - held + 0.5, (len(c), REPLICATES)) * np.where(held > 0, m / np.maximum(held, 1), 1)
+        share = rng.beta(held + 0.5, d - held + 0.5, (len(c), REPLICATES)) * np.where(
+            held > 0, m / np.maximum(held, 1), 1
+        )
         drawn[sampled] = np.rint(share * rng.poisson(c, share.shape))
     ranged = ~sampled & np.isfinite(low + high)[:, 0]
     if ranged.any():
