@@ -70,9 +70,15 @@ def test_isotonic_fit_pools_ties_and_violators():
     places, fitted = isotonic(counts, scores)
     assert places.tolist() == [0, 1, 2, 3, 4]
     assert fitted.tolist() == pytest.approx([0.1, 0.2, 0.2, 0.8, 0.9])
-    # Half way between the means of the sides, 0.15 and 0.85.
+    # A fifth is one concept: half way between 0.1 and 0.9.
     assert isotonic_middle(counts, scores) == 4
     assert isotonic_middle(counts, scores[::-1]) is None
+
+
+def test_the_isotonic_middle_of_a_step_is_the_step_however_few_lie_above():
+    counts = np.arange(100)
+    for at in (3, 50, 93):
+        assert isotonic_middle(counts, np.where(counts >= at, 0.9, 0.2)) == at
 
 
 def step(at=30, concepts=120, noise=0.15, seed=3):
@@ -130,7 +136,8 @@ def test_a_step_is_found_in_images_with_its_neighbours_and_interval():
     assert low < 30 <= high
     for name in ESTIMATORS:
         answer = found["estimators"][name]
-        assert answer["interval"][0] < 30 <= answer["interval"][1]
+        assert before * 0.9 <= answer["interval"][0] <= true
+        assert answer["interval"][1] >= before
         assert (answer["last_below"]["effective_count"], answer["first_above"]["effective_count"]) == (before, true)
     assert found["no_jump"]["p_value"] == pytest.approx(1 / 101)
     assert found == detect(concepts, counts, scores, **SETTINGS)

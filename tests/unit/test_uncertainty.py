@@ -84,11 +84,12 @@ def test_resamples_ascend_in_count_and_order_ties_by_chance():
 
 def test_the_interval_runs_between_concepts():
     counts = [0, 0, 10, 20, 40, 80]
-    assert interval(np.full(100, 20.0), counts) == [10, 20]
-    assert interval(np.array([15.0] * 50 + [30.0] * 50), counts) == [10, 40]
-    assert interval(np.array([np.nan, 0.0]), counts) == [0, 0]
-    assert interval(np.full(9, np.nan), counts) is None
-    assert interval(np.arange(1000) / 10, np.arange(100)) == [2, 98]
+    assert interval("pelt", np.full(100, 20.0), counts) == [10, 20]
+    assert interval("single", np.array([15.0] * 50 + [30.0] * 50), counts) == [10, 40]
+    assert interval("pelt", np.array([np.nan, 0.0]), counts) == [0, 0]
+    assert interval("pelt", np.full(9, np.nan), counts) is None
+    assert interval("isotonic", np.arange(1000) / 10, np.arange(100)) == [2, 98]
+    assert interval("logistic", np.arange(1000) / 10, counts) == [2.4, 97.4]
 
 
 def test_uncertain_counts_and_pictures_widen_the_interval():
@@ -102,7 +103,7 @@ def test_uncertain_counts_and_pictures_widen_the_interval():
     widths = []
     for one in (exact, both):
         drawn = bootstrap(one, ESTIMATORS, 0.9, 200, 0)
-        widths.append([np.ptp(np.log1p(interval(drawn[name], counts))) for name in ESTIMATORS])
+        widths.append([np.ptp(np.log1p(interval(name, drawn[name], counts))) for name in ESTIMATORS])
     assert (np.array(widths[1]) > widths[0]).all()
 
 

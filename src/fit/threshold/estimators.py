@@ -66,14 +66,16 @@ def isotonic(counts, scores):
 
 
 def isotonic_middle(counts, scores):
-    """Index of the first concept at which the isotonic fit reaches the middle between the mean scores on the two sides
-    of the best split; None where there is no split or the scores fall across it."""
-    split, _ = best_split(counts, scores)
-    if split is None or scores[:split].mean() >= scores[split:].mean():
-        return None
-    middle = (scores[:split].mean() + scores[split:].mean()) / 2
+    """Index of the first concept at which the isotonic fit reaches the middle between its means over the fifth of the
+    concepts with the fewest images and the fifth with the most; None where it does not rise between them.
+
+    Single concepts at its ends bend the fit, which is why its extremes are not taken.
+    """
     places, fitted = isotonic(counts, scores)
-    return int(np.searchsorted(counts, places[np.searchsorted(fitted, middle)]))
+    of_concepts = fitted[np.searchsorted(places, counts)]
+    fifth = max(1, len(counts) // 5)
+    low, high = of_concepts[:fifth].mean(), of_concepts[-fifth:].mean()
+    return int(np.searchsorted(of_concepts, (low + high) / 2)) if low < high else None
 
 
 def _grid(low, high):

@@ -85,7 +85,7 @@ def _answers(table, names, changes, drawn, p_value):
         else:
             answers[name] = {
                 "threshold": threshold,
-                "interval": interval(drawn[name], table.counts),
+                "interval": interval(name, drawn[name], table.counts),
                 "resamples_with_an_answer": float(np.isfinite(drawn[name]).mean()),
                 "last_below": _place(table, at - 1) if at else None,
                 "first_above": _place(table, at),

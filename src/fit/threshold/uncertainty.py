@@ -95,21 +95,23 @@ def bootstrap(table, names, penalty, resamples, seed):
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def interval(found, counts):
-    """The percentile interval of resampled thresholds `found` [R], widened to the counts [N] of the concepts around it.
+def interval(name, found, counts):
+    """The percentile interval of the thresholds [R] that estimator `name` found in resamples of a study of counts [N].
 
-    A threshold is known only as far as the concepts lie: between the last below it and the first above. The interval
-    therefore runs from the count of the concept before its lowest threshold to that of the concept at or after its
-    highest: the threshold is above the first of the two numbers and at most the second.
+    An estimator that answers with the first concept above knows the threshold only as far as the concepts lie: between
+    the last below and that one. Its interval therefore runs from the count of the concept before its lowest threshold
+    to that of the concept at or after its highest. The logistic's midpoint lies between concepts already.
 
     Returns:
-        [low, high], or None where no resample has a threshold.
+        [low, high]: the threshold is above low and at most high. None where no resample has one.
     """
     found = found[np.isfinite(found)]
     if not len(found):
         return None
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(found, [tail, 1 - tail], method="inverted_cdf")
+    if name == "logistic":
+        return [float(low), float(high)]
     places = np.unique(counts)
     return [
         float(places[max(np.searchsorted(places, low) - 1, 0)]),
