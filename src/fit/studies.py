@@ -617,7 +617,7 @@ STAGES = {
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (1, _score_otherwise),
     "tabulate_alternative": (1, _nothing),
-    "report_study": (1, _report_study),
+    "report_study": (2, _report_study),
 }
 """Stage -> (version, which settings it depends on).
 

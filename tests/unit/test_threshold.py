@@ -231,7 +231,7 @@ def test_unusable_rows_are_named():
         detect(["a", "b"], [1, 2], [0.5, np.nan], **SETTINGS)
     with pytest.raises(DataError, match="'a': its effective_count is no number"):
         detect(["a", "b"], [np.inf, 2], [0.5, 1], **SETTINGS)
-    with pytest.raises(DataError, match="'b': its effective_count is negative"):
+    with pytest.raises(DataError, match="'b': effective_count -2 is below 0"):
         detect(["a", "b"], [1, -2], [0.5, 1], **SETTINGS)
     with pytest.raises(DataError, match="'a' stands in 2 rows"):
         detect(["a", "a"], [1, 2], [0.5, 1], **SETTINGS)

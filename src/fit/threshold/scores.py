@@ -65,7 +65,8 @@ def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=Non
             raise DataError(f"concept {bad!r}: its {name} is no number; mend or drop the row")
     counts, scores = columns.values()
     if number and counts.min() < 0:
-        raise DataError(f"concept {str(concepts[counts.argmin()])!r}: its effective_count is negative; mend the row")
+        bad = counts.argmin()
+        raise DataError(f"concept {str(concepts[bad])!r}: effective_count {counts[bad]:g} is below 0; mend the row")
     names, times = np.unique(concepts, return_counts=True)
     if (times > 1).any():
         raise DataError(f"concept {str(names[times > 1][0])!r} stands in {times.max()} rows; keep one row a concept")
