@@ -100,7 +100,8 @@ def interval(name, found, counts):
 
     An estimator that answers with the first concept above knows the threshold only as far as the concepts lie: between
     the last below and that one. Its interval therefore runs from the count of the concept before its lowest threshold
-    to that of the concept at or after its highest. The logistic's midpoint lies between concepts already.
+    to that of the concept at or after its highest. The logistic's midpoint lies somewhere between concepts already, and
+    its interval goes half as far, in log(1 + count).
 
     Returns:
         [low, high]: the threshold is above low and at most high. None where no resample has one.
@@ -109,14 +110,13 @@ def interval(name, found, counts):
     if not len(found):
         return None
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail], method="inverted_cdf")
-    if name == "logistic":
-        return [float(low), float(high)]
+    ends = np.quantile(found, [tail, 1 - tail], method="inverted_cdf")
     places = np.unique(counts)
-    return [
-        float(places[max(np.searchsorted(places, low) - 1, 0)]),
-        float(places[min(np.searchsorted(places, high), len(places) - 1)]),
-    ]
+    before, after = np.searchsorted(places, ends) + (-1, 0)
+    around = places[[max(before, 0), min(after, len(places) - 1)]]
+    if name == "logistic":
+        around = np.expm1((np.log1p(around) + np.log1p(ends)) / 2)
+    return [float(end) for end in around]
 
 
 def no_jump_p_value(table, permutations, seed):
