@@ -112,8 +112,8 @@ def interval(name, found, counts):
     tail = (1 - CONFIDENCE) / 2
     ends = np.quantile(found, [tail, 1 - tail], method="inverted_cdf")
     places = np.unique(counts)
-    before, after = np.searchsorted(places, ends) + (-1, 0)
-    around = places[[max(before, 0), min(after, len(places) - 1)]]
+    below, above = np.searchsorted(places, ends)
+    around = places[[max(below - 1, 0), min(above, len(places) - 1)]]
     if name == "logistic":
         around = np.expm1((np.log1p(around) + np.log1p(ends)) / 2)
     return [float(end) for end in around]
