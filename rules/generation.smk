@@ -71,8 +71,8 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            mem_mb=growing(2000),
+            runtime=growing(60),
         params:
             settings=settings("import_generated"),
         shell:
@@ -96,8 +96,8 @@ rule draw_generated:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=settings("draw_generated"),
     shell:

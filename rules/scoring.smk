@@ -38,6 +38,8 @@ rule tabulate_scores:
     input:
         counts=at_model_corpus("results/counts/{corpus}/{domain}.parquet"),
         scores=all_concepts("results/scores/{model}/{domain}/{concept}.parquet"),
+        # Only the groups of concepts matter, and those are settings.
+        sheet=lambda wildcards: ancient(CONFIG.domains[wildcards.domain].concepts),
     output:
         table="results/scores/{model}/{domain}.parquet",
     log:
@@ -51,6 +53,8 @@ rule tabulate_scores:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        settings=settings("tabulate_scores"),
+        settings=lambda wildcards: settings("tabulate_scores")(wildcards)
+        | {"groups": groups_of(wildcards)},
     shell:
-        "fit scores --counts {input.counts:q} --scores {input.scores:q} --out {output.table:q} 2> {log:q}"
+        "fit scores --counts {input.counts:q} --scores {input.scores:q} --sheet {input.sheet:q} "
+        "--out {output.table:q} 2> {log:q}"

@@ -20,7 +20,8 @@ rule detect_threshold:
     params:
         settings=settings("detect_threshold"),
     shell:
-        "fit threshold {input.table:q} --penalty {params.settings[penalty]} --seed {params.settings[seed]} "
+        "fit threshold {input.table:q} --estimators {params.settings[estimators]} "
+        "--penalty {params.settings[penalty]} --seed {params.settings[seed]} "
         "--resamples {params.settings[resamples]} --out {output.threshold:q} > {log:q} 2>&1"
 
 

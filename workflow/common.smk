@@ -238,6 +238,11 @@ def settings(stage):
     return pick
 
 
+def groups_of(wildcards):
+    """Concept -> group, of the concepts of a job's domain that have one."""
+    return {c.concept: c.group for c in CONCEPTS[wildcards.domain] if c.group}
+
+
 def all_concepts(pattern):
     """`pattern` for every concept of a job's domain; the other wildcards are filled in as they are."""
     return lambda wildcards: expand(

@@ -428,7 +428,7 @@ def scores_tabulate(args):
     from fit.images.table import write
     from fit.scoring import tabulate_scores
 
-    table, unscored = tabulate_scores(args.counts, _by_slug(args.scores))
+    table, unscored = tabulate_scores(args.counts, _by_slug(args.scores), args.sheet)
     for concept, path in unscored.items():
         print(f"fit: {concept}: no usable picture or target, so no score ({path})", file=sys.stderr)
     write(table, args.out, row_group=4096)
@@ -460,26 +460,13 @@ def alternatives_tabulate(args):
 
 
 def threshold(args):
-    from fit.threshold import detect, read_scores
+    from fit.threshold import describe, measure, read_table
 
-    found = detect(*read_scores(args.table), penalty=args.penalty, resamples=args.resamples, seed=args.seed)
+    settings = {"penalty": args.penalty, "resamples": args.resamples, "seed": args.seed}
+    found = measure(read_table(args.table), **settings, **({"estimators": args.estimators} if args.estimators else {}))
     if args.out:
         _print_json(found, args.out)
-    if found["threshold"] is None:
-        print(f"no change point among {found['concepts']} concepts at penalty {args.penalty}")
-        return
-    below, above = found["below"], found["above"]
-    interval = (
-        "no resample has a change" if found["interval"] is None else "{:.0f} to {:.0f}".format(*found["interval"])
-    )
-    print(
-        f"imitation threshold: {found['threshold']} images (95 % bootstrap interval: {interval})\n"
-        f"below: {below['concepts']} concepts, mean score {below['mean_score']:.3f}, "
-        f"up to {below['nearest']['effective_count']} images\n"
-        f"above: {above['concepts']} concepts, mean score {above['mean_score']:.3f}, "
-        f"from {above['nearest']['effective_count']} images\n"
-        f"best single split: {found['single']['threshold']} images"
-    )
+    print("\n".join(describe(found)))
 
 
 def audit(args):
@@ -972,12 +959,19 @@ def make_parser():
     add = _command(commands, "scores", scores_tabulate, "counts and scores of all concepts in one table")
     add("--counts")
     _many(add, "scores", help="files named by slugs")
+    add("--sheet", default=None, help="concept sheet with the groups, if any")
     add("--out")
 
     add = _command(commands, "threshold", threshold, "the imitation threshold of a table of concepts")
-    add("table", help="CSV or Parquet with the columns concept, effective_count and score")
-    add("--penalty", type=float, default=0.9)
-    add("--resamples", type=int, default=1000, help="of the bootstrap over concepts")
+    add("table", help="CSV or Parquet with the columns concept, effective_count, score (and more: docs/threshold.md)")
+    add(
+        "--estimators",
+        nargs="+",
+        default=None,
+        help="pelt, single, isotonic, logistic (default: all, in this order); the first is the headline",
+    )
+    add("--penalty", type=float, default=0.9, help="of PELT, for each change")
+    add("--resamples", type=int, default=1000, help="of the bootstrap, and permutations of the tests")
     add("--seed", type=int, default=0)
     add("--out", default=None, help="JSON to write")
 

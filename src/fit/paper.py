@@ -53,6 +53,10 @@ def _span(interval):
     return f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else ""
 
 
+def _images(threshold):
+    return "" if threshold is None else f"{threshold:.0f}"
+
+
 def _difference(threshold, published):
     return "" if threshold is None or published is None else f"{threshold - published:+.0f}"
 
@@ -75,21 +79,24 @@ def thresholds_table(thresholds, missing):
         missing: (model, domain) -> what it lacks, a list of texts.
     """
     columns = (
-        *("model", "domain", "concepts", "threshold", "95 % interval", "best split", "score below", "score above"),
+        *("model", "domain", "concepts", "threshold", "95 % interval", "best split", "isotonic", "logistic", "p-value"),
+        *("score below", "score above"),
         *("published", "difference, images", "difference, half-intervals"),
     )
     rows: list[tuple[str, ...]] = []
     for (model, domain), path in thresholds.items():
         found = _json(path)
         threshold, interval, published = found["threshold"], found["interval"], THRESHOLDS.get((model, domain))
-        split = found["single"]["threshold"]
+        others = (found["single"], *(found["estimators"].get(name, {}) for name in ("isotonic", "logistic")))
+        p_value = found["no_jump"]["p_value"]
         sides = (f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above"))
         rows.append(
             (
                 *(model, domain, str(found["concepts"])),
-                "no change point" if threshold is None else str(threshold),
+                _images(threshold) or found["reason"] or "no change point",
                 _span(interval),
-                "" if split is None else str(split),
+                *(_images(other.get("threshold")) for other in others),
+                "" if p_value is None else f"{p_value:.2g}",
                 *sides,
                 "" if published is None else str(published),
                 _difference(threshold, published),

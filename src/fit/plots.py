@@ -11,7 +11,7 @@ import numpy as np
 
 from fit.images import table as images
 
-INK, ACCENT, SOFT = "#1f2933", "#c2410c", "#3b6ea5"
+INK, ACCENT, SOFT, LEAF = "#1f2933", "#c2410c", "#3b6ea5", "#3f7d4e"
 
 
 def _axes(width, height):
@@ -20,32 +20,53 @@ def _axes(width, height):
 
 
 def threshold_figure(counts, scores, found, title, path):
-    """Draw imitation score against effective count, with the threshold, its interval, and the mean on each side.
+    """Draw imitation score against effective count, with every estimator's threshold, the headline's interval, the
+    isotonic fit and the logistic.
 
     Args:
-        counts, scores: [N]; found: dict of fit.threshold.detect; path: of the picture to write (PNG, PDF, SVG).
+        counts, scores: [N]; found: dict of fit.threshold.measure; path: of the picture to write (PNG, PDF, SVG).
     """
-    figure, axes = _axes(7.5, 4.2)
-    axes.scatter(counts, scores, s=18, color=SOFT, alpha=0.75, linewidths=0, label="a concept")
+    figure, axes = _axes(7.5, 4.8)
+    axes.scatter(counts, scores, s=18, color=SOFT, alpha=0.6, linewidths=0, label="a concept")
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
     right = max(1.0, float(np.max(counts))) * 1.15
     axes.set_xlim(-0.15, right)
+    headline = found["estimator"]
     if found["threshold"] is None:
-        axes.set_title(f"{title}: no change point")
+        axes.set_title(f"{title}: no threshold\n{found['estimators'][headline]['reason']}")
     else:
-        threshold = found["threshold"]
-        if found["interval"]:
-            axes.axvspan(*found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label="95 % bootstrap interval")
-        axes.axvline(threshold, color=ACCENT, label=f"imitation threshold: {threshold} images")
-        axes.hlines(found["below"]["mean_score"], -0.15, threshold, color=INK, linestyle="--", linewidth=1)
-        axes.hlines(
-            found["above"]["mean_score"], threshold, right, color=INK, linestyle="--", linewidth=1, label="mean score"
-        )
         axes.set_title(title)
+        if found["interval"]:
+            axes.axvspan(
+                *found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label=f"95 % interval of {headline}"
+            )
+        axes.axvline(found["threshold"], color=ACCENT, label=f"{headline}: {found['threshold']:.0f} images")
+    others = {name: a for name, a in found["estimators"].items() if name != headline and a["threshold"] is not None}
+    for turn, (name, answer) in enumerate(others.items()):
+        # Dashes of equal thresholds alternate, so that none hides another.
+        dashes, colour = (4 * turn, (3, 4 * len(others) - 3)), (INK, SOFT, LEAF)[turn]
+        label = f"{name}: {answer['threshold']:.0f} images"
+        axes.axvline(answer["threshold"], color=colour, linestyle=dashes, linewidth=1.8, label=label)
+    if "curve" in found["estimators"].get("isotonic", {}):
+        axes.step(
+            *zip(*found["estimators"]["isotonic"]["curve"], strict=True),
+            where="post",
+            color=INK,
+            linewidth=1.2,
+            label="isotonic fit",
+        )
+    if "midpoint" in found["estimators"].get("logistic", {}):
+        fit = found["estimators"]["logistic"]
+        x = np.linspace(0, np.log1p(right), 400)
+        # The rise from 10 to 90 % is 2 log 9 scales.
+        scale = (np.log1p(fit["to"]) - np.log1p(fit["midpoint"])) / np.log(9)
+        rise = 1 / (1 + np.exp(-np.clip((x - np.log1p(fit["midpoint"])) / scale, -500, 500)))
+        curve = fit["low"] + (fit["high"] - fit["low"]) * rise
+        axes.plot(np.expm1(x), curve, color=LEAF, linewidth=1.2, label="logistic fit")
     axes.set_xlabel("effective count: training images of the concept")
     axes.set_ylabel("imitation score")
     # Below the axes, as concepts may lie anywhere within.
-    figure.legend(frameon=False, loc="outside lower center", ncols=2)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=160)
     plt.close(figure)
 

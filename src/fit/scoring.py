@@ -3,10 +3,11 @@
 import numpy as np
 import pyarrow as pa
 
+from fit.concepts import read_sheet
 from fit.embedders.files import read_embeddings, read_single_faces
 from fit.errors import DataError
 from fit.images.table import read
-from fit.matching import column_of, kept_vectors
+from fit.matching import kept_vectors
 
 FEW_MATCHES = 11
 """Below so many matched training images, a style's targets are its references (arXiv 2410.15002)."""
@@ -30,8 +31,8 @@ def choose_targets(matched, references, rule):
     )
 
 
-def imitation_score(generated, targets, top_k):
-    """The imitation score of one prompt: the mean cosine to the targets that its images resemble most.
+def image_scores(generated, targets, top_k):
+    """How closely each of a prompt's images resembles the targets that all of them resemble most.
 
     Args:
         generated: [G, D] unit vectors of the prompt's images.
@@ -39,29 +40,48 @@ def imitation_score(generated, targets, top_k):
         top_k: how many targets: those with the highest mean cosine to the generated images.
 
     Returns:
-        The mean of the top_k x G cosines, a float.
+        [G] mean cosines to the top_k targets; their mean is the prompt's score.
 
     Raises:
         DataError: there is no generated image or no target.
     """
     if not len(generated) or not len(targets):
         raise DataError("no generated image with exactly one face" if len(targets) else "no target image")
+    generated, targets = generated.astype(np.float64), targets.astype(np.float64)
     # The mean of cosines to all generated images is the cosine-like product with their mean vector.
-    mean_cosines = targets.astype(np.float64) @ generated.mean(axis=0, dtype=np.float64)
-    return float(np.sort(mean_cosines)[::-1][:top_k].mean())
+    chosen = np.argsort(targets @ generated.mean(axis=0), kind="stable")[-top_k:]
+    return generated @ targets[chosen].mean(axis=0)
+
+
+def imitation_score(generated, targets, top_k):
+    """The imitation score of one prompt, a float: the mean of the top_k x G cosines of image_scores."""
+    return float(image_scores(generated, targets, top_k).mean())
 
 
 OF_PROMPT = pa.schema(
-    [("prompt", pa.string()), ("score", pa.float64()), ("images", pa.int32()), ("targets", pa.int32())]
+    [
+        ("prompt", pa.string()),
+        ("score", pa.float64()),
+        ("images", pa.int32()),
+        ("targets", pa.int32()),
+        ("image_scores", pa.list_(pa.float64())),
+    ]
 )
+"""image_scores: of each usable image, the mean cosine to the targets that the prompt was compared with; score is their
+mean."""
 OF_CONCEPT = pa.schema(
     [
         ("concept", pa.string()),
         ("effective_count", pa.int64()),
         ("score", pa.float64()),
         ("score_variance", pa.float64()),
+        ("group", pa.string()),
+        *((name, pa.int64()) for name in ("captions", "downloaded", "matches", "low", "high")),
+        ("image_scores", pa.list_(pa.list_(pa.float64()))),
     ]
 )
+"""group: null for none. captions, downloaded, matches: what the count was estimated from, low and high: its interval;
+null where it was given. image_scores: a list per prompt, empty where it has no score."""
 
 
 def score_concept(
@@ -78,7 +98,7 @@ def score_concept(
 
     Returns:
         Arrow table of the schema OF_PROMPT: images that could be used (exactly one face), targets there were; the score
-        is null where either is none.
+        is null, and there is no image score, where either is none.
     """
     of_references = kept_vectors(references, reference_embeddings)
     matched = of_references[:0]
@@ -93,28 +113,42 @@ def score_concept(
     for prompt in dict.fromkeys(prompt_of.values()):
         of_prompt = vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
         usable = len(of_prompt) and len(targets)
-        score = imitation_score(of_prompt, targets, top_k) if usable else None
-        rows.append({"prompt": prompt, "score": score, "images": len(of_prompt), "targets": len(targets)})
+        of_images = image_scores(of_prompt, targets, top_k) if usable else np.empty(0)
+        row = (prompt, float(of_images.mean()) if usable else None, len(of_prompt), len(targets), of_images.tolist())
+        rows.append(dict(zip(OF_PROMPT.names, row, strict=True)))
     return pa.Table.from_pylist(rows, schema=OF_PROMPT)
 
 
-def tabulate_scores(counts, scores):
+def tabulate_scores(counts, scores, sheet=None):
     """Bring counts and scores of concepts together: the score is the mean over prompts, its variance that over prompts.
 
     Args:
-        counts: path of effective counts; scores: concept -> path of its scores.
+        counts: path of effective counts; scores: concept -> path of its scores; sheet: path of the concept sheet that
+            says which group a concept is of, None for no groups.
 
     Returns:
         (Arrow table of the schema OF_CONCEPT, sorted by count; the concepts without any score -> their paths).
     """
-    effective_counts = column_of(counts, "effective_count")
+    count_of = {row["concept"]: row for row in read(counts).to_pylist()}
+    group_of = {concept.concept: concept.group for concept in read_sheet(sheet)} if sheet else {}
     rows, unscored = [], {}
     for concept, path in scores.items():
-        of_prompts = [score for score in read(path, ["score"]).column("score").to_pylist() if score is not None]
+        prompts = read(path, ["score", "image_scores"]).to_pylist()
+        of_prompts = [row["score"] for row in prompts if row["score"] is not None]
         if not of_prompts:
             unscored[concept] = path
             continue
-        row = (concept, effective_counts[concept], float(np.mean(of_prompts)), float(np.var(of_prompts)))
-        rows.append(dict(zip(OF_CONCEPT.names, row, strict=True)))
+        found = count_of[concept]
+        rows.append(
+            {name: found.get(name) for name in ("captions", "downloaded", "matches", "low", "high")}
+            | {
+                "concept": concept,
+                "effective_count": found["effective_count"],
+                "score": float(np.mean(of_prompts)),
+                "score_variance": float(np.var(of_prompts)),
+                "group": group_of.get(concept) or None,
+                "image_scores": [row["image_scores"] or [] for row in prompts],
+            }
+        )
     rows.sort(key=lambda row: (row["effective_count"], row["concept"]))
     return pa.Table.from_pylist(rows, schema=OF_CONCEPT), unscored

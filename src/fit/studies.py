@@ -289,12 +289,26 @@ class Model(_Strict):
 class Threshold(_Strict):
     """Change-point detection."""
 
+    estimators: Annotated[list[Literal["pelt", "single", "isotonic", "logistic"]], Field(min_length=1)] = [
+        "pelt",
+        "single",
+        "isotonic",
+        "logistic",
+    ]
+    """What finds the threshold (docs/threshold.md). All are reported side by side; the first is the headline."""
     penalty: Annotated[float, Field(gt=0)] = 0.9
     """Penalty of PELT for each change; the paper's is 0.9."""
     top_k: Annotated[int, Field(ge=1)] = 10
     """How many targets a prompt's images are compared with; the paper's is 10."""
     resamples: Annotated[int, Field(ge=1)] = 1000
-    """Bootstrap resamples of the concepts, for the interval."""
+    """Bootstrap resamples, for the intervals, and permutations, for the tests."""
+
+    @pydantic.field_validator("estimators")
+    @classmethod
+    def _each_once(cls, estimators):
+        if len(set(estimators)) < len(estimators):
+            raise ValueError("an estimator stands twice; name each once")
+        return estimators
 
 
 class Study(_Strict):
@@ -583,7 +597,7 @@ def _score_imitation(config, job):
 
 
 def _detect_threshold(config, job):
-    return {"penalty": config.threshold.penalty, "resamples": config.threshold.resamples, "seed": config.seed}
+    return config.threshold.model_dump(include={"estimators", "penalty", "resamples"}) | {"seed": config.seed}
 
 
 STAGES = {
@@ -615,15 +629,15 @@ STAGES = {
     "scale_counts": (2, _nothing),
     "generate_images": (2, _generate_images),
     "draw_generated": (1, _nothing),
-    "score_imitation": (1, _score_imitation),
-    "tabulate_scores": (1, _nothing),
-    "detect_threshold": (1, _detect_threshold),
-    "plot_threshold": (2, _nothing),
+    "score_imitation": (2, _score_imitation),
+    "tabulate_scores": (2, _nothing),
+    "detect_threshold": (2, _detect_threshold),
+    "plot_threshold": (3, _nothing),
     "draw_contact_sheet": (1, _nothing),
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (1, _score_otherwise),
     "tabulate_alternative": (1, _nothing),
-    "report_study": (1, _report_study),
+    "report_study": (2, _report_study),
 }
 """Stage -> (version, which settings it depends on).
 

@@ -146,9 +146,9 @@ def test_scores_are_by_prompt(concept):
     rows = pq.read_table(concept / "s.parquet").to_pylist()
     # Three matches are too few to be a style's targets: the two kept references are.
     assert rows == [
-        {"prompt": "x", "score": 1.0, "images": 2, "targets": 2},
-        {"prompt": "y", "score": 0.0, "images": 2, "targets": 2},
-        {"prompt": "z", "score": None, "images": 0, "targets": 2},
+        {"prompt": "x", "score": 1.0, "images": 2, "targets": 2, "image_scores": [1.0, 1.0]},
+        {"prompt": "y", "score": 0.0, "images": 2, "targets": 2, "image_scores": [0.0, 0.0]},
+        {"prompt": "z", "score": None, "images": 0, "targets": 2, "image_scores": []},
     ]
 
 

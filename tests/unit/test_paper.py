@@ -44,7 +44,11 @@ def cells(table, row):
 def test_a_threshold_stands_beside_the_published_one(study):
     table = thresholds_table({("sd1.1", "celebrities"): study["threshold"]}, {})
     row = cells(table, table.rows[0])
-    assert row["threshold"] == "400"
+    assert row["threshold"] == row["best split"] == row["isotonic"] == "400"
+    assert 360 < int(row["logistic"]) < 400
+    p_value = json.loads(study["threshold"].read_text())["no_jump"]["p_value"]
+    assert row["p-value"] == f"{p_value:.2g}"
+    assert p_value < 0.02
     assert row["published"] == "364"
     assert row["difference, images"] == "+36"
     # 364 lies 36 below 400, whose interval reaches down to 350.
@@ -64,6 +68,13 @@ def test_no_change_point_and_no_published_value_are_said_and_not_made_up(study):
     row = cells(table, table.rows[0])
     assert row["threshold"] == "no change point"
     assert [row[c] for c in ("95 % interval", "score below", "published", "difference, images")] == [""] * 4
+
+
+def test_too_few_concepts_are_said_to_be_too_few(study):
+    found = detect(["a", "b"], [1, 2], [0.1, 0.9], penalty=0.9, resamples=5, seed=0)
+    study["threshold"].write_text(json.dumps(found))
+    table = thresholds_table({("mine", "people"): study["threshold"]}, {})
+    assert cells(table, table.rows[0])["threshold"] == "too few concepts: 2, at least 10"
 
 
 def test_counts_are_added_up(study):

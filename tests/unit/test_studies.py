@@ -44,6 +44,8 @@ def broken(data, path, value):
         ("domains/painters/art_filter/text", ["x"], ["`domains.painters.art_filter.text`", "did you mean `texts`?"]),
         ("corpora/atelier/captions/zebra", 1, ["`corpora.atelier.captions.zebra`", "known here: files"]),
         ("models/atelier/steps", "many", ["`models.atelier.steps`", "'many'"]),
+        ("threshold/estimators", ["pelt", "pelt"], ["`threshold.estimators`", "name each once"]),
+        ("threshold/estimators", ["guess"], ["`threshold.estimators", "'guess'"]),
         ("models/atelier/steps", 0, ["`models.atelier.steps`", "greater than or equal to 1"]),
         ("seed", None, ["`seed` is missing"]),
         ("studies/atelier/domains", ["sculptors"], ["`studies.atelier.domains`", "'sculptors'", "painters"]),

@@ -10,7 +10,7 @@ import pytest
 from conftest import HOSTILE_NAMES
 
 from fit.images.table import read
-from fit.threshold import detect
+from fit.threshold import measure, read_table
 
 
 def newest(folder):
@@ -77,9 +77,7 @@ def test_what_it_found(shrunken):
     assert sorted(table["concept"]) == sorted(counts["concept"])
     assert table["effective_count"].is_sorted()
     found = json.loads((results / "thresholds/atelier/painters.json").read_text())
-    again = detect(
-        *(table[c].to_list() for c in ("concept", "effective_count", "score")), penalty=0.05, resamples=50, seed=1
-    )
+    again = measure(read_table(results / "scores/atelier/painters.parquet"), penalty=0.05, resamples=50, seed=1)
     assert found == again
 
     one = counts["concept"][0]
@@ -87,6 +85,9 @@ def test_what_it_found(shrunken):
     assert len(generated) == 4
     scores = read(results / f"scores/atelier/painters/{one}.parquet")
     assert scores.column("images").to_pylist() == [2, 2]
+    of_images = scores.column("image_scores").to_pylist()
+    assert scores.column("score").to_pylist() == pytest.approx([sum(of_prompt) / 2 for of_prompt in of_images])
+    assert table.filter(pl.col("concept") == one)["image_scores"].to_list() == [of_images]
     assert sum(read(results / f"references/painters/{one}.parquet").column("kept").to_pylist()) == 12
     assert (results / "thresholds/atelier/painters.scores.png").stat().st_size > 10_000
     assert (results / "thresholds/atelier/painters.pictures.png").stat().st_size > 10_000

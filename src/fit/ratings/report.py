@@ -90,7 +90,7 @@ def _by_concept(ratings, known):
 
 def _threshold(counts, values, penalty):
     changes = change_points(values, penalty)
-    split, removed = best_split(values)
+    split, removed = best_split(counts, values)
     first = changes[0] if changes else None
     return {
         "threshold": None if first is None else int(counts[first]),

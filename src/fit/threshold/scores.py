@@ -1,0 +1,150 @@
+"""Tables of concepts with counts and scores, and what is known of the errors of both."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fit.errors import DataError
+
+ROUNDING = 1e-3
+"""How far a score may be from the mean of its image scores, in a table that was rounded for reading."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """N concepts, ascending in count; concepts of one count by name, so that the order of a table's rows is nothing."""
+
+    concepts: np.ndarray
+    """[N] slugs."""
+    counts: np.ndarray
+    """[N] effective counts, in images."""
+    scores: np.ndarray
+    """[N] imitation scores."""
+    groups: np.ndarray
+    """[N] names of groups, empty for none."""
+    images: list
+    """[N] lists of arrays: the scores of the images of each prompt, none where a prompt has no usable image. An empty
+    list where only the score is known."""
+    evidence: np.ndarray = field(repr=False)
+    """[N, 5]: captions, downloaded and matches that a count comes from, and the low and high end of its 95 % interval;
+    NaN where unknown."""
+
+    def __len__(self):
+        return len(self.concepts)
+
+    def take(self, rows):
+        """The concepts at `rows`, indices [M] in ascending order or a mask [N]."""
+        rows = np.arange(len(self))[rows]
+        images = [self.images[row] for row in rows]
+        concepts, counts, scores, groups = self.concepts[rows], self.counts[rows], self.scores[rows], self.groups[rows]
+        return Scores(concepts, counts, scores, groups, images, self.evidence[rows])
+
+
+EVIDENCE = ("captions", "downloaded", "matches", "low", "high")
+
+
+def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=None):
+    """Check concepts and bring them in order: Scores.
+
+    Args:
+        concepts, counts, scores: [N]; groups: [N] names or None each; images: [N] lists of a list per prompt, or None
+            each; evidence: [N, 5], in the order of EVIDENCE, NaN where unknown.
+
+    Raises:
+        DataError: a count or score that is no number, a negative count, a concept that stands twice, or a score that is
+            not the mean of its image scores.
+    """
+    concepts = np.asarray(concepts, dtype=str)
+    number = len(concepts)
+    columns = {"effective_count": np.asarray(counts, np.float64), "score": np.asarray(scores, np.float64)}
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            bad = str(concepts[~np.isfinite(values)][0])
+            raise DataError(f"concept {bad!r}: its {name} is no number; mend or drop the row")
+    counts, scores = columns.values()
+    if number and counts.min() < 0:
+        bad = counts.argmin()
+        raise DataError(f"concept {str(concepts[bad])!r}: effective_count {counts[bad]:g} is below 0; mend the row")
+    names, times = np.unique(concepts, return_counts=True)
+    if (times > 1).any():
+        raise DataError(f"concept {str(names[times > 1][0])!r} stands in {times.max()} rows; keep one row a concept")
+    of_prompts = [[np.asarray(prompt or [], np.float64) for prompt in one or []] for one in images or [None] * number]
+    for concept, prompts, score in zip(concepts, of_prompts, scores, strict=True):
+        means = [prompt.mean() for prompt in prompts if len(prompt)]
+        if means and not abs(np.mean(means) - score) <= ROUNDING:
+            raise DataError(
+                f"concept {str(concept)!r}: its score {score:.4f} is not the mean over prompts of its image_scores; "
+                "take the column out, or tabulate the scores anew"
+            )
+    groups = np.array([group or "" for group in groups], dtype=str) if groups is not None else np.full(number, "")
+    evidence = np.full((number, len(EVIDENCE)), np.nan) if evidence is None else np.asarray(evidence, np.float64)
+    order = np.lexsort((concepts, counts))
+    return Scores(
+        concepts[order], counts[order], scores[order], groups[order], [of_prompts[i] for i in order], evidence[order]
+    )
+
+
+def _nested(table, path):
+    """The column image_scores, or prompt_scores as prompts of one image each; None where neither is there."""
+    for column, dtype in (("image_scores", pl.List(pl.List(pl.Float64))), ("prompt_scores", pl.List(pl.Float64))):
+        if column not in table.columns:
+            continue
+        values = table[column]
+        try:
+            values = values.str.json_decode(dtype) if values.dtype == pl.String else values.cast(dtype)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{path}: {column} holds something that is no list of numbers ({error})") from None
+        lists = values.to_list()
+        if column == "image_scores":
+            return lists
+        return [[[] if score is None else [score] for score in one or []] for one in lists]
+    return None
+
+
+def read_table(path):
+    """Read a table of concepts, CSV or Parquet: Scores.
+
+    Columns: concept, effective_count and score; and where it has them, group; image_scores (a list per prompt of the
+    scores of its images) or prompt_scores (a list), written as JSON in a CSV; captions, downloaded and matches, or low
+    and high, of the counts.
+
+    Raises:
+        DataError: it can't be read, lacks a column, or holds something that sort_scores refuses.
+    """
+    try:
+        table = pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
+    for column in ("concept", "effective_count", "score"):
+        if column not in table.columns:
+            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
+
+    def numbers(column):
+        if column not in table.columns:
+            return np.full(len(table), np.nan)
+        try:
+            return table[column].cast(pl.Float64).to_numpy()
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{path}: {column} holds something that is no number ({error})") from None
+
+    groups = table["group"].cast(pl.String).to_list() if "group" in table.columns else None
+    evidence = np.stack([numbers(column) for column in EVIDENCE], axis=1)
+    try:
+        return sort_scores(
+            table["concept"].cast(pl.String).to_list(),
+            numbers("effective_count"),
+            numbers("score"),
+            groups,
+            _nested(table, path),
+            evidence,
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def read_scores(path):
+    """(concepts, counts [N], scores [N]) of a table as read_table reads it, ascending in count."""
+    found = read_table(path)
+    return found.concepts.tolist(), found.counts, found.scores

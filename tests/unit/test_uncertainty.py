@@ -1,0 +1,159 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fit.scoring import image_scores, imitation_score, tabulate_scores
+from fit.threshold import ESTIMATORS, sort_scores
+from fit.threshold.groups import difference_p_value
+from fit.threshold.uncertainty import bootstrap, draw_counts, interval, no_jump_p_value, resample
+
+
+def table(counts, scores, **known):
+    return sort_scores([f"c{i:03d}" for i in range(len(counts))], counts, scores, **known)
+
+
+def evidence(number, **columns):
+    values = np.full((number, 5), np.nan)
+    for name, column in columns.items():
+        values[:, ("captions", "downloaded", "matches", "low", "high").index(name)] = column
+    return values
+
+
+def test_counts_are_drawn_with_the_error_of_their_share_and_captions():
+    known = evidence(400, captions=1000, downloaded=100, matches=40)
+    drawn = draw_counts(table([400] * 400, range(400), evidence=known), np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(400, rel=0.01)
+    # Binomial error of 100 downloads, times the captions; that of the captions is small beside it.
+    assert drawn.std() == pytest.approx(1000 * np.sqrt(0.4 * 0.6 / 100), rel=0.05)
+    # The captions' own error, where nearly everything matches.
+    known = evidence(400, captions=100, downloaded=100_000, matches=99_999)
+    drawn = draw_counts(table([100] * 400, range(400), evidence=known), np.random.default_rng(0))
+    assert drawn.std() == pytest.approx(10, rel=0.05)
+
+
+def test_more_matching_faces_than_images_stay_so():
+    known = evidence(200, captions=1000, downloaded=500, matches=750)
+    drawn = draw_counts(table([1500] * 200, range(200), evidence=known), np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(1500, rel=0.01)
+
+
+def test_an_interval_of_a_count_stands_for_its_error_and_none_for_none():
+    known = evidence(400, low=50, high=200)
+    known[:10] = np.nan
+    counts = [100] * 400
+    drawn = draw_counts(table(counts, range(400), evidence=known), np.random.default_rng(0))
+    assert (drawn[:10] == 100).all()
+    inside = ((drawn[10:] >= 50) & (drawn[10:] <= 200)).mean()
+    assert inside == pytest.approx(0.95, abs=0.01)
+
+
+def test_resamples_draw_images_within_prompts_within_concepts():
+    rng = np.random.default_rng(1)
+    images = rng.normal(0.5, 0.2, (60, 1, 25))
+    scores = images.mean(axis=(1, 2))
+    flat = table(range(60), np.full(60, 0.5), images=(images - scores[:, None, None] + 0.5).tolist())
+    drawn = np.concatenate([s for _, s in resample(flat, 400, rng)])
+    assert drawn.std() == pytest.approx(0.2 / 5, rel=0.1)
+    # Without image scores a concept has the score that it has.
+    known = table(range(60), scores)
+    drawn = np.concatenate([s for _, s in resample(known, 20, rng)])
+    assert np.isin(drawn, scores).all()
+
+
+def test_a_prompt_that_lowers_every_score_moves_them_together():
+    images = [[[0.1], [0.9]]] * 30
+    for _, scores in resample(table(range(30), [0.5] * 30, images=images), 50, np.random.default_rng(2)):
+        assert np.allclose(np.ptp(scores, axis=1), 0)
+        assert {round(float(s), 6) for s in scores[:, 0]} == {0.1, 0.5, 0.9}
+
+
+def test_a_missing_prompt_stands_at_the_others_mean():
+    images = [[[0.2], [0.4]], [[], [0.7]], []]
+    drawn = [s for _, s in resample(table([0, 1, 2], [0.3, 0.7, 0.9], images=images), 200, np.random.default_rng(3))]
+    assert {round(float(s), 6) for s in np.unique(drawn)} == {0.2, 0.3, 0.4, 0.7, 0.9}
+
+
+def test_resamples_ascend_in_count_and_order_ties_by_chance():
+    rows = list(resample(table([3] * 20 + [7] * 20, range(40)), 200, np.random.default_rng(4)))
+    counts, scores = rows[0]
+    assert (np.diff(counts, axis=1) >= 0).all()
+    tied = [row[c == 3] for row, c in zip(scores, counts, strict=True)]
+    assert 0.4 < np.mean(np.concatenate([np.diff(t) < 0 for t in tied])) < 0.6
+
+
+def test_the_interval_runs_between_concepts():
+    counts = [0, 0, 10, 20, 40, 80]
+    assert interval("pelt", np.full(100, 20.0), counts) == [10, 20]
+    assert interval("single", np.array([15.0] * 50 + [30.0] * 50), counts) == [10, 40]
+    assert interval("pelt", np.array([np.nan, 0.0]), counts) == [0, 0]
+    assert interval("pelt", np.full(9, np.nan), counts) is None
+    assert interval("isotonic", np.arange(1000) / 10, np.arange(100)) == [2, 98]
+    halves = [np.sqrt(11 * 16) - 1, np.sqrt(31 * 41) - 1]
+    assert interval("logistic", np.array([15.0] * 50 + [30.0] * 50), counts) == pytest.approx(halves)
+
+
+def test_uncertain_counts_and_pictures_widen_the_interval():
+    rng = np.random.default_rng(5)
+    counts = np.floor(10 ** rng.uniform(0, 4, 150))
+    images = np.where(counts >= 300, 0.5, 0.2)[:, None, None] + rng.normal(0, 0.1, (150, 1, 1))
+    images = images + rng.normal(0, 0.5, (150, 3, 10))
+    exact = table(counts, images.mean(axis=(1, 2)))
+    known = evidence(150, captions=counts * 5 + 5, downloaded=12, matches=2)
+    both = table(counts, images.mean(axis=(1, 2)), images=images.tolist(), evidence=known)
+    widths = []
+    for one in (exact, both):
+        drawn = bootstrap(one, ESTIMATORS, 0.9, 200, 0)
+        widths.append([np.ptp(np.log1p(interval(name, drawn[name], counts))) for name in ESTIMATORS])
+    assert (np.array(widths[1]) > widths[0]).all()
+
+
+def test_the_test_against_no_jump_is_fair_and_sees_a_jump():
+    rng = np.random.default_rng(6)
+    counts = np.sort(rng.integers(0, 60, 50))
+    p_values = np.array([no_jump_p_value(table(counts, rng.normal(size=50)), 199, 0) for _ in range(200)])
+    assert 0.01 <= (p_values <= 0.05).mean() <= 0.1
+    assert p_values.mean() == pytest.approx(0.5, abs=0.07)
+    assert no_jump_p_value(table(counts, (counts > 30) + rng.normal(size=50) / 5), 199, 0) == 1 / 200
+
+
+def test_the_test_of_groups_is_fair():
+    rng = np.random.default_rng(7)
+    p_values = []
+    for _ in range(100):
+        counts = np.floor(10 ** rng.uniform(0, 3, 80))
+        scores = (counts > 30) * 0.4 + rng.normal(0, 0.2, 80)
+        one = table(counts, scores, groups=rng.permutation(np.repeat(["a", "b"], 40)))
+        p_values.append(difference_p_value(one, ["a", "b"], 99, 0)["p_value"])
+    assert (np.array(p_values) <= 0.05).mean() <= 0.12
+    assert np.mean(p_values) > 0.4
+
+
+def test_a_prompts_score_is_the_mean_of_its_images():
+    rng = np.random.default_rng(8)
+    generated, targets = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 30, 8)))
+    generated, targets = generated.astype(np.float32)[:7], targets.astype(np.float32)
+    cosines = generated.astype(float) @ targets.T.astype(float)
+    chosen = np.argsort(cosines.mean(axis=0))[-10:]
+    assert image_scores(generated, targets, 10) == pytest.approx(cosines[:, chosen].mean(axis=1))
+    assert imitation_score(generated, targets, 10) == image_scores(generated, targets, 10).mean()
+
+
+def test_tabulated_scores_carry_images_groups_and_the_counts_evidence(tmp_path):
+    pq.write_table(
+        pa.table({"concept": ["a", "b"], "effective_count": [9, 4], "captions": [10, 8], "matches": [8, 3]}),
+        tmp_path / "counts.parquet",
+    )
+    for name, scores in (("a", [[0.1, 0.3], [0.4]]), ("b", [[0.6], None])):
+        means = [None if one is None else float(np.mean(one)) for one in scores]
+        pq.write_table(pa.table({"score": means, "image_scores": scores}), tmp_path / f"{name}.parquet")
+    (tmp_path / "sheet.tsv").write_text("concept\tname\tgroup\na\tAnn\teast\nb\tBob\t\n")
+    files = {name: tmp_path / f"{name}.parquet" for name in "ab"}
+    found, unscored = tabulate_scores(tmp_path / "counts.parquet", files, tmp_path / "sheet.tsv")
+    assert unscored == {}
+    assert found.column("concept").to_pylist() == ["b", "a"]
+    assert found.column("group").to_pylist() == [None, "east"]
+    assert found.column("captions").to_pylist() == [8, 10]
+    assert found.column("downloaded").to_pylist() == [None, None]
+    assert found.column("image_scores").to_pylist() == [[[0.6], []], [[0.1, 0.3], [0.4]]]
+    assert found.column("score").to_pylist() == [0.6, pytest.approx(0.3)]
