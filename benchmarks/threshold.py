@@ -204,7 +204,7 @@ def write_between(path, mark, lines):
 def main():
     """Simulate, time, print the tables, and write them into the docs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=100, help="per scenario")
+    parser.add_argument("--studies", type=int, default=50, help="per scenario")
     parser.add_argument("--resamples", type=int, default=300, help="per simulated study")
     parser.add_argument("--timed-resamples", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
