@@ -1,56 +1,133 @@
 """Faces: found with MTCNN, embedded with InceptionResnetV1 (facenet-pytorch)."""
 
+import pickle
 from pathlib import Path
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
-from facenet_pytorch import MTCNN, InceptionResnetV1
+from facenet_pytorch import InceptionResnetV1
+from facenet_pytorch.models.inception_resnet_v1 import get_torch_home
+from PIL import Image
 
-from fit.embedders.base import Embedder, Found
+from fit.embedders.detection import FaceEmbedder, clip
 from fit.errors import ModelError
 
-PRETRAINED = ("vggface2", "casia-webface")
+PRETRAINED = {"vggface2": "20180402-114759-vggface2.pt", "casia-webface": "20180408-102900-casia-webface.pt"}
+"""Name of a published set of weights -> its file among the releases of facenet-pytorch, and in the library's cache."""
+RELEASES = "https://github.com/timesler/facenet-pytorch/releases/tag/v2.2.9"
+SIDE = 160
+"""Of the crops that the network was trained on, in pixels."""
 
 
-def _as_it_is(picture):
-    return picture
-
-
-class FaceNet(Embedder):
+class FaceNet(FaceEmbedder):
     """One vector per face."""
 
     def __init__(self, weights):
-        """Load `weights.model`: the name of a pretrained set, or a file with the network's state dict.
+        """Load `weights.model`: the name of a published set of weights, or a file with the network's state dict.
+
+        A published set is read from where the library keeps it (checkpoints/ in torch's cache, which TORCH_HOME
+        moves); it is fetched if it is not there and `weights` allow it.
 
         Raises:
-            ModelError: it is neither.
+            ModelError: it is neither, it is not there, or it does not fit the network.
         """
-        model = weights.model
+        super().__init__(weights)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if model in PRETRAINED:
-            network = InceptionResnetV1(pretrained=model)
-        elif Path(model).is_file():
-            network = InceptionResnetV1()
-            weights = torch.load(model, map_location="cpu", weights_only=True)
-            network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("logits.")}, strict=False)
-        else:
-            raise ModelError(f"{model}: neither a file nor one of {', '.join(PRETRAINED)}; mend the embedder's `model`")
-        self._network = network.eval().to(self._device)
-        self._detector = MTCNN(keep_all=True, device=self._device)
+        dtype = weights.dtype
+        if dtype == "auto":
+            dtype = "float16" if self._device.type == "cuda" else "float32"
+        self._dtype = getattr(torch, dtype)
+        network = InceptionResnetV1()
+        network.load_state_dict(_fitting(_read(_locate(weights)), network, weights.model), strict=False)
+        self._network = network.eval().to(self._device, self._dtype)
 
-    @property
-    def prepare(self):
-        return _as_it_is
+    def cut(self):
+        return cut_out
 
     @torch.inference_mode()
-    def embed(self, prepared):
-        found: list[list[Found]] = []
-        # Pictures differ in size, which MTCNN's batches don't allow.
-        for picture in prepared:
-            boxes, _ = self._detector.detect(picture)
-            if boxes is None:
-                found.append([])
-                continue
-            crops = self._detector.extract(picture, boxes, save_path=None).to(self._device)
-            vectors = self._network(crops).float().cpu().numpy()
-            found.append([Found(v, (*map(float, box),)) for v, box in zip(vectors, boxes, strict=True)])
-        return found
+    def recognise(self, crops):
+        pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
+        standardised = ((pixels.float() - 127.5) / 128).to(self._dtype)
+        return self._network(standardised).float().cpu().numpy()
+
+
+def cut_out(picture, face):
+    """The crop of a face, uint8 [160, 160, 3]: its box within the picture, scaled as facenet-pytorch does it."""
+    box = picture.crop(clip(face.box, picture.size))
+    return np.asarray(box.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def _locate(weights):
+    """The file of the weights; a published set is fetched if it has to be, and may be."""
+    model = weights.model
+    if model not in PRETRAINED:
+        if not Path(model).is_file():
+            raise ModelError(
+                f"{model}: neither a file nor one of {', '.join(PRETRAINED)}; mend the embedder's `model` in "
+                f"config.yaml (embedders.NAME.model). The published weights are files of {RELEASES}"
+            )
+        return Path(model)
+    path = Path(get_torch_home(), "checkpoints", PRETRAINED[model])
+    if path.is_file():
+        return path
+    where = (
+        f"get {PRETRAINED[model]} from {RELEASES} and put it there, or give its path as the embedder's `model` in "
+        "config.yaml (embedders.NAME.model)"
+    )
+    if not weights.may_download:
+        raise ModelError(
+            f"{path}: the weights {model!r} are not on this machine; {where}, or let them be fetched "
+            "(embedders.NAME.download: true, and HF_HUB_OFFLINE not set)"
+        )
+    try:
+        InceptionResnetV1(pretrained=model)  # leaves them in its cache
+    except (OSError, RuntimeError) as error:  # no network, a broken answer
+        raise ModelError(f"{path}: the weights {model!r} can't be fetched ({error}); {where}") from error
+    return path
+
+
+def _read(path):
+    """The state dict in a file, in which nothing is run."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"{path}: expected the state dict of InceptionResnetV1, a pickle of tensors; this is none, or it holds "
+            f"code, which is not run ({reason}); get the file from {RELEASES}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: not a readable file of weights ({reason}); get it again from {RELEASES}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ModelError(
+            f"{path}: expected a state dict (names and tensors), found {type(state).__name__}; save "
+            "`network.state_dict()`, or get the file from " + RELEASES
+        )
+    return state
+
+
+def _fitting(state, network, model):
+    """`state` without its classifier, if it is of `network` otherwise."""
+    state = {name: value for name, value in state.items() if not name.startswith("logits.")}
+    wanted = network.state_dict()
+    # How many batches a norm has seen tells training alone something; old files lack it.
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in wanted]
+    misshapen = [
+        f"{name} is {list(state[name].shape)}, not {list(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    if missing or unexpected or misshapen:
+        problems = [
+            f"{len(found)} {kind} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
+            for kind, found in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
+            if found
+        ]
+        raise ModelError(
+            f"{model}: expected the {len(wanted)} tensors of InceptionResnetV1, found {len(state)}: "
+            f"{'; '.join(problems)}; mend the embedder's `model` (weights that fit: {RELEASES})"
+        )
+    return state
