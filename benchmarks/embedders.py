@@ -195,7 +195,9 @@ METHODS = {"network": bare_network, "decoding": bare_decoding, "engine": engine}
 def measure(method, network, folder, args):
     """One method in a process of its own: what it returns."""
     command = [sys.executable, __file__, "--measure", method, network, str(folder), "--device", args.device]
-    done = subprocess.run([*command, "--processors", str(args.processors)], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [*command, "--processors", str(args.processors)], check=True, stdout=subprocess.PIPE, text=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 

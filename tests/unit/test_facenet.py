@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from fit import embedders
 from fit.cli import main
+from fit.embedders import detection
 from fit.embedders import facenet as module
 from fit.embedders.base import Weights
 from fit.embedders.detection import Face, clip, find_faces
@@ -72,14 +73,14 @@ def test_large_pictures_are_searched_small_and_boxes_are_of_the_whole():
     scale = 4000 / 512
     assert np.divide(face.box, scale) == pytest.approx(small.box, abs=6)
     assert face.landmarks / scale == pytest.approx(small.landmarks, abs=5)
-    # With a shorter side for detection the face is too small to be found, whatever the picture holds.
-    assert find_faces(ASTRONAUT, side=100) == []
+    # Searched too small, the face is not found, whatever the picture holds.
+    assert find_faces(ASTRONAUT, side=48) == []
 
 
 def test_the_smallest_face_is_a_setting():
     picture = ASTRONAUT.resize((256, 256))
     assert len(find_faces(picture, min_face_size=20)) == 1
-    assert find_faces(picture, min_face_size=100) == []
+    assert find_faces(picture, min_face_size=150) == []
 
 
 def test_two_faces_are_two_and_the_larger_comes_first():
@@ -152,21 +153,22 @@ def test_vectors_are_those_of_the_network_on_the_librarys_crops(facenet, network
     assert face.box == found()[0].box
 
 
-def test_a_vector_does_not_depend_on_its_batch(facenet):
+def test_a_vector_does_not_depend_on_its_batch(facenet, monkeypatch):
+    monkeypatch.setattr(detection, "CROPS_AT_ONCE", 4)
     mirrored = facenet.prepare(ImageOps.mirror(ASTRONAUT))
-    prepared = [facenet.prepare(ASTRONAUT), [], mirrored * 70, mirrored]
+    prepared = [facenet.prepare(ASTRONAUT), [], mirrored * 5, mirrored]
     together = facenet.embed(prepared)
-    assert [len(of_image) for of_image in together] == [1, 0, 70, 1]
+    assert [len(of_image) for of_image in together] == [1, 0, 5, 1]
     for of_image, alone in zip(together, prepared, strict=True):
         for face, expected in zip(of_image[-1:], facenet.embed([alone])[0][-1:], strict=True):
             assert face.vector == pytest.approx(expected.vector, abs=1e-4)
 
 
 def test_the_same_face_is_similar_at_other_sizes(facenet):
-    pictures = [ASTRONAUT, ASTRONAUT.resize((2000, 2000)), ASTRONAUT.rotate(180)]
-    one, large = (facenet.prepare(picture)[0] for picture in pictures[:2])
-    assert np.abs(one.crop.astype(int) - large.crop).mean() < 8
+    one, large = (facenet.prepare(picture)[0] for picture in (ASTRONAUT, ASTRONAUT.resize((2000, 2000))))
     turned = Face(one.box, 1.0, one.landmarks, np.ascontiguousarray(one.crop[::-1]))
+    pixels = [face.crop.astype(int) for face in (one, large, turned)]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 0.5 * np.abs(pixels[0] - pixels[2]).mean()
     vectors = [face.vector for (face,) in facenet.embed([[one], [large], [turned]])]
     assert cosine(vectors[0], vectors[1]) > cosine(vectors[0], vectors[2])
 

@@ -2,7 +2,6 @@
 
 import pickle
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -97,7 +96,7 @@ def _read(path):
             f"{path}: expected the state dict of InceptionResnetV1, a pickle of tensors; this is none, or it holds "
             f"code, which is not run ({reason}); get the file from {RELEASES}"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, BadZipFile) as error:
+    except Exception as error:  # of damaged bytes torch's readers make nearly every exception that Python has
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path}: not a readable file of weights ({reason}); get it again from {RELEASES}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
