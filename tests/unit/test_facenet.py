@@ -30,8 +30,17 @@ def found(width=512, mode="RGB"):
 
 @pytest.fixture(scope="module")
 def network():
+    """Random weights, but norms that have seen pictures: without these every picture had nearly the same vector."""
     torch.manual_seed(0)
-    return InceptionResnetV1(classify=True, num_classes=8631).eval()
+    network = InceptionResnetV1(classify=True, num_classes=8631, dropout_prob=0)
+    corners = np.random.default_rng(0).integers(0, 512 - 160, (16, 2))
+    seen = [np.asarray(ASTRONAUT.crop((x, y, x + 160, y + 160)), np.float32) for x, y in corners.tolist()]
+    for norm in network.modules():
+        if isinstance(norm, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            norm.momentum = 1.0
+    with torch.no_grad():
+        network.train()(fixed_image_standardization(torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2)))
+    return network.eval()
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +157,7 @@ def test_vectors_are_those_of_the_network_on_the_librarys_crops(facenet, network
     network.classify = False
     with torch.no_grad():
         plain = network(fixed_image_standardization(crops)).numpy()
-    assert face.vector == pytest.approx(plain[0], abs=1e-5)
+    assert face.vector == pytest.approx(plain[0], abs=1e-4)
     assert face.vector.dtype == np.float32
     assert face.box == found()[0].box
 
@@ -170,7 +179,7 @@ def test_the_same_face_is_similar_at_other_sizes(facenet):
     pixels = [face.crop.astype(int) for face in (one, large, turned)]
     assert np.abs(pixels[0] - pixels[1]).mean() < 0.5 * np.abs(pixels[0] - pixels[2]).mean()
     vectors = [face.vector for (face,) in facenet.embed([[one], [large], [turned]])]
-    assert cosine(vectors[0], vectors[1]) > cosine(vectors[0], vectors[2])
+    assert cosine(vectors[0], vectors[1]) > cosine(vectors[0], vectors[2]) + 0.1
 
 
 def test_what_prepares_pictures_travels_light(facenet):
@@ -186,7 +195,7 @@ def test_a_low_precision_is_close(published):
         embedders.load("facenet", Weights(str(published), dtype=dtype)).embed(faces)[0][0].vector
         for dtype in ("float32", "bfloat16")
     ]
-    assert 0.98 < cosine(*vectors) < 1
+    assert 0.9 < cosine(*vectors) < 0.999999
     assert vectors[1].dtype == np.float32
 
 
