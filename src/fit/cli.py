@@ -276,7 +276,7 @@ def embed_prompts(args):
 
     _set_threads(1)
     texts = [prompt.format(name=concept.name) for concept in read_sheet(args.sheet) for prompt in args.prompts]
-    embed(args.backend, args.model, list(dict.fromkeys(texts)), args.out)
+    embed(args.backend, _weights(args), list(dict.fromkeys(texts)), args.out)
 
 
 def embed_convert(args):
@@ -864,8 +864,7 @@ def make_parser():
     add("out", help=".safetensors file to write, for the embedder csd")
 
     add = _command(group, "prompts", embed_prompts, "embed the prompts of every concept, for the CLIP score")
-    add("--backend")
-    add("--model")
+    _add_weights(add)
     add("--sheet", help="concept sheet")
     _many(add, "prompts", help="templates with {name}")
     add("--out")

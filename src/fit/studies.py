@@ -523,13 +523,16 @@ def _embedder(config, job):
     return found | shell_words | {"download": "yes" if found["download"] else "no"}
 
 
+def _embedder_of_texts(config, job):
+    return {name: _embedder(config, job)[name] for name in ("backend", "model", "dtype", "download")}
+
+
 def _embed_photographs(config, job):
     return _embedder(config, job) | {"photographs": config.domains[job["domain"]].art_filter.photographs}
 
 
 def _embed_art_texts(config, job):
-    of_texts = {name: _embedder(config, job)[name] for name in ("backend", "model", "dtype", "download")}
-    return of_texts | {"texts": config.domains[job["domain"]].art_filter.texts}
+    return _embedder_of_texts(config, job) | {"texts": config.domains[job["domain"]].art_filter.texts}
 
 
 def _find_same_concept_cut(config, job):
@@ -540,7 +543,7 @@ def _find_same_concept_cut(config, job):
 def _embed_prompts(config, job):
     domain = config.domains[job["domain"]]
     names = [concept.name for concept in read_sheet(domain.concepts)]
-    return _embedder(config, job) | {"prompts": domain.prompts, "names": names}
+    return _embedder_of_texts(config, job) | {"prompts": domain.prompts, "names": names}
 
 
 def _score_otherwise(config, job):
