@@ -1,6 +1,5 @@
 """What an embedder does."""
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,12 +29,6 @@ class Weights:
     """arcface: what they are divided by then; None: as the model's file tells."""
     channels: Literal["rgb", "bgr"] = "rgb"
     """arcface: order of the colours."""
-
-    @property
-    def may_download(self):
-        """Whether anything may be fetched from the network."""
-        forbidden = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-        return self.download and not forbidden
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Faces: found with MTCNN, embedded with InceptionResnetV1 (facenet-pytorch)."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from facenet_pytorch.models.inception_resnet_v1 import get_torch_home
 from PIL import Image
 
 from fit.embedders.detection import FaceEmbedder, clip
+from fit.embedders.loading import device, load_exactly, may_download, number_format, read_tensors, unit_vectors
 from fit.errors import ModelError
 
 PRETRAINED = {"vggface2": "20180402-114759-vggface2.pt", "casia-webface": "20180408-102900-casia-webface.pt"}
@@ -32,13 +32,11 @@ class FaceNet(FaceEmbedder):
             ModelError: it is neither, it is not there, or it does not fit the network.
         """
         super().__init__(weights)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = weights.dtype
-        if dtype == "auto":
-            dtype = "float16" if self._device.type == "cuda" else "float32"
-        self._dtype = getattr(torch, dtype)
-        network = InceptionResnetV1()
-        network.load_state_dict(_fitting(_read(_locate(weights)), network, weights.model), strict=False)
+        self._weights, self._device, self._dtype = weights, device(), number_format(weights)
+        path = _locate(weights)
+        with torch.device("meta"):
+            network = InceptionResnetV1()
+        load_exactly(network, _read(path), path)
         self._network = network.eval().to(self._device, self._dtype)
 
     def cut(self):
@@ -48,7 +46,7 @@ class FaceNet(FaceEmbedder):
     def recognise(self, crops):
         pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         standardised = ((pixels.float() - 127.5) / 128).to(self._dtype)
-        return self._network(standardised).float().cpu().numpy()
+        return unit_vectors(self._network(standardised), self._weights)
 
 
 def cut_out(picture, face):
@@ -74,7 +72,7 @@ def _locate(weights):
         f"get {PRETRAINED[model]} from {RELEASES} and put it there, or give its path as the embedder's `model` in "
         "config.yaml (embedders.NAME.model)"
     )
-    if not weights.may_download:
+    if not may_download(weights):
         raise ModelError(
             f"{path}: the weights {model!r} are not on this machine; {where}, or let them be fetched "
             "(embedders.NAME.download: true, and HF_HUB_OFFLINE not set)"
@@ -87,46 +85,11 @@ def _locate(weights):
 
 
 def _read(path):
-    """The state dict in a file, in which nothing is run."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"{path}: expected the state dict of InceptionResnetV1, a pickle of tensors; this is none, or it holds "
-            f"code, which is not run ({reason}); get the file from {RELEASES}"
-        ) from error
-    except Exception as error:  # of damaged bytes torch's readers make nearly every exception that Python has
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: not a readable file of weights ({reason}); get it again from {RELEASES}") from error
+    """The tensors of the network in a file, without those of a classifier, which tells the people of its training."""
+    state = read_tensors(path)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(
-            f"{path}: expected a state dict (names and tensors), found {type(state).__name__}; save "
-            "`network.state_dict()`, or get the file from " + RELEASES
+            f"{path}: expected a state dict of InceptionResnetV1 (names and tensors), found {type(state).__name__}; "
+            f"save `network.state_dict()`, or get a file of {RELEASES}"
         )
-    return state
-
-
-def _fitting(state, network, model):
-    """`state` without its classifier, if it is of `network` otherwise."""
-    state = {name: value for name, value in state.items() if not name.startswith("logits.")}
-    wanted = network.state_dict()
-    # How many batches a norm has seen tells training alone something; old files lack it.
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in wanted]
-    misshapen = [
-        f"{name} is {list(state[name].shape)}, not {list(wanted[name].shape)}"
-        for name in wanted
-        if name in state and state[name].shape != wanted[name].shape
-    ]
-    if missing or unexpected or misshapen:
-        problems = [
-            f"{len(found)} {kind} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-            for kind, found in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
-            if found
-        ]
-        raise ModelError(
-            f"{model}: expected the {len(wanted)} tensors of InceptionResnetV1, found {len(state)}: "
-            f"{'; '.join(problems)}; mend the embedder's `model` (weights that fit: {RELEASES})"
-        )
-    return state
+    return {name: value for name, value in state.items() if not name.startswith("logits.")}
