@@ -24,6 +24,7 @@ rule embed_prompts:
         settings=settings("embed_prompts"),
     shell:
         "fit embed prompts --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
+        "--dtype {params.settings[dtype]} --download {params.settings[download]} "
         "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
 
 

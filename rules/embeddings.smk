@@ -25,7 +25,7 @@ for batch in BATCHES:
             domain=batch.domains,
         conda:
             "../envs/fit.yaml"
-        threads: 1
+        threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
         resources:
             gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
             mem_mb=4000,  # measured: 0.7 GB with the atelier's encoders
@@ -34,6 +34,10 @@ for batch in BATCHES:
             settings=settings("embed_images"),
         shell:
             "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
+            "--dtype {params.settings[dtype]} --download {params.settings[download]} "
+            "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
+            "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
+            "--channels {params.settings[channels]} "
             "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
@@ -62,7 +66,7 @@ for batch in BATCHES:
             domain=batch.domains,
         conda:
             "../envs/fit.yaml"
-        threads: 1
+        threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
         resources:
             gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
             mem_mb=4000,  # measured: 0.7 GB with the atelier's encoders
@@ -71,6 +75,10 @@ for batch in BATCHES:
             settings=settings("embed_images"),
         shell:
             "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
+            "--dtype {params.settings[dtype]} --download {params.settings[download]} "
+            "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
+            "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
+            "--channels {params.settings[channels]} "
             "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
@@ -97,7 +105,7 @@ for batch in BATCHES:
             domain=batch.domains,
         conda:
             "../envs/fit.yaml"
-        threads: 1
+        threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
         resources:
             gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
             mem_mb=4000,  # measured: 0.7 GB with the atelier's encoders
@@ -106,6 +114,10 @@ for batch in BATCHES:
             settings=settings("embed_images"),
         shell:
             "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
+            "--dtype {params.settings[dtype]} --download {params.settings[download]} "
+            "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
+            "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
+            "--channels {params.settings[channels]} "
             "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
@@ -125,7 +137,7 @@ rule embed_photographs:
         "results/benchmarks/embed_photographs/{embedder}/{domain}.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 1
+    threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
     resources:
         gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
         mem_mb=4000,
@@ -134,6 +146,10 @@ rule embed_photographs:
         settings=settings("embed_photographs"),
     shell:
         "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
+        "--dtype {params.settings[dtype]} --download {params.settings[download]} "
+        "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
+        "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
+        "--channels {params.settings[channels]} "
         "--batch-size {params.settings[batch_size]} --threads {threads} --images {params.settings[photographs]:q} "
         "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
@@ -158,4 +174,5 @@ rule embed_art_texts:
         settings=settings("embed_art_texts"),
     shell:
         "fit embed texts --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
+        "--dtype {params.settings[dtype]} --download {params.settings[download]} "
         "--texts {params.settings[texts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"

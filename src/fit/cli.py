@@ -247,18 +247,30 @@ def references_show(args):
 # --- embeddings and matches -------------------------------------------------------------------------------------------
 
 
+def _weights(args):
+    from fit.embedders.base import Weights
+
+    of_faces = ("detection_side", "min_face_size", "pixel_mean", "pixel_std", "channels")
+    given = {name: getattr(args, name) for name in of_faces if hasattr(args, name)}
+    return Weights(args.model, args.dtype, args.download == "yes", **given)
+
+
 def embed_images(args):
     from fit.embedders.run import embed_tables
 
     _set_threads(args.threads)
-    embed_tables(args.backend, args.model, args.images, args.out, args.batch_size)
+    embed_tables(args.backend, _weights(args), args.images, args.out, args.batch_size, args.decoders)
 
 
 def embed_texts(args):
     from fit.embedders.run import embed_texts as embed
 
     _set_threads(1)
-    embed(args.backend, args.model, args.texts, args.out)
+    embed(args.backend, _weights(args), args.texts, args.out)
+
+
+def _number_or_auto(text):
+    return None if text == "auto" else float(text)
 
 
 def embed_prompts(args):
@@ -267,7 +279,7 @@ def embed_prompts(args):
 
     _set_threads(1)
     texts = [prompt.format(name=concept.name) for concept in read_sheet(args.sheet) for prompt in args.prompts]
-    embed(args.backend, args.model, list(dict.fromkeys(texts)), args.out)
+    embed(args.backend, _weights(args), list(dict.fromkeys(texts)), args.out)
 
 
 def embed_convert(args):
@@ -704,6 +716,13 @@ def _group(commands, name, help_text):
     )
 
 
+def _add_weights(add):
+    add("--backend", help="name in the registry of embedders")
+    add("--model", help="a model's name, hub id, folder or file: the backend says which")
+    add("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto", help="number format")
+    add("--download", choices=("yes", "no"), default="no", help="whether missing weights may be fetched")
+
+
 def _many(add, *names, **options):
     for name in names:
         add(f"--{name}", nargs="+", **options)
@@ -843,14 +862,23 @@ def make_parser():
 
     group = _group(commands, "embed", "one vector per face or image")
     add = _command(group, "images", embed_images, "embed image tables")
-    add("--backend")
-    add("--model")
-    add("--batch-size", type=int, default=64)
+    _add_weights(add)
+    add("--batch-size", type=int, default=64, help="images a batch, at most; halved as often as memory runs out")
     add("--threads", type=int, default=0, help="processor threads (0: the library's choice)")
+    add(
+        "--decoders",
+        type=int,
+        default=None,
+        help="processes that decode pictures (0: this one; default: one per thread, but 0 with one thread)",
+    )
+    add("--detection-side", type=int, default=1280, help="longest side in pixels of what faces are searched in")
+    add("--min-face-size", type=int, default=20, help="side of the smallest faces, in pixels of that")
+    for name in ("--pixel-mean", "--pixel-std"):
+        add(name, type=_number_or_auto, default=None, help="arcface: how pixels are scaled; auto: as the file tells")
+    add("--channels", choices=("rgb", "bgr"), default="rgb", help="arcface: order of the colours")
     _many(add, "images", "out")
     add = _command(group, "texts", embed_texts, "embed texts, for the art filter")
-    add("--backend")
-    add("--model")
+    _add_weights(add)
     _many(add, "texts")
     add("--out")
     add = _command(group, "convert", embed_convert, "a CSD checkpoint as published into safetensors")
@@ -858,8 +886,7 @@ def make_parser():
     add("out", help=".safetensors file to write, for the embedder csd")
 
     add = _command(group, "prompts", embed_prompts, "embed the prompts of every concept, for the CLIP score")
-    add("--backend")
-    add("--model")
+    _add_weights(add)
     add("--sheet", help="concept sheet")
     _many(add, "prompts", help="templates with {name}")
     add("--out")

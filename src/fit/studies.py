@@ -229,8 +229,24 @@ class Embedder(_Strict):
     """Name in the registry of embedders."""
     model: str
     """What the backend loads: a model's name, `hf-hub:` id, `local-dir:` folder, or file."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Number format of weights and activations; auto: float16 on a GPU, float32 elsewhere."""
+    download: bool = False
+    """Whether weights that are not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too."""
+    detection_side: Annotated[int, Field(ge=64)] = 1280
+    """Faces are searched in a picture scaled down to this longest side, in pixels."""
+    min_face_size: Annotated[int, Field(ge=12)] = 20
+    """Side of the smallest faces that are found, in pixels of that picture."""
+    pixel_mean: float | None = None
+    """For arcface: what is subtracted from pixels of 0 to 255; left out: as the model's file tells."""
+    pixel_std: Annotated[float, Field(gt=0)] | None = None
+    """For arcface: what they are divided by then; left out: as the model's file tells."""
+    channels: Literal["rgb", "bgr"] = "rgb"
+    """For arcface: order of the colours."""
     batch_size: Annotated[int, Field(ge=1)] = 64
-    """Images a batch. Changes no result beyond rounding."""
+    """Images a batch, at most: halved as often as memory runs out. Changes no result beyond rounding."""
+    threads: Annotated[int, Field(ge=1)] = 4
+    """Processors of a job: as many processes decode pictures and search faces in them; with 1, the job itself does."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 1
     """GPUs that a job asks the scheduler for."""
 
@@ -408,13 +424,15 @@ class Config(_Strict):
         return self._parts[corpus]
 
     def folder_of(self, kind, name):
-        """The folder that embedder or model `name` is loaded from, or None where it comes from elsewhere.
+        """The folder, or an embedder's file, that `name` is loaded from, or None where it comes from elsewhere.
 
         `kind` is "embedder" or "model". A model's pipeline is a folder where it exists as one or starts like a path.
         """
         if kind == "embedder":
             path = self.embedders[name].model
-            return path.removeprefix("local-dir:") if path.startswith("local-dir:") else None
+            if path.startswith("local-dir:"):
+                return path.removeprefix("local-dir:")
+            return path if Path(path).is_file() else None
         path = self.models[name].pipeline or ""
         return path if path.startswith(("/", "./", "../", "results/")) or Path(path).is_dir() else None
 
@@ -539,7 +557,13 @@ def _select_references(config, job):
 
 
 def _embedder(config, job):
-    return config.embedders[job["embedder"]].model_dump(include={"backend", "model", "batch_size"})
+    found = config.embedders[job["embedder"]].model_dump(exclude={"threads", "gpus"})
+    shell_words = {name: "auto" if found[name] is None else found[name] for name in ("pixel_mean", "pixel_std")}
+    return found | shell_words | {"download": "yes" if found["download"] else "no"}
+
+
+def _embedder_of_texts(config, job):
+    return {name: _embedder(config, job)[name] for name in ("backend", "model", "dtype", "download")}
 
 
 def _embed_photographs(config, job):
@@ -547,7 +571,7 @@ def _embed_photographs(config, job):
 
 
 def _embed_art_texts(config, job):
-    return _embedder(config, job) | {"texts": config.domains[job["domain"]].art_filter.texts}
+    return _embedder_of_texts(config, job) | {"texts": config.domains[job["domain"]].art_filter.texts}
 
 
 def _find_same_concept_cut(config, job):
@@ -558,7 +582,7 @@ def _find_same_concept_cut(config, job):
 def _embed_prompts(config, job):
     domain = config.domains[job["domain"]]
     names = [concept.name for concept in read_sheet(domain.concepts)]
-    return _embedder(config, job) | {"prompts": domain.prompts, "names": names}
+    return _embedder_of_texts(config, job) | {"prompts": domain.prompts, "names": names}
 
 
 def _score_otherwise(config, job):

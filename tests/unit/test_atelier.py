@@ -204,7 +204,7 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
     table.write(table.pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     targets = [tmp_path / f"e{size}.parquet" for size in (2, 64)]
     for size, target in zip((2, 64), targets, strict=True):
-        embed_tables("openclip", f"local-dir:{encoder}", [tmp_path / "t.parquet"], [target], size)
+        embed_tables("openclip", Weights(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [target], size)
     (names, two), (_, all_at_once) = (read_embeddings(target) for target in targets)
     assert names.tolist() == list("01234")
     assert np.linalg.norm(two, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
@@ -216,7 +216,7 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
 
 
 def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
-    embed_texts("openclip", f"local-dir:{encoder}", ["an artwork", "a dog"], tmp_path / "texts.parquet")
+    embed_texts("openclip", Weights(f"local-dir:{encoder}"), ["an artwork", "a dog"], tmp_path / "texts.parquet")
     names, vectors = read_embeddings(tmp_path / "texts.parquet")
     assert names.tolist() == ["an artwork", "a dog"]
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
@@ -224,7 +224,7 @@ def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
         table.pa.table({"image_id": ["gone"], "bytes": table.pa.array([None], table.pa.binary())}),
         tmp_path / "t.parquet",
     )
-    embed_tables("openclip", f"local-dir:{encoder}", [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8)
+    embed_tables("openclip", Weights(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8)
     assert len(read_embeddings(tmp_path / "e.parquet")[0]) == 0
 
 

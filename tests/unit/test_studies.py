@@ -138,3 +138,24 @@ def test_images_behind_links_do_not_wait_for_the_caption_files(data):
     config = check(data)
     assert config.settings("collect_images", corpus="laion2b_en", domain="celebrities")["files"] == []
     assert config.settings("collect_images", corpus="atelier", domain="painters")["files"]
+
+
+def test_embedding_depends_on_what_changes_vectors_and_on_nothing_of_the_machine(data):
+    job = {"embedder": "facenet"}
+    before = check(data).settings("embed_images", **job)
+    data["embedders"]["facenet"] |= {"threads": 9, "gpus": 0}
+    assert check(data).settings("embed_images", **job) == before
+    assert before["pixel_mean"] == "auto"
+    data["embedders"]["facenet"] |= {"detection_side": 640, "dtype": "bfloat16", "pixel_mean": 0.0}
+    changed = check(data).settings("embed_images", **job)
+    assert {key for key in before if before[key] != changed[key]} == {"detection_side", "dtype", "pixel_mean"}
+
+
+def test_a_file_of_weights_is_an_input_once_it_is_there(data, tmp_path):
+    weights = tmp_path / "glintr100.onnx"
+    data["embedders"]["faces"] = {"backend": "arcface", "model": str(weights)}
+    assert check(data).folder_of("embedder", "faces") is None
+    weights.touch()
+    assert check(data).folder_of("embedder", "faces") == str(weights)
+    assert check(data).folder_of("embedder", "atelier-style") == "results/atelier/style-encoder"
+    assert check(data).folder_of("embedder", "facenet") is None

@@ -3,6 +3,7 @@
 from fit.registry import find
 
 REGISTRY = {
+    "arcface": "fit.embedders.arcface:ArcFace",
     "csd": "fit.embedders.csd:CSD",
     "facenet": "fit.embedders.facenet:FaceNet",
     "openclip": "fit.embedders.openclip:OpenClip",

@@ -19,6 +19,16 @@ class Weights:
     """Number format of weights and activations; auto: float16 on a GPU, float32 elsewhere."""
     download: bool = False
     """Whether weights that are not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too."""
+    detection_side: int = 1280
+    """Faces: longest side, in pixels, of the picture that they are searched in; larger ones are scaled down to it."""
+    min_face_size: int = 20
+    """Faces: side, in pixels of that picture, of the smallest that are found."""
+    pixel_mean: float | None = None
+    """arcface: what is subtracted from pixels of 0 to 255; None: as the model's file tells (see there)."""
+    pixel_std: float | None = None
+    """arcface: what they are divided by then; None: as the model's file tells."""
+    channels: Literal["rgb", "bgr"] = "rgb"
+    """arcface: order of the colours."""
 
 
 @dataclass(frozen=True)

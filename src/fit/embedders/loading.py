@@ -16,7 +16,7 @@ from fit.errors import ModelError
 
 FORMATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FAILURES: tuple[type[Exception], ...] = (
-    *(OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError, AssertionError),
+    *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, AssertionError),
     *(EOFError, HTTPError, pickle.UnpicklingError, SafetensorError),
 )
 """What libraries raise on weights that are not there, or not what they say they are."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fit.errors import ImageTableError
 from fit.paths import whole
@@ -80,18 +80,27 @@ def read(path, columns=None, only=None):
     return pq.read_table(path, columns=columns, filters=[(column, "in", values) for column, values in only.items()])
 
 
-def stream(path, batch_size=ROW_GROUP):
-    """Yield (image_ids, pictures) of the rows of `path` that have bytes, some at a time; pictures are RGB.
+def open_table(path):
+    """The image table `path` as a pyarrow.parquet.ParquetFile, of which nothing but the metadata has been read.
 
     Raises:
-        ImageTableError: the file is no image table, or bytes in it are no picture.
+        ImageTableError: the file is no image table.
     """
     read(path, [])
     file = pq.ParquetFile(path)
     for column in ("image_id", "bytes"):
         if column not in file.schema_arrow.names:
             raise ImageTableError(f"{path}: no column {column!r}, so this is no image table")
-    for batch in file.iter_batches(batch_size=batch_size, columns=["image_id", "bytes"]):
+    return file
+
+
+def stream(path, batch_size=ROW_GROUP):
+    """Yield (image_ids, pictures) of the rows of `path` that have bytes, some at a time; pictures are RGB.
+
+    Raises:
+        ImageTableError: the file is no image table, or bytes in it are no picture.
+    """
+    for batch in open_table(path).iter_batches(batch_size=batch_size, columns=["image_id", "bytes"]):
         rows = [
             (name, data) for name, data in zip(*(column.to_pylist() for column in batch.columns), strict=True) if data
         ]
@@ -99,15 +108,22 @@ def stream(path, batch_size=ROW_GROUP):
 
 
 def decode(data, where):
-    """The RGB picture in `data` (bytes). `where` names it in errors.
+    """The RGB picture in `data` (bytes), turned as its EXIF data says. `where` names it in errors.
 
     Raises:
         ImageTableError: the bytes are no picture that can be decoded.
     """
     try:
-        return Image.open(BytesIO(data)).convert("RGB")
+        return _upright(Image.open(BytesIO(data))).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageTableError(f"{where}: not a decodable picture ({error}); remove the file and run again") from None
+
+
+def _upright(picture):
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # EXIF data that can't be read, of which any exception may come, does not spoil a picture
+        return picture
 
 
 def encode_png(picture):
