@@ -23,9 +23,9 @@ rule embed_prompts:
     params:
         settings=settings("embed_prompts"),
     shell:
-        "fit embed prompts --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-        "--dtype {params.settings[dtype]} --download {params.settings[download]} "
-        "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
+        "fit embed prompts "
+        + WEIGHTS
+        + "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
 
 
 rule score_otherwise:

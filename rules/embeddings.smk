@@ -28,17 +28,15 @@ for batch in BATCHES:
         threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
         resources:
             gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
-            mem_mb=4000,  # measured: 0.7 GB with the atelier's encoders
-            runtime=60,
+            mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
+            runtime=growing(60),
         params:
             settings=settings("embed_images"),
         shell:
-            "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-            "--dtype {params.settings[dtype]} --download {params.settings[download]} "
-            "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
-            "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
-            "--channels {params.settings[channels]} "
-            "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
+            "fit embed images "
+            + WEIGHTS
+            + FACES
+            + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
     rule:
@@ -69,17 +67,15 @@ for batch in BATCHES:
         threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
         resources:
             gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
-            mem_mb=4000,  # measured: 0.7 GB with the atelier's encoders
-            runtime=60,
+            mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
+            runtime=growing(60),
         params:
             settings=settings("embed_images"),
         shell:
-            "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-            "--dtype {params.settings[dtype]} --download {params.settings[download]} "
-            "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
-            "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
-            "--channels {params.settings[channels]} "
-            "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
+            "fit embed images "
+            + WEIGHTS
+            + FACES
+            + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
     rule:
@@ -108,26 +104,47 @@ for batch in BATCHES:
         threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
         resources:
             gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
-            mem_mb=4000,  # measured: 0.7 GB with the atelier's encoders
-            runtime=60,
+            mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
+            runtime=growing(60),
         params:
             settings=settings("embed_images"),
         shell:
-            "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-            "--dtype {params.settings[dtype]} --download {params.settings[download]} "
-            "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
-            "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
-            "--channels {params.settings[channels]} "
-            "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
+            "fit embed images "
+            + WEIGHTS
+            + FACES
+            + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+
+
+rule import_photographs:
+    """Take a folder of ordinary photographs."""
+    input:
+        folder=photographs_folder,
+    output:
+        images="results/photographs/{domain}.parquet",
+    log:
+        "results/logs/import_photographs/{domain}.log",
+    benchmark:
+        "results/benchmarks/import_photographs/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        settings=settings("import_photographs"),
+    shell:
+        "fit images import --kind photographs --place {params.settings[photographs]:q} "
+        "--work results/cache/imported/photographs "
+        + LIMITS
+        + "--out {output.images:q} 2>&1 | tee {log:q}"
 
 
 rule embed_photographs:
     """Embed ordinary photographs, against which the art filter's cut is found."""
     input:
-        images=lambda wildcards: known(
-            [CONFIG.domains[wildcards.domain].art_filter.photographs]
-        ),
+        images=photographs_table,
         model=model_folder("embedder"),
     output:
         embeddings="results/embeddings/{embedder}/photographs/{domain}.parquet",
@@ -140,17 +157,15 @@ rule embed_photographs:
     threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
     resources:
         gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
-        settings=settings("embed_photographs"),
+        settings=settings("embed_images"),
     shell:
-        "fit embed images --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-        "--dtype {params.settings[dtype]} --download {params.settings[download]} "
-        "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
-        "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
-        "--channels {params.settings[channels]} "
-        "--batch-size {params.settings[batch_size]} --threads {threads} --images {params.settings[photographs]:q} "
+        "fit embed images "
+        + WEIGHTS
+        + FACES
+        + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
         "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
 
@@ -168,11 +183,11 @@ rule embed_art_texts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
+        runtime=growing(10),
     params:
         settings=settings("embed_art_texts"),
     shell:
-        "fit embed texts --backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-        "--dtype {params.settings[dtype]} --download {params.settings[download]} "
-        "--texts {params.settings[texts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
+        "fit embed texts "
+        + WEIGHTS
+        + "--texts {params.settings[texts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"

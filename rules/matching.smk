@@ -57,7 +57,7 @@ rule find_art_cut:
     """Find the similarity to the texts above which an image is an artwork, from references and photographs."""
     input:
         artworks=embedded("references/{domain}/{concept}.parquet", filtering=True),
-        photographs=when_filtering(
+        photographs=if_photographs(
             "results/embeddings/{embedder}/photographs/{domain}.parquet"
         ),
         texts=when_filtering("results/embeddings/{embedder}/texts/{domain}.parquet"),

@@ -285,6 +285,44 @@ def when_filtering(pattern):
     return files
 
 
+WEIGHTS = (
+    "--backend {params.settings[backend]:q} --model {params.settings[model]:q} "
+    "--dtype {params.settings[dtype]} --download {params.settings[download]} "
+)
+FACES = (
+    "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "
+    "--pixel-mean {params.settings[pixel_mean]} --pixel-std {params.settings[pixel_std]} "
+    "--channels {params.settings[channels]} "
+)
+
+
+def photographs_folder(wildcards):
+    """The folder that a domain's ordinary photographs lie in."""
+    return known([CONFIG.domains[wildcards.domain].art_filter.photographs])
+
+
+def photographs_table(wildcards):
+    """The image table of a domain's ordinary photographs: as it is given, or made of a folder."""
+    place = CONFIG.domains[wildcards.domain].art_filter.photographs
+    return (
+        place
+        if place.endswith(".parquet")
+        else f"results/photographs/{wildcards.domain}.parquet"
+    )
+
+
+def if_photographs(pattern):
+    """`pattern` where a job's domain has an art filter and photographs to find its cut against, else nothing."""
+
+    def files(wildcards):
+        art_filter = CONFIG.domains[wildcards.domain].art_filter
+        if not (art_filter and art_filter.photographs):
+            return []
+        return pattern.format(domain=wildcards.domain, embedder=art_filter.embedder)
+
+    return files
+
+
 def by_prompt_embedder(pattern):
     """`pattern`, with {embedder} the one that compares a domain's pictures with their prompts; nothing without one."""
 

@@ -158,6 +158,10 @@ def images_import(args):
     if args.kind == "training":
         import_images(args.place, targets, what="training images", **places)
         return
+    if args.kind == "photographs":
+        folder = Path(args.place)
+        import_images(folder.parent, {folder.name: args.out[0]}, what="photographs", **places)
+        return
     for concept, count in import_generated(args.place, targets, **places).items():
         print(f"fit: {concept}: {count} generated images can't be decoded and are left out", file=sys.stderr)
 
@@ -315,7 +319,7 @@ def cut_art(args):
     from fit.matching import similarity_to_texts
 
     artworks = similarity_to_texts(args.artworks, args.texts)
-    photographs = similarity_to_texts([args.photographs], args.texts)
+    photographs = similarity_to_texts(args.photographs, args.texts)
     _write_cut(artworks, photographs, args, ("references", "photographs", "highest cosine to the texts"))
 
 
@@ -815,7 +819,7 @@ def make_parser():
     add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
     _add_fetching(add)
     add = _command(group, "import", images_import, "take pictures that are at hand")
-    add("--kind", choices=("training", "generated"))
+    add("--kind", choices=("training", "generated", "photographs"), help="photographs: one folder, without slugs")
     add("--place", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
     add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
@@ -899,7 +903,7 @@ def make_parser():
     add("--figure", default=None, help="histogram to write")
     add = _command(group, "art", cut_art, "similarity to the texts of artworks against photographs")
     _many(add, "artworks", help="embeddings of references")
-    add("--photographs", help="embeddings of photographs")
+    add("--photographs", nargs="*", default=[], help="embeddings of photographs; none where a cosine is given")
     add("--texts", help="embeddings of the texts")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
     add("--out", help="JSON to write")

@@ -1,5 +1,7 @@
 """Which training images show a concept: the cut on similarity, the matches above it, and the effective count."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -72,29 +74,32 @@ def find_cut(positive, negative, method):
 
     Returns:
         A dict: cut, method, and how well it tells them apart: tpr and fpr at the cut, roc_auc, equal_error_rate and
-        equal_error_cut, lowest_positive, highest_negative; and both cuts that can be found, midpoint and best_f1.
+        equal_error_cut, lowest_positive, highest_negative; and both cuts that can be found, midpoint and best_f1. With
+        a given cut either side may be empty; what takes it is then None.
 
     Raises:
-        DataError: there is nothing to compare.
+        DataError: there is nothing to find a cut with.
     """
-    if not len(positive) or not len(negative):
+    given = not isinstance(method, str)
+    found: dict[str, Any] = {"positives": len(positive), "negatives": len(negative)}
+    if len(positive) and len(negative):
+        found["roc_auc"] = roc_auc(positive, negative)
+        found["equal_error_rate"], found["equal_error_cut"] = _equal_error_rate(positive, negative)
+        found["midpoint"] = float((positive.min() + negative.max()) / 2)
+        found["best_f1"] = _best_f1(positive, negative)
+    elif given:
+        found |= dict.fromkeys(("roc_auc", "equal_error_rate", "equal_error_cut", "midpoint", "best_f1"))
+    else:
         raise DataError("no cut can be found: it takes two concepts or more, with two usable references or more each")
-    cuts = {"midpoint": float((positive.min() + negative.max()) / 2), "best_f1": _best_f1(positive, negative)}
-    cut = cuts[method] if isinstance(method, str) else float(method)
-    equal_error_rate, equal_error_cut = _equal_error_rate(positive, negative)
+    cut = float(method) if given else found[method]
     return {
         "cut": cut,
-        "method": method if isinstance(method, str) else "given",
-        "tpr": float((positive > cut).mean()),
-        "fpr": float((negative > cut).mean()),
-        "roc_auc": roc_auc(positive, negative),
-        "equal_error_rate": equal_error_rate,
-        "equal_error_cut": equal_error_cut,
-        "positives": len(positive),
-        "negatives": len(negative),
-        "lowest_positive": float(positive.min()),
-        "highest_negative": float(negative.max()),
-        **cuts,
+        "method": "given" if given else method,
+        "tpr": float((positive > cut).mean()) if len(positive) else None,
+        "fpr": float((negative > cut).mean()) if len(negative) else None,
+        "lowest_positive": float(positive.min()) if len(positive) else None,
+        "highest_negative": float(negative.max()) if len(negative) else None,
+        **found,
     }
 
 
@@ -163,7 +168,7 @@ def reference_means(references, embeddings):
 def similarity_to_texts(embeddings, texts):
     """The highest cosine of each image to any text, [N]; `embeddings`: paths of images; `texts`: path of texts."""
     of_texts = read_embeddings(texts)[1]
-    return np.concatenate([highest_similarities(path, of_texts)[1] for path in embeddings])
+    return np.concatenate([np.zeros(0), *(highest_similarities(path, of_texts)[1] for path in embeddings)])
 
 
 def match_images(images, references, reference_embeddings, cut, filtering=None):

@@ -1,8 +1,17 @@
-"""Batches as large as the memory of the device allows."""
+"""Batches as large as memory allows."""
+
+import sys
 
 import torch
 
-from fit.errors import ModelError
+_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error):
+    """Whether `error` says that memory, of a GPU or of this machine, does not suffice."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 class Halving:
@@ -15,39 +24,33 @@ class Halving:
         size: the largest batch from now on: what was asked for, halved as often as memory ran out.
     """
 
-    def __init__(self, function, size):
-        """`function` takes a list of items and returns a list of as many results; `size` is the first largest batch."""
+    def __init__(self, function, size=sys.maxsize):
+        """`function` takes lists of one length and returns a list as long; `size` is the first largest batch."""
         self._function = function
         self.size = size
 
-    def __call__(self, items):
-        """The results of `items`, in their order.
+    def __call__(self, *lists):
+        """The results of `lists`, which are of one length, in their order.
 
         Raises:
-            ModelError: the memory does not suffice for a single item.
+            MemoryError: the memory does not suffice for a single item.
         """
-        results = []
-        at = 0
-        while at < len(items):
-            batch = items[at : at + self.size]
-            found = self._attempt(batch)
-            if found is not None:
-                results += found
-                at += len(batch)
-            elif len(batch) == 1:
-                raise ModelError(
-                    "the device's memory does not suffice for a batch of one; free it of other programs, choose a "
-                    "smaller number format (`dtype`), or run where there is more"
-                )
-            else:
-                # Calls from several threads may fail at once: each halves what it tried, not what another left.
-                self.size = min(self.size, len(batch) // 2)
+        results: list = []
+        while len(results) < len(lists[0]):
+            batch = [items[len(results) : len(results) + self.size] for items in lists]
+            count = len(batch[0])
+            try:
+                results += self._function(*batch)
+                continue
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if count == 1:
+                    raise MemoryError(str(error)) from error
+            # Here the error and all that its frames held is gone. Calls from several threads may fail at once: each
+            # halves what it tried, not what another left.
+            self.size = min(self.size, count // 2)
+            print(f"fit: not enough memory for a batch of {count}; trying {self.size}", file=sys.stderr)
+            if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         return results
-
-    def _attempt(self, batch):
-        """The results of a batch, or None where memory ran out. What the exception held is free once this returns."""
-        try:
-            return self._function(batch)
-        except torch.OutOfMemoryError:
-            return None

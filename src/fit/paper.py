@@ -147,7 +147,8 @@ def calibration_table(cuts):
     rows = []
     for (domain, kind), path in cuts.items():
         found = _json(path)
-        numbers = (f"{found[key]:.4f}" for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
+        known = (found[key] for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
+        numbers = ("" if number is None else f"{number:.4f}" for number in known)
         rows.append((domain, kind, f"{found['cut']:.4f}", found["method"], *numbers))
     return Table("calibration", columns, rows)
 

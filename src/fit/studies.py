@@ -39,11 +39,18 @@ class ArtFilter(_Strict):
     """An embedder that has a text tower."""
     texts: list[str] = ["an artwork"]
     """An image's similarity is the highest to any of these."""
-    photographs: str
-    """Image table (Parquet) of ordinary photographs, against which the cut is found."""
+    photographs: str | None = None
+    """Ordinary photographs, against which the cut is found: an image table (Parquet) or a folder. May be left out where
+    `cut` is given; nothing is then said of how well it tells them apart."""
     cut: ArtCut | Share | None = None
     """Cosine above which an image is an artwork, or the name of a published one (fit.published); found from references
     and photographs when left out."""
+
+    @pydantic.model_validator(mode="after")
+    def _cut_or_photographs(self):
+        if self.cut is None and not self.photographs:
+            raise ValueError("give `photographs`, against which the cut is found, or `cut`")
+        return self
 
 
 class References(_Strict):
@@ -451,8 +458,7 @@ class Config(_Strict):
         embedders = [of_domain.embedder]
         if art:
             embedders.append(art.embedder)
-            if art.cut is None:
-                needs.append((f"domains.{domain}.art_filter.photographs", art.photographs))
+            needs.append((f"domains.{domain}.art_filter.photographs", art.photographs))
         for embedder in embedders:
             is_file = Path(self.embedders[embedder].model).suffix in WEIGHTS
             path = self.embedders[embedder].model if is_file else self.folder_of("embedder", embedder)
@@ -566,8 +572,8 @@ def _embedder_of_texts(config, job):
     return {name: _embedder(config, job)[name] for name in ("backend", "model", "dtype", "download")}
 
 
-def _embed_photographs(config, job):
-    return _embedder(config, job) | {"photographs": config.domains[job["domain"]].art_filter.photographs}
+def _import_photographs(config, job):
+    return {"photographs": config.domains[job["domain"]].art_filter.photographs} | _collection(config)
 
 
 def _embed_art_texts(config, job):
@@ -643,7 +649,7 @@ STAGES = {
     "select_references": (2, _select_references),
     "draw_references": (1, _nothing),
     "embed_images": (2, _embedder),
-    "embed_photographs": (2, _embed_photographs),
+    "import_photographs": (1, _import_photographs),
     "embed_art_texts": (2, _embed_art_texts),
     "find_same_concept_cut": (2, _find_same_concept_cut),
     "find_art_cut": (2, _find_art_cut),

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from fit.cli import main
 from fit.images import table
@@ -162,3 +163,27 @@ def test_show_draws_and_unpacks(tmp_path, capsys):
     assert main(["images", "show", str(tmp_path / "t.parquet"), "--unpack", str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 9
     assert "9 pictures" in capsys.readouterr().out
+
+
+def test_photographs_may_lie_in_a_folder(tmp_path):
+    folder = tmp_path / "my photographs"
+    (folder / "of streets").mkdir(parents=True)
+    for i, place in enumerate((folder, folder / "of streets")):
+        Image.new("RGB", (40, 30), (10 * i, 0, 0)).save(place / f"{i}.png")
+    out = tmp_path / "photographs.parquet"
+    work = ["--work", str(tmp_path / "work")]
+    assert main(["images", "import", "--kind", "photographs", "--place", str(folder), "--out", str(out), *work]) == 0
+    rows = table.read(out).to_pylist()
+    assert [(row["image_id"], row["status"]) for row in rows] == [("0.png", "ok"), ("of streets/1.png", "ok")]
+    assert (
+        main(["images", "import", "--kind", "photographs", "--place", str(tmp_path / "none"), "--out", str(out)]) == 1
+    )
+
+
+def test_an_art_cut_that_is_given_needs_no_photographs(concept):
+    texts, art, out = (concept / name for name in ("texts.parquet", "art.parquet", "art.json"))
+    figure = out.with_suffix(".png")
+    given = ["--method", "0.18", "--out", str(out), "--figure", str(figure)]
+    assert main(["cut", "art", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
+    found = json.loads(out.read_text())
+    assert found["cut"] == 0.18 and found["fpr"] is None and figure.stat().st_size > 1000

@@ -206,8 +206,15 @@ def test_halving_keeps_the_order_and_ends_at_one():
     def nothing(numbers):
         raise torch.OutOfMemoryError
 
-    with pytest.raises(ModelError, match="does not suffice for a batch of one"):
+    with pytest.raises(MemoryError):
         Halving(nothing, 8)([1, 2, 3])
+
+
+def test_one_picture_that_does_not_fit_is_an_error_with_a_remedy(colours, tmp_path):
+    fill(tmp_path / "t.parquet", REDS[0])
+    colours.room = 0
+    with pytest.raises(ModelError, match="one picture is too much for the memory"):
+        embed_tables("colours", Weights("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 4, decoders=0)
 
 
 def test_other_errors_do_not_halve():

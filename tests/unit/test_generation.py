@@ -29,9 +29,9 @@ from fit.generators import parts as parts_module
 from fit.generators import weights
 from fit.generators.base import Made
 from fit.generators.diffusers import Diffusers
-from fit.generators.memory import Halving
 from fit.generators.run import generate_tables
 from fit.images import table
+from fit.memory import Halving
 from fit.plots import generated_sheet
 from fit.scoring import score_concept
 
@@ -235,7 +235,7 @@ def test_batches_are_halved_until_they_fit_and_stay_so(pipeline, generator, monk
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return make(prompts, seeds)
 
-    monkeypatch.setattr(generator, "_in_memory", Halving())
+    monkeypatch.setattr(generator, "_in_memory", Halving(lambda prompts, seeds: generator._make(prompts, seeds)))
     expected = make(["a"] * 8, list(range(8)))
     monkeypatch.setattr(generator, "_make", hungry)
     made = generator.generate(["a"] * 8, list(range(8)))
@@ -252,7 +252,7 @@ def test_one_picture_that_does_not_fit_is_an_error_with_a_remedy(generator, monk
     def starved(prompts, seeds):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(generator, "_in_memory", Halving())
+    monkeypatch.setattr(generator, "_in_memory", Halving(lambda prompts, seeds: generator._make(prompts, seeds)))
     monkeypatch.setattr(generator, "_make", starved)
     with pytest.raises(ModelError, match=r"one picture is too much for this machine's memory; set `dtype: float16`"):
         generator.generate(["a", "b"], [1, 2])

@@ -32,6 +32,12 @@ def test_both_cuts_and_how_well_they_tell_apart():
         find_cut(positive, np.array([]), "midpoint")
 
 
+def test_a_given_cut_needs_nothing_to_compare_with():
+    found = find_cut(np.array([0.3, 0.1]), np.array([]), 0.2)
+    assert (found["cut"], found["method"], found["tpr"]) == (0.2, "given", 0.5)
+    assert found["fpr"] is None and found["roc_auc"] is None and found["best_f1"] is None
+
+
 def test_best_f1_against_every_cut():
     rng = np.random.default_rng(1)
     positive, negative = rng.normal(1, 1, 60), rng.normal(0, 1, 90)

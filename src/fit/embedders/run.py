@@ -19,7 +19,7 @@ from tqdm import tqdm
 from fit import embedders
 from fit.embedders import files
 from fit.embedders.base import Found
-from fit.errors import FitError
+from fit.errors import FitError, ModelError
 from fit.images import table as images
 from fit.memory import Halving
 from fit.paths import whole
@@ -205,7 +205,13 @@ def embed_tables(backend, weights, inputs, outputs, batch_size, decoders=None):
     halving = Halving(infer, batch_size)
 
     def embed(batch):
-        found = iter(halving([picture for _, name, picture in batch if name is not None]))
+        try:
+            found = iter(halving([picture for _, name, picture in batch if name is not None]))
+        except MemoryError as error:
+            raise ModelError(
+                f"{weights.model}: one picture is too much for the memory ({error}); free it of other programs, choose "
+                "a smaller number format (`dtype`), or run where there is more"
+            ) from error
         return [(number, name, [] if name is None else next(found)) for number, name, _ in batch]
 
     with tqdm(total=dataset.images, desc="embedding", unit="image", mininterval=2) as progress:

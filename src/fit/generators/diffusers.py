@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from fit.errors import ModelError
 from fit.generators import weights
 from fit.generators.base import Generator, Made
-from fit.generators.memory import Halving, is_out_of_memory
+from fit.memory import Halving, is_out_of_memory
 
 _BROKEN = (OSError, ValueError, KeyError, AttributeError, TypeError, SafetensorError)  # what broken files lead to
 _SLICED_PIXELS = 256 * 256
@@ -88,7 +88,7 @@ class Diffusers(Generator):
             )
         self._pipe: Any = None
         self._embedded: dict = {}
-        self._in_memory = Halving()
+        self._in_memory = Halving(lambda prompts, seeds: self._make(prompts, seeds))
 
     # --- which model --------------------------------------------------------------------------------------------------
 
@@ -256,11 +256,11 @@ class Diffusers(Generator):
     def generate(self, prompts, seeds):
         self.load()
         try:
-            made = self._in_memory(self._make, prompts, seeds)
+            made = self._in_memory(prompts, seeds)
             bad = [i for i, one in enumerate(made) if one.status != "ok"]
             if bad and self._dtype != torch.float32:
                 with self._in_float32():
-                    again = self._in_memory(self._make, [prompts[i] for i in bad], [seeds[i] for i in bad])
+                    again = self._in_memory([prompts[i] for i in bad], [seeds[i] for i in bad])
                 for i, one in zip(bad, again, strict=True):
                     made[i] = one
         except MemoryError as error:
