@@ -44,7 +44,7 @@ def table(path, rows):
 def test_amounts_follow_from_the_configuration(config):
     works = by_stage(estimate(check(config)))
     assert works["generate_images", "sd1.1"].units == works["generate_images", "sd2.1"].units == 2 * 5 * 10
-    assert works["embed_generated", "facenet"].units == 2 * 100
+    assert works["embed_generated", "arcface"].units == 2 * 100
     assert works["collect_images", "laion2b_en"].units == 2 * 100_000
     assert works["collect_images", "laion2b_en"].bound
     # sd2.1 was trained on a corpus that is only counted: nothing is collected for it twice.

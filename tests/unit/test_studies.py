@@ -50,7 +50,7 @@ def broken(data, path, value):
         ("seed", None, ["`seed` is missing"]),
         ("studies/atelier/domains", ["sculptors"], ["`studies.atelier.domains`", "'sculptors'", "painters"]),
         ("models/atelier/corpus", "laion", ["`models.atelier.corpus`", "'laion'", "laion2b_en"]),
-        ("domains/painters/embedder", "csd", ["`domains.painters.embedder`", "'csd'"]),
+        ("domains/painters/embedder", "dscs", ["`domains.painters.embedder`", "'dscs'"]),
         ("default_study", "nothing", ["`default_study`", "'nothing'"]),
         ("corpora/laion5b/counts_from", "laion5b", ["`corpora.laion5b.counts_from`", "scaled themselves"]),
         ("corpora/laion5b/images", "http", ["`corpora.laion5b`", "either `images` or `counts_from`"]),
