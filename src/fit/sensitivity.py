@@ -43,8 +43,8 @@ null where a prompt has no usable image, or there is no target."""
 
 
 def cuts_around(found):
-    """The cuts to try, ascending: CUTS of them from the lowest positive to the highest negative similarity, the two that
-    can be found (midpoint and best_f1), and the one in use; `found` is what fit.matching.find_cut returns."""
+    """The cuts to try, ascending, of what fit.matching.find_cut returned: CUTS of them from the lowest positive to the
+    highest negative similarity, the two that can be found (midpoint and best_f1), and the one in use."""
     between = np.linspace(found["lowest_positive"], found["highest_negative"], CUTS)
     cuts: list[float] = []
     for cut in (found["cut"], found["midpoint"], found["best_f1"], *between):
@@ -54,7 +54,7 @@ def cuts_around(found):
 
 
 def _mean_cosines(vectors, directions):
-    """Mean cosines [N, P] of `vectors` [N, D] to the P prompts' generated images, whose mean vectors are `directions`."""
+    """Mean cosines [N, P] of `vectors` [N, D] to generated images, whose mean vectors by prompt are `directions`."""
     if not len(vectors) or not len(directions):
         return np.zeros((len(vectors), len(directions)))
     return vectors.astype(np.float64) @ directions.T
@@ -125,22 +125,34 @@ def _matches_by_cut(matches, cut, art_cut):
         is_art = read(matches, ["art_similarity"]).column("art_similarity").to_numpy() > art_cut
     of_cut = {value: (similarity > value) & is_art for value in cuts_around(cut)}
     if (of_cut[cut["cut"]] != match).any():
-        raise DataError(f"{matches}: these matches were found by other cuts than {cut['cut']:g}; ask snakemake for them")
+        raise DataError(
+            f"{matches}: these matches were found by other cuts than {cut['cut']:g}; ask snakemake for them"
+        )
     return of_cut
 
 
 def _counts_at(table, matches):
     """Effective counts [N] of a table's concepts if so many (concept -> number) of their images matched."""
     counts = table.counts.copy()
-    captions, downloaded = table.evidence[:, EVIDENCE.index("captions")], table.evidence[:, EVIDENCE.index("downloaded")]
+    captions, downloaded = (
+        table.evidence[:, EVIDENCE.index("captions")],
+        table.evidence[:, EVIDENCE.index("downloaded")],
+    )
     for row, concept in enumerate(table.concepts):
         if matches[concept] is not None and np.isfinite(captions[row] + downloaded[row]):
             counts[row] = effective_count(matches[concept], int(captions[row]), int(downloaded[row]))[0]
     return counts
 
 
+def counts_at_cuts(table, row, rescored):
+    """Cut -> effective count of the concept in `row` of `table`, by what rescore_concept wrote of it; ascending."""
+    pairs = pl.DataFrame(read(rescored, ["cut", "matches"])).drop_nulls().unique().sort("cut")
+    part = table.take([row])
+    return {cut: float(_counts_at(part, {str(part.concepts[0]): matches})[0]) for cut, matches in pairs.iter_rows()}
+
+
 def read_rescored(paths):
-    """Concept -> path of RESCORED, as one polars table: concept, cut, matches, top_k, and the mean score over prompts."""
+    """Paths of RESCORED by concept, as one polars table: concept, cut, matches, top_k, and the mean over prompts."""
     parts = []
     for concept, path in paths.items():
         of_concept = pl.DataFrame(read(path, RESCORED.names))
@@ -162,9 +174,10 @@ def _check(table, at_use):
     score_of = dict(zip(at_use.concepts, at_use.scores, strict=True))
     for concept, score in zip(table.concepts, table.scores, strict=True):
         if concept not in score_of or abs(score_of[concept] - score) > ROUNDING:
+            anew = score_of.get(concept, float("nan"))
             raise DataError(
-                f"concept {str(concept)!r}: its score is {score:.4f} in the table and "
-                f"{score_of.get(concept, float('nan')):.4f} anew; the files are of different runs, ask snakemake for them"
+                f"concept {str(concept)!r}: its score is {score:.4f} in the table and {anew:.4f} anew; the files are "
+                "of different runs, ask snakemake for them"
             )
 
 
@@ -263,7 +276,7 @@ def in_short(summary):
         return "no threshold"
     low, high = (f"{summary[end]:.0f}" for end in ("lowest", "highest"))
     text = f"{low} images" if low == high else f"{low} to {high} images"
-    text += f"; {summary['same']:.0%} as the study"
+    text += f"; {summary['same']:.0%} as in the study"
     return text + (f", {summary['none']:.0%} none" if summary["none"] else "")
 
 

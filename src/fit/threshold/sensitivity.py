@@ -3,6 +3,8 @@
 An answer is a dict with a threshold (images, or None) and a weight, the share of its choice's settings that lead to it.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from ruptures import KernelCPD
 
@@ -62,7 +64,7 @@ def penalty_path(scores, floor=LEAST_PENALTY):
         while len(hull) > 1 and meeting(hull[-2], hull[-1]) <= meeting(hull[-1], k):
             hull.pop()
         hull.append(k)
-    ends = [np.inf, *(meeting(*pair) for pair in zip(hull, hull[1:], strict=False)), floor]
+    ends = [np.inf, *(meeting(*pair) for pair in pairwise(hull)), floor]
     path = [(float(ends[i + 1]), float(ends[i]), segmentations[k]) for i, k in enumerate(hull)]
     return path[::-1]
 
@@ -135,8 +137,8 @@ def summarise(answers, headline):
     """How far `answers` move the threshold from `headline` (images, or None).
 
     Returns:
-        A dict: lowest and highest threshold (None where no setting has one), and the shares of settings, by weight, that
-        lead to the same threshold, and to none. Thresholds of half an image's difference are the same.
+        A dict: lowest and highest threshold (None where no setting has one), and the shares of settings, by weight,
+        that lead to the same threshold, and to none. Thresholds less than half an image apart are the same.
     """
     found = [answer["threshold"] for answer in answers if answer["threshold"] is not None]
     total = sum(answer["weight"] for answer in answers) or 1.0
