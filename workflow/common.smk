@@ -341,11 +341,14 @@ def model_folder(kind):
 
 def at_model_corpus(pattern):
     """`pattern`, with {corpus} what a job's model was trained on, {matched} the corpus whose images stand for it, and
-    {embedder} that of the job's domain; a {concept} is that of the job, or else every concept of the domain."""
+    {embedder} that of the job's domain; a {concept} is that of the job, or else every concept of the domain.
+    """
 
     def path(wildcards):
         corpus = CONFIG.models[wildcards.model].corpus
-        concepts = {"concept": SLUGS[wildcards.domain]} if "{concept}" in pattern else {}
+        concepts = (
+            {"concept": SLUGS[wildcards.domain]} if "{concept}" in pattern else {}
+        )
         return expand(
             pattern,
             corpus=corpus,

@@ -13,7 +13,7 @@ import polars as pl
 from fit.embedders.files import read_single_faces, stream_embeddings
 from fit.errors import DataError
 from fit.images.table import read
-from fit.matching import highest_similarity, kept_vectors
+from fit.matching import highest_similarity, kept_vectors, scaled_matches
 from fit.sensitivity import counts_at_cuts
 
 FEW_REFERENCES = 10
@@ -148,6 +148,25 @@ class _Evidence:
                     if new:
                         found[concept][other] = found[concept].get(other, 0) + len(new)
         return found
+
+    def leaked(self, outlier, images_of):
+        """What `images_of`, the leaks of an outlier, say: nothing where its count stays below with them."""
+        if not images_of:
+            return None
+        rows = {other: self.counts[other] for other in images_of}
+        # Like its own count, by dead links and sampling: those of the concept that they were collected for.
+        scaled = [
+            scaled_matches(number, rows[other].get("captions") or number, rows[other].get("downloaded") or number)
+            for other, number in images_of.items()
+        ]
+        count = self.table.counts[outlier.row] + sum(scaled)
+        if count < self.threshold:
+            return None
+        most = max(images_of, key=lambda other: images_of[other])
+        return (
+            f"{sum(images_of.values())} images that match it were collected for other concepts alone, most for {most} "
+            f"({images_of[most]}); with them it would have {count:.0f}"
+        )
 
 
 # Each rule looks at one outlier: nothing, or what was measured.
@@ -316,12 +335,8 @@ def explain(table, found, measurements):
     explained = []
     for outlier in outliers:
         causes = [(name, text) for name, rule in RULES.items() if (text := rule(evidence, outlier))]
-        leaked = leaks.get(outlier.concept, {})
-        number = sum(leaked.values())
-        if number and table.counts[outlier.row] + number >= found["threshold"]:
-            most = max(leaked, key=lambda other: leaked[other])
-            text = f"{number} images that match it were collected for other concepts alone, most for {most}"
-            causes.append(("leaked", f"{text} ({leaked[most]}); with them it is above"))
+        text = evidence.leaked(outlier, leaks.get(outlier.concept, {}))
+        causes += [("leaked", text)] if text else []
         explained.append(Outlier(outlier.concept, outlier.row, outlier.side, outlier.past, tuple(causes)))
     return explained, medians
 

@@ -142,7 +142,8 @@ def sensitivity_figure(found, names, title, path):
     axes.spines["left"].set_visible(False)
     axes.set_title(title if found["threshold"] is not None else f"{title}: the study has no threshold")
     axes.set_xlabel("threshold, training images of the concept; area of a mark: share of the settings that lead to it")
-    figure.legend(frameon=False, loc="outside lower center", ncols=2)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=160)
     plt.close(figure)
 

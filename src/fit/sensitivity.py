@@ -11,7 +11,7 @@ import pyarrow as pa
 from fit.embedders.files import read_single_faces, stream_embeddings
 from fit.errors import DataError
 from fit.images.table import read
-from fit.matching import effective_count, kept_vectors
+from fit.matching import kept_vectors, scaled_matches
 from fit.scoring import choose_targets
 from fit.threshold.scores import EVIDENCE, ROUNDING, sort_scores
 from fit.threshold.sensitivity import LEAST_PENALTY, by_prompt, leaving_out, locate, over_penalties, summarise
@@ -140,7 +140,7 @@ def _counts_at(table, matches):
     )
     for row, concept in enumerate(table.concepts):
         if matches[concept] is not None and np.isfinite(captions[row] + downloaded[row]):
-            counts[row] = effective_count(matches[concept], int(captions[row]), int(downloaded[row]))[0]
+            counts[row] = scaled_matches(matches[concept], int(captions[row]), int(downloaded[row]))
     return counts
 
 
