@@ -18,6 +18,8 @@ from fit.sensitivity import counts_at_cuts
 
 FEW_REFERENCES = 10
 """The paper's least number of references of a concept."""
+FEW_DOWNLOADS = 10
+"""Of fewer downloaded images, the share that match says nothing."""
 NONE_FOUND = "no cause found in the measurements"
 COLUMNS = (
     "concept",
@@ -217,9 +219,8 @@ def _count_by_cut(evidence, outlier):
 
 
 def _low_matched_share(evidence, outlier):
-    share = evidence.share(outlier.concept)
-    if share is not None and 2 * share < evidence.usual_share:
-        row = evidence.counts[outlier.concept]
+    share, row = evidence.share(outlier.concept), evidence.counts[outlier.concept]
+    if share is not None and row["downloaded"] >= FEW_DOWNLOADS and 2 * share < evidence.usual_share:
         return (
             f"{row['matches']} of {row['downloaded']} downloaded images match ({share:.0%}; the median of concepts is "
             f"{evidence.usual_share:.0%})"
@@ -282,7 +283,8 @@ def _drawn_as_another(evidence, outlier):
     if other is None or not len(references):
         return None
     own = float(pictures.astype(np.float64).mean(axis=0) @ references.astype(np.float64).mean(axis=0))
-    if cosine > own:
+    # Of many concepts, one is nearer to bad pictures by chance: it has to be as near as those above are to their own.
+    if cosine > max(own, evidence.middle):
         return (
             f"its pictures resemble the references of {other} ({evidence.count_of[other]:.0f} images) more than its "
             f"own: mean cosine {cosine:.2f} against {own:.2f}"
