@@ -541,7 +541,7 @@ def sensitivity_outliers(args):
 
     table = read_table(args.table)
     folders = ("references", "reference_embeddings", "generated", "generated_embeddings")
-    optional = {name: getattr(args, name) or None for name in ("names", "images", "rescored")}
+    optional: dict = {name: getattr(args, name) or None for name in ("names", "images", "rescored")}
     measurements = outliers.Measurements(
         counts=args.counts,
         cut=_cut_in(args.cut)["cut"] if args.cut else None,
