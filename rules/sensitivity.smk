@@ -25,8 +25,8 @@ rule rescore_imitation:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=settings("rescore_imitation"),
     shell:
@@ -54,8 +54,8 @@ rule measure_sensitivity:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         settings=settings("measure_sensitivity"),
     shell:
@@ -92,8 +92,8 @@ rule list_outliers:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         settings=settings("list_outliers"),
     shell:
