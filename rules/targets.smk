@@ -63,6 +63,16 @@ rule other_scores:
         alternative_files(CONFIG.default_study),
 
 
+rule sensitivity:
+    """How much each choice moves the thresholds of the default study, and the concepts that defy them."""
+    input:
+        [
+            f"results/sensitivity/{m}/{d}{suffix}"
+            for m, d in CONFIG.pairs(CONFIG.default_study)
+            for suffix in (".json", ".outliers.tsv")
+        ],
+
+
 rule paper:
     """The paper's studies, as far as their inputs are there; the report lists what is missing."""
     input:

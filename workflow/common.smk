@@ -217,6 +217,25 @@ def if_compared(pattern):
     return files
 
 
+def if_filtered(pattern):
+    """As if_compared, but nothing where a job's domain has no art filter either."""
+    return lambda wildcards: (
+        if_compared(pattern)(wildcards)
+        if CONFIG.domains[wildcards.domain].art_filter
+        else []
+    )
+
+
+def if_captioned(pattern):
+    """`pattern`, as at_model_corpus fills it in, where a job's model was trained on captions that are counted, else
+    nothing."""
+    return lambda wildcards: (
+        at_model_corpus(pattern)(wildcards)
+        if CONFIG.corpora[CONFIG.models[wildcards.model].corpus].captions
+        else []
+    )
+
+
 def growing(amount):
     """`amount` of memory or time for a job's first attempt, twice as much for its second, and so on."""
     return lambda wildcards, attempt: amount * attempt
@@ -360,16 +379,20 @@ def model_folder(kind):
 
 def at_model_corpus(pattern):
     """`pattern`, with {corpus} what a job's model was trained on, {matched} the corpus whose images stand for it, and
-    {embedder} that of the job's domain."""
+    {embedder} that of the job's domain; a {concept} is that of the job, or else every concept of the domain.
+    """
 
     def path(wildcards):
         corpus = CONFIG.models[wildcards.model].corpus
+        concepts = (
+            {"concept": SLUGS[wildcards.domain]} if "{concept}" in pattern else {}
+        )
         return expand(
             pattern,
             corpus=corpus,
             matched=CONFIG.matched_corpus(corpus),
             embedder=CONFIG.domains[wildcards.domain].embedder,
-            **dict(wildcards.items()),
+            **concepts | dict(wildcards.items()),
         )
 
     return path

@@ -340,14 +340,15 @@ def recognisers(args):
     print(aligned(table))
 
 
+def _cut_in(path):
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def match(args):
     from fit.images.table import write
     from fit.matching import match_images
 
-    def cut_in(path):
-        return json.loads(Path(path).read_text(encoding="utf-8"))["cut"]
-
-    cut, art_cut = cut_in(args.cut), cut_in(args.art_cut[0]) if args.art_cut else None
+    cut, art_cut = _cut_in(args.cut)["cut"], _cut_in(args.art_cut[0])["cut"] if args.art_cut else None
     art_files = args.art_embeddings or [None] * len(args.images)
     files = zip(args.images, args.references, args.reference_embeddings, art_files, args.out, strict=True)
     for images, references, reference_embeddings, art, out in files:
@@ -501,6 +502,83 @@ def audit(args):
         plan(found, counted, args.hits, out, args.images, args.matches)
     write_audit(found, args.out, out)
     print(aligned(found.table()), found.note(), sep="\n\n", end="")
+
+
+# --- sensitivity ------------------------------------------------------------------------------------------------------
+
+
+def sensitivity_rescore(args):
+    from fit.images.table import write
+    from fit.sensitivity import rescore_concept
+
+    table = rescore_concept(
+        args.generated,
+        args.generated_embeddings,
+        args.images or None,
+        args.matches or None,
+        args.references,
+        args.reference_embeddings,
+        targets_rule=args.targets,
+        top_k=args.top_k,
+        cut=_cut_in(args.cut) if args.cut else None,
+        art_cut=_cut_in(args.art_cut)["cut"] if args.art_cut else None,
+    )
+    write(table, args.out, row_group=4096)
+
+
+def sensitivity_measure(args):
+    from fit.paths import whole
+    from fit.plots import sensitivity_figure
+    from fit.sensitivity import CHOICES, describe, in_short, measure
+    from fit.threshold import read_table
+
+    found = measure(
+        read_table(args.table),
+        json.loads(Path(args.threshold).read_text(encoding="utf-8")),
+        rescored=_by_slug(args.rescored),
+        top_k=args.top_k,
+        cut=_cut_in(args.cut) if args.cut else None,
+        prompts=args.prompts,
+    )
+    if args.out:
+        _print_json(found, args.out)
+    if args.figure:
+        names = {key: (CHOICES[key], in_short(choice["summary"])) for key, choice in found["choices"].items()}
+        with whole(args.figure) as part:
+            sensitivity_figure(found, names, args.title, part)
+    print("\n".join(describe(found)))
+
+
+def sensitivity_outliers(args):
+    from fit import outliers
+    from fit.paths import whole
+    from fit.plots import contact_sheet
+    from fit.threshold import read_table
+
+    table = read_table(args.table)
+    folders = ("references", "reference_embeddings", "generated", "generated_embeddings")
+    optional: dict = {name: getattr(args, name) or None for name in ("names", "images", "rescored")}
+    measurements = outliers.Measurements(
+        counts=args.counts,
+        cut=_cut_in(args.cut)["cut"] if args.cut else None,
+        **{name: getattr(args, name) for name in folders},
+        **optional,
+    )
+    found = json.loads(Path(args.threshold).read_text(encoding="utf-8"))
+    explained, medians = outliers.explain(table, found, measurements)
+    if args.out:
+        with whole(args.out) as part:
+            part.write_text(outliers.tabulate(table, explained, medians), encoding="utf-8")
+    if args.sheet:
+        # The farthest of either side.
+        shown = [
+            one for side in ("below", "above") for one in [o for o in explained if o.side == side][: args.rows // 2]
+        ]
+        files = [[measurements.of(kind, one.concept) for kind in ("references", "generated")] for one in shown]
+        rows = [(outliers.label(table, one), *paths) for one, paths in zip(shown, files, strict=True)]
+        with whole(args.sheet) as part:
+            contact_sheet(rows, part, args.title or "concepts that defy the threshold")
+    print("\n".join(outliers.describe(table, explained, medians)))
 
 
 # --- people's judgement -----------------------------------------------------------------------------------------------
@@ -1037,6 +1115,49 @@ def make_parser():
     add("--resamples", type=int, default=1000, help="of the bootstrap over concepts")
     add("--seed", type=int, default=0, help="of its draws")
     add("--out", help="JSON to write")
+
+    group = _group(commands, "sensitivity", "how much each choice moves the threshold, and the concepts that defy it")
+    add = _command(group, "rescore", sensitivity_rescore, "scores of one concept at every top-k and around the cut")
+    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
+        add(f"--{name}")
+    for name in ("images", "matches"):
+        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
+    add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
+    add("--art-cut", nargs="?", const="", default="", help="JSON of `fit cut art`; nothing without a filter")
+    add("--targets", choices=("matches_and_references", "matches_or_references"))
+    add("--top-k", type=int, default=10, help="of the study")
+    add("--out")
+    add = _command(
+        group, "measure", sensitivity_measure, "thresholds over penalties, concepts, prompts, top-k and cuts"
+    )
+    add("table", help="as `fit threshold` takes it")
+    add("--threshold", help="JSON of `fit threshold`")
+    add("--rescored", nargs="*", default=[], help="files of `fit sensitivity rescore`, for top-k and cuts")
+    add("--top-k", type=int, default=10, help="of the study")
+    add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
+    add("--prompts", nargs="*", default=[], help="their templates, to name them by")
+    add("--title", default="")
+    add("--out", default=None, help="JSON to write")
+    add("--figure", default=None, help="picture to write")
+
+    add = _command(
+        group, "outliers", sensitivity_outliers, "concepts below with a high score, and above with a low one"
+    )
+    add("table", help="that `fit scores` wrote")
+    add("--threshold", help="JSON of `fit threshold`")
+    add("--counts", help="effective counts")
+    for name, what in (("references", "reference tables"), ("generated", "generated tables")):
+        add(f"--{name}", metavar="FOLDER", help=f"of {what}, named by slugs")
+    for name in ("reference-embeddings", "generated-embeddings"):
+        add(f"--{name}", metavar="FOLDER")
+    add("--names", nargs="?", const="", default="", help="captions per name, that `fit captions count` wrote, if any")
+    add("--images", nargs="?", const="", default="", metavar="FOLDER", help="of embeddings of training images, if any")
+    add("--rescored", nargs="?", const="", default="", metavar="FOLDER", help="of `fit sensitivity rescore`, if any")
+    add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
+    add("--rows", type=int, default=24, help="of the sheet, at most")
+    add("--title", default="")
+    add("--out", default=None, help="table to write (TSV)")
+    add("--sheet", default=None, help="pictures to write")
 
     group = _group(commands, "plot", "figures")
     add = _command(group, "threshold", plot_threshold, "scores against counts")

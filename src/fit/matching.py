@@ -119,6 +119,12 @@ def highest_similarities(embeddings, references):
     return np.concatenate(names), np.concatenate(similarities)
 
 
+def scaled_matches(matches, captions, downloaded):
+    """The effective count without its interval: round(matches x captions / downloaded), the number of matches where
+    nothing was downloaded."""
+    return round(matches * captions / downloaded) if downloaded else matches
+
+
 def effective_count(matches, captions, downloaded, confidence=0.95):
     """How many training images of a concept there are, dead links and sampling accounted for.
 
@@ -131,11 +137,12 @@ def effective_count(matches, captions, downloaded, confidence=0.95):
     """
     from scipy.stats import binomtest  # takes longer to import than matching a concept takes
 
+    count = scaled_matches(matches, captions, downloaded)
     if not downloaded:
-        return matches, 0, captions
+        return count, 0, captions
     share = binomtest(min(matches, downloaded), downloaded).proportion_ci(confidence, method="wilson")
     return (
-        round(matches * captions / downloaded),
+        count,
         int(np.floor(share.low * captions)),
         int(np.ceil(share.high * captions)),
     )

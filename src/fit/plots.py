@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from fit.images import table as images
 
@@ -106,6 +107,48 @@ def cut_figure(positive, negative, cut, labels, path):
     plt.close(figure)
 
 
+def sensitivity_figure(found, names, title, path):
+    """Draw the thresholds that each choice leads to, a strip a choice: a mark's area is its share of settings.
+
+    Args:
+        found: dict of fit.sensitivity.measure; names: key of a choice -> (its name, what its strip says at the right).
+        path: of the picture to write.
+    """
+    choices = found["choices"]
+    figure, axes = _axes(9, 1.5 + 0.62 * len(choices))
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    if found["interval"]:
+        axes.axvspan(*found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label="its 95 % interval")
+    if found["threshold"] is not None:
+        axes.axvline(found["threshold"], color=ACCENT, label=f"threshold of the study: {found['threshold']:.0f} images")
+    right = 1.0
+    for line, (key, choice) in enumerate(choices.items()):
+        name, text = names[key]
+        weights: dict[float, float] = {}
+        for answer in choice["answers"]:
+            if answer["threshold"] is not None:
+                weights[answer["threshold"]] = weights.get(answer["threshold"], 0.0) + answer["weight"]
+        axes.axhline(line, color=INK, linewidth=0.4, alpha=0.3, zorder=0)
+        # The smallest mark can still be seen.
+        sizes = [12 + 380 * weight for weight in weights.values()]
+        axes.scatter(list(weights), [line] * len(weights), s=sizes, color=SOFT, alpha=0.75, edgecolor="white", zorder=3)
+        axes.text(1.02, line, f"{name}\n{text}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+        right = max([right, *weights, *(found["interval"] or [])])
+    axes.set_xlim(-0.3, right * 1.6)
+    steps = [step for power in range(8) for step in (10**power, 3 * 10**power) if step <= right * 1.6]
+    axes.set_xticks([0, *steps], labels=["0", *(f"{step:,}" for step in steps)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(len(choices) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_title(title if found["threshold"] is not None else f"{title}: the study has no threshold")
+    axes.set_xlabel("threshold, training images of the concept; area of a mark: share of the settings that lead to it")
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside lower center", ncols=2)
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
 def references_sheet(table, path, title, columns=8):
     """Draw the references of a concept with their ids and fates: those kept in full, then the others, paler.
 
@@ -167,19 +210,18 @@ def contact_sheet(rows, path, title, references=4, generated=8):
     """Draw a row of pictures a concept: references on the left, generated ones on the right.
 
     Args:
-        rows: list of (label, reference table, generated table), paths of image tables.
+        rows: list of (label, reference table, generated table), paths of image tables; without any, a blank page.
         path: of the picture to write; references, generated: how many of each.
     """
-    figure, grid = plt.subplots(
-        len(rows), references + generated, figsize=(0.62 * (references + generated) + 2.2, 0.62 * len(rows) + 0.7)
-    )
+    columns, lines = references + generated, max(1, len(rows))
+    figure, grid = plt.subplots(lines, columns, figsize=(0.62 * columns + 2.2, 0.62 * lines + 0.7), squeeze=False)
     figure.subplots_adjust(
         left=2.2 / figure.get_figwidth(), right=0.995, bottom=0.01, top=1 - 0.6 / figure.get_figheight()
     )
     figure.suptitle(title, fontsize=10, y=1 - 0.1 / figure.get_figheight())
     for axes in grid.flat:
         axes.axis("off")
-    for cells, (label, left, right) in zip(grid, rows, strict=True):
+    for cells, (label, left, right) in zip(grid, rows, strict=False):
         chosen = []
         for table, wanted in ((left, references), (right, generated)):
             pictures = [picture for _, batch in images.stream(table) for picture in batch]

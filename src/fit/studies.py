@@ -626,6 +626,17 @@ def _score_imitation(config, job):
     return {"targets": config.domains[job["domain"]].targets, "top_k": config.threshold.top_k}
 
 
+def _measure_sensitivity(config, job):
+    return {"top_k": config.threshold.top_k, "prompts": config.domains[job["domain"]].prompts}
+
+
+def _list_outliers(config, job):
+    embedder = config.domains[job["domain"]].embedder
+    corpus = config.matched_corpus(config.models[job["model"]].corpus)
+    images = f"results/embeddings/{embedder}/images/{corpus}/{job['domain']}"
+    return {"embedder": embedder, "images": images if config.corpora[corpus].has_images else ""}
+
+
 def _detect_threshold(config, job):
     return config.threshold.model_dump(include={"estimators", "penalty", "resamples"}) | {"seed": config.seed}
 
@@ -668,6 +679,9 @@ STAGES = {
     "score_otherwise": (1, _score_otherwise),
     "tabulate_alternative": (1, _nothing),
     "report_study": (2, _report_study),
+    "rescore_imitation": (1, _score_imitation),
+    "measure_sensitivity": (1, _measure_sensitivity),
+    "list_outliers": (1, _list_outliers),
 }
 """Stage -> (version, which settings it depends on).
 

@@ -22,6 +22,13 @@ def test_the_papers_studies_are_planned(workplace):
     assert planned["embed_training_images"] == 2 * 400 + 2 * 400 * 2
 
 
+def test_sensitivity_is_planned_beside_a_study(workplace):
+    planned = workplace.planned("sensitivity")
+    assert planned["rescore_imitation"] == planned["score_imitation"]
+    assert planned["measure_sensitivity"] == planned["list_outliers"] == 1
+    assert "rescore_imitation" not in workplace.planned()
+
+
 def test_planning_imports_no_torch(workplace):
     for name in ("torch", "diffusers", "open_clip"):
         (workplace.folder / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')\n")
