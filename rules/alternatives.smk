@@ -18,6 +18,7 @@ rule embed_prompts:
         "../envs/fit.yaml"
     threads: 1
     resources:
+        download=of_embedder("download"),
         mem_mb=growing(8000),
         runtime=growing(60),
     params:

@@ -25,9 +25,11 @@ for batch in BATCHES:
             domain=batch.domains,
         conda:
             "../envs/fit.yaml"
-        threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
+        threads: of_embedder("threads")
         resources:
-            gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
+            gpu=of_embedder("gpus"),
+            batch_size=of_embedder("batch_size"),
+            download=of_embedder("download"),
             mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
             runtime=growing(60),
         params:
@@ -36,7 +38,7 @@ for batch in BATCHES:
             "fit embed images "
             + WEIGHTS
             + FACES
-            + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
+            + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
     rule:
@@ -64,9 +66,11 @@ for batch in BATCHES:
             domain=batch.domains,
         conda:
             "../envs/fit.yaml"
-        threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
+        threads: of_embedder("threads")
         resources:
-            gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
+            gpu=of_embedder("gpus"),
+            batch_size=of_embedder("batch_size"),
+            download=of_embedder("download"),
             mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
             runtime=growing(60),
         params:
@@ -75,7 +79,7 @@ for batch in BATCHES:
             "fit embed images "
             + WEIGHTS
             + FACES
-            + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
+            + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
     rule:
@@ -101,9 +105,11 @@ for batch in BATCHES:
             domain=batch.domains,
         conda:
             "../envs/fit.yaml"
-        threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
+        threads: of_embedder("threads")
         resources:
-            gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
+            gpu=of_embedder("gpus"),
+            batch_size=of_embedder("batch_size"),
+            download=of_embedder("download"),
             mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
             runtime=growing(60),
         params:
@@ -112,7 +118,7 @@ for batch in BATCHES:
             "fit embed images "
             + WEIGHTS
             + FACES
-            + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
+            + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
 
@@ -154,9 +160,11 @@ rule embed_photographs:
         "results/benchmarks/embed_photographs/{embedder}/{domain}.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
+    threads: of_embedder("threads")
     resources:
-        gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
+        gpu=of_embedder("gpus"),
+        batch_size=of_embedder("batch_size"),
+        download=of_embedder("download"),
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
@@ -165,7 +173,7 @@ rule embed_photographs:
         "fit embed images "
         + WEIGHTS
         + FACES
-        + "--batch-size {params.settings[batch_size]} --threads {threads} --images {input.images:q} "
+        + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
         "--out {output.embeddings:q} 2>&1 | tee {log:q}"
 
 
@@ -183,6 +191,7 @@ rule embed_art_texts:
         "../envs/fit.yaml"
     threads: 1
     resources:
+        download=of_embedder("download"),
         mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
         runtime=growing(10),
     params:

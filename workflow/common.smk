@@ -304,9 +304,19 @@ def when_filtering(pattern):
     return files
 
 
+def of_embedder(key):
+    """A circumstance of an embedder's jobs, which changes no vector beyond rounding and so is no setting."""
+
+    def value(wildcards):
+        found = getattr(CONFIG.embedders[wildcards.embedder], key)
+        return yes_or_no(found) if isinstance(found, bool) else found
+
+    return value
+
+
 WEIGHTS = (
     "--backend {params.settings[backend]:q} --model {params.settings[model]:q} "
-    "--dtype {params.settings[dtype]} --download {params.settings[download]} "
+    "--dtype {params.settings[dtype]} --download {resources.download} "
 )
 FACES = (
     "--detection-side {params.settings[detection_side]} --min-face-size {params.settings[min_face_size]} "

@@ -563,13 +563,12 @@ def _select_references(config, job):
 
 
 def _embedder(config, job):
-    found = config.embedders[job["embedder"]].model_dump(exclude={"threads", "gpus"})
-    shell_words = {name: "auto" if found[name] is None else found[name] for name in ("pixel_mean", "pixel_std")}
-    return found | shell_words | {"download": "yes" if found["download"] else "no"}
+    found = config.embedders[job["embedder"]].model_dump(exclude={"batch_size", "download", "threads", "gpus"})
+    return found | {name: "auto" if found[name] is None else found[name] for name in ("pixel_mean", "pixel_std")}
 
 
 def _embedder_of_texts(config, job):
-    return {name: _embedder(config, job)[name] for name in ("backend", "model", "dtype", "download")}
+    return {name: _embedder(config, job)[name] for name in ("backend", "model", "dtype")}
 
 
 def _import_photographs(config, job):

@@ -143,7 +143,7 @@ def test_images_behind_links_do_not_wait_for_the_caption_files(data):
 def test_embedding_depends_on_what_changes_vectors_and_on_nothing_of_the_machine(data):
     job = {"embedder": "facenet"}
     before = check(data).settings("embed_images", **job)
-    data["embedders"]["facenet"] |= {"threads": 9, "gpus": 0}
+    data["embedders"]["facenet"] |= {"threads": 9, "gpus": 0, "batch_size": 3, "download": False}
     assert check(data).settings("embed_images", **job) == before
     assert before["pixel_mean"] == "auto"
     data["embedders"]["facenet"] |= {"detection_side": 640, "dtype": "bfloat16", "pixel_mean": 0.0}
