@@ -142,7 +142,7 @@ rule import_photographs:
         settings=settings("import_photographs"),
     shell:
         "fit images import --kind photographs --place {params.settings[photographs]:q} "
-        "--work results/cache/imported/photographs "
+        "--work results/cache/imported/photographs/{wildcards.domain} "
         + LIMITS
         + "--out {output.images:q} 2>&1 | tee {log:q}"
 

@@ -366,6 +366,11 @@ def by_prompt_embedder(pattern):
     return files
 
 
+def has_clip_score(model, domain):
+    """Whether pictures of a model can be compared with their prompts: those at hand come without any."""
+    return CONFIG.domains[domain].prompt_embedder and CONFIG.models[model].pipeline
+
+
 def alternative_files(study):
     """The thresholds of a study by other scores than the imitation score, and their figures."""
     return [
@@ -373,7 +378,7 @@ def alternative_files(study):
         for model, domain in CONFIG.pairs(study)
         for kind in ("clip", "frechet", "top5")
         for suffix in (".json", ".scores.png")
-        if kind != "clip" or CONFIG.domains[domain].prompt_embedder
+        if kind != "clip" or has_clip_score(model, domain)
     ]
 
 

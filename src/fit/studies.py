@@ -538,10 +538,14 @@ def _collect_images(config, job):
     return {"images": corpus.images, "files": files} | _collection(config)
 
 
+def _limits(config):
+    """What pictures at hand are held to."""
+    return config.collection.model_dump(include={"max_pixels", "min_side", "decode_timeout_s"})
+
+
 def _of_provided(kind, wildcard):
     def pick(config, job):
-        limits = config.collection.model_dump(include={"max_pixels", "min_side", "decode_timeout_s"})
-        return limits | {"place": getattr(config, kind)[job[wildcard]].provided_images}
+        return _limits(config) | {"place": getattr(config, kind)[job[wildcard]].provided_images}
 
     return pick
 
@@ -572,7 +576,7 @@ def _embedder_of_texts(config, job):
 
 
 def _import_photographs(config, job):
-    return {"photographs": config.domains[job["domain"]].art_filter.photographs} | _collection(config)
+    return _limits(config) | {"photographs": config.domains[job["domain"]].art_filter.photographs}
 
 
 def _embed_art_texts(config, job):
@@ -748,10 +752,12 @@ def check(data, path="config.yaml"):
         if name not in defined:
             raise ConfigError(f"{path}: `{key}` names {name!r}, which `{kind}` lacks; it has: {', '.join(defined)}")
     for name, corpus in config.corpora.items():
-        if corpus.counts_from and config.corpora[corpus.counts_from].counts_from:
+        source = config.corpora[corpus.counts_from] if corpus.counts_from else None
+        if source and (source.counts_from or source.provided_counts or not source.captions):
+            why = "are scaled themselves" if source.counts_from else "come without captions to scale them by"
             raise ConfigError(
-                f"{path}: `corpora.{name}.counts_from` names {corpus.counts_from!r}, whose counts are scaled "
-                "themselves; name a corpus with `images`"
+                f"{path}: `corpora.{name}.counts_from` names {corpus.counts_from!r}, whose counts {why}; name a corpus "
+                "with `captions` and `images`"
             )
     return config
 

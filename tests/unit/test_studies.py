@@ -53,6 +53,7 @@ def broken(data, path, value):
         ("domains/painters/embedder", "dscs", ["`domains.painters.embedder`", "'dscs'"]),
         ("default_study", "nothing", ["`default_study`", "'nothing'"]),
         ("corpora/laion5b/counts_from", "laion5b", ["`corpora.laion5b.counts_from`", "scaled themselves"]),
+        ("corpora/laion2b_en", {"provided_counts": "counts.csv"}, ["`corpora.laion5b.counts_from`", "without captions"]),
         ("corpora/laion5b/images", "http", ["`corpora.laion5b`", "either `images` or `counts_from`"]),
         (
             "domains/painters/references",
@@ -113,6 +114,14 @@ def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
     changed = broken(data, "threshold/penalty", 0.5)
     stages = [s for s in STAGES if check(data).settings(s, **wildcards) != check(changed).settings(s, **wildcards)]
     assert stages == ["detect_threshold"]
+
+
+def test_how_links_are_fetched_redoes_no_photographs_at_hand(data):
+    wildcards = {"domain": "classical_artists"}
+    before = check(data).settings("import_photographs", **wildcards)
+    patient = broken(data, "collection/total_timeout_s", 600)
+    assert check(patient).settings("import_photographs", **wildcards) == before
+    assert check(broken(data, "collection/min_side", 9)).settings("import_photographs", **wildcards) != before
 
 
 def test_a_concept_more_leaves_most_batches_alone():
