@@ -9,11 +9,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from fit.embedders.files import read_embeddings, read_single_faces
+from fit.embedders.files import read_embeddings
 from fit.errors import DataError
-from fit.images.table import read
-from fit.matching import kept_vectors
-from fit.scoring import choose_targets
+from fit.scoring import AT_ONCE, read_pictures, read_targets
 
 KINDS = ("clip", "frechet", "top5")
 SCHEMA = pa.schema([("kind", pa.string()), ("prompt", pa.string()), ("value", pa.float64()), ("images", pa.int32())])
@@ -23,26 +21,36 @@ def frechet_distance(one, other):
     """Fréchet distance between two sets of vectors, taken for samples of Gaussians (arXiv 1706.08500, equation 6).
 
     |m1 - m2|^2 + Tr(C1) + Tr(C2) - 2 Tr((C1 C2)^(1/2)). The last trace is the sum of the singular values of A B^T where
-    A and B are the centred vectors over the root of their number less one: no D x D matrix is made, and singular
-    covariances (fewer vectors than numbers) need no regularisation. It is biased upwards in small samples, so compare
-    only sets of like sizes.
+    A^T A = C1 and B^T B = C2: singular covariances (fewer vectors than numbers) need no regularisation. It is biased
+    upwards in small samples, so compare only sets of like sizes.
 
     Args:
         one, other: [N, D] and [M, D], N and M at least 2.
+
+    Raises:
+        DataError: there are fewer.
     """
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     if len(one) < 2 or len(other) < 2:
         raise DataError("a Fréchet distance takes two vectors or more on each side")
-    a, b = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (one, other))
-    apart = ((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum()
+    (one, a), (other, b) = _gaussian(one), _gaussian(other)
+    apart = ((one - other) ** 2).sum()
     shared = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     return float(max(0.0, apart + (a**2).sum() + (b**2).sum() - 2 * shared))
 
 
+def _gaussian(vectors):
+    """(mean [D], A [at most D, D] with A^T A the covariance) of `vectors` [N, D], of which there may be very many."""
+    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    root = np.zeros((0, len(mean)))
+    for start in range(0, len(vectors), AT_ONCE):
+        root = np.linalg.qr(np.concatenate([root, vectors[start : start + AT_ONCE] - mean]), mode="r")
+    return mean, root / np.sqrt(len(vectors) - 1)
+
+
 def mean_of_top(generated, targets, k=5):
     """Mean over `generated` [G, D] of each one's mean cosine to the `k` of `targets` [T, D] nearest to it."""
-    cosines = np.sort(generated.astype(np.float64) @ targets.T.astype(np.float64), axis=1)
-    return float(cosines[:, -k:].mean())
+    k = min(k, len(targets))
+    return float(np.partition(generated @ targets.T, -k, axis=1)[:, -k:].mean(dtype=np.float64))
 
 
 def score_concept(
@@ -68,33 +76,25 @@ def score_concept(
         Arrow table of SCHEMA: a row per prompt for clip and top5, one for frechet, over all prompts; value is null
         where there is no image or target, or the prompt is not known.
     """
-    of_references = kept_vectors(references, reference_embeddings)
-    matched = of_references[:0]
-    if images:
-        is_match = read(matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
-        matched = read_embeddings(images)[1][is_match]
-    targets = choose_targets(matched, of_references, targets_rule)
-    table = read(generated, ["image_id", "prompt"])
-    prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
-    names, vectors = read_single_faces(generated_embeddings)
+    targets = read_targets(images, matches, references, reference_embeddings, targets_rule)
+    pictures = read_pictures(generated, generated_embeddings)
     rows = []
-    for prompt in dict.fromkeys(prompt_of.values()):
-        of_prompt = vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
+    for prompt, of_prompt in pictures.items():
         value = mean_of_top(of_prompt, targets) if len(of_prompt) and len(targets) else None
         rows.append({"kind": "top5", "prompt": prompt, "value": value, "images": len(of_prompt)})
-    comparable = len(vectors) > 1 and len(targets) > 1
-    value = frechet_distance(vectors, targets) if comparable else None
-    rows.append({"kind": "frechet", "prompt": None, "value": value, "images": len(vectors)})
+    number = sum(map(len, pictures.values()))
+    comparable = number > 1 and len(targets) > 1
+    value = frechet_distance(np.concatenate(list(pictures.values())), targets) if comparable else None
+    rows.append({"kind": "frechet", "prompt": None, "value": value, "images": number})
     if prompt_images:
-        rows += _clip_scores(prompt_of, *read_embeddings(prompt_images), *read_embeddings(prompts))
+        rows += _clip_scores(read_pictures(generated, prompt_images), *read_embeddings(prompts))
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _clip_scores(prompt_of, names, vectors, prompts, of_prompts):
+def _clip_scores(pictures, prompts, of_prompts):
     text_of = dict(zip(prompts.tolist(), of_prompts, strict=True))
     rows = []
-    for prompt in dict.fromkeys(prompt_of.values()):
-        images = vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
+    for prompt, images in pictures.items():
         known = len(images) and prompt in text_of
         value = float((images @ text_of[prompt]).mean(dtype=np.float64)) if known else None
         rows.append({"kind": "clip", "prompt": prompt, "value": value, "images": len(images)})
@@ -112,8 +112,9 @@ def tabulate(imitation, scores, kind):
         imitation: path of the study's table of imitation scores; scores: concept -> path of its SCHEMA; kind: of KINDS.
 
     Returns:
-        Arrow table with concept, effective_count, score (stretched) and value (as it was measured), in the order of
-        `imitation`, without the concepts that have no value.
+        Arrow table of the columns of `imitation`, but for the scores of images, with score (stretched) and value (as it
+        was measured); in its order, without the concepts that have no value. So counts have the same error, and
+        concepts the same groups, as where the imitation score is asked for its threshold.
 
     Raises:
         DataError: no concept has a value of this kind.
@@ -135,7 +136,7 @@ def tabulate(imitation, scores, kind):
     spread = alike.std() or 1.0
     score = found["score"].mean() + (alike - alike.mean()) / spread * found["score"].std(ddof=0)
     return (
-        found.select("concept", "effective_count")
+        found.drop("score_variance", "image_scores", strict=False)
         .with_columns(score=pl.Series(score), value=pl.Series(value))
         .to_arrow()
     )

@@ -4,11 +4,13 @@ import numpy as np
 import pyarrow as pa
 
 from fit.concepts import read_sheet
-from fit.embedders.files import read_embeddings, read_single_faces
+from fit.embedders.files import read_rows, read_single_faces
 from fit.errors import DataError
 from fit.images.table import read
 from fit.matching import kept_vectors
 
+AT_ONCE = 8192
+"""Targets of which a copy in double precision is in memory at once."""
 FEW_MATCHES = 11
 """Below so many matched training images, a style's targets are its references (arXiv 2410.15002)."""
 
@@ -31,6 +33,45 @@ def choose_targets(matched, references, rule):
     )
 
 
+def read_targets(images, matches, references, reference_embeddings, rule):
+    """choose_targets of a concept's files: [T, D].
+
+    Args:
+        images, matches: embeddings of its training images, and which of them match, row by row; None where there are
+            none to compare with.
+        references, reference_embeddings: as fit.matching.kept_vectors takes them; rule: of choose_targets.
+
+    Raises:
+        ImageTableError: a file is missing, or the matches are of other images.
+    """
+    of_references = kept_vectors(references, reference_embeddings)
+    matched = of_references[:0]
+    if images:
+        is_match = read(matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
+        matched = read_rows(images, is_match)
+    return choose_targets(matched, of_references, rule)
+
+
+def read_pictures(generated, embeddings):
+    """A concept's generated pictures by prompt: prompt -> vectors [G, D] of those with exactly one face.
+
+    Args:
+        generated: image table, whose order of prompts is kept; embeddings: of it; paths.
+
+    Raises:
+        DataError: the embeddings are of other pictures.
+    """
+    table = read(generated, ["image_id", "prompt"])
+    prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
+    names, vectors = read_single_faces(embeddings)
+    if not prompt_of.keys() >= set(names):
+        raise DataError(f"{embeddings}: not of the pictures in {generated}; ask snakemake for both")
+    return {
+        prompt: vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
+        for prompt in dict.fromkeys(prompt_of.values())
+    }
+
+
 def image_scores(generated, targets, top_k):
     """How closely each of a prompt's images resembles the targets that all of them resemble most.
 
@@ -47,10 +88,13 @@ def image_scores(generated, targets, top_k):
     """
     if not len(generated) or not len(targets):
         raise DataError("no generated image with exactly one face" if len(targets) else "no target image")
-    generated, targets = generated.astype(np.float64), targets.astype(np.float64)
+    generated = generated.astype(np.float64)
     # The mean of cosines to all generated images is the cosine-like product with their mean vector.
-    chosen = np.argsort(targets @ generated.mean(axis=0), kind="stable")[-top_k:]
-    return generated @ targets[chosen].mean(axis=0)
+    middle = generated.mean(axis=0)
+    starts = range(0, len(targets), AT_ONCE)
+    cosines = np.concatenate([targets[start : start + AT_ONCE].astype(np.float64) @ middle for start in starts])
+    chosen = np.argsort(cosines, kind="stable")[-top_k:]
+    return generated @ targets[chosen].mean(axis=0, dtype=np.float64)
 
 
 def imitation_score(generated, targets, top_k):
@@ -91,27 +135,15 @@ def score_concept(
 
     Args:
         generated, generated_embeddings: its generated image table, and the embeddings of it; paths, as those below.
-        images, matches: embeddings of its training images, and which of them match, row by row; None where there are
-            none to compare with.
-        references, reference_embeddings: as fit.matching.kept_vectors takes them.
-        targets_rule, top_k: as choose_targets and imitation_score take them.
+        images ... targets_rule: as read_targets takes them; top_k: as image_scores takes it.
 
     Returns:
         Arrow table of the schema OF_PROMPT: images that could be used (exactly one face), targets there were; the score
         is null, and there is no image score, where either is none.
     """
-    of_references = kept_vectors(references, reference_embeddings)
-    matched = of_references[:0]
-    if images:
-        is_match = read(matches, ["match"]).column("match").to_numpy(zero_copy_only=False).astype(bool)
-        matched = read_embeddings(images)[1][is_match]
-    targets = choose_targets(matched, of_references, targets_rule)
-    table = read(generated, ["image_id", "prompt"])
-    prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
-    names, vectors = read_single_faces(generated_embeddings)
+    targets = read_targets(images, matches, references, reference_embeddings, targets_rule)
     rows = []
-    for prompt in dict.fromkeys(prompt_of.values()):
-        of_prompt = vectors[np.array([prompt_of[name] == prompt for name in names], bool)]
+    for prompt, of_prompt in read_pictures(generated, generated_embeddings).items():
         usable = len(of_prompt) and len(targets)
         of_images = image_scores(of_prompt, targets, top_k) if usable else np.empty(0)
         row = (prompt, float(of_images.mean()) if usable else None, len(of_prompt), len(targets), of_images.tolist())

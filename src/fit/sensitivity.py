@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from fit.embedders.files import read_single_faces, stream_embeddings
+from fit.embedders.files import stream_embeddings
 from fit.errors import DataError
 from fit.images.table import read
 from fit.matching import kept_vectors, scaled_matches
-from fit.scoring import choose_targets
+from fit.scoring import choose_targets, read_pictures
 from fit.threshold.scores import EVIDENCE, ROUNDING, sort_scores
 from fit.threshold.sensitivity import LEAST_PENALTY, by_prompt, leaving_out, locate, over_penalties, summarise
 
@@ -44,10 +44,13 @@ null where a prompt has no usable image, or there is no target."""
 
 def cuts_around(found):
     """The cuts to try, ascending, of what fit.matching.find_cut returned: CUTS of them from the lowest positive to the
-    highest negative similarity, the two that can be found (midpoint and best_f1), and the one in use."""
+    highest negative similarity, the two that can be found (midpoint and best_f1), and the one in use; that alone, where
+    it was given and there was nothing to find others with."""
+    cuts: list[float] = [found["cut"]]
+    if found["midpoint"] is None:
+        return cuts
     between = np.linspace(found["lowest_positive"], found["highest_negative"], CUTS)
-    cuts: list[float] = []
-    for cut in (found["cut"], found["midpoint"], found["best_f1"], *between):
+    for cut in (found["midpoint"], found["best_f1"], *between):
         if not any(abs(cut - other) < 1e-9 for other in cuts):
             cuts.append(float(cut))
     return sorted(cuts)
@@ -87,12 +90,9 @@ def rescore_concept(
     Raises:
         DataError: the matches were not found by these cuts.
     """
-    table = read(generated, ["image_id", "prompt"])
-    prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
-    names, vectors = read_single_faces(generated_embeddings)
-    of_prompt = {p: np.array([prompt_of[name] == p for name in names], bool) for p in dict.fromkeys(prompt_of.values())}
-    usable = [prompt for prompt, rows in of_prompt.items() if rows.any()]
-    directions = np.array([vectors[of_prompt[prompt]].astype(np.float64).mean(axis=0) for prompt in usable])
+    pictures = read_pictures(generated, generated_embeddings)
+    usable = [prompt for prompt, vectors in pictures.items() if len(vectors)]
+    directions = np.array([pictures[prompt].mean(axis=0, dtype=np.float64) for prompt in usable])
     to_references = _mean_cosines(kept_vectors(references, reference_embeddings), directions)
     trained: list = [(None, None, to_references[:0])]
     if images:
@@ -106,7 +106,7 @@ def rescore_concept(
         cosines = choose_targets(of_matched, to_references, targets_rule)
         best = np.sort(cosines, axis=0)[::-1][: tops[-1]]
         means = np.cumsum(best, axis=0) / np.arange(1, len(best) + 1)[:, None]
-        for prompt in of_prompt:
+        for prompt in pictures:
             scores: list = [None] * len(tops)
             if len(best) and prompt in usable:
                 scores = means[np.minimum(tops, len(best)) - 1, usable.index(prompt)].tolist()
@@ -217,10 +217,10 @@ def measure(table, found, *, rescored=None, top_k=10, cut=None, prompts=()):
             for k in range(1, TOP_K + 1)
         ]
         if cut is not None:
-            cuts = cuts_around(cut)
+            cuts, known = cuts_around(cut), [name for name in ("midpoint", "best_f1") if cut[name] is not None]
             for value in cuts:
                 at_cut = _table_at(table, scores.filter(pl.col("cut") == value, pl.col("top_k") == top_k))
-                named = [name for name in ("midpoint", "best_f1") if abs(cut[name] - value) < 1e-9]
+                named = [name for name in known if abs(cut[name] - value) < 1e-9]
                 answers.setdefault("cut", []).append(
                     {
                         "cut": value,

@@ -630,7 +630,9 @@ def _score_imitation(config, job):
 
 
 def _measure_sensitivity(config, job):
-    return {"top_k": config.threshold.top_k, "prompts": config.domains[job["domain"]].prompts}
+    # Pictures at hand may be of other prompts than the domain's.
+    prompts = config.domains[job["domain"]].prompts if config.models[job["model"]].pipeline else []
+    return {"top_k": config.threshold.top_k, "prompts": prompts}
 
 
 def _list_outliers(config, job):
@@ -679,8 +681,8 @@ STAGES = {
     "plot_threshold": (3, _nothing),
     "draw_contact_sheet": (1, _nothing),
     "embed_prompts": (1, _embed_prompts),
-    "score_otherwise": (1, _score_otherwise),
-    "tabulate_alternative": (1, _nothing),
+    "score_otherwise": (2, _score_otherwise),
+    "tabulate_alternative": (2, _nothing),
     "report_study": (2, _report_study),
     "rescore_imitation": (1, _score_imitation),
     "measure_sensitivity": (1, _measure_sensitivity),

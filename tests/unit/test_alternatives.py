@@ -36,6 +36,10 @@ def test_frechet_distance_of_fewer_vectors_than_numbers():
     c1, c2 = (np.cov(x.T) + 1e-9 * np.eye(12) for x in few)
     plain = ((few[0].mean(0) - few[1].mean(0)) ** 2).sum() + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
     assert frechet_distance(one, other) == pytest.approx(plain, rel=1e-3)
+    many = rng.normal(size=(20_000, 4))
+    c1, c2 = np.cov(few[0][:, :4].T), np.cov(many.T)
+    plain = ((few[0][:, :4].mean(0) - many.mean(0)) ** 2).sum() + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
+    assert frechet_distance(few[0][:, :4], many) == pytest.approx(plain, rel=1e-6)
     with pytest.raises(DataError, match="two vectors"):
         frechet_distance(one[:1], other)
 
@@ -100,7 +104,9 @@ def test_tables_are_on_the_scale_of_imitation_scores_and_a_distance_is_turned_ro
     slugs = [f"c{i:02d}" for i in range(12)]
     scores = np.linspace(0.1, 0.8, 12)
     imitation = tmp_path / "table.parquet"
-    pl.DataFrame({"concept": slugs, "effective_count": range(12), "score": scores}).write_parquet(imitation)
+    of_counts = {"low": range(12), "high": range(2, 14), "image_scores": [[[score]] for score in scores]}
+    table = {"concept": slugs, "effective_count": range(12), "score": scores} | of_counts
+    pl.DataFrame(table).write_parquet(imitation)
     files = {}
     for slug, score in zip(slugs[:-1], scores, strict=False):
         files[slug] = tmp_path / f"{slug}.parquet"
@@ -108,5 +114,6 @@ def test_tables_are_on_the_scale_of_imitation_scores_and_a_distance_is_turned_ro
     table = pl.from_arrow(tabulate(imitation, files, "frechet"))
     assert table["concept"].to_list() == slugs[:-1]
     assert table["score"].to_numpy() == pytest.approx(scores[:-1])
+    assert table["high"].to_list() == list(range(2, 13)) and "image_scores" not in table.columns
     with pytest.raises(DataError, match="prompt_embedder"):
         tabulate(imitation, files, "clip")

@@ -17,7 +17,7 @@ from fit import outliers, sensitivity
 from fit.cli import main
 from fit.embedders.base import Found
 from fit.embedders.files import rows
-from fit.errors import DataError
+from fit.errors import DataError, ImageTableError
 from fit.images.table import GENERATED, REFERENCES, encode_png, write
 from fit.matching import COUNTS, effective_count, find_cut, match_images, reference_means
 from fit.scoring import score_concept, tabulate_scores
@@ -461,3 +461,19 @@ def test_no_threshold_no_outliers_and_a_blank_sheet(study, tmp_path):
     names = {key: (key, sensitivity.in_short(choice["summary"])) for key, choice in found["choices"].items()}
     sensitivity_figure(found, names, "a study", tmp_path / "none.png")
     assert Image.open(tmp_path / "none.png").width > 1000
+
+
+def test_a_given_cut_without_pairs_to_find_others_with_is_the_only_one():
+    alone = find_cut(np.array([0.8]), np.zeros(0), 0.457)
+    assert sensitivity.cuts_around(alone) == [0.457]
+
+
+def test_matches_of_other_images_and_embeddings_of_other_pictures_are_refused(study):
+    generated, of_generated, images, _, *references = inputs_of(study.path, "c12")
+    settings = {"targets_rule": "matches_or_references", "top_k": 10}
+    others = study.path("matches", "c03")
+    with pytest.raises(ImageTableError, match=r"c12\.parquet: .* ask snakemake for the matches"):
+        score_concept(generated, of_generated, images, others, *references, **settings)
+    others = study.path("of_generated", "c03")
+    with pytest.raises(DataError, match="not of the pictures in"):
+        score_concept(generated, others, None, None, *references, **settings)

@@ -90,6 +90,22 @@ def read_embeddings(path):
     return np.concatenate(names), np.concatenate(vectors)
 
 
+def read_rows(path, wanted):
+    """Vectors [M, D] of the rows of a file of embeddings where `wanted` [N] is True; no others stay in memory.
+
+    Raises:
+        ImageTableError: as read_embeddings, or the file has another number of rows.
+    """
+    parts, start = [np.zeros((0, 0), np.float32)], 0
+    for _, vectors in stream_embeddings(path):
+        here = wanted[start : start + len(vectors)]
+        parts.append(vectors[: len(here)][here])
+        start += len(vectors)
+    if start != len(wanted):
+        raise ImageTableError(f"{path}: {start} rows, where {len(wanted)} were matched; ask snakemake for the matches")
+    return np.concatenate(parts[1:] or parts)
+
+
 def read_single_faces(path):
     """As read_embeddings, but only images with exactly one face (every image, where whole images were embedded)."""
     names, vectors = read_embeddings(path)
