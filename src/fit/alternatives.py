@@ -5,6 +5,8 @@ distance between generated images and targets, the more alike the smaller. `top5
 mean cosine to the five targets that each resembles most.
 """
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -40,8 +42,8 @@ def frechet_distance(one, other):
 
 def _gaussian(vectors):
     """(mean [D], A [at most D, D] with A^T A the covariance) of `vectors` [N, D], of which there may be very many."""
-    mean = np.mean(vectors, axis=0, dtype=np.float64)
-    root = np.zeros((0, len(mean)))
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    root: Any = np.zeros((0, len(mean)))
     for start in range(0, len(vectors), AT_ONCE):
         root = np.linalg.qr(np.concatenate([root, vectors[start : start + AT_ONCE] - mean]), mode="r")
     return mean, root / np.sqrt(len(vectors) - 1)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 
 from fit.errors import FitError
@@ -200,7 +201,7 @@ def images_show(args):
     if args.unpack:
         print(f"{table.unpack(args.file, args.unpack)} pictures in {args.unpack}")
         return
-    pictures = [picture for _, batch in table.stream(args.file) for picture in batch][: args.most]
+    pictures = list(islice((picture for _, batch in table.stream(args.file) for picture in batch), args.most))
     if not pictures:
         raise FitError(f"{args.file}: no picture in it; its column `status` says why")
     out = args.sheet or Path(args.file).with_suffix(".png").name
@@ -700,7 +701,7 @@ def report(args):
     for text in args.missing:
         pair, _, lacking = text.partition(": ")
         missing.setdefault(tuple(pair.split("/")), []).append(lacking)
-    figures = {" ".join(Path(path).with_suffix("").parts[-2:]): path for path in args.figures}
+    figures = {" ".join(Path(path).with_suffix("").parts[-3:]).removeprefix("results "): path for path in args.figures}
     tables = [
         paper.thresholds_table(by_pair(args.thresholds), missing),
         paper.counts_table(by_pair(args.counts)),

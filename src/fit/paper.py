@@ -93,7 +93,7 @@ def thresholds_table(thresholds, missing):
         rows.append(
             (
                 *(model, domain, str(found["concepts"])),
-                _images(threshold) or found["reason"] or "no change point",
+                _images(threshold) or found["estimators"][found["estimator"]]["reason"],
                 _span(interval),
                 *(_images(other.get("threshold")) for other in others),
                 "" if p_value is None else f"{p_value:.2g}",

@@ -180,11 +180,14 @@ def generated_sheet(table, path, title, columns=12):
     Args:
         table: path of a table of the schema GENERATED; path: of the picture to write; columns: pictures a prompt.
     """
-    rows = images.read(table, ["image_id", "prompt", "status", "bytes"]).to_pylist()
+    rows = images.read(table, ["prompt", "status"]).to_pylist()
     of_prompts: dict[str, list] = {}
-    for row in rows:
-        of_prompts.setdefault(row["prompt"], []).append(row)
+    for number, row in enumerate(rows):
+        of_prompts.setdefault(row["prompt"], []).append(number)
     columns = min(columns, max(map(len, of_prompts.values())))
+    pictures = images.pictures_at(
+        table, [number for of_prompt in of_prompts.values() for number in of_prompt[:columns]]
+    )
     width, height = columns + 2.6, 1.05 * len(of_prompts) + 0.45
     figure, grid = plt.subplots(len(of_prompts), columns, figsize=(width, height), squeeze=False)
     figure.subplots_adjust(left=2.5 / width, right=0.995, bottom=0.01, top=1 - 0.4 / height, wspace=0.05, hspace=0.05)
@@ -196,18 +199,20 @@ def generated_sheet(table, path, title, columns=12):
         cells[0].text(
             -0.08, 0.5, text, transform=cells[0].transAxes, ha="right", va="center", fontsize=7, parse_math=False
         )
-        for axes, row in zip(cells, of_prompt, strict=False):
-            if row["bytes"]:
-                picture = images.decode(row["bytes"], f"{table}, image {row['image_id']}")
+        for axes, number in zip(cells, of_prompt, strict=False):
+            picture = pictures[number]
+            if picture:
                 axes.imshow(picture.resize((96, 96)) if max(picture.size) > 256 else picture, interpolation="nearest")
             else:
-                axes.text(0.5, 0.5, row["status"], transform=axes.transAxes, ha="center", color=ACCENT, fontsize=7)
+                axes.text(
+                    0.5, 0.5, rows[number]["status"], transform=axes.transAxes, ha="center", color=ACCENT, fontsize=7
+                )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def contact_sheet(rows, path, title, references=4, generated=8):
-    """Draw a row of pictures a concept: references on the left, generated ones on the right.
+    """Draw a row of pictures a concept: kept references on the left, generated ones on the right.
 
     Args:
         rows: list of (label, reference table, generated table), paths of image tables; without any, a blank page.
@@ -224,9 +229,9 @@ def contact_sheet(rows, path, title, references=4, generated=8):
     for cells, (label, left, right) in zip(grid, rows, strict=False):
         chosen = []
         for table, wanted in ((left, references), (right, generated)):
-            pictures = [picture for _, batch in images.stream(table) for picture in batch]
-            every = np.linspace(0, len(pictures) - 1, min(wanted, len(pictures))).astype(int)
-            chosen.append([pictures[i] for i in every] + [None] * (wanted - len(every)))
+            there = images.rows_to_show(table)
+            every = there[np.linspace(0, len(there) - 1, min(wanted, len(there))).astype(int)].tolist()
+            chosen.append([*images.pictures_at(table, every).values(), *[None] * (wanted - len(every))])
         for axes, picture in zip(cells, chosen[0] + chosen[1], strict=True):
             if picture is not None:
                 axes.imshow(picture, interpolation="nearest")

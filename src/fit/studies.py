@@ -679,14 +679,14 @@ STAGES = {
     "tabulate_scores": (2, _nothing),
     "detect_threshold": (2, _detect_threshold),
     "plot_threshold": (3, _nothing),
-    "draw_contact_sheet": (1, _nothing),
+    "draw_contact_sheet": (2, _nothing),
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (2, _score_otherwise),
     "tabulate_alternative": (2, _nothing),
-    "report_study": (2, _report_study),
+    "report_study": (3, _report_study),
     "rescore_imitation": (1, _score_imitation),
     "measure_sensitivity": (1, _measure_sensitivity),
-    "list_outliers": (1, _list_outliers),
+    "list_outliers": (2, _list_outliers),
 }
 """Stage -> (version, which settings it depends on).
 

@@ -4,6 +4,10 @@ import csv
 import io
 
 
+def _number(value):
+    return "" if value is None else f"{value:.4f}"
+
+
 def _share(row, rate):
     if row[rate] is None:
         return ""
@@ -31,7 +35,7 @@ def recognisers(assessed):
     writer.writerow(columns)
     for name, found, rows in assessed:
         for row in rows:
-            quality = (f"{found[key]:.4f}" for key in ("cut", "roc_auc", "equal_error_rate"))
+            quality = (_number(found[key]) for key in ("cut", "roc_auc", "equal_error_rate"))
             writer.writerow((name, row["group"], row["concepts"], *quality, _share(row, "fnmr"), _share(row, "fmr")))
     return text.getvalue()
 

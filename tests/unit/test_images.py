@@ -205,3 +205,19 @@ def test_nothing_half_written_stays(tmp_path):
         (part / "b").write_text("2")
     assert [p.name for p in (tmp_path / "folder").iterdir()] == ["b"]
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_sheet_of_pictures_decodes_no_others_and_no_rejected_ones(tmp_path, monkeypatch):
+    decoded = []
+    decode = table.decode
+    monkeypatch.setattr(table, "decode", lambda data, where: decoded.append(where) or decode(data, where))
+    made = {"image_id": list("abcdefg"), "status": ["ok", "nan", *["ok"] * 5]}
+    made["bytes"] = [None if status != "ok" else png(i / 8) for i, status in enumerate(made["status"])]
+    table.write(pa.table(made), tmp_path / "made.parquet", row_group=2)
+    assert table.rows_to_show(tmp_path / "made.parquet").tolist() == [0, 2, 3, 4, 5, 6]
+    found = table.pictures_at(tmp_path / "made.parquet", [1, 3, 6])
+    assert {row: picture and picture.getpixel((0, 0))[0] for row, picture in found.items()} == {1: None, 3: 96, 6: 191}
+    assert [where[-1] for where in decoded] == ["d", "g"]
+    references = {"image_id": ["a", "b"], "kept": [False, True], "fate": ["vetoed", "kept"], "bytes": [png(0.1)] * 2}
+    table.write(pa.table(references), tmp_path / "references.parquet")
+    assert table.rows_to_show(tmp_path / "references.parquet").tolist() == [1]

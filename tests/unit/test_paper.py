@@ -57,17 +57,28 @@ def test_a_threshold_stands_beside_the_published_one(study):
 
 
 def test_no_change_point_and_no_published_value_are_said_and_not_made_up(study):
-    found = json.loads(study["threshold"].read_text()) | {
-        "threshold": None,
-        "interval": None,
-        "below": None,
-        "above": None,
-    }
+    slugs, scores = [f"c{i:02d}" for i in range(20)], [0.1] * 10 + [0.2] * 10
+    found = detect(slugs, range(20), scores, penalty=0.9, resamples=50, seed=0)
     study["threshold"].write_text(json.dumps(found))
     table = thresholds_table({("mine", "people"): study["threshold"]}, {})
     row = cells(table, table.rows[0])
-    assert row["threshold"] == "no change point"
+    assert row["threshold"] == "no change point at this penalty"
     assert [row[c] for c in ("95 % interval", "score below", "published", "difference, images")] == [""] * 4
+
+
+def test_why_another_headline_than_pelt_found_nothing_is_said(study):
+    scores = [0.1, 0.9] * 10
+    settings = {"penalty": 0.9, "resamples": 50, "seed": 0, "estimators": ["isotonic", "pelt"]}
+    study["threshold"].write_text(json.dumps(detect([f"c{i:02d}" for i in range(20)], range(20), scores, **settings)))
+    table = thresholds_table({("mine", "people"): study["threshold"]}, {})
+    assert cells(table, table.rows[0])["threshold"].startswith("no more of a jump than chance makes")
+
+
+def test_figures_of_two_corpora_are_both_shown(tmp_path):
+    files = [f"results/captions/{corpus}/people/counts.png" for corpus in ("small", "large")]
+    assert main(["report", "mine", "--figures", *files, "--out", str(tmp_path)]) == 0
+    shown = (tmp_path / "report.md").read_text()
+    assert "![small people counts](" in shown and "![large people counts](" in shown
 
 
 def test_too_few_concepts_are_said_to_be_too_few(study):

@@ -104,6 +104,15 @@ def files(tmp_path_factory):
     return folder
 
 
+def test_pictures_that_the_model_failed_at_are_not_asked_about(files, tmp_path):
+    for concept in CONCEPTS:
+        made = table.read(files / "generated" / f"{concept}.parquet")
+        status = pa.array(["nan" if i < 4 else "ok" for i in range(len(made))])
+        table.write(made.append_column("status", status), tmp_path / f"{concept}.parquet")
+    drawn, _ = pairs.sample_pairs(files / "scores.csv", files / "references", tmp_path, 100, 0)
+    assert {pair.generated.image_id for pair in drawn} == {f"{concept}-{n}" for concept in CONCEPTS for n in (4, 5)}
+
+
 @contextmanager
 def process(files, out, *options):
     """The command in a process of its own: (process, URL). It takes seconds to start."""

@@ -4,6 +4,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fit.cli import main
@@ -96,3 +97,15 @@ def test_a_missing_concept_is_named(sheet_and_folders):
     (folder / "embeddings/person-3.parquet").unlink()
     with pytest.raises(DataError, match=r"person-3\.parquet"):
         assess(read_sheet(folder / "sheet.tsv"), folder / "references", folder / "embeddings", "midpoint", 0)
+
+
+def test_a_given_cut_needs_no_two_references_of_anybody(sheet_and_folders, capsys):
+    folder = sheet_and_folders
+    for path in (folder / "references").iterdir():
+        rows_ = pq.read_table(path).to_pylist()
+        alone = [row | {"kept": i == 0} for i, row in enumerate(rows_)]
+        write(pa.Table.from_pylist(alone, schema=REFERENCES), path)
+    arguments = ["--sheet", folder / "sheet.tsv", "--references", folder / "references"]
+    arguments += ["--embeddings", folder / "embeddings", "--method", "0.457"]
+    assert main(["recognisers", *map(str, arguments)]) == 0
+    assert "0.4570" in capsys.readouterr().out

@@ -183,7 +183,7 @@ def study(tmp_path_factory):
         names = store("of_generated", concept, pictures)
         prompts = [f"a painting by {concept}"] * 6 + [f"{concept}, oil"] * 6
         table = [
-            {"image_id": n, "prompt": p, "index": 0, "seed": 0, "bytes": png}
+            {"image_id": n, "prompt": p, "index": 0, "seed": 0, "status": "ok", "bytes": png}
             for n, p in zip(names, prompts, strict=True)
         ]
         write(pa.Table.from_pylist(table, schema=GENERATED), path("generated", concept))

@@ -5,15 +5,18 @@ What comes out is compared with the same thing computed without the backend, in 
 
 import argparse
 import collections
+import contextlib
 import gc
 import json
 import math
 import os
 import pickle
 import socket
+import threading
 import time
 import weakref
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -365,6 +368,22 @@ def test_openclip_keeps_no_text_tower_for_images(clip, pictures, monkeypatch):
     gc.collect()
     assert text_tower() is None
     assert np.array_equal(embedder.embed_texts(["an artwork"]), before)
+
+
+def test_two_threads_that_begin_at_once_find_openclips_image_tower(clip, pictures, monkeypatch):
+    embedder = embedders.load("openclip", Weights(f"local-dir:{clip[1]}"))
+    tower, both, moves = embedder._model.visual, threading.Barrier(2), []
+
+    def slowly(*_):
+        moves.append(1)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # for the other thread, should it get here too
+        return tower
+
+    monkeypatch.setattr(tower, "to", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda picture: vectors(embedder, [picture]), pictures[:2]))
+    assert len(moves) == 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

@@ -1,5 +1,7 @@
 """Any open_clip model, by name with a pretrained tag, by hub id or by folder."""
 
+from threading import Lock
+
 import numpy as np
 import open_clip
 import torch
@@ -25,6 +27,7 @@ class OpenClip(Embedder):
         # Both towers until the first image is embedded, which needs one of them only.
         self._model = _create(weights)
         self._visual = None
+        self._moving = Lock()
         self._preprocess = image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
 
     @property
@@ -33,9 +36,10 @@ class OpenClip(Embedder):
 
     @torch.inference_mode()
     def embed(self, prepared):
-        if self._visual is None:
-            self._visual = self._model.visual.to(self._device, self._format)
-            self._model = None
+        with self._moving:  # batches come from two threads
+            if self._visual is None:
+                self._visual = self._model.visual.to(self._device, self._format)
+                self._model = None
         features = self._visual(torch.stack(prepared).to(self._device, self._format))
         if isinstance(features, tuple):  # CoCa's tower, with the tokens for its captions
             features = features[0]

@@ -107,6 +107,36 @@ def stream(path, batch_size=ROW_GROUP):
         yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
 
 
+def rows_to_show(path):
+    """Which rows of an image table have a picture to show, [N] ascending: those "ok", and of references those kept."""
+    columns = [name for name in ("kept", "status") if name in open_table(path).schema_arrow.names]
+    table = read(path, columns or ["image_id"])
+    shown = np.ones(len(table), bool)
+    for name in columns:
+        shown &= np.array([value in (True, "ok") for value in table.column(name).to_pylist()], bool)
+    return np.flatnonzero(shown)
+
+
+def pictures_at(path, rows):
+    """Row -> RGB picture (None without bytes) of the rows of `path` that `rows` names; no other is decoded, and no more
+    than a row group is in memory at once.
+
+    Raises:
+        ImageTableError: the file is no image table, or bytes in it are no picture.
+    """
+    file, found, start = open_table(path), {}, 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        here = [row for row in rows if start <= row < end]
+        if here:
+            part = file.read_row_group(group, ["image_id", "bytes"]).take([row - start for row in here])
+            columns = (part.column(name).to_pylist() for name in ("image_id", "bytes"))
+            for row, name, data in zip(here, *columns, strict=True):
+                found[row] = decode(data, f"{path}, image {name}") if data else None
+        start = end
+    return found
+
+
 def decode(data, where):
     """The RGB picture in `data` (bytes), turned as its EXIF data says. `where` names it in errors.
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from fit.errors import DataError
-from fit.images.table import read
+from fit.images.table import read, rows_to_show
 from fit.threshold import read_scores
 
 BINS = 10
@@ -120,7 +120,8 @@ def sample_pairs(table, references, generated, wanted, seed):
             left_out[concept] = f"there is no {missing[0]}"
             continue
         kept = [row["image_id"] for row in read(files[0], ["image_id", "kept"]).to_pylist() if row["kept"]]
-        made = [(row["image_id"], row["prompt"] or "") for row in read(files[1], ["image_id", "prompt"]).to_pylist()]
+        shown_rows = read(files[1], ["image_id", "prompt"]).take(rows_to_show(files[1])).to_pylist()
+        made = [(row["image_id"], row["prompt"] or "") for row in shown_rows]
         # A line break would take a row of the ratings apart.
         made = [(image_id, " ".join(prompt.split())) for image_id, prompt in made if image_id.isprintable()]
         if not kept or not made:
