@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from fit.errors import DataError
 from fit.images.collect import links_of
 from fit.images.table import read
 from fit.paths import whole
+from fit.tables import read_frame
 
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
@@ -163,15 +163,7 @@ def read_counted(path):
     Raises:
         DataError: it can't be read, lacks a column, repeats a concept, or holds what is no count.
     """
-    separator = "\t" if Path(path).suffix == ".tsv" else ","
-    try:
-        is_parquet = Path(path).suffix == ".parquet"
-        table = pl.read_parquet(path) if is_parquet else pl.read_csv(path, separator=separator, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
-    for column in ("concept", "effective_count"):
-        if column not in table.columns:
-            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
+    table = read_frame(path, ("concept", "effective_count"), as_text=True)
     counted: dict[str, Counted] = {}
     skipped = 0
     for row in table.iter_rows(named=True):

@@ -16,6 +16,28 @@ def _print_json(data, path):
         part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
+def _json_in(path, keys, command):
+    """The dict that `command` wrote to `path` as JSON, which must have `keys`."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FitError(f"{path}: there is no such file; `{command}` writes it") from None
+    except ValueError as error:
+        raise FitError(f"{path}: no JSON ({error}); name a file that `{command}` wrote") from None
+    for key in keys:
+        if not isinstance(found, dict) or key not in found:
+            raise FitError(f"{path}: no key `{key}` in it; name a file that `{command}` wrote")
+    return found
+
+
+def _cut_in(path):
+    return _json_in(path, ("cut",), "fit cut")
+
+
+def _threshold_in(path):
+    return _json_in(path, ("threshold", "interval", "below", "changes"), "fit threshold --out")
+
+
 def _by_slug(paths):
     """Concept -> file: a concept's file is named by its slug."""
     return {Path(path).stem: path for path in paths}
@@ -157,7 +179,7 @@ def images_import(args):
     limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
     places = {"work": args.work or Path(args.out[0]).parent / ".imported", "limits": limits}
     if args.kind == "training":
-        import_images(args.place, targets, what="training images", **places)
+        import_images(args.place, targets, what="training images", none_too=True, **places)
         return
     if args.kind == "photographs":
         folder = Path(args.place)
@@ -339,10 +361,6 @@ def recognisers(args):
         with whole(args.out) as part:
             part.write_text(table, encoding="utf-8")
     print(aligned(table))
-
-
-def _cut_in(path):
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def match(args):
@@ -535,7 +553,7 @@ def sensitivity_measure(args):
 
     found = measure(
         read_table(args.table),
-        json.loads(Path(args.threshold).read_text(encoding="utf-8")),
+        _threshold_in(args.threshold),
         rescored=_by_slug(args.rescored),
         top_k=args.top_k,
         cut=_cut_in(args.cut) if args.cut else None,
@@ -565,7 +583,7 @@ def sensitivity_outliers(args):
         **{name: getattr(args, name) for name in folders},
         **optional,
     )
-    found = json.loads(Path(args.threshold).read_text(encoding="utf-8"))
+    found = _threshold_in(args.threshold)
     explained, medians = outliers.explain(table, found, measurements)
     if args.out:
         with whole(args.out) as part:
@@ -641,7 +659,7 @@ def plot_threshold(args):
 
     _, counts_of, scores = read_scores(args.table)
     with whole(args.out) as part:
-        threshold_figure(counts_of, scores, json.loads(Path(args.threshold).read_text()), args.title, part)
+        threshold_figure(counts_of, scores, _threshold_in(args.threshold), args.title, part)
 
 
 def plot_counts(args):
@@ -669,7 +687,7 @@ def plot_contact_sheet(args):
     from fit.threshold import read_scores
 
     concepts, counts_of, scores = read_scores(args.table)
-    found = json.loads(Path(args.threshold).read_text())
+    found = _threshold_in(args.threshold)
     split = found["below"]["concepts"] if found["below"] else len(concepts) // 2
     # As many rows from each side of the threshold, spread over it, so that the page shows both.
     sides = [np.arange(split), np.arange(split, len(concepts))]
@@ -681,8 +699,8 @@ def plot_contact_sheet(args):
     ]
     rows = []
     for i in chosen:
-        mark = "above" if found["threshold"] is not None and i >= split else "below"
-        label = f"{concepts[i]}\n{counts_of[i]:.0f} images, score {scores[i]:.2f} ({mark})"
+        mark = "" if found["threshold"] is None else " (above)" if i >= split else " (below)"
+        label = f"{concepts[i]}\n{counts_of[i]:.0f} images, score {scores[i]:.2f}{mark}"
         rows.append((label, f"{args.references}/{concepts[i]}.parquet", f"{args.generated}/{concepts[i]}.parquet"))
     with whole(args.out) as part:
         contact_sheet(rows, part, args.title)
@@ -714,7 +732,10 @@ def report(args):
 def tables_show(args):
     from fit.tables import aligned
 
-    print(aligned(Path(args.file).read_text(encoding="utf-8")))
+    text = Path(args.file).read_text(encoding="utf-8")
+    if not text.strip():
+        raise FitError(f"{args.file}: nothing in it, not even a header; make it again")
+    print(aligned(text))
 
 
 # --- planning ---------------------------------------------------------------------------------------------------------
@@ -1231,6 +1252,11 @@ def main(argv=None):
         args.function(args)
     except FitError as error:
         print(f"fit: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # Of the machine, not of the program: a path that is missing or may not be read or written, a full disk.
+        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        print(f"fit: {said}; mend the path, or what is in its way", file=sys.stderr)
         return 1
     return 0
 

@@ -246,7 +246,8 @@ def _details(key, answers, headline):
         last = answers[-1]["from"]
         yield f"  from {LEAST_PENALTY:g} up; no change from {last:.3g}"
         for one in answers[:-1]:
-            yield f"  {one['from']:.3g} to {one['to']:.3g}: {one['threshold']:.0f} images, {one['changes']} changes"
+            changes = f"{one['changes']} change{'s' if one['changes'] > 1 else ''}"
+            yield f"  {one['from']:.3g} to {one['to']:.3g}: {one['threshold']:.0f} images, {changes}"
     elif key == "concepts":
         for one in answers:
             if summarise([one], headline)["same"] < 1:

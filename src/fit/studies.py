@@ -733,7 +733,9 @@ def check(data, path="config.yaml"):
                 remedy = f"did you mean `{near[0]}`?" if near else f"take it out; known here: {', '.join(known)}"
                 problems.append(f"{path}: `{key}` is no known key; {remedy}")
             elif error["type"] == "missing":
-                problems.append(f"{path}: `{key}` is missing; add it (README, Configuration)")
+                problems.append(
+                    f"{path}: `{key}` is missing; add it as in config.yaml, and run from the project's root"
+                )
             else:
                 problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); mend the value")
         raise ConfigError("\n".join(problems)) from None

@@ -14,7 +14,7 @@ from fit.images.table import FLAT
 
 
 def test_help_imports_nothing_heavy():
-    heavy = "{'torch', 'diffusers', 'open_clip', 'polars', 'numpy', 'pydantic', 'matplotlib'}"
+    heavy = "{'torch', 'diffusers', 'open_clip', 'polars', 'pyarrow', 'numpy', 'scipy', 'pydantic', 'matplotlib'}"
     code = (
         f"import sys; from fit.cli import make_parser; make_parser().format_help(); print({heavy} & set(sys.modules))"
     )
@@ -53,6 +53,66 @@ def test_a_bad_table_is_an_error_without_a_traceback(tmp_path, capsys, text, sai
     assert said in message
     assert "Traceback" not in message
     assert not (tmp_path / "t.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.csv", "concept;effective_count;score\na;1;0,1\n", "separated by commas"),
+        ("t.csv", None, "there is no such file"),
+        ("t.csv", "concept,effective_count,score\na,x,1\n", "effective_count holds something that is no number"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_one_line_that_names_it_once(tmp_path, capsys, name, text, said):
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    assert main(["threshold", str(path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"fit: {path}: ")
+    assert message.count("\n") == 1
+    assert message.count(str(path)) == 1
+    assert said in message
+
+
+def test_a_table_may_be_separated_by_tabs(scores, tmp_path, capsys):
+    (tmp_path / "scores.tsv").write_text(scores.read_text().replace(",", "\t"))
+    said = []
+    for path in (scores, tmp_path / "scores.tsv"):
+        assert main(["threshold", str(path), "--resamples", "20"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--penalty", "0"), ("--penalty", "nan"), ("--resamples", "0")])
+def test_settings_that_cannot_be_are_errors(scores, capsys, flag, value):
+    assert main(["threshold", str(scores), flag, value]) == 1
+    assert "; give " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [None, "no json", "[]", '{"cut": 1}'])
+@pytest.mark.parametrize(
+    "command", [["sensitivity", "measure"], ["plot", "threshold", "--out", "p.png"]], ids=["sensitivity", "plot"]
+)
+def test_a_threshold_that_is_none_is_one_line(scores, tmp_path, capsys, command, text):
+    path = tmp_path / "t.json"
+    if text is not None:
+        path.write_text(text)
+    assert main([*command, str(scores), "--threshold", str(path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"fit: {path}: ")
+    assert "`fit threshold --out`" in message
+    assert message.count("\n") == 1
+
+
+def test_files_that_are_missing_or_empty_are_one_line(tmp_path, capsys):
+    (tmp_path / "empty.tsv").write_text("")
+    for name, said in (("nowhere.tsv", "No such file"), ("empty.tsv", "nothing in it")):
+        assert main(["tables", "show", str(tmp_path / name)]) == 1
+        message = capsys.readouterr().err
+        assert message.startswith(f"fit: {tmp_path / name}: ")
+        assert said in message
+        assert message.count("\n") == 1
 
 
 def embeddings(path, vectors, prefix="i"):

@@ -62,6 +62,18 @@ def test_what_is_missing_is_named(pictures):
             import_images(pictures / "pictures", targets(pictures, concept), **place, **PLACES)
 
 
+def test_an_empty_folder_says_that_a_concept_has_no_training_images(pictures):
+    (pictures / "pictures/cy").mkdir()
+    made = targets(pictures, "ann", "cy")
+    places = {"what": "training images", "work": pictures / "work", "none_too": True, **PLACES}
+    import_images(pictures / "pictures", made, **places)
+    assert table.read(made["ann"]).num_rows
+    assert table.read(made["cy"]).num_rows == 0
+    assert table.read(made["cy"]).schema == table.COLLECTED
+    with pytest.raises(DataError, match=r"no training images of 'dan'; .*leave the folder empty if there are none"):
+        import_images(pictures / "pictures", targets(pictures, "dan"), **places)
+
+
 def test_counts_at_hand(tmp_path, capsys):
     (tmp_path / "c.csv").write_text("effective_count,concept\n12,ann\n3.0,bo\n7,cy\n")
     (tmp_path / "s.tsv").write_text("concept\tname\nbo\tBo\nann\tAnn\n")

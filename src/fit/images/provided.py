@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 
 from fit.captions.sources.pictures import PICTURES
 from fit.errors import DataError
 from fit.images.collect import Given, Link, gather
 from fit.images.table import COLLECTED, GENERATED, read, write
+from fit.tables import read_frame
 
 
 def files_of_concepts(folder, concepts, what):
@@ -66,23 +66,26 @@ def links_at(place, concepts, what):
     return Given(lambda link: Path(link.url).read_bytes()), links
 
 
-def import_images(place, targets, *, what, work, limits):
+def import_images(place, targets, *, what, work, limits, none_too=False):
     """Make image tables of pictures at hand.
 
     Args:
         place: as links_at takes it; targets: concept (slug) -> path of the table of schema COLLECTED to write.
         what: "training images" or the like, for errors.
         work, limits: as fit.images.collect.gather takes them.
+        none_too: whether an empty folder says that a concept has no picture; its table has no row then.
 
     Raises:
         DataError: as links_at, and for a concept without any picture.
     """
     source, links = links_at(place, list(targets), what)
     for concept, of_concept in links.items():
-        if not of_concept:
+        folder = Path(place, concept)
+        if not of_concept and not (none_too and folder.is_dir()):
+            none = ", leave the folder empty if there are none" if none_too else ""
             raise DataError(
-                f"{place}: no {what} of {concept!r}; put {', '.join(PICTURES[:4])} files into "
-                f"{Path(place, concept)}, or take the concept off the sheet"
+                f"{place}: no {what} of {concept!r}; put {', '.join(PICTURES[:4])} files into {folder}{none}, or take "
+                "the concept off the sheet"
             )
     gather(source, links, targets, work=work, identity=[what, str(place)], limits=limits)
 
@@ -125,7 +128,7 @@ def read_counts(path, concepts, column="effective_count"):
     """Counts that someone already has.
 
     Args:
-        path: CSV or Parquet with the columns concept and `column`; concepts: slugs.
+        path: CSV, TSV or Parquet with the columns concept and `column`; concepts: slugs.
 
     Returns:
         concept -> count.
@@ -133,13 +136,7 @@ def read_counts(path, concepts, column="effective_count"):
     Raises:
         DataError: it can't be read, lacks a column or a concept, or holds what is no count.
     """
-    try:
-        table = pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
-    for needed in ("concept", column):
-        if needed not in table.columns:
-            raise DataError(f"{path}: no column {needed!r}; it has {', '.join(table.columns)}")
+    table = read_frame(path, ("concept", column), as_text=True)
     counts = {}
     for concept, value in table.select("concept", column).iter_rows():
         try:

@@ -111,11 +111,15 @@ def measure(table, *, penalty, resamples, seed, estimators=ESTIMATORS):
         the table has groups) and group_difference.
 
     Raises:
-        DataError: an estimator that is not in ESTIMATORS.
+        DataError: an estimator that is not in ESTIMATORS, a penalty that is not above 0, or no resamples.
     """
     for name in estimators:
         if name not in ESTIMATORS:
             raise DataError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+    if not penalty > 0:
+        raise DataError(f"the penalty is {penalty:g}; give a number above 0, such as the paper's 0.9")
+    if resamples < 1:
+        raise DataError(f"there can't be {resamples} resamples; give 1 or more")
     result = _measure_alone(table, penalty, resamples, seed, estimators)
     groups = sorted(set(table.groups) - {""})
     if not groups:

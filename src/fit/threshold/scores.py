@@ -1,12 +1,12 @@
 """Tables of concepts with counts and scores, and what is known of the errors of both."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from fit.errors import DataError
+from fit.tables import read_frame
 
 ROUNDING = 1e-3
 """How far a score may be from the mean of its image scores, in a table that was rounded for reading."""
@@ -86,7 +86,7 @@ def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=Non
     )
 
 
-def _nested(table, path):
+def _nested(table):
     """The column image_scores, or prompt_scores as prompts of one image each; None where neither is there."""
     for column, dtype in (("image_scores", pl.List(pl.List(pl.Float64))), ("prompt_scores", pl.List(pl.Float64))):
         if column not in table.columns:
@@ -95,7 +95,7 @@ def _nested(table, path):
         try:
             values = values.str.json_decode(dtype) if values.dtype == pl.String else values.cast(dtype)
         except pl.exceptions.PolarsError as error:
-            raise DataError(f"{path}: {column} holds something that is no list of numbers ({error})") from None
+            raise DataError(f"{column} holds something that is no list of numbers ({error})") from None
         lists = values.to_list()
         if column == "image_scores":
             return lists
@@ -104,7 +104,7 @@ def _nested(table, path):
 
 
 def read_table(path):
-    """Read a table of concepts, CSV or Parquet: Scores.
+    """Read a table of concepts, CSV, TSV or Parquet: Scores.
 
     Columns: concept, effective_count and score; and where it has them, group; image_scores (a list per prompt of the
     scores of its images) or prompt_scores (a list), written as JSON in a CSV; captions, downloaded and matches, or low
@@ -113,13 +113,7 @@ def read_table(path):
     Raises:
         DataError: it can't be read, lacks a column, or holds something that sort_scores refuses.
     """
-    try:
-        table = pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path}: neither Parquet nor CSV that can be read ({error})") from None
-    for column in ("concept", "effective_count", "score"):
-        if column not in table.columns:
-            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
+    table = read_frame(path, ("concept", "effective_count", "score"))
 
     def numbers(column):
         if column not in table.columns:
@@ -127,17 +121,17 @@ def read_table(path):
         try:
             return table[column].cast(pl.Float64).to_numpy()
         except pl.exceptions.PolarsError as error:
-            raise DataError(f"{path}: {column} holds something that is no number ({error})") from None
+            raise DataError(f"{column} holds something that is no number ({error})") from None
 
     groups = table["group"].cast(pl.String).to_list() if "group" in table.columns else None
-    evidence = np.stack([numbers(column) for column in EVIDENCE], axis=1)
     try:
+        evidence = np.stack([numbers(column) for column in EVIDENCE], axis=1)
         return sort_scores(
             table["concept"].cast(pl.String).to_list(),
             numbers("effective_count"),
             numbers("score"),
             groups,
-            _nested(table, path),
+            _nested(table),
             evidence,
         )
     except DataError as error:
