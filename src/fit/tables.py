@@ -26,7 +26,7 @@ def read_frame(path, columns, as_text=False):
             table = pl.read_parquet(path)
         else:
             separator = "\t" if suffix == ".tsv" else ","
-            table = pl.read_csv(path, separator=separator, **({"infer_schema": False} if as_text else {}))
+            table = pl.read_csv(path, separator=separator, infer_schema=not as_text)
     except (OSError, pl.exceptions.PolarsError) as error:
         why = str(error).partition("\n")[0]
         raise DataError(

@@ -53,7 +53,11 @@ def broken(data, path, value):
         ("domains/painters/embedder", "dscs", ["`domains.painters.embedder`", "'dscs'"]),
         ("default_study", "nothing", ["`default_study`", "'nothing'"]),
         ("corpora/laion5b/counts_from", "laion5b", ["`corpora.laion5b.counts_from`", "scaled themselves"]),
-        ("corpora/laion2b_en", {"provided_counts": "counts.csv"}, ["`corpora.laion5b.counts_from`", "without captions"]),
+        (
+            "corpora/laion2b_en",
+            {"provided_counts": "counts.csv"},
+            ["`corpora.laion5b.counts_from`", "without captions"],
+        ),
         ("corpora/laion5b/images", "http", ["`corpora.laion5b`", "either `images` or `counts_from`"]),
         (
             "domains/painters/references",
