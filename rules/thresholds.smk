@@ -45,7 +45,7 @@ rule plot_threshold:
     params:
         settings=settings("plot_threshold"),
     shell:
-        "fit plot threshold {input.table:q} --threshold {input.threshold:q} "
+        "fit plot threshold {input.table:q} --threshold {input.threshold:q} --score {params.settings[score]:q} "
         "--title {wildcards.model}:' '{wildcards.domain} --out {output.figure:q} > {log:q} 2>&1"
 
 

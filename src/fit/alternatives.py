@@ -122,17 +122,25 @@ def tabulate(imitation, scores, kind):
         DataError: no concept has a value of this kind.
     """
     table = pl.read_parquet(imitation)
-    values = {}
+    values, unknown = {}, []
     for concept, path in scores.items():
-        of_concept = pl.read_parquet(path).filter(pl.col("kind") == kind)["value"].drop_nulls()
+        of_kind = pl.read_parquet(path).filter(pl.col("kind") == kind)
+        of_concept = of_kind["value"].drop_nulls()
         if len(of_concept):
             values[concept] = of_concept.mean()
+        else:
+            unknown += of_kind["prompt"].drop_nulls().to_list()
     found = table.filter(pl.col("concept").is_in(list(values)))
     if not len(found):
-        raise DataError(
-            f"{imitation}: no concept has a score of the kind {kind!r}"
-            + ("; give the domain a `prompt_embedder` in config.yaml" if kind == "clip" else "")
-        )
+        remedy = ""
+        if kind == "clip":
+            remedy = "; give the domain a `prompt_embedder` in config.yaml"
+            if unknown:
+                remedy = (
+                    f", as the prompts of its pictures, such as {unknown[0]!r}, are none of the domain's; a folder of "
+                    "pictures at hand has to be named by its whole prompt, the concept's name in it"
+                )
+        raise DataError(f"{imitation}: no concept has a score of the kind {kind!r}{remedy}")
     value = np.array([values[concept] for concept in found["concept"]], float)
     alike = -value if kind == "frechet" else value
     spread = alike.std() or 1.0

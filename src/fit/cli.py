@@ -316,7 +316,12 @@ def embed_convert(args):
 
 
 def _method(text):
-    return text if text in ("midpoint", "best_f1") else float(text)
+    if text in ("midpoint", "best_f1"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine") from None
 
 
 def _write_cut(positive, negative, args, labels):
@@ -659,7 +664,7 @@ def plot_threshold(args):
 
     _, counts_of, scores = read_scores(args.table)
     with whole(args.out) as part:
-        threshold_figure(counts_of, scores, _threshold_in(args.threshold), args.title, part)
+        threshold_figure(counts_of, scores, _threshold_in(args.threshold), args.title, part, args.score)
 
 
 def plot_counts(args):
@@ -1185,6 +1190,7 @@ def make_parser():
     add = _command(group, "threshold", plot_threshold, "scores against counts")
     add("table")
     add("--threshold", help="JSON of `fit threshold`")
+    add("--score", default="imitation score", help="what it is called in the figure")
     add("--title", default="")
     add("--out")
     add = _command(group, "counts", plot_counts, "how many concepts have how many captions")

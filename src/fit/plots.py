@@ -20,12 +20,13 @@ def _axes(width, height):
     return plt.subplots(figsize=(width, height), layout="constrained")
 
 
-def threshold_figure(counts, scores, found, title, path):
-    """Draw imitation score against effective count, with every estimator's threshold, the headline's interval, the
+def threshold_figure(counts, scores, found, title, path, score="imitation score"):
+    """Draw a score against effective count, with every estimator's threshold, the headline's interval, the
     isotonic fit and the logistic.
 
     Args:
         counts, scores: [N]; found: dict of fit.threshold.measure; path: of the picture to write (PNG, PDF, SVG).
+        score: what it is called at its axis.
     """
     figure, axes = _axes(7.5, 4.8)
     axes.scatter(counts, scores, s=18, color=SOFT, alpha=0.6, linewidths=0, label="a concept")
@@ -65,7 +66,7 @@ def threshold_figure(counts, scores, found, title, path):
         curve = fit["low"] + (fit["high"] - fit["low"]) * rise
         axes.plot(np.expm1(x), curve, color=LEAF, linewidth=1.2, label="logistic fit")
     axes.set_xlabel("effective count: training images of the concept")
-    axes.set_ylabel("imitation score")
+    axes.set_ylabel(score)
     # Below the axes, as concepts may lie anywhere within.
     figure.legend(frameon=False, loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=160)
@@ -142,7 +143,8 @@ def sensitivity_figure(found, names, title, path):
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_title(title if found["threshold"] is not None else f"{title}: the study has no threshold")
-    axes.set_xlabel("threshold, training images of the concept; area of a mark: share of the settings that lead to it")
+    # In two lines: the texts at the right leave the strips little width, and a longer label would be cut off.
+    axes.set_xlabel("threshold: training images of the concept\narea of a mark: share of the settings that lead to it")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=160)

@@ -511,6 +511,13 @@ def _of_atelier(*keys):
     return lambda config, job: {key: getattr(config.atelier, key) for key in keys} | {"seed": config.seed}
 
 
+def _plot_threshold(config, job):
+    """Only the other scores' figures have a kind."""
+    others = {"clip": "CLIP score", "frechet": "Fréchet distance, turned round", "top5": "top-5 mean"}
+    kind = job.get("kind")
+    return {"score": f"{others[kind]}, rescaled" if kind else "imitation score"}
+
+
 def _nothing(config, job):
     return {}
 
@@ -678,7 +685,7 @@ STAGES = {
     "score_imitation": (2, _score_imitation),
     "tabulate_scores": (2, _nothing),
     "detect_threshold": (2, _detect_threshold),
-    "plot_threshold": (3, _nothing),
+    "plot_threshold": (4, _plot_threshold),
     "draw_contact_sheet": (2, _nothing),
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (2, _score_otherwise),

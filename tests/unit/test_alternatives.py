@@ -117,3 +117,8 @@ def test_tables_are_on_the_scale_of_imitation_scores_and_a_distance_is_turned_ro
     assert table["high"].to_list() == list(range(2, 13)) and "image_scores" not in table.columns
     with pytest.raises(DataError, match="prompt_embedder"):
         tabulate(imitation, files, "clip")
+    # Pictures at hand, in folders that are not named by their prompts.
+    for path in files.values():
+        pl.DataFrame({"kind": ["clip"], "prompt": ["oil"], "value": [None]}).write_parquet(path)
+    with pytest.raises(DataError, match=r"such as 'oil', are none of the domain's; .*named by its whole prompt"):
+        tabulate(imitation, files, "clip")

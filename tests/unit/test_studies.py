@@ -172,3 +172,13 @@ def test_a_file_of_weights_is_an_input_once_it_is_there(data, tmp_path):
     assert check(data).folder_of("embedder", "faces") == str(weights)
     assert check(data).folder_of("embedder", "atelier-style") == "results/atelier/style-encoder"
     assert check(data).folder_of("embedder", "facenet") is None
+
+
+def test_a_figure_says_which_score_it_shows(data):
+    job = {"model": "atelier", "domain": "painters"}
+    of_kinds = [
+        check(data).settings("plot_threshold", **job, kind=kind)["score"] for kind in ("clip", "frechet", "top5")
+    ]
+    assert check(data).settings("plot_threshold", **job)["score"] == "imitation score"
+    for said, name in zip(of_kinds, ("CLIP", "Fréchet", "top-5"), strict=True):
+        assert said.startswith(name)
