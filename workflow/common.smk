@@ -341,11 +341,14 @@ def photographs_table(wildcards):
 
 
 def if_photographs(pattern):
-    """`pattern` where a job's domain has an art filter and photographs to find its cut against, else nothing."""
+    """`pattern` where a job's domain has an art filter and photographs to find its cut against, else nothing. Where the
+    cut is given, photographs that are not there are not asked for."""
 
     def files(wildcards):
         art_filter = CONFIG.domains[wildcards.domain].art_filter
         if not (art_filter and art_filter.photographs):
+            return []
+        if art_filter.cut is not None and not known([art_filter.photographs]):
             return []
         return pattern.format(domain=wildcards.domain, embedder=art_filter.embedder)
 

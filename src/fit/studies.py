@@ -121,6 +121,8 @@ class Domain(_Strict):
     @pydantic.field_validator("prompts")
     @classmethod
     def _prompts_name_the_concept(cls, prompts):
+        if len(set(prompts)) < len(prompts):
+            raise ValueError("a prompt stands there twice; its pictures would be the same")
         for prompt in prompts:
             try:
                 named = prompt.format(name="\0")
@@ -458,7 +460,8 @@ class Config(_Strict):
         embedders = [of_domain.embedder]
         if art:
             embedders.append(art.embedder)
-            needs.append((f"domains.{domain}.art_filter.photographs", art.photographs))
+            if art.cut is None:
+                needs.append((f"domains.{domain}.art_filter.photographs", art.photographs))
         for embedder in embedders:
             is_file = Path(self.embedders[embedder].model).suffix in WEIGHTS
             path = self.embedders[embedder].model if is_file else self.folder_of("embedder", embedder)

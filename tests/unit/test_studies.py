@@ -50,6 +50,7 @@ def broken(data, path, value):
         ("seed", None, ["`seed` is missing"]),
         ("studies/atelier/domains", ["sculptors"], ["`studies.atelier.domains`", "'sculptors'", "painters"]),
         ("models/atelier/corpus", "laion", ["`models.atelier.corpus`", "'laion'", "laion2b_en"]),
+        ("domains/painters/prompts", ["by {name}", "by {name}"], ["`domains.painters.prompts`", "twice"]),
         ("domains/painters/embedder", "dscs", ["`domains.painters.embedder`", "'dscs'"]),
         ("default_study", "nothing", ["`default_study`", "'nothing'"]),
         ("corpora/laion5b/counts_from", "laion5b", ["`corpora.laion5b.counts_from`", "scaled themselves"]),
