@@ -1,6 +1,7 @@
 import copy
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,11 @@ HOSTILE_NAMES = (
     "{name} {input} 'O\u2019Belquist",
 )
 """Names of people whom a shell, a path or a format string would take for something else."""
+
+
+def _hear_interrupts():
+    """What is started in the background of a script ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Workplace:
@@ -50,6 +56,7 @@ class Workplace:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
             env=os.environ | self.environment,
         )
 
