@@ -687,7 +687,7 @@ STAGES = {
     "draw_generated": (1, _nothing),
     "score_imitation": (2, _score_imitation),
     "tabulate_scores": (2, _nothing),
-    "detect_threshold": (2, _detect_threshold),
+    "detect_threshold": (3, _detect_threshold),
     "plot_threshold": (4, _plot_threshold),
     "draw_contact_sheet": (2, _nothing),
     "embed_prompts": (1, _embed_prompts),

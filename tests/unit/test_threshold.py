@@ -332,3 +332,14 @@ def test_the_command_prints_every_estimator_and_writes_json(tmp_path, capsys):
     pl.DataFrame(table).head(7).write_csv(tmp_path / "few.csv")
     assert main(["threshold", str(tmp_path / "few.csv")]) == 0
     assert "too few concepts: 7, at least 10" in capsys.readouterr().out
+
+
+def test_an_interval_claims_no_more_than_was_resampled():
+    concepts, counts = [f"c{i:02d}" for i in range(20)], [10 * i for i in range(20)]
+    scores = [0.1] * 10 + [0.9] * 10
+    bare = measure(sort_scores(concepts, counts, scores), **SETTINGS)
+    assert "over concepts, 95%" in bare["interval_kind"]
+    evidence = [[c + 5, c + 5, c, np.nan, np.nan] for c in counts]
+    images = [[[score, score]] for score in scores]
+    full = measure(sort_scores(concepts, counts, scores, images=images, evidence=evidence), **SETTINGS)
+    assert "over concepts, prompts, images, counts, 95%" in full["interval_kind"]

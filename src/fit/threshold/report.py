@@ -160,7 +160,7 @@ def _measure_alone(table, penalty, resamples, seed, estimators):
     return {
         "threshold": answer["threshold"],
         "interval": answer["interval"],
-        "interval_kind": f"percentile bootstrap over concepts, prompts, images and counts, {CONFIDENCE:.0%}, "
+        "interval_kind": f"percentile bootstrap over {', '.join(table.resampled)}, {CONFIDENCE:.0%}, "
         f"{resamples} resamples; above the first number, at most the second",
         "resamples_with_a_change": answer.get("resamples_with_an_answer", 0.0),
         "estimator": headline,

@@ -34,6 +34,16 @@ class Scores:
     def __len__(self):
         return len(self.concepts)
 
+    @property
+    def resampled(self):
+        """What of the table a bootstrap can draw anew: names, for reading."""
+        names = ["concepts"]
+        if any(len(of_concept) for of_concept in self.images):
+            names += ["prompts", "images"]
+        if np.isfinite(self.evidence).any():
+            names.append("counts")
+        return names
+
     def take(self, rows):
         """The concepts at `rows`, indices [M] in ascending order or a mask [N]."""
         rows = np.arange(len(self))[rows]
