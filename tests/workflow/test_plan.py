@@ -29,6 +29,15 @@ def test_sensitivity_is_planned_beside_a_study(workplace):
     assert "rescore_imitation" not in workplace.planned()
 
 
+def test_a_profile_may_say_how_many_concepts_share_a_job(workplace):
+    profile = workplace.folder / "profile"
+    profile.mkdir()
+    (profile / "config.yaml").write_text("config:\n  - 'domains={painters: {concepts_per_job: 12}}'\n")
+    planned = workplace.planned("--profile", str(profile))
+    assert len([name for name in planned if name.startswith("generate_images_painters")]) == 4
+    assert planned["score_imitation"] == 48
+
+
 def test_planning_imports_no_torch(workplace):
     for name in ("torch", "diffusers", "open_clip"):
         (workplace.folder / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')\n")
