@@ -660,7 +660,8 @@ def test_a_gpu_that_is_demanded_must_be_there(pipeline, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["./nowhere", "results/atelier/generator", "/nowhere/at/all", "nothing"])
-def test_a_folder_that_is_not_there(place):
+def test_a_folder_that_is_not_there(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="there is no such folder, and a hub id is OWNER/NAME"):
         generators.load("diffusers", pipeline=place, **SAMPLING)
 
