@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import diffusers
@@ -26,7 +27,7 @@ import transformers
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from fit import generators
-from fit.atelier.generator import LATENT_CHANNELS, TEXT_WIDTH, TOKENS, train_tokenizer
+from fit.atelier.generator import TEXT_WIDTH, TOKENS, make_autoencoder, make_unet, train_tokenizer
 from fit.concepts import Concept
 from fit.generators.run import generate_tables, plan
 from fit.images import table
@@ -61,25 +62,7 @@ def save_pipeline(folder, size):
     betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     if size == "small":
         text = text_encoder(tokenizer, TEXT_WIDTH, 2, 4)
-        unet = diffusers.UNet2DConditionModel(
-            sample_size=8,
-            in_channels=LATENT_CHANNELS,
-            out_channels=LATENT_CHANNELS,
-            block_out_channels=(64, 96),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            layers_per_block=1,
-            cross_attention_dim=TEXT_WIDTH,
-            attention_head_dim=2,
-            norm_num_groups=8,
-        )
-        vae = diffusers.AutoencoderTiny(
-            latent_channels=LATENT_CHANNELS,
-            encoder_block_out_channels=(16, 16, 16),
-            decoder_block_out_channels=(16, 16, 16),
-            num_encoder_blocks=(0, 1, 1),
-            num_decoder_blocks=(1, 1, 0),
-        )
+        unet, vae = make_unet(sample_size=8), make_autoencoder()
         scheduler = diffusers.DDIMScheduler(**betas, prediction_type="v_prediction", clip_sample=False)
     else:
         text = text_encoder(tokenizer, 768, 12, 12)
@@ -226,11 +209,11 @@ def on_gpu(args, folder):
     for name, compiled in zip(names, (None, False, True), strict=True):
         if compiled is None:
             pipe = plain_pipeline(folder, torch.float32, "cuda")
-            work = lambda pipe=pipe: plain_loop(pipe, rows, args.batch_size, sampling, folder)  # noqa: E731
+            work = partial(plain_loop, pipe, rows, args.batch_size, sampling, folder)
         else:
             settings = {"dtype": "float16", "steps": args.steps, "guidance": 7.5, "compile": compiled}
             generator = generators.load("diffusers", pipeline=str(folder), device="cuda", **settings)
-            work = lambda g=generator: ours(g, args.batch_size, args.images_per_prompt, folder)  # noqa: E731
+            work = partial(ours, generator, args.batch_size, args.images_per_prompt, folder)
         work()
         with Busy() as busy:
             runs = [timed(work) for _ in range(args.rounds)]

@@ -19,7 +19,7 @@ from fit.errors import DataError
 from fit.images.collect import links_of
 from fit.images.table import read
 from fit.paths import whole
-from fit.tables import read_frame
+from fit.tables import as_count, read_frame
 
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
@@ -172,16 +172,7 @@ def read_counted(path):
             raise DataError(f"{path}, concept {concept!r}: repeated or without a name; leave one row per concept")
 
         def number(column, rounded, row=row):
-            value = row.get(column)
-            if value is None or value == "":
-                return None
-            try:
-                count = rounded(float(value))
-            except (TypeError, ValueError, OverflowError):
-                count = -1
-            if count < 0:
-                raise DataError(f"{path}, concept {row['concept']!r}: {column} is {value!r}, not a count; mend it")
-            return count
+            return as_count(row.get(column), rounded, f"{path}, concept {row['concept']!r}: {column}")
 
         count, captions = number("effective_count", round), number("captions", round)
         low, high = number("low", math.floor), number("high", math.ceil)

@@ -448,18 +448,25 @@ def generate(args):
             print(f"fit: {concept}: of {counted.total()} pictures {bad}; they count as not made", file=sys.stderr)
 
 
+def _compared(args):
+    """What a concept's pictures are compared with, as every way of scoring takes it."""
+    return {
+        "generated": args.generated,
+        "generated_embeddings": args.generated_embeddings,
+        "images": args.images or None,
+        "matches": args.matches or None,
+        "references": args.references,
+        "reference_embeddings": args.reference_embeddings,
+        "targets_rule": args.targets,
+    }
+
+
 def score(args):
     from fit.images.table import write
     from fit.scoring import score_concept
 
     table = score_concept(
-        args.generated,
-        args.generated_embeddings,
-        args.images or None,
-        args.matches or None,
-        args.references,
-        args.reference_embeddings,
-        targets_rule=args.targets,
+        **_compared(args),
         top_k=args.top_k,
     )
     write(table, args.out)
@@ -480,13 +487,7 @@ def alternatives_score(args):
     from fit.images.table import write
 
     table = score_concept(
-        args.generated,
-        args.generated_embeddings,
-        args.images or None,
-        args.matches or None,
-        args.references,
-        args.reference_embeddings,
-        targets_rule=args.targets,
+        **_compared(args),
         prompt_images=args.prompt_images or None,
         prompts=args.prompts or None,
     )
@@ -536,13 +537,7 @@ def sensitivity_rescore(args):
     from fit.sensitivity import rescore_concept
 
     table = rescore_concept(
-        args.generated,
-        args.generated_embeddings,
-        args.images or None,
-        args.matches or None,
-        args.references,
-        args.reference_embeddings,
-        targets_rule=args.targets,
+        **_compared(args),
         top_k=args.top_k,
         cut=_cut_in(args.cut) if args.cut else None,
         art_cut=_cut_in(args.art_cut)["cut"] if args.art_cut else None,
@@ -725,9 +720,10 @@ def report(args):
         pair, _, lacking = text.partition(": ")
         missing.setdefault(tuple(pair.split("/")), []).append(lacking)
     figures = {" ".join(Path(path).with_suffix("").parts[-3:]).removeprefix("results "): path for path in args.figures}
+    counts_of = by_pair(args.counts)
     tables = [
-        paper.thresholds_table(by_pair(args.thresholds), missing),
-        paper.counts_table(by_pair(args.counts)),
+        paper.thresholds_table(by_pair(args.thresholds), missing, counts_of),
+        paper.counts_table(counts_of),
         paper.calibration_table(cuts),
     ]
     paper.write_report(args.study, tables, missing, figures, args.out)
@@ -750,7 +746,7 @@ def plan(args):
     from fit.plan import estimate, report
     from fit.studies import load
 
-    config = load(args.config)
+    config = load(*args.config)
     print(report(estimate(config, args.study), args.study or config.default_study, args.gpus))
 
 
@@ -861,6 +857,14 @@ def _add_fetching(add):
     add("--honour-opt-out", choices=("yes", "no"), default="yes", help="leave what X-Robots-Tag keeps from AI")
     add("--allow-loopback", choices=("yes", "no"), default="no", help="let links lead to this machine, for tests")
     _add_limits(add)
+
+
+def _add_compared(add):
+    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
+        add(f"--{name}")
+    for name in ("images", "matches"):
+        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
+    add("--targets", choices=("matches_and_references", "matches_or_references"))
 
 
 def _add_limits(add):
@@ -1068,21 +1072,13 @@ def make_parser():
     add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
 
     add = _command(commands, "score", score, "imitation score of one concept, a row a prompt")
-    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
-        add(f"--{name}")
-    for name in ("images", "matches"):
-        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
-    add("--targets", choices=("matches_and_references", "matches_or_references"))
+    _add_compared(add)
     add("--top-k", type=int, default=10)
     add("--out")
 
     group = _group(commands, "alternatives", "other scores than the imitation score, on the same pictures")
     add = _command(group, "score", alternatives_score, "CLIP score, Fréchet distance and top-5 mean of one concept")
-    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
-        add(f"--{name}")
-    for name in ("images", "matches"):
-        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
-    add("--targets", choices=("matches_and_references", "matches_or_references"))
+    _add_compared(add)
     for name in ("prompt-images", "prompts"):
         add(f"--{name}", nargs="?", const="", default="", help="embeddings by a model that reads text; nothing without")
     add("--out")
@@ -1145,13 +1141,9 @@ def make_parser():
 
     group = _group(commands, "sensitivity", "how much each choice moves the threshold, and the concepts that defy it")
     add = _command(group, "rescore", sensitivity_rescore, "scores of one concept at every top-k and around the cut")
-    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
-        add(f"--{name}")
-    for name in ("images", "matches"):
-        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
+    _add_compared(add)
     add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
     add("--art-cut", nargs="?", const="", default="", help="JSON of `fit cut art`; nothing without a filter")
-    add("--targets", choices=("matches_and_references", "matches_or_references"))
     add("--top-k", type=int, default=10, help="of the study")
     add("--out")
     add = _command(
@@ -1221,7 +1213,7 @@ def make_parser():
 
     add = _command(commands, "plan", plan, "what a study will cost: GPU and CPU hours, disk, links")
     add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
-    add("--config", default="config.yaml")
+    add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
     add("--gpus", type=int, default=1, help="that work at once, for the time it takes")
 
     group = _group(commands, "tables", "tables of results")

@@ -229,7 +229,8 @@ def estimate_counts(captions, matches, images):
     """Effective counts of concepts.
 
     Args:
-        captions: path of caption counts, None where the images are all there are.
+        captions: path of caption counts, None where the images at hand are all there are: their matches are the count,
+            exactly, and no captions stand beside it.
         matches: concept -> path of its matches; images: path of its image table, in the same order.
 
     Returns:
@@ -243,8 +244,8 @@ def estimate_counts(captions, matches, images):
         status = images.column("status")
         downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
         matched = pc.sum(read(of_concept, ["match"]).column("match")).as_py() or 0
-        mentioned = mentions[concept] if captions else downloaded
-        count, low, high = effective_count(matched, mentioned, downloaded)
+        mentioned = mentions[concept] if captions else None
+        count, low, high = effective_count(matched, mentioned, downloaded) if captions else (matched,) * 3
         row = (concept, mentioned, len(status), downloaded, count_unique(images), matched, count, low, high)
         row += skipped.get(concept, (0, 0))
         rows.append(dict(zip(COUNTS.names, row, strict=True)))

@@ -132,6 +132,12 @@ class _Evidence:
         cosines = self.centres[others] @ vectors.astype(np.float64).mean(axis=0)
         return self.alike[others[int(cosines.argmax())]], float(cosines.max())
 
+    def captions_by_name(self, concept):
+        """Captions per name and alias of a concept, in the sheet's order; none where captions were not counted."""
+        if self.names is None:
+            return []
+        return self.names.filter(pl.col("concept") == concept)["captions"].to_list()
+
     def leaks(self, concepts):
         """Concept -> {other: training images collected for the other alone that match the concept's references}."""
         found: dict[str, dict[str, int]] = {concept: {} for concept in concepts}
@@ -229,23 +235,18 @@ def _low_matched_share(evidence, outlier):
 
 
 def _only_one_name(evidence, outlier):
-    if evidence.names is None or outlier.side == "above":
-        return None
-    rows = evidence.names.filter(pl.col("concept") == outlier.concept)
-    if len(rows) == 1:
+    if outlier.side == "below" and len(evidence.captions_by_name(outlier.concept)) == 1:
         return "its sheet gives it no alias, so captions with another name are not counted"
     return None
 
 
 def _other_names(evidence, outlier):
-    if evidence.names is None or outlier.side == "below":
-        return None
-    rows = evidence.names.filter(pl.col("concept") == outlier.concept)
+    by_names = evidence.captions_by_name(outlier.concept)
     captions = evidence.counts[outlier.concept].get("captions")
-    if not len(rows) or not captions:
+    if outlier.side == "below" or not by_names or not captions:
         return None
     # The name comes first in the sheet, and so here; prompts use it.
-    by_name = rows["captions"][0]
+    by_name = by_names[0]
     if evidence.table.counts[outlier.row] * by_name / captions < evidence.threshold:
         return f"{by_name} of its {captions} captions have the name that the prompts use; with those alone it is below"
     return None

@@ -71,13 +71,20 @@ def _difference_in_intervals(threshold, interval, published):
     return f"{abs(threshold - published) / half:.1f}" if half > 0 else "outside"
 
 
-def thresholds_table(thresholds, missing):
+def _of_all(scored, counted):
+    """How many concepts the threshold is of; and of how many, where some have no score."""
+    return str(scored) if counted in (None, scored) else f"{scored} of {counted}"
+
+
+def thresholds_table(thresholds, missing, counts):
     """Imitation thresholds of a study (the paper's table 2), beside published ones.
 
     Args:
         thresholds: (model, domain) -> path of the JSON that `fit threshold` wrote.
         missing: (model, domain) -> what it lacks, a list of texts.
+        counts: (corpus, domain) -> path of effective counts, of which some concepts may have no score.
     """
+    counted = {domain: pl.scan_parquet(path).select(pl.len()).collect().item() for (_, domain), path in counts.items()}
     columns = (
         *("model", "domain", "concepts", "threshold", "95 % interval", "best split", "isotonic", "logistic", "p-value"),
         *("score below", "score above"),
@@ -92,7 +99,7 @@ def thresholds_table(thresholds, missing):
         sides = (f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above"))
         rows.append(
             (
-                *(model, domain, str(found["concepts"])),
+                *(model, domain, _of_all(found["concepts"], counted.get(domain))),
                 _images(threshold) or found["estimators"][found["estimator"]]["reason"],
                 _span(interval),
                 *(_images(other.get("threshold")) for other in others),
@@ -122,7 +129,7 @@ def counts_table(counts):
         table = pl.read_parquet(path)
         effective = table["effective_count"].to_numpy()
         sums = [
-            f"{table[name].sum():,}" if name in table.columns and table[name].dtype.is_numeric() else ""
+            f"{table[name].sum():,}" if name in table.columns and table[name].count() else ""
             for name in ("captions", "downloaded", "matches")
         ]
         quantiles = (

@@ -1,5 +1,7 @@
 """How closely a model's pictures of a concept resemble it."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 
@@ -125,7 +127,8 @@ OF_CONCEPT = pa.schema(
     ]
 )
 """group: null for none. captions, downloaded, matches: what the count was estimated from, low and high: its interval;
-null where it was given. image_scores: a list per prompt, empty where it has no score."""
+null where it was given. image_scores: a list per prompt, in the same order for every
+concept, empty where it has no score."""
 
 
 def score_concept(
@@ -151,6 +154,21 @@ def score_concept(
     return pa.Table.from_pylist(rows, schema=OF_PROMPT)
 
 
+def _align_prompts(of_concepts):
+    """Image scores of concepts, brought into one order of prompts: concept -> a list per prompt.
+
+    Prompts of templates differ between concepts by the name in them, and every concept has all of them, in one order.
+    Pictures at hand may have prompts that most concepts share by name, and lack some: they are matched by name.
+
+    Args:
+        of_concepts: concept -> {prompt: list of scores}.
+    """
+    occurrences = Counter(prompt for prompts in of_concepts.values() for prompt in prompts)
+    if 2 * max(occurrences.values(), default=0) <= len(of_concepts):
+        return {concept: list(prompts.values()) for concept, prompts in of_concepts.items()}
+    return {concept: [prompts.get(name, []) for name in occurrences] for concept, prompts in of_concepts.items()}
+
+
 def tabulate_scores(counts, scores, sheet=None):
     """Bring counts and scores of concepts together: the score is the mean over prompts, its variance that over prompts.
 
@@ -163,14 +181,15 @@ def tabulate_scores(counts, scores, sheet=None):
     """
     count_of = {row["concept"]: row for row in read(counts).to_pylist()}
     group_of = {concept.concept: concept.group for concept in read_sheet(sheet)} if sheet else {}
-    rows, unscored = [], {}
+    rows, unscored, images_of = [], {}, {}
     for concept, path in scores.items():
-        prompts = read(path, ["score", "image_scores"]).to_pylist()
+        prompts = read(path, ["prompt", "score", "image_scores"]).to_pylist()
         of_prompts = [row["score"] for row in prompts if row["score"] is not None]
         if not of_prompts:
             unscored[concept] = path
             continue
         found = count_of[concept]
+        images_of[concept] = {row["prompt"]: row["image_scores"] or [] for row in prompts}
         rows.append(
             {name: found.get(name) for name in ("captions", "downloaded", "matches", "low", "high")}
             | {
@@ -179,8 +198,10 @@ def tabulate_scores(counts, scores, sheet=None):
                 "score": float(np.mean(of_prompts)),
                 "score_variance": float(np.var(of_prompts)),
                 "group": group_of.get(concept) or None,
-                "image_scores": [row["image_scores"] or [] for row in prompts],
             }
         )
+    aligned = _align_prompts(images_of)
+    for row in rows:
+        row["image_scores"] = aligned[row["concept"]]
     rows.sort(key=lambda row: (row["effective_count"], row["concept"]))
     return pa.Table.from_pylist(rows, schema=OF_CONCEPT), unscored

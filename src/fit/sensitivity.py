@@ -139,8 +139,11 @@ def _counts_at(table, matches):
         table.evidence[:, EVIDENCE.index("downloaded")],
     )
     for row, concept in enumerate(table.concepts):
-        if matches[concept] is not None and np.isfinite(captions[row] + downloaded[row]):
-            counts[row] = scaled_matches(matches[concept], int(captions[row]), int(downloaded[row]))
+        if matches[concept] is None or not np.isfinite(downloaded[row]):
+            continue
+        # Without captions the images at hand are all there are.
+        whole = int(downloaded[row] if np.isnan(captions[row]) else captions[row])
+        counts[row] = scaled_matches(matches[concept], whole, int(downloaded[row]))
     return counts
 
 

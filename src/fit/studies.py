@@ -21,6 +21,8 @@ from fit.paths import expand
 from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z, 0-9, '.', '_' and '-'")]
+DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="a-z, 0-9, '_' and '-'")]
+"""Without dots: files such as DOMAIN.art.json stand beside DOMAIN.json."""
 Share = Annotated[float, Field(ge=-1, le=1)]
 SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtCut = Literal["paper-classical", "paper-modern"]
@@ -383,7 +385,7 @@ class Config(_Strict):
     """The study that plain `snakemake` runs."""
     studies: dict[Name, Study]
     """What to find out."""
-    domains: dict[Name, Domain]
+    domains: dict[DomainName, Domain]
     """Sets of concepts."""
     corpora: dict[Name, Corpus]
     """Training sets."""
@@ -681,19 +683,19 @@ STAGES = {
     "find_art_cut": (2, _find_art_cut),
     "assess_recogniser": (1, _assess_recogniser),
     "match_images": (1, _nothing),
-    "estimate_counts": (2, _nothing),
+    "estimate_counts": (3, _nothing),
     "scale_counts": (2, _nothing),
     "generate_images": (2, _generate_images),
     "draw_generated": (1, _nothing),
     "score_imitation": (2, _score_imitation),
-    "tabulate_scores": (2, _nothing),
+    "tabulate_scores": (3, _nothing),
     "detect_threshold": (3, _detect_threshold),
     "plot_threshold": (4, _plot_threshold),
     "draw_contact_sheet": (2, _nothing),
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (2, _score_otherwise),
     "tabulate_alternative": (2, _nothing),
-    "report_study": (3, _report_study),
+    "report_study": (4, _report_study),
     "rescore_imitation": (1, _score_imitation),
     "measure_sensitivity": (1, _measure_sensitivity),
     "list_outliers": (2, _list_outliers),
@@ -776,8 +778,7 @@ def check(data, path="config.yaml"):
     return config
 
 
-def load(path="config.yaml"):
-    """Read and check a configuration file. Raises ConfigError as `check` does, and for a file that is no YAML."""
+def _read_yaml(path):
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -786,4 +787,27 @@ def load(path="config.yaml"):
         raise ConfigError(f"{path}: not YAML: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: no keys in it; see config.yaml in the project's root")
-    return check(data, path)
+    return data
+
+
+def _laid_over(below, above):
+    """`above` over `below`, key by key as deep as both have dicts: how Snakemake takes several configuration files."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}
+
+
+def load(*paths):
+    """Read and check configuration files, each laid over those before it.
+
+    Args:
+        paths: of the files; config.yaml where there are none.
+
+    Raises:
+        ConfigError: as `check` does; and for a file that is missing or no YAML.
+    """
+    paths = paths or ("config.yaml",)
+    data: dict = {}
+    for path in paths:
+        data = _laid_over(data, _read_yaml(path))
+    return check(data, " + ".join(map(str, paths)))

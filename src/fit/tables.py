@@ -39,6 +39,26 @@ def read_frame(path, columns, as_text=False):
     return table
 
 
+def as_count(value, rounded, where):
+    """`value`, a number or its text, as a count; None for an empty cell.
+
+    Args:
+        rounded: function from a float to an integer, for what is not whole; where: file, concept and column.
+
+    Raises:
+        DataError: it is no number, or negative.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        count = rounded(float(value))
+    except (TypeError, ValueError, OverflowError):
+        count = -1
+    if count < 0:
+        raise DataError(f"{where} is {value!r}, not a count; mend it")
+    return count
+
+
 def _number(value):
     return "" if value is None else f"{value:.4f}"
 

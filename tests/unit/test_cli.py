@@ -170,6 +170,18 @@ def test_art_embeddings_of_other_images_are_refused(concept, capsys):
     assert "not of the same images" in capsys.readouterr().err
 
 
+def test_images_at_hand_are_counted_and_not_sampled(concept):
+    matched(concept)
+    (concept / "status").mkdir()
+    columns = {"status": ["ok"] * 4, "perceptual_hash": list("abcd"), "sha256": list("pqrs")}
+    pq.write_table(pa.table(columns), concept / "status" / "ann.parquet")
+    files = ["--images", str(concept / "status/ann.parquet"), "--matches", str(concept / "ann.parquet")]
+    assert main(["counts", "estimate", "--captions", *files, "--out", str(concept / "counts.parquet")]) == 0
+    row = pq.read_table(concept / "counts.parquet").to_pylist()[0]
+    expected = {"captions": None, "downloaded": 4, "matches": 3, "effective_count": 3, "low": 3, "high": 3}
+    assert {key: row[key] for key in expected} == expected
+
+
 def test_counts_are_estimated_and_scaled(concept):
     matched(concept)
     pq.write_table(pa.table({"concept": ["ann"], "captions": [8]}), concept / "captions.parquet")

@@ -42,7 +42,7 @@ def cells(table, row):
 
 
 def test_a_threshold_stands_beside_the_published_one(study):
-    table = thresholds_table({("sd1.1", "celebrities"): study["threshold"]}, {})
+    table = thresholds_table({("sd1.1", "celebrities"): study["threshold"]}, {}, {})
     row = cells(table, table.rows[0])
     assert row["threshold"] == row["best split"] == row["isotonic"] == "400"
     assert 360 < int(row["logistic"]) < 400
@@ -60,7 +60,7 @@ def test_no_change_point_and_no_published_value_are_said_and_not_made_up(study):
     slugs, scores = [f"c{i:02d}" for i in range(20)], [0.1] * 10 + [0.2] * 10
     found = detect(slugs, range(20), scores, penalty=0.9, resamples=50, seed=0)
     study["threshold"].write_text(json.dumps(found))
-    table = thresholds_table({("mine", "people"): study["threshold"]}, {})
+    table = thresholds_table({("mine", "people"): study["threshold"]}, {}, {})
     row = cells(table, table.rows[0])
     assert row["threshold"] == "no change point at this penalty"
     assert [row[c] for c in ("95 % interval", "score below", "published", "difference, images")] == [""] * 4
@@ -70,7 +70,7 @@ def test_why_another_headline_than_pelt_found_nothing_is_said(study):
     scores = [0.1, 0.9] * 10
     settings = {"penalty": 0.9, "resamples": 50, "seed": 0, "estimators": ["isotonic", "pelt"]}
     study["threshold"].write_text(json.dumps(detect([f"c{i:02d}" for i in range(20)], range(20), scores, **settings)))
-    table = thresholds_table({("mine", "people"): study["threshold"]}, {})
+    table = thresholds_table({("mine", "people"): study["threshold"]}, {}, {})
     assert cells(table, table.rows[0])["threshold"].startswith("no more of a jump than chance makes")
 
 
@@ -84,8 +84,15 @@ def test_figures_of_two_corpora_are_both_shown(tmp_path):
 def test_too_few_concepts_are_said_to_be_too_few(study):
     found = detect(["a", "b"], [1, 2], [0.1, 0.9], penalty=0.9, resamples=5, seed=0)
     study["threshold"].write_text(json.dumps(found))
-    table = thresholds_table({("mine", "people"): study["threshold"]}, {})
+    table = thresholds_table({("mine", "people"): study["threshold"]}, {}, {})
     assert cells(table, table.rows[0])["threshold"] == "too few concepts: 2, at least 10"
+
+
+def test_concepts_without_a_score_are_counted(study):
+    pair = ("sd1.1", "celebrities")
+    pl.DataFrame({"concept": [f"c{i}" for i in range(23)]}).write_parquet(study["counts"])
+    table = thresholds_table({pair: study["threshold"]}, {}, {("laion", "celebrities"): study["counts"]})
+    assert cells(table, table.rows[0])["concepts"] == "20 of 23"
 
 
 def test_counts_are_added_up(study):
@@ -93,6 +100,13 @@ def test_counts_are_added_up(study):
     row = cells(table, table.rows[0])
     assert (row["captions"], row["downloaded"], row["matches"]) == ("2,005", "1,504", "902")
     assert (row["median"], row["most"], row["of none"]) == ("3", "1,200", "1")
+
+
+def test_images_at_hand_have_no_captions_to_add_up(study):
+    counts = pl.read_parquet(study["counts"]).with_columns(captions=pl.lit(None, pl.Int64))
+    counts.write_parquet(study["counts"])
+    table = counts_table({("laion", "celebrities"): study["counts"]})
+    assert cells(table, table.rows[0])["captions"] == ""
 
 
 def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_path):

@@ -147,6 +147,30 @@ def test_a_file_that_is_no_yaml(tmp_path):
         load(tmp_path / "none.yaml")
 
 
+def test_a_file_laid_over_another_adds_and_replaces_key_by_key(data, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(data))
+    mine = {
+        "seed": 7,
+        "domains": {"painters": {"concepts_per_job": 3}},
+        "studies": {"mine": data["studies"]["atelier"]},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    config = load(tmp_path / "config.yaml", tmp_path / "mine.yaml")
+    assert config.seed == 7
+    assert config.domains["painters"].concepts_per_job == 3
+    assert config.domains["painters"].prompts == data["domains"]["painters"]["prompts"]
+    assert set(config.studies) == {"atelier", "paper", "mine"}
+    (tmp_path / "mine.yaml").write_text("sed: 7\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml \+ .*mine\.yaml: `sed`"):
+        load(tmp_path / "config.yaml", tmp_path / "mine.yaml")
+
+
+def test_a_domain_has_no_dot_as_files_beside_its_own_have(data):
+    data["domains"]["painters.art"] = data["domains"]["painters"]
+    with pytest.raises(ConfigError, match=r"painters\.art"):
+        check(data)
+
+
 def test_images_behind_links_do_not_wait_for_the_caption_files(data):
     # A corpus has hundreds of them, and a plan a job per concept.
     config = check(data)

@@ -23,15 +23,20 @@ ASCII = [chr(code) for code in range(33, 127)]
 CAPTION_DROPOUT = 0.1
 
 
-def train_autoencoder(pictures, steps, batch_size=8):
-    """An AutoencoderTiny that quarters the side of `pictures` [N, 3, S, S] in -1..1, trained on them for `steps`."""
-    model = AutoencoderTiny(
+def make_autoencoder():
+    """An untrained AutoencoderTiny that quarters the side of pictures [N, 3, S, S]."""
+    return AutoencoderTiny(
         latent_channels=LATENT_CHANNELS,
         encoder_block_out_channels=(16, 16, 16),
         decoder_block_out_channels=(16, 16, 16),
         num_encoder_blocks=(0, 1, 1),
         num_decoder_blocks=(1, 1, 0),
     ).to(memory_format=torch.channels_last)
+
+
+def train_autoencoder(pictures, steps, batch_size=8):
+    """The autoencoder, trained on `pictures` [N, 3, S, S] in -1..1 for `steps`."""
+    model = make_autoencoder()
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, fused=True)
     schedule = _warm_then_cosine(optimizer, steps)
     for _ in trange(steps, desc="autoencoder", mininterval=2):
@@ -99,7 +104,8 @@ def _text_encoder(tokenizer):
     )
 
 
-def _unet(sample_size):
+def make_unet(sample_size):
+    """The untrained U-Net of the pipeline, for latents of `sample_size` squared."""
     return UNet2DConditionModel(
         sample_size=sample_size,
         in_channels=LATENT_CHANNELS,
@@ -172,7 +178,7 @@ def train_generator(pictures, captions, *, autoencoder_steps, steps, batch_size,
         set_alpha_to_one=False,
         steps_offset=1,
     )
-    model = _TextToNoise(_text_encoder(tokenizer), _unet(latents.shape[-1]))
+    model = _TextToNoise(_text_encoder(tokenizer), make_unet(latents.shape[-1]))
     average = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01, fused=True)
     schedule = _warm_then_cosine(optimizer, steps)

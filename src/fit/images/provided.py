@@ -8,7 +8,7 @@ from fit.captions.sources.pictures import PICTURES
 from fit.errors import DataError
 from fit.images.collect import Given, Link, gather
 from fit.images.table import COLLECTED, GENERATED, read, write
-from fit.tables import read_frame
+from fit.tables import as_count, read_frame
 
 
 def files_of_concepts(folder, concepts, what):
@@ -139,12 +139,9 @@ def read_counts(path, concepts, column="effective_count"):
     table = read_frame(path, ("concept", column), as_text=True)
     counts = {}
     for concept, value in table.select("concept", column).iter_rows():
-        try:
-            count = int(float(value))
-        except (TypeError, ValueError, OverflowError):
-            count = -1
-        if count < 0:
-            raise DataError(f"{path}, concept {concept!r}: {column} is {value!r}, not a count; mend it")
+        count = as_count(value, int, f"{path}, concept {concept!r}: {column}")
+        if count is None:
+            raise DataError(f"{path}, concept {concept!r}: {column} is None, not a count; mend it")
         counts[concept] = count
     missing = [concept for concept in concepts if concept not in counts]
     if missing:
