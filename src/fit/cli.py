@@ -173,7 +173,7 @@ def images_collect(args):
 
 def images_import(args):
     from fit.images.decode import Limits
-    from fit.images.provided import import_generated, import_images
+    from fit.images.provided import import_generated, import_images, import_photographs
 
     targets = _by_slug(args.out)
     limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
@@ -182,8 +182,7 @@ def images_import(args):
         import_images(args.place, targets, what="training images", none_too=True, **places)
         return
     if args.kind == "photographs":
-        folder = Path(args.place)
-        import_images(folder.parent, {folder.name: args.out[0]}, what="photographs", **places)
+        import_photographs(args.place, args.out[0], **places)
         return
     for concept, count in import_generated(args.place, targets, **places).items():
         print(f"fit: {concept}: {count} generated images can't be decoded and are left out", file=sys.stderr)
@@ -193,8 +192,9 @@ def images_retry(args):
     from fit.images.collect import retry
 
     for table in args.files:
-        tried, mended = retry(table, set(args.status), **_fetching(args))
-        print(f"{table}: {tried} fetched again, {mended} of them now images")
+        tried, fixed = retry(table, set(args.status), **_fetching(args))
+        left = "" if fixed else "; the file is left as it is"
+        print(f"{table}: {tried} fetched again, {fixed} of them now images{left}")
 
 
 def images_stats(args):
@@ -216,6 +216,7 @@ def _fetching(args):
 
 def images_show(args):
     from fit.images import table
+    from fit.paths import whole
 
     if args.provenance:
         print(json.dumps(table.provenance(args.file), indent=2))
@@ -227,7 +228,8 @@ def images_show(args):
     if not pictures:
         raise FitError(f"{args.file}: no picture in it; its column `status` says why")
     out = args.sheet or Path(args.file).with_suffix(".png").name
-    table.contact_sheet(pictures, args.columns).save(out)
+    with whole(out) as part:
+        table.contact_sheet(pictures, args.columns).save(part)
     print(f"{len(pictures)} pictures in {out}")
 
 

@@ -1,7 +1,8 @@
 """Counts the captions that mention each concept, in one pass over the files of a corpus, and merges such counts."""
 
 import json
-import shutil
+import re
+import sys
 import tempfile
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,13 @@ from fit.captions.analyzer import Analyzer
 from fit.captions.matcher import Matcher, as_text, carried
 from fit.captions.phrases import Phrases
 from fit.captions.sources import open_captions
-from fit.errors import CorpusError, DataError
-from fit.images.table import read, write
-from fit.paths import whole
+from fit.errors import CorpusError, DataError, ImageTableError
+from fit.images.table import open_parquet, read, write
+from fit.paths import WorkFolder, whole
+
+_KEY = re.compile(r"\.?[0-9a-f]{16}(\.[0-9a-f]{12})?")
+_KEPT = rf"({_KEY.pattern}/)?(\.new-[^/]+/)?(\.hits-[^/]+/)?((counts|names|hits|shards)|[0-9]+-[0-9]+-[0-9]+)\.parquet"
+"""What is in a folder of counts that are kept, in that of an earlier version too."""
 
 COUNTS = pa.schema(
     [
@@ -320,34 +325,56 @@ def count_captions(
     Raises:
         CorpusError: a file is not usable, or two have the same name.
         SheetError: a name has no token.
+        PlaceError: `reuse` holds files that are not FIT's.
     """
     columns, sampling = columns or Columns(), sampling or Sampling()
+    place = reuse and WorkFolder(reuse, "counts that are kept (--reuse)", _KEPT, "--reuse")
+    if place:
+        place.claim()
     rows, fingerprint = _check_files(files, columns.to_read(sampling.max_hits), on_bad_shard)
     for path in (outputs.counts, outputs.names, outputs.hits, outputs.shards):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if reuse is None:
+    if not place:
         _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows)
         return
     settings = json.dumps([repr(columns), repr(sampling), on_bad_shard, fingerprint])
-    kept = Outputs.in_folder(Path(reuse, blake2b(settings.encode(), digest_size=8).hexdigest()))
+    key = blake2b(settings.encode(), digest_size=8).hexdigest()
+    kept = Outputs.in_folder(Path(place.path, key))
     phrases = Phrases.of(concepts, Analyzer(sampling.tokens, sampling.fold_accents))
-    known, asked = _names_by_concept(read(kept.names) if kept.names.exists() else None), _names_by_concept(phrases)
+    known, asked = _names_by_concept(_kept_names(kept)), _names_by_concept(phrases)
     new = [concept for concept in concepts if known.get(concept.concept) != asked[concept.concept]]
     if new:
         if known:
             print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
-        kept.counts.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=kept.counts.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=place.path) as folder:
             fresh = Outputs.in_folder(folder)
             _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows)
             others = set(known) - {concept.concept for concept in new}
-            _unite_concepts([(fresh, None), (kept, others)] if others else [(fresh, None)], kept, columns, sampling)
+            parts = [(fresh, None), (kept, others)] if others else [(fresh, None)]
+            with place.whole(key) as part:
+                _unite_concepts(parts, Outputs.in_folder(part), columns, sampling)
     else:
         print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
-    for other in Path(reuse).iterdir():  # counts of other files or settings
-        if other != kept.counts.parent:
-            shutil.rmtree(other)
+    for other in place.path.iterdir():  # counts of other files or settings
+        if other.is_dir() and other.name != key and _KEY.fullmatch(other.name):
+            place.remove(other.name)
     _unite_concepts([(kept, set(phrases.concepts))], outputs, columns, sampling, phrases)
+
+
+def _kept_names(kept):
+    """The table NAMES of counts that were kept, or None where there are none, or they are damaged."""
+    if not kept.names.exists():
+        return None
+    try:
+        names, counts = read(kept.names, NAMES.names, schema=NAMES), read(kept.counts, COUNTS.names, schema=COUNTS)
+        open_parquet(kept.hits)
+        read(kept.shards, SHARDS.names, schema=SHARDS)
+        if set(names.column("concept").to_pylist()) != set(counts.column("concept").to_pylist()):
+            raise DataError(f"{kept.counts}: its concepts are not those of {kept.names}")
+    except (ImageTableError, DataError) as error:
+        print(f"fit: what was counted before is damaged, so it is counted again ({error})", file=sys.stderr)
+        return None
+    return names
 
 
 def count_index(concepts, index, outputs, *, columns=None, sampling=None):

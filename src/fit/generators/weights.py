@@ -7,13 +7,15 @@ from functools import cache
 from hashlib import file_digest
 from pathlib import Path
 
+from fit.folders import walk_folder
+
 _BLOB = re.compile(r"[0-9a-f]{64}")
 
 
 def fingerprint(folder):
     """Tells a pipeline's files apart from others without reading them: [path, bytes, time of change in ns] of each."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and not path.name.startswith("."))
-    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
+    found = walk_folder(folder)
+    stats = zip(found.names, (entry.stat() for entry in found.files), strict=True)
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
 

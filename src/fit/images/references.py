@@ -1,17 +1,17 @@
 """Reference images: verified pictures of a concept, of which the most mutually similar subset is kept."""
 
 import csv
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from fit.errors import ConfigError
-from fit.images.collect import Http, Link, gather
+from fit.images.collect import Http, Link, gather, of_results
 from fit.images.provided import links_at
 from fit.images.search import SEARCHES
 from fit.images.table import REFERENCES
+from fit.paths import outside
 from fit.registry import find
 
 
@@ -42,10 +42,12 @@ def collect_references(kind, place, concepts, targets, *, wanted, cache, work, s
     """
     by_slug = {concept.concept: concept for concept in concepts}
     if kind in ("folder", "table"):
+        if kind == "folder":
+            outside(work, [Path(place, slug) for slug in by_slug])
         source, links = links_at(place, list(by_slug), "reference images")
     else:
         source, links = _from_search(kind, place, by_slug, wanted, cache, settings)
-    gather(source, links, targets, work=work, identity=[kind, place, asdict(settings)], limits=limits)
+    gather(source, links, targets, work=work, identity=[kind, place, of_results(settings)], limits=limits)
 
 
 def read_vetoes(path):
