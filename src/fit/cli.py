@@ -40,7 +40,9 @@ def _threshold_in(path):
 
 def _by_slug(paths):
     """Concept -> file: a concept's file is named by its slug."""
-    return {Path(path).stem: path for path in paths}
+    from fit.paths import by_key
+
+    return by_key(paths, lambda path: Path(path).stem, "the concept")
 
 
 def _set_threads(count):
@@ -710,13 +712,17 @@ def plot_contact_sheet(args):
 
 def report(args):
     from fit import paper
+    from fit.paths import by_key
 
     def by_pair(paths):
         """(model or corpus, domain) -> path, of files .../MODEL/DOMAIN.suffix."""
-        return {(Path(path).parent.name, Path(path).stem): path for path in paths}
+        return by_key(paths, lambda path: (Path(path).parent.name, Path(path).stem), "the pair")
 
-    kinds = {path: Path(path).stem.split(".") for path in args.cuts}
-    cuts = {(kind[0], "artworks" if kind[1:] else "same concept"): path for path, kind in kinds.items()}
+    def of_cut(path):
+        kind = Path(path).stem.split(".")
+        return kind[0], "artworks" if kind[1:] else "same concept"
+
+    cuts = by_key(args.cuts, of_cut, "the domain")
     missing: dict[tuple[str, ...], list[str]] = {}
     for text in args.missing:
         pair, _, lacking = text.partition(": ")
@@ -1245,10 +1251,51 @@ def make_parser():
     return parser
 
 
+WRITTEN = {
+    captions_count: ("counts", "hits", "names", "shards", "reuse"),
+    captions_merge: ("counts", "hits", "names", "shards"),
+    images_show: ("sheet", "unpack"),
+    sensitivity_outliers: ("out", "sheet"),
+    audit: ("out", "plan"),
+    atelier_paint: ("shards", "training_set", "truth", "references_file", "photographs_file"),
+    embed_convert: ("out",),
+}
+"""Command -> its arguments that name what it writes, where these are not `out`, `figure` and `work`."""
+ADDED_TO = (ratings_serve, ratings_import)
+"""Commands that add to a file that is there."""
+
+
+def check_outputs(args):
+    """Check that no file is written twice by one command, nor written and read.
+
+    Raises:
+        PlaceError: one is; both arguments are named.
+    """
+    from fit.paths import check_apart
+
+    names = WRITTEN.get(args.function, ("out", "figure", "work"))
+
+    def of(name):
+        value = getattr(args, name)
+        return [text for text in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(text, str)]
+
+    written = {name: of(name) for name in names if name in vars(args)}
+    if args.function is audit:
+        plan_out = [text.removesuffix(".parquet").removesuffix(".csv") for text in written["plan"]]
+        written["plan"] = [text + suffix for text in plan_out for suffix in (".parquet", ".csv", ".txt")]
+        written["out"] += [f"{text}.txt" for text in written["out"]]
+    if args.function is captions_count or args.function is captions_merge:
+        outputs = _caption_outputs(args)
+        written |= {name: [str(getattr(outputs, name))] for name in ("counts", "hits", "names", "shards")}
+    read = {name: of(name) for name in vars(args) if name not in written and name != "function"}
+    check_apart(written, {} if args.function in ADDED_TO else read)
+
+
 def main(argv=None):
     """Run one command; an error that a user can mend is printed without a traceback, and the exit status is 1."""
     args = make_parser().parse_args(argv)
     try:
+        check_outputs(args)
         args.function(args)
     except FitError as error:
         print(f"fit: {error}", file=sys.stderr)

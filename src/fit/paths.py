@@ -47,7 +47,7 @@ def _some(names):
 def check_replaceable(path):
     """Check, before anything is written, that what is written to `path` as a whole replaces nothing that is not ours.
 
-    A file may be replaced: the user named it as an output. A folder may be, if it is empty or FIT wrote all that it has.
+    A file may be replaced: the user named it as an output. A folder may be, if it is empty or FIT wrote all of it.
 
     Raises:
         PlaceError: `path` is a folder that FIT did not make, or one with files of somebody else.
@@ -232,6 +232,54 @@ def outside(work, places, option="--work"):
             raise PlaceError(
                 f"{work}: lies in {place}, whose pictures are read; choose a folder outside it with {option}"
             )
+
+
+def by_key(paths, key, what):
+    """What `key` gives of each path -> the path.
+
+    Raises:
+        PlaceError: two paths have the same; both are named.
+    """
+    found: dict = {}
+    for path in paths:
+        of_path = key(path)
+        if of_path in found:
+            said = "/".join(of_path) if isinstance(of_path, tuple) else of_path
+            raise PlaceError(
+                f"{found[of_path]} and {path}: both are of {what} {said!r}, which the file's name says; name one of "
+                "them, or rename one"
+            )
+        found[of_path] = path
+    return found
+
+
+def check_apart(written, read):
+    """Check that no path is written twice, nor written and read.
+
+    Args:
+        written, read: argument of a command -> the paths that it names.
+
+    Raises:
+        PlaceError: one is; both arguments are named.
+    """
+    of_path: dict[Path, str] = {}
+    for name, paths in written.items():
+        flag = f"--{name.replace('_', '-')}"
+        for path in filter(None, paths):
+            real = Path(path).resolve()
+            if real in of_path:
+                raise PlaceError(f"{path}: would be written twice, for {of_path[real]} and {flag}; name another file")
+            of_path[real] = flag
+    for name, paths in read.items():
+        for path in filter(None, paths):
+            if "\0" in path or len(path) > 4096:  # a text, such as a prompt
+                continue
+            real = Path(path).resolve()
+            if real in of_path and real.exists():
+                raise PlaceError(
+                    f"{path}: is read ({name.replace('_', '-')}) and would be written ({of_path[real]}); write to "
+                    "another path"
+                )
 
 
 def expand(names):

@@ -24,7 +24,7 @@ from fit.captions.sources import open_captions
 from fit.errors import DataError
 from fit.images.decode import Decoder, Picture
 from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read
-from fit.paths import WorkFolder, discard, outside, whole
+from fit.paths import WorkFolder, discard, whole
 from fit.registry import find
 
 _PART_ROWS, _PART_BYTES = 256, 8 << 20
@@ -99,7 +99,7 @@ class Embedded(ImageSource):
                     first, done = first + len(batch), done + len(here)
                 if elsewhere:
                     print(
-                        f"fit: {captions.path}: {elsewhere} pictures have only a path in column {column!r}, and no bytes "
+                        f"fit: {captions.path}: {elsewhere} pictures have only a path in column {column!r}, no bytes "
                         "(status path_only); write their bytes into the file",
                         file=sys.stderr,
                     )

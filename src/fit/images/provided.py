@@ -15,8 +15,8 @@ from fit.tables import as_count, read_frame
 
 
 def files_of_concepts(folder, concepts, what):
-    """The pictures of `folder`/<slug>/, however deep: concept (slug) -> list of names relative to it, sorted; none where
-    it has no folder. Links are followed (fit.folders.walk_folder); files that are no pictures are left out.
+    """The pictures of `folder`/<slug>/, however deep: concept (slug) -> names relative to it, sorted; none where it has
+    no folder. Links are followed (fit.folders.walk_folder); files that are no pictures are left out.
 
     `what` says in errors what the folder holds.
 
@@ -77,7 +77,8 @@ def _in_table(place, concepts):
     if elsewhere:
         raise DataError(
             f"{place}: {len(elsewhere)} pictures have only a path in column {column!r}, and no bytes (the first: "
-            f"{paths[elsewhere[0]]!r}{f' of {owners[elsewhere[0]]}' if concepts else ''}); write their bytes into the file"
+            f"{paths[elsewhere[0]]!r}{f' of {owners[elsewhere[0]]}' if concepts else ''}); write their bytes into the "
+            "file"
         )
     images: dict[str, bytes] = {}
     of_concepts: dict[str, list[Link]] = {concept: [] for concept in ([""] if concepts is None else concepts)}
@@ -147,8 +148,8 @@ def import_images(place, targets, *, what, work, limits, none_too=False):
 
 
 def import_photographs(place, target, *, work, limits):
-    """Make an image table of ordinary photographs: of a folder, however deep, or of a Parquet file as links_at takes it,
-    without the column concept.
+    """Make an image table of ordinary photographs: of a folder, however deep, or of a Parquet file as links_at takes
+    it, without the column concept.
 
     Args:
         place: path of the folder or file; target: path of the table of schema COLLECTED to write.
