@@ -22,7 +22,7 @@ rule count_captions:
         mem_mb=growing(1000),  # measured: under 0.5 GB whatever the files (docs/captions.md)
         runtime=growing(240),
     params:
-        settings=settings("count_captions"),
+        settings=noticing("count_captions", part_places),
     shell:
         "fit captions count --concepts {input.concepts:q} --captions {params.settings[files]:q} "
         "--elasticsearch {params.settings[elasticsearch]:q} --on-bad-shard {params.settings[on_bad_shard]} "

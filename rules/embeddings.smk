@@ -123,7 +123,7 @@ for batch in BATCHES:
 
 
 rule import_photographs:
-    """Take a folder of ordinary photographs."""
+    """Take ordinary photographs that are at hand, in a folder or a file."""
     input:
         folder=photographs_folder,
     output:
@@ -136,10 +136,16 @@ rule import_photographs:
         "../envs/fit.yaml"
     threads: 1
     resources:
+        **BRINGING,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        settings=settings("import_photographs"),
+        settings=noticing(
+            "import_photographs",
+            lambda wildcards: [
+                CONFIG.domains[wildcards.domain].art_filter.photographs
+            ],
+        ),
     shell:
         "fit images import --kind photographs --place {params.settings[photographs]:q} "
         "--work results/cache/imported/photographs/{wildcards.domain} "

@@ -34,8 +34,7 @@ for batch in BATCHES:
             mem_mb=of_pictures(batch, 8000, 1),
             runtime=of_pictures(batch, 30, 1 / 6),
         params:
-            settings=lambda wildcards: settings("generate_images")(wildcards)
-            | {"names": batch.names(wildcards)},
+            settings=batch.settings("generate_images", names=True),
         # A scheduler's SIGTERM reaches every process of a job: shell and tee outlive it, so that fit can end well.
         shell:
             "trap '' TERM; fit generate --backend {params.settings[backend]:q} "
@@ -71,10 +70,11 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(2000),
             runtime=growing(60),
         params:
-            settings=settings("import_generated"),
+            settings=batch.settings("import_generated", place=generated_folder),
         shell:
             "fit images import --kind generated --place {params.settings[place]:q} "
             "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "

@@ -24,10 +24,13 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(2000),
             runtime=growing(240),
         params:
-            settings=settings("collect_images"),
+            settings=noticing(
+                "collect_images", lambda wildcards: image_places(wildcards.corpus)
+            ),
         shell:
             "fit images collect --source {params.settings[images]} --hits {input.hits:q} "
             "--corpus {params.settings[files]:q} --work results/cache/images/{wildcards.corpus}/{wildcards.domain} "
@@ -58,10 +61,11 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(2000),
             runtime=growing(60),
         params:
-            settings=settings("import_training_images"),
+            settings=batch.settings("import_training_images", place=corpus_folder),
         shell:
             "fit images import --kind training --place {params.settings[place]:q} "
             "--work results/cache/imported/{wildcards.corpus}/{wildcards.domain} "
@@ -90,11 +94,13 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(1000),
             runtime=growing(30),
         params:
-            settings=lambda wildcards: settings("collect_references")(wildcards)
-            | {"names": batch.names(wildcards)},
+            settings=batch.settings(
+                "collect_references", names=True, place=references_folder
+            ),
         shell:
             "fit references collect --source {params.settings[source]} --place {params.settings[place]:q} "
             "--sheet {input.sheet:q} --candidates {params.settings[candidates]} --cache results/cache/searches "

@@ -1271,7 +1271,7 @@ def check_outputs(args):
     Raises:
         PlaceError: one is; both arguments are named.
     """
-    from fit.paths import check_apart
+    from fit.paths import check_apart, expand
 
     names = WRITTEN.get(args.function, ("out", "figure", "work"))
 
@@ -1287,7 +1287,7 @@ def check_outputs(args):
     if args.function is captions_count or args.function is captions_merge:
         outputs = _caption_outputs(args)
         written |= {name: [str(getattr(outputs, name))] for name in ("counts", "hits", "names", "shards")}
-    read = {name: of(name) for name in vars(args) if name not in written and name != "function"}
+    read = {name: expand(of(name)) for name in vars(args) if name not in written and name != "function"}
     check_apart(written, {} if args.function in ADDED_TO else read)
 
 

@@ -206,6 +206,17 @@ class Corpus(_Strict):
         return bool(self.images or self.provided_images)
 
 
+CIRCUMSTANCES = (
+    "connections",
+    "connections_per_host",
+    "connect_timeout_s",
+    "total_timeout_s",
+    "retries",
+    "decode_timeout_s",
+)
+"""Keys of Collection that say how images are brought, not which: a change collects nothing again."""
+
+
 class Collection(_Strict):
     """How images are fetched and made clean."""
 
@@ -552,7 +563,7 @@ def _collect_images(config, job):
 
 def _limits(config):
     """What pictures at hand are held to."""
-    return config.collection.model_dump(include={"max_pixels", "min_side", "decode_timeout_s"})
+    return config.collection.model_dump(include={"max_pixels", "min_side"})
 
 
 def _of_provided(kind, wildcard):
@@ -563,7 +574,7 @@ def _of_provided(kind, wildcard):
 
 
 def _collection(config):
-    found = config.collection.model_dump()
+    found = config.collection.model_dump(exclude=set(CIRCUMSTANCES))
     return found | {name: "yes" if found[name] else "no" for name in ("honour_opt_out", "allow_loopback")}
 
 
