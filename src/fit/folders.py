@@ -1,5 +1,6 @@
 """The one way in which folders are read: links are followed, loops are cut, and what is not a picture is left out."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -90,7 +91,14 @@ def walk_folder(folder) -> Walk:
                     if not is_data(entry.name):
                         continue
                     name = prefix + entry.name
-                    if entry.is_dir():
+                    try:
+                        is_folder = entry.is_dir()
+                    except OSError as error:
+                        if error.errno != errno.ELOOP:
+                            raise
+                        found.broken.append(name)  # a link to itself
+                        continue
+                    if is_folder:
                         key = _key(Path(entry.path).stat())
                         if key in within:
                             found.loops.append(name)

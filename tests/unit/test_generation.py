@@ -32,6 +32,7 @@ from fit.generators.diffusers import Diffusers
 from fit.generators.run import generate_tables
 from fit.images import table
 from fit.memory import Halving
+from fit.paths import MARK
 from fit.plots import generated_sheet
 from fit.scoring import score_concept
 
