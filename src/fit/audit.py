@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fit.errors import DataError
 from fit.images.collect import links_of
-from fit.images.table import read
+from fit.images.table import COLLECTED, read
 from fit.paths import whole
 from fit.tables import as_count, read_frame
 
@@ -244,7 +244,7 @@ def _seen(concept, images, matches, image_ids):
     collected, matched = (Path(folder, f"{concept}.parquet") for folder in (images, matches))
     if not collected.is_file() or not matched.is_file():
         return None
-    rows = read(collected, ["image_id", "status"]).to_pylist()
+    rows = read(collected, ["image_id", "status"], schema=COLLECTED).to_pylist()
     if not {row["image_id"] for row in rows} <= set(image_ids):
         raise DataError(f"{collected}: it has images of other rows than the hits; collect the images of these hits")
     seen = {row["image_id"]: (0, 0.0) for row in rows if row["status"] == "ok"}

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from fit.embedders.files import read_embeddings, read_single_faces, stream_embeddings
 from fit.errors import DataError
-from fit.images.table import count_unique, read
+from fit.images.table import COLLECTED, REFERENCES, count_unique, read
 
 
 def concept_means(embeddings):
@@ -160,7 +160,7 @@ def kept_vectors(references, embeddings):
     Args:
         references: image table with `kept`; embeddings: of its candidates; paths.
     """
-    table = read(references, ["image_id", "kept"])
+    table = read(references, ["image_id", "kept"], schema=REFERENCES)
     kept = set(table.filter(pc.field("kept")).column("image_id").to_pylist())
     names, vectors = read_single_faces(embeddings)
     return vectors[[name in kept for name in names]]
@@ -240,7 +240,7 @@ def estimate_counts(captions, matches, images):
     skipped = _skipped(captions) if captions else {}
     rows = []
     for (concept, of_concept), collected in zip(matches.items(), images, strict=True):
-        images = read(collected, ["status", "perceptual_hash", "sha256"])
+        images = read(collected, ["status", "perceptual_hash", "sha256"], schema=COLLECTED)
         status = images.column("status")
         downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
         matched = pc.sum(read(of_concept, ["match"]).column("match")).as_py() or 0

@@ -8,7 +8,7 @@ import pyarrow as pa
 from fit.concepts import read_sheet
 from fit.embedders.files import read_rows, read_single_faces
 from fit.errors import DataError
-from fit.images.table import read
+from fit.images.table import GENERATED, read
 from fit.matching import kept_vectors
 
 AT_ONCE = 8192
@@ -63,7 +63,7 @@ def read_pictures(generated, embeddings):
     Raises:
         DataError: the embeddings are of other pictures.
     """
-    table = read(generated, ["image_id", "prompt"])
+    table = read(generated, ["image_id", "prompt"], schema=GENERATED)
     prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
     names, vectors = read_single_faces(embeddings)
     if not prompt_of.keys() >= set(names):

@@ -56,6 +56,9 @@ class Arrived:
     http_status: int | None = None
 
 
+_HITS = pa.schema([("shard", pa.string()), ("row", pa.int64()), ("url", pa.string())])
+
+
 class ImageSource(ABC):
     """Brings the bytes behind links."""
 
@@ -284,7 +287,8 @@ def collect(kind, hits_file, files, targets, *, work, settings, limits):
     """
     source = find(SOURCES, kind, "image source")(files=files, settings=settings)
     links = {
-        concept: links_of(read(hits_file, ["shard", "row", "url"], only={"concept": [concept]})) for concept in targets
+        concept: links_of(read(hits_file, _HITS.names, only={"concept": [concept]}, schema=_HITS))
+        for concept in targets
     }
     gather(source, links, targets, work=work, identity=[kind, of_results(settings)], limits=limits)
 

@@ -298,9 +298,8 @@ def statistics(path):
     Raises:
         ImageTableError: the table has no statuses.
     """
-    read(path, ["status"])
-    hashed = "perceptual_hash" in pq.read_schema(path).names
-    table = read(path, ["status", "perceptual_hash", "sha256"] if hashed else ["status"])
+    hashed = "perceptual_hash" in open_parquet(path).schema_arrow.names
+    table = read(path, ["status", "perceptual_hash", "sha256"] if hashed else ["status"], schema=COLLECTED)
     counts = Counter(table.column("status").to_pylist())
     lines = [f"  {count:>9,}  {status}" for status, count in counts.most_common()]
     unique = f"; {count_unique(table):,} different pictures" if hashed else ""
@@ -313,8 +312,7 @@ def provenance(path):
     Raises:
         ImageTableError: the table does not say.
     """
-    read(path, [])
-    found = (pq.read_schema(path).metadata or {}).get(b"provenance")
+    found = (open_parquet(path).schema_arrow.metadata or {}).get(b"provenance")
     if found is None:
         raise ImageTableError(f"{path}: says nothing about what made its pictures; only `fit generate` writes that")
     return json.loads(found)
