@@ -233,7 +233,7 @@ def test_show_draws_and_unpacks(tmp_path, capsys):
     )
     assert table.decode((tmp_path / "s.png").read_bytes(), "").size == (200, 200)
     assert main(["images", "show", str(tmp_path / "t.parquet"), "--unpack", str(tmp_path / "out")]) == 0
-    assert len(list((tmp_path / "out").iterdir())) == 9
+    assert len(list((tmp_path / "out").glob("*.png"))) == 9
     assert "9 pictures" in capsys.readouterr().out
 
 

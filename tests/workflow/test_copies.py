@@ -96,3 +96,30 @@ def test_a_plain_copy_without_what_snakemake_wrote_down_is_taken_by_touch(study,
     copied.run("--touch", *ASKED)
     assert copied.planned(*ASKED) == {}
     assert {path: (copied.folder / path).read_bytes() for path in ASKED} == before
+
+
+def test_another_name_redoes_its_concept_whatever_batches_there_are(study):
+    (study.folder / "others.tsv").write_text("concept\tname\ncy\tCy\ndan\tDan\n")
+    others = study.config["domains"]["people"] | {"concepts": "others.tsv", "concepts_per_job": 2}
+    study.config["domains"]["others"] = others
+    study.run(*REFERENCES)
+    (study.folder / "people.tsv").write_text("concept\tname\nann\tAnne\nbo\tBo\n")
+    assert study.planned(*REFERENCES) == {"collect_references": 1, "total": 1}
+
+
+def test_more_pictures_in_other_folders_are_noticed_too(study):
+    """Photographs, and a corpus that is a folder with captions beside its pictures."""
+    for name in ("crawl/deep/0.png", "photographs/deep/0.png"):
+        (study.folder / name).parent.mkdir(parents=True)
+        (study.folder / name).write_bytes(picture(0.5))
+    (study.folder / "crawl/deep/0.txt").write_text("a picture by Ann")
+    study.config["corpora"]["crawl"] = {"captions": {"files": ["crawl"]}, "images": "embedded"}
+    study.config["domains"]["people"]["art_filter"] = {"embedder": "tiny", "photographs": "photographs"}
+    asked = ["results/images/crawl/people/ann.parquet", "results/photographs/people.parquet"]
+    study.run(*asked)
+    assert study.planned(*asked) == {}
+    (study.folder / "photographs/deep/1.png").write_bytes(picture(0.6))
+    assert study.planned(*asked) == {"import_photographs": 1, "total": 1}
+    study.run(*asked)
+    (study.folder / "crawl/deep/1.png").write_bytes(picture(0.6))
+    assert study.planned(*asked) == {"collect_images": 1, "count_captions": 1, "merge_captions": 1, "total": 3}

@@ -27,7 +27,7 @@ def files_of_concepts(folder, concepts, what):
         raise DataError(
             f"{folder}: there is no such folder of {what}; make it, a folder per slug in it, or mend the path"
         )
-    found = {}
+    found: dict[str, list[str]] = {}
     for concept in concepts:
         place = Path(folder, concept)
         if not place.is_dir():

@@ -109,7 +109,8 @@ class TarCaptions(_PicturesWithCaptions):
         return self._system.open_input_stream(self._inside, compression="detect")
 
     def _rows(self, with_images):
-        sidecars, waiting, size = _Sidecars(), deque(), 0
+        sidecars, size = _Sidecars(), 0
+        waiting: deque[tuple] = deque()  # (name, bytes of it, its bytes)
 
         def first():
             name, _, data = waiting.popleft()
