@@ -246,8 +246,8 @@ def by_key(paths, key, what):
         if of_path in found:
             said = "/".join(of_path) if isinstance(of_path, tuple) else of_path
             raise PlaceError(
-                f"{found[of_path]} and {path}: both are of {what} {said!r}, which the file's name says; name one of "
-                "them, or rename one"
+                f"{found[of_path]} and {path}: both are of {what} {said!r}, as their names say; name only one of them, "
+                "or rename one"
             )
         found[of_path] = path
     return found

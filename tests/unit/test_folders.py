@@ -206,3 +206,14 @@ def test_a_folder_of_captions_follows_links(tmp_path):
     (tmp_path / "crawl/linked").symlink_to(tmp_path / "store")
     (tmp_path / "crawl/loop").symlink_to(tmp_path / "crawl")
     assert rows_of(tmp_path / "crawl") == [("a.jpg", "x")]
+
+
+def test_a_link_in_a_tar_is_an_error_not_a_lost_picture(tmp_path, capsys):
+    put(tmp_path / "crawl", "a.jpg", "a.txt")
+    (tmp_path / "crawl/b.jpg").symlink_to("a.jpg")
+    (tmp_path / "crawl/c.jpg").hardlink_to(tmp_path / "crawl/a.jpg")
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    command = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(tmp_path / "o.parquet")]
+    for name in ("b.jpg", "c.jpg"):
+        assert main([*command, "--captions", str(as_tar(tmp_path / "crawl", ["a.jpg", "a.txt", name]))]) == 1
+        assert f"{name} is a link to a.jpg, which can't be followed in a tar" in capsys.readouterr().err

@@ -93,6 +93,30 @@ def test_damaged_counts_are_counted_again(crawl, capsys, kind, damage):
     assert table.read(crawl / "out/o.parquet").column("captions").to_pylist() == [1]
 
 
+def test_a_file_that_is_merged_twice_is_an_error_that_names_both(crawl, capsys):
+    for part in ("a", "b"):
+        put(crawl, f"{part}/.keep")
+        command = ["captions", "count", "--concepts", crawl / "s.tsv", "--captions", crawl / "c.csv"]
+        outputs = [word for kind in ("counts", "names", "hits", "shards") for word in (f"--{kind}", f"{part}/{kind}")]
+        outputs = [crawl / f"{word}.parquet" if not word.startswith("--") else word for word in outputs]
+        assert main(list(map(str, [*command, *outputs]))) == 0
+    parts = [crawl / "a/counts.parquet", crawl / "b/counts.parquet"]
+    said = fails(capsys, "captions", "merge", "--parts", *parts, "--counts", crawl / "m.parquet")
+    assert "b/shards.parquet: c.csv is counted in" in said and "a/shards.parquet too" in said
+
+
+def test_parts_of_an_earlier_version_are_gone_on_with(tmp_path):
+    from fit.generators import parts
+
+    for work in (work_folder(tmp_path / "images"), parts.work_folder(tmp_path / "generated")):
+        suffix = "arrow" if work.path.name == "images" else "parquet"
+        names = ["000000", ".000064.4711"]  # the second is what a kill left of a file
+        put(work.path, *(f"ada/0123456789abcdef/{name}.{suffix}" for name in names))
+        work.claim()
+        work.remove("ada")
+        assert list(contents(work.path)) == [MARK]
+
+
 def importing(folder, *more, kind="training"):
     command = ["images", "import", "--kind", kind, "--place", folder / "pics", "--out", folder / "out/ada.parquet"]
     return [*command, *more]

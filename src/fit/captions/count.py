@@ -464,10 +464,19 @@ def merge_counts(parts, outputs, *, columns=None, sampling=None):
         columns: Columns; sampling: Sampling; as the parts were counted with.
 
     Raises:
-        DataError: the parts are not of the same concepts and names.
+        DataError: the parts are not of the same concepts and names, or two are of one file.
     """
     columns, sampling = columns or Columns(), sampling or Sampling()
-    shards = _shards_table([row for part in parts for row in read(part.shards).to_pylist()])
+    rows = [(part, row) for part in parts for row in read(part.shards, SHARDS.names, schema=SHARDS).to_pylist()]
+    first: dict[str, Outputs] = {}
+    for part, row in rows:
+        if row["shard"] in first:
+            raise DataError(
+                f"{part.shards}: {row['shard']} is counted in {first[row['shard']].shards} too; merge counts of "
+                "different files, and name each part once"
+            )
+        first[row["shard"]] = part
+    shards = _shards_table([row for _, row in rows])
     tables = {kind: [read(getattr(part, kind)) for part in parts] for kind in ("counts", "names")}
     for kind, keys in (("counts", ["concept"]), ("names", ["concept", "name"])):
         for part, table in zip(parts, tables[kind], strict=True):

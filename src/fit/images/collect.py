@@ -24,7 +24,7 @@ from fit.captions.sources import open_captions
 from fit.errors import DataError
 from fit.images.decode import Decoder, Picture
 from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read
-from fit.paths import WorkFolder, discard, whole
+from fit.paths import WorkFolder, by_key, discard, whole
 from fit.registry import find
 
 _PART_ROWS, _PART_BYTES = 256, 8 << 20
@@ -76,7 +76,7 @@ class Embedded(ImageSource):
     """Bytes in a column of the corpus's own files (or a tar, or a folder); null for an image that is gone."""
 
     def __init__(self, files, **_):
-        self._path_of = {Path(file).name: str(file) for file in files}
+        self._path_of = by_key(map(str, files), lambda file: Path(file).name, "the shard")
 
     def bring(self, links, handle):
         with ThreadPoolExecutor(4) as pool:

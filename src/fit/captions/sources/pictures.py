@@ -121,7 +121,12 @@ class TarCaptions(_PicturesWithCaptions):
             for member in archive:
                 if not all(is_data(part) for part in member.name.split("/") if part not in ("", ".", "..")):
                     continue
-                content = archive.extractfile(member) if member.isfile() else None  # not a folder, link or device
+                if (member.issym() or member.islnk()) and (has_picture_suffix(member.name) or _is_sidecar(member.name)):
+                    raise ValueError(
+                        f"{member.name} is a link to {member.linkname}, which can't be followed in a tar; pack the "
+                        "files themselves (tar --dereference --hard-dereference)"
+                    )
+                content = archive.extractfile(member) if member.isfile() else None  # not a folder or device
                 if content is None:
                     continue
                 if has_picture_suffix(member.name):
