@@ -78,14 +78,22 @@ def test_only_a_change_of_what_is_computed_redoes_anything(study):
 
 
 def test_a_plain_copy_is_taken_as_it_is_and_its_settings_are_still_compared(study, tmp_path_factory):
-    study.run(*ASKED)
+    study.config["atelier"]["encoder_steps"] = 2
+    asked = [*ASKED, "results/embeddings/atelier-style/references/people/ann.parquet"]
+    study.run(*asked)  # in it a model is trained, a folder that no checksum is made of
     copied = copy_of(study, tmp_path_factory.mktemp("colleague") / "study")
-    assert copied.planned(*ASKED) == {}
-    output = copied.run(*ASKED)
-    assert "copied without their times" not in output  # said once, by the dry run
-    assert "Nothing to be done" in output
+    for path in (copied.folder / "results/atelier").rglob("*"):
+        path.touch()
+    with_said = copied.run("-n", *asked)
+    assert "copied without their times; 8 are taken as they are" in with_said
+    assert "Nothing to be done" in with_said
+    output = copied.run(*asked)
+    assert "copied without their times" not in output and "Nothing to be done" in output
+    # What the results were made with is known as ever.
     copied.config["collection"]["min_side"] = 4
-    assert copied.planned(*ASKED)["total"] == 6
+    assert copied.planned(*asked)["total"] == 7
+    copied.config["atelier"]["encoder_steps"] = 3
+    assert copied.planned(*asked)["train_style_encoder"] == 1
 
 
 def test_a_plain_copy_without_what_snakemake_wrote_down_is_taken_by_touch(study, tmp_path_factory):
