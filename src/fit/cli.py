@@ -502,13 +502,25 @@ def alternatives_tabulate(args):
 
 
 def threshold(args):
+    from fit.answer import sentence
     from fit.threshold import describe, measure, read_table
 
     settings = {"penalty": args.penalty, "resamples": args.resamples, "seed": args.seed}
     found = measure(read_table(args.table), **settings, **({"estimators": args.estimators} if args.estimators else {}))
     if args.out:
         _print_json(found, args.out)
-    print("\n".join(describe(found)))
+    print(sentence(found), *describe(found), sep="\n")
+
+
+def answer(args):
+    from fit.answer import of_study
+    from fit.studies import load
+
+    config = load(*args.config)
+    study = args.study or config.default_study
+    if study not in config.studies:
+        raise FitError(f"answer: there is no study {study!r}; there are {', '.join(sorted(config.studies))}")
+    print("\n".join(of_study(config, study)))
 
 
 def audit(args):
@@ -708,6 +720,7 @@ def plot_contact_sheet(args):
 
 def report(args):
     from fit import paper
+    from fit.answer import of_pair
 
     def by_pair(paths):
         """(model or corpus, domain) -> path, of files .../MODEL/DOMAIN.suffix."""
@@ -726,7 +739,9 @@ def report(args):
         paper.counts_table(counts_of),
         paper.calibration_table(cuts),
     ]
-    paper.write_report(args.study, tables, missing, figures, args.out)
+    answers = [of_pair(*pair, path) for pair, path in by_pair(args.thresholds).items()]
+    answers += [of_pair(*pair, "", lacks) for pair, lacks in missing.items()]
+    paper.write_report(args.study, answers, tables, missing, figures, args.out)
     print(f"{args.out}/report.md: {len(args.thresholds)} thresholds, {len(missing)} missing")
 
 
@@ -1106,6 +1121,10 @@ def make_parser():
     add("--resamples", type=int, default=1000, help="of the bootstrap, and permutations of the tests")
     add("--seed", type=int, default=0)
     add("--out", default=None, help="JSON to write")
+
+    add = _command(commands, "answer", answer, "what a study found, in a sentence, and where its report is")
+    add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
+    add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
     add = _command(commands, "audit", audit, "which concepts lie above a threshold, and which rows would have to go")
     add("--threshold", help="JSON of `fit threshold`, or a number of images")
