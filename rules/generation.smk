@@ -36,7 +36,7 @@ for batch in BATCHES:
         params:
             settings=lambda wildcards: settings("generate_images")(wildcards)
             | {"names": batch.names(wildcards)},
-        # A scheduler's SIGTERM reaches every process of a job: shell and tee outlive it, so that fit can end well.
+        # A scheduler's SIGTERM reaches every process of a job: the shell outlives it, so that fit can end well.
         shell:
             "trap '' TERM; fit generate --backend {params.settings[backend]:q} "
             "--pipeline {params.settings[pipeline]:q} --revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
@@ -48,7 +48,7 @@ for batch in BATCHES:
             "--images-per-prompt {params.settings[images_per_prompt]} --batch-size {resources.batch_size} "
             "--image-format {params.settings[image_format]} --seed {params.settings[seed]} --threads {threads} "
             "--work results/cache/generated/{wildcards.model}/{wildcards.domain} --out {output.images:q} "
-            "2>&1 | tee {log:q}"
+            "> {log:q} 2>&1"
 
     rule:
         """Take generated images that are at hand."""
@@ -79,7 +79,7 @@ for batch in BATCHES:
             "fit images import --kind generated --place {params.settings[place]:q} "
             "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "
             + LIMITS
-            + "--out {output.images:q} 2>&1 | tee {log:q}"
+            + "--out {output.images:q} > {log:q} 2>&1"
 
 
 rule draw_generated:

@@ -46,8 +46,16 @@ def falls(found: dict[str, Any]) -> bool:
     return bool(below and above and below["mean_score"] > above["mean_score"])
 
 
-def _why(found: dict[str, Any]) -> str:
-    """Why there is no threshold, in words."""
+def why_none(found: dict[str, Any]) -> str | None:
+    """Why there is no threshold of imitation, in words; None where there is one."""
+    threshold = found["threshold"]
+    if threshold is not None and falls(found):
+        low, high = (found[side]["mean_score"] for side in ("above", "below"))
+        fall = f"from a mean of {high:.2f} to {low:.2f}, at about {threshold:.0f} training images"
+        return f"the scores fall instead of rising, {fall}"
+    if threshold is not None:
+        unseen = f"{threshold:.0f}" == "0"
+        return "the scores change among concepts that have no training image" if unseen else None
     reason = found.get("reason") or found["estimators"][found["estimator"]]["reason"]
     for pattern, words in REASONS:
         matched = re.fullmatch(pattern, reason)
@@ -80,17 +88,7 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
     """
     of_all = _people(found["concepts"], domain)
     of_whom = (f" for {model}" if model else "") + (f" in {domain}" if domain else "")
-    threshold, why = found["threshold"], None
-    if threshold is None:
-        why = _why(found)
-    elif falls(found):
-        low, high = (found[side]["mean_score"] for side in ("above", "below"))
-        why = (
-            f"the scores fall instead of rising, from a mean of {high:.2f} to {low:.2f}, at about "
-            f"{threshold:.0f} training images"
-        )
-    elif f"{threshold:.0f}" == "0":
-        why = "the scores change among concepts that have no training image"
+    threshold, why = found["threshold"], why_none(found)
     if why:
         return f"no imitation threshold was found{of_whom}: {why} ({of_all})"
     who = f"{model} begins to imitate {domain}" if model and domain else f"imitation{of_whom} begins"

@@ -324,7 +324,7 @@ def _method(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine") from None
 
 
-def _write_cut(positive, negative, args, labels):
+def _write_cut(positive, negative, args, labels, title):
     from fit.matching import find_cut
     from fit.paths import whole
     from fit.plots import cut_figure
@@ -333,14 +333,16 @@ def _write_cut(positive, negative, args, labels):
     _print_json(found, args.out)
     if args.figure:
         with whole(args.figure) as part:
-            cut_figure(positive, negative, found["cut"], labels, part)
+            domain = Path(args.out).name.split(".")[0]
+            cut_figure(positive, negative, found["cut"], labels, part, f"{domain}: {title}")
 
 
 def cut_concepts(args):
     from fit.matching import reference_means
 
     within, between = reference_means(args.references, args.embeddings)
-    _write_cut(within, between, args, ("within a concept", "between concepts", "mean cosine of references"))
+    labels = ("within a concept", "between concepts", "mean cosine of references")
+    _write_cut(within, between, args, labels, "same concept or not")
 
 
 def cut_art(args):
@@ -348,7 +350,8 @@ def cut_art(args):
 
     artworks = similarity_to_texts(args.artworks, args.texts)
     photographs = similarity_to_texts(args.photographs, args.texts)
-    _write_cut(artworks, photographs, args, ("references", "photographs", "highest cosine to the texts"))
+    labels = ("references", "photographs", "highest cosine to the texts")
+    _write_cut(artworks, photographs, args, labels, "artwork or photograph")
 
 
 def recognisers(args):

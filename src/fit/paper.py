@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from tabulate import tabulate
 
-from fit.answer import falls
+from fit.answer import why_none
 from fit.errors import DataError
 from fit.paths import whole
 from fit.published import MIMETIC2, THRESHOLDS
@@ -62,7 +62,8 @@ def _headline(found):
     """The threshold as the table says it: a fall of the scores is called one, and where there is none, why."""
     if found["threshold"] is None:
         return found["estimators"][found["estimator"]]["reason"]
-    return "none: the scores fall at " * falls(found) + _images(found["threshold"])
+    why = why_none(found)
+    return f"none: {why}" if why else _images(found["threshold"])
 
 
 def _difference(threshold, published):
