@@ -742,8 +742,8 @@ def report(args):
         paper.counts_table(counts_of),
         paper.calibration_table(cuts),
     ]
-    answers = [of_pair(*pair, path) for pair, path in by_pair(args.thresholds).items()]
-    answers += [of_pair(*pair, "", lacks) for pair, lacks in missing.items()]
+    answers = [of_pair(model, domain, path) for (model, domain), path in by_pair(args.thresholds).items()]
+    answers += [of_pair(pair[0], pair[-1], "", lacks) for pair, lacks in missing.items()]
     paper.write_report(args.study, answers, tables, missing, figures, args.out)
     print(f"{args.out}/report.md: {len(args.thresholds)} thresholds, {len(missing)} missing")
 

@@ -173,7 +173,8 @@ def write_report(study, answers, tables, missing, figures, folder):
     """Write the tables, each in three formats, and report.md: the answers first, then tables, figures, what is missing.
 
     Args:
-        study: its name; answers: sentences of fit.answer, one for each model and domain; tables: list of Table; missing: as thresholds_table takes it.
+        study: its name; answers: sentences of fit.answer, one for each model and domain.
+        tables: list of Table; missing: as thresholds_table takes it.
         figures: caption -> path of a picture; folder: where to write.
     """
     folder = Path(folder)

@@ -100,8 +100,8 @@ def _fits(axes, estimators, right):
 
 
 def threshold_figure(counts, scores, found, title, path, score="imitation score"):
-    """Draw a score against effective count, with the headline's threshold and interval, what the other estimators say in
-    a strip above, the isotonic fit and the logistic.
+    """Draw a score against effective count, with the headline's threshold and interval, and two estimators' fits;
+    in a strip above, what the other estimators say.
 
     Args:
         counts, scores: [N]; found: dict of fit.threshold.measure; path: of the picture to write (PNG, PDF, SVG).
@@ -203,7 +203,9 @@ def sensitivity_figure(found, names, title, path):
     if found["interval"]:
         axes.axvspan(*found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label="its 95 % interval")
     if found["threshold"] is not None:
-        axes.axvline(found["threshold"], color=ACCENT, label=f"imitation threshold of the study: {found['threshold']:.0f} images")
+        axes.axvline(
+            found["threshold"], color=ACCENT, label=f"imitation threshold of the study: {found['threshold']:.0f} images"
+        )
     right = 1.0
     for line, (key, choice) in enumerate(choices.items()):
         name, text = names[key]

@@ -242,8 +242,9 @@ class LogHandler(LogHandlerBase):
             self.remarks[text] = None
             for handler in self._files():
                 with handler.lock or contextlib.nullcontext():
-                    handler.stream.write(f"{text}  [{', '.join(job.logs)}]\n")
-                    handler.flush()
+                    if handler.stream:
+                        handler.stream.write(f"{text}  [{', '.join(job.logs)}]\n")
+                        handler.flush()
             if len(self.remarks) <= MOST_REMARKS:
                 self._print(text)
 
@@ -265,7 +266,9 @@ class LogHandler(LogHandlerBase):
             lines.append("    (its log is empty or not there)")
         lines += [f"  {key}: {value}" for key, value in (getattr(record, "aux", None) or {}).items()]
         if logs:
-            lines.append(f"  its log{f', of which these are the last {LINES} lines' if len(tail) == LINES else ''}: {logs}")
+            lines.append(
+                f"  its log{f', of which these are the last {LINES} lines' if len(tail) == LINES else ''}: {logs}"
+            )
         self._print("\n".join(lines))
 
     def _text(self, record: Any) -> None:
@@ -287,9 +290,9 @@ class LogHandler(LogHandlerBase):
             self._print("  it is tried again")
         elif text.startswith(("Terminating processes on user request", "Will exit after finishing")):
             self._print("stopping; the same command goes on from here")
-        elif text.startswith(CHATTER):
-            return
-        elif getattr(record, "exception", None) in ("RuleException", "CalledProcessError") and self.failures:
+        elif text.startswith(CHATTER) or (
+            getattr(record, "exception", None) in ("RuleException", "CalledProcessError") and self.failures
+        ):
             return
         elif record.levelno >= logging.WARNING or not self.begun:
             self._warn(text, record.levelno)

@@ -42,11 +42,10 @@ class Job:
 
     def fraction(self) -> float:
         """How far it is, from 0 to 1, as the last progress bar in its log says."""
-        last = None
-        for last in BAR.finditer("".join(_end(log, 4000) for log in self.logs)):
-            pass
-        if last is None:
+        bars = list(BAR.finditer("".join(_end(log, 4000) for log in self.logs)))
+        if not bars:
             return 0.0
+        last = bars[-1]
         done = min(int(last["percent"]), 100) / 100
         parts = BARS.get(rule_of(self.rule), {})
         start, stop = parts.get((last["bar"] or "").strip(), (0.0, 1.0))

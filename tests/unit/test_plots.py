@@ -100,7 +100,7 @@ def test_estimators_that_agree_are_marked_below_one_another(tmp_path, drawn):
         (range(20), [0.9] * 10 + [0.1] * 10, "the scores fall instead of rising"),
         (range(20), [0.1, 0.2] * 10, "PELT found no change"),
         ([1, 2], [0.1, 0.9], "too few concepts"),
-        ([0] * 20, [0.1, 0.9] * 10, "same number of training images"),
+        ([0] * 20, [0.1, 0.9] * 10, "all concepts have the same number of training images"),
     ],
 )
 def test_where_there_is_no_threshold_no_side_is_said_to_imitate(tmp_path, drawn, counts, scores, why):
