@@ -171,9 +171,13 @@ class LogHandler(LogHandlerBase):
             if self.plain:
                 if self.plain.filter(record):
                     self.plain.emit(record)
-                if event == LogEvent.JOB_INFO:
+                if self.common_settings.dryrun:
+                    return
+                if event is None and str(record.msg).startswith("Nothing to be done"):
+                    self._answer()
+                elif event == LogEvent.JOB_INFO:
                     self._keep(record)
-                elif event == LogEvent.JOB_FINISHED and not self.common_settings.dryrun:
+                elif event == LogEvent.JOB_FINISHED:
                     self._remark(self.jobs.pop(getattr(record, "job_id", -1), Job("")))
                 return
             if "all" in self.quiet:
@@ -206,8 +210,9 @@ class LogHandler(LogHandlerBase):
             if name not in MILESTONES:
                 self.stages[words_of(name)].jobs += count
         jobs = sum(stage.jobs for stage in self.stages.values())
+        number = f"{len(self.stages)} stage{'s' * (len(self.stages) > 1)}"
         if self.stages and "progress" not in self.quiet:
-            self._print(f"{jobs} job{'s' * (jobs > 1)} in {len(self.stages)} stages; the full log: {self._file()}")
+            self._print(f"{jobs} job{'s' * (jobs > 1)} in {number}; the full log: {self._file()}")
         if self.live and "progress" not in self.quiet:
             threading.Thread(target=self._tick, daemon=True).start()
 
@@ -281,21 +286,24 @@ class LogHandler(LogHandlerBase):
             self._print(text)
         elif text.startswith("Nothing to be done"):
             self._print(text)
-            lines = list(answer() if answer else ())
-            if lines:
-                self._print("\n".join(lines))
+            self._answer()
         elif text.startswith("Exiting because a job execution failed"):
             self._end()
         elif text.startswith("Trying to restart job"):
             self._print("  it is tried again")
         elif text.startswith(("Terminating processes on user request", "Will exit after finishing")):
-            self._print("stopping; the same command goes on from here")
-        elif text.startswith(CHATTER) or (
-            getattr(record, "exception", None) in ("RuleException", "CalledProcessError") and self.failures
-        ):
+            self._print("stopping; the same command goes on from where it was")
+        elif text.startswith(CHATTER) or (text.startswith("RuleException") and "CalledProcessError" in text):
+            # The second comes before each failed job, with its whole command; the job's own error says more.
             return
         elif record.levelno >= logging.WARNING or not self.begun:
             self._warn(text, record.levelno)
+
+    def _answer(self) -> None:
+        """Show what the workflow has to say where nothing is to be done."""
+        lines = list(answer() if answer else ())
+        if lines:
+            self._print("\n".join(lines))
 
     def _warn(self, text: str, level: int) -> None:
         self.warnings += level == logging.WARNING
@@ -320,7 +328,7 @@ class LogHandler(LogHandlerBase):
         if self.failures and self.finished < jobs:
             self._print(
                 f"stopped after {took}: {self.finished} of {jobs} jobs are done, {self.failures} failed; the full log: "
-                f"{self._file()}\nThe same command goes on from here."
+                f"{self._file()}\nWhen that is fixed, the same command goes on from here."
             )
 
     def close(self) -> None:

@@ -154,8 +154,8 @@ def test_remarks_of_jobs_reach_the_screen_once_and_not_endlessly(run):
 def test_a_failed_job_shows_what_it_did_of_whom_and_the_end_of_its_log(run):
     run.begin(score_imitation=9)
     run.start(1, "score_imitation", log="".join(f"line {i}\n" for i in range(99)) + "fit: no scores\n", concept="ada")
+    run.say(LogEvent.ERROR, "RuleException:\nCalledProcessError in file x", logging.ERROR, exception="RuleException")
     run.fail(1, "score_imitation")
-    run.say(LogEvent.ERROR, "RuleException: ...", logging.ERROR, exception="RuleException")
     run.say(None, "Exiting because a job execution failed. Look above for error messages", logging.ERROR)
     run.say(LogEvent.ERROR, "WorkflowError:\nAt least one job did not complete successfully.", logging.ERROR)
     run.handler.close()
@@ -215,6 +215,21 @@ def test_whoever_asks_for_more_gets_the_log_of_snakemake(tmp_path, monkeypatch, 
     run = Run(tmp_path, monkeypatch, nocolor=True, **{setting: True})
     run.say(LogEvent.RUN_INFO, "Job stats:\njob    count\n", stats={"total": 0})
     assert "Job stats:" in run.shown()
+
+
+def test_plain_is_the_log_of_snakemake_with_the_remarks_and_the_answer(tmp_path, monkeypatch):
+    run = Run(tmp_path, monkeypatch, nocolor=True, printshellcmds=True)
+    monkeypatch.setattr(plugin, "answer", lambda: ["m begins to imitate people"])
+    more = {"rule_msg": "", "local": False, "is_checkpoint": False, "input": [], "output": [], "benchmark": None}
+    more |= {"reason": "", "priority": 0, "threads": 1, "resources": {}}
+    (tmp_path / "1.log").write_text("fit: a remark\n")
+    run.say(
+        LogEvent.JOB_INFO, jobid=1, rule_name="score_imitation", wildcards={}, log=[str(tmp_path / "1.log")], **more
+    )
+    run.finish(1)
+    run.say(None, "Nothing to be done (all requested files are present and up to date).")
+    assert "rule score_imitation:" in run.shown()
+    assert "fit: a remark" in run.shown() and run.shown().endswith("m begins to imitate people\n")
 
 
 def test_quiet_is_quiet(tmp_path, monkeypatch):
