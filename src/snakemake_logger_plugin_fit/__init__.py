@@ -269,6 +269,9 @@ class LogHandler(LogHandlerBase):
         lines = [title, *(f"    {line}" for line in tail)]
         if not tail:
             lines.append("    (its log is empty or not there)")
+        # The log of a cluster's queue says what a job's own can't, such as that memory ran out.
+        others = [str(path) for path in record.log or () if str(path).split(" (")[0] not in job.logs]
+        lines += [f"  see also: {path}" for path in others]
         lines += [f"  {key}: {value}" for key, value in (getattr(record, "aux", None) or {}).items()]
         if logs:
             lines.append(

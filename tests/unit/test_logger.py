@@ -88,8 +88,8 @@ class Run:
     def finish(self, jobid):
         self.say(LogEvent.JOB_FINISHED, job_id=jobid)
 
-    def fail(self, jobid, rule):
-        log = [str(self.folder / f"{jobid}.log")]
+    def fail(self, jobid, rule, *others):
+        log = [str(self.folder / f"{jobid}.log"), *others]
         self.say(LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, jobid=jobid, rule_name=rule, log=log, aux={})
 
     def shown(self):
@@ -183,8 +183,9 @@ def test_many_failures_fit_a_page(run):
 def test_a_job_whose_log_is_not_there_yet_fails_legibly(run):
     run.begin(score_imitation=1)
     run.start(1, "score_imitation", concept="ada")
-    run.fail(1, "score_imitation")
+    run.fail(1, "score_imitation", "queue.log")
     assert "its log is empty or not there" in run.shown()
+    assert "see also: queue.log" in run.shown()
 
 
 def test_an_endless_message_is_cut_and_the_file_with_the_rest_is_named(run):
