@@ -20,6 +20,8 @@ green made lighter: tests/unit/test_plots.py holds that they differ for colour-b
 differs in its line or marker besides."""
 ESTIMATORS = {"pelt": "PELT", "single": "best single split", "isotonic": "isotonic", "logistic": "logistic"}
 """Estimator -> what figures call it."""
+WIDEST = 62
+"""Characters of a line of a title."""
 MARKERS = {"pelt": "*", "single": "s", "isotonic": "D", "logistic": "^"}
 
 
@@ -115,11 +117,11 @@ def threshold_figure(counts, scores, found, title, path, score="imitation score"
     axes.scatter(counts, scores, s=9 if many else 18, color=SOFT, alpha=0.45 if many else 0.7, linewidths=0, label=one)
     right = max(1.0, float(np.max(counts))) * 1.15
     _counts_axis(axes, right)
-    title = title or f"{score[:1].upper()}{score[1:]} against training images"
+    title = textwrap.fill(title or f"{score[:1].upper()}{score[1:]} against training images", WIDEST)
     name = ESTIMATORS.get(headline, headline)
     why = why_none(found)
     if why:
-        title += "\n" + textwrap.fill(f"no imitation threshold: {why}", 80)
+        title += "\n" + textwrap.fill(f"no imitation threshold: {why}", WIDEST)
     both = [axes] if strip is None else [axes, strip]
     if threshold is not None:
         said = "here the scores change" if why else "imitation threshold"
@@ -140,7 +142,7 @@ def threshold_figure(counts, scores, found, title, path, score="imitation score"
     if strip is not None:
         _other_estimators(strip, found, others)
         strip.set_ylabel("other\nestimators", fontsize=8, rotation=0, ha="right", va="center")
-    (axes if strip is None else strip).set_title(title, fontsize=11)
+    (axes if strip is None else strip).set_title(title, fontsize=11, parse_math=False)
     axes.set_xlabel("effective count: training images of the concept")
     axes.set_ylabel(score)
     # Below the axes, as concepts may lie anywhere within.

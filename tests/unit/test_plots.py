@@ -111,6 +111,15 @@ def test_where_there_is_no_threshold_no_side_is_said_to_imitate(tmp_path, drawn,
     assert not [text for text in legend(drawn[0]) if text.startswith("imitation threshold")]
 
 
+def test_a_title_is_within_its_figure_however_long_it_is(tmp_path, drawn):
+    draw(range(20), [0.9] * 10 + [0.1] * 10, tmp_path / "f.png", title="a $model$ with a long name: " + "people " * 12)
+    figure = drawn[0]
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    assert len(boxes) == 1
+    assert boxes[0].x0 >= 0 and boxes[0].x1 <= figure.bbox.x1 and boxes[0].y1 <= figure.bbox.y1
+
+
 def test_no_legend_covers_bars_or_dots(tmp_path, drawn):
     rng = np.random.default_rng(0)
     labels = ("references", "photographs", "highest cosine to the texts")
