@@ -697,7 +697,7 @@ STAGES = {
     "tabulate_alternative": (2, _nothing),
     "report_study": (5, _report_study),
     "rescore_imitation": (1, _score_imitation),
-    "measure_sensitivity": (1, _measure_sensitivity),
+    "measure_sensitivity": (2, _measure_sensitivity),
     "list_outliers": (2, _list_outliers),
 }
 """Stage -> (version, which settings it depends on).

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from fit.answer import made, of_study, of_targets, read, sentence
+from fit.audit import read_threshold
 from fit.cli import main
 from fit.errors import DataError
 from fit.tables import aligned
@@ -134,6 +135,12 @@ def test_a_table_alone_has_a_sentence_too(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("concept,effective_count,score\n" + rows)
     assert main(["threshold", str(tmp_path / "t.csv"), "--resamples", "50"]) == 0
     assert capsys.readouterr().out.startswith("imitation begins at about 10 training images (95 %: ")
+
+
+def test_an_audit_against_a_fall_is_refused(tmp_path):
+    (tmp_path / "t.json").write_text(json.dumps(found(below={"mean_score": 0.6}, above={"mean_score": 0.2})))
+    with pytest.raises(DataError, match="the scores fall at 215 images"):
+        read_threshold(str(tmp_path / "t.json"))
 
 
 # --- of studies and milestones ----------------------------------------------------------------------------------------
