@@ -26,7 +26,7 @@ rule embed_prompts:
     shell:
         "fit embed prompts "
         + WEIGHTS
-        + "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
+        + "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} > {log:q} 2>&1"
 
 
 rule score_otherwise:

@@ -32,7 +32,7 @@ rule count_captions:
         "--seed {params.settings[seed]} --threads {threads} "
         "--reuse results/cache/captions/{wildcards.corpus}/{wildcards.domain}/{wildcards.part} "
         "--counts {output.counts:q} --names {output.names:q} --hits {output.hits:q} --shards {output.shards:q} "
-        "2>&1 | tee {log:q}"
+        "> {log:q} 2>&1"
 
 
 rule merge_captions:
@@ -65,7 +65,7 @@ rule merge_captions:
         "--columns {params.settings[columns]:q} --tokens {params.settings[tokens]} "
         "--fold-accents {params.settings[fold_accents]} --max-hits {params.settings[max_hits]} "
         "--seed {params.settings[seed]} --counts {output.counts:q} --names {output.names:q} "
-        "--hits {output.hits:q} --shards {output.shards:q} 2>&1 | tee {log:q}"
+        "--hits {output.hits:q} --shards {output.shards:q} > {log:q} 2>&1"
 
 
 rule plot_counts:

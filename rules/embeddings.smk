@@ -39,7 +39,7 @@ for batch in BATCHES:
             + WEIGHTS
             + FACES
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+            "--out {output.embeddings:q} > {log:q} 2>&1"
 
     rule:
         """Embed reference candidates."""
@@ -80,7 +80,7 @@ for batch in BATCHES:
             + WEIGHTS
             + FACES
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+            "--out {output.embeddings:q} > {log:q} 2>&1"
 
     rule:
         """Embed generated images."""
@@ -119,7 +119,7 @@ for batch in BATCHES:
             + WEIGHTS
             + FACES
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+            "--out {output.embeddings:q} > {log:q} 2>&1"
 
 
 rule import_photographs:
@@ -150,7 +150,7 @@ rule import_photographs:
         "fit images import --kind photographs --place {params.settings[photographs]:q} "
         "--work results/cache/imported/photographs/{wildcards.domain} "
         + LIMITS
-        + "--out {output.images:q} 2>&1 | tee {log:q}"
+        + "--out {output.images:q} > {log:q} 2>&1"
 
 
 rule embed_photographs:
@@ -180,7 +180,7 @@ rule embed_photographs:
         + WEIGHTS
         + FACES
         + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-        "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+        "--out {output.embeddings:q} > {log:q} 2>&1"
 
 
 rule embed_art_texts:
@@ -205,4 +205,4 @@ rule embed_art_texts:
     shell:
         "fit embed texts "
         + WEIGHTS
-        + "--texts {params.settings[texts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
+        + "--texts {params.settings[texts]:q} --out {output.embeddings:q} > {log:q} 2>&1"

@@ -35,7 +35,7 @@ for batch in BATCHES:
             runtime=of_pictures(batch, 30, 1 / 6),
         params:
             settings=batch.settings("generate_images", names=True),
-        # A scheduler's SIGTERM reaches every process of a job: shell and tee outlive it, so that fit can end well.
+        # A scheduler's SIGTERM reaches every process of a job: the shell outlives it, so that fit can end well.
         shell:
             "trap '' TERM; fit generate --backend {params.settings[backend]:q} "
             "--pipeline {params.settings[pipeline]:q} --revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
@@ -47,7 +47,7 @@ for batch in BATCHES:
             "--images-per-prompt {params.settings[images_per_prompt]} --batch-size {resources.batch_size} "
             "--image-format {params.settings[image_format]} --seed {params.settings[seed]} --threads {threads} "
             "--work results/cache/generated/{wildcards.model}/{wildcards.domain} --out {output.images:q} "
-            "2>&1 | tee {log:q}"
+            "> {log:q} 2>&1"
 
     rule:
         """Take generated images that are at hand."""
@@ -79,7 +79,7 @@ for batch in BATCHES:
             "fit images import --kind generated --place {params.settings[place]:q} "
             "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "
             + LIMITS
-            + "--out {output.images:q} 2>&1 | tee {log:q}"
+            + "--out {output.images:q} > {log:q} 2>&1"
 
 
 rule draw_generated:

@@ -36,7 +36,7 @@ for batch in BATCHES:
             "--corpus {params.settings[files]:q} --work results/cache/images/{wildcards.corpus}/{wildcards.domain} "
             + FETCHING
             + LIMITS
-            + "--out {output.images:q} 2>&1 | tee {log:q}"
+            + "--out {output.images:q} > {log:q} 2>&1"
 
     rule:
         """Take training images that are at hand."""
@@ -70,7 +70,7 @@ for batch in BATCHES:
             "fit images import --kind training --place {params.settings[place]:q} "
             "--work results/cache/imported/{wildcards.corpus}/{wildcards.domain} "
             + LIMITS
-            + "--out {output.images:q} 2>&1 | tee {log:q}"
+            + "--out {output.images:q} > {log:q} 2>&1"
 
     rule:
         """Take the reference candidates of each concept from the domain's source."""
@@ -107,7 +107,7 @@ for batch in BATCHES:
             "--work results/cache/references/{wildcards.domain} "
             + FETCHING
             + LIMITS
-            + "--out {output.candidates:q} 2>&1 | tee {log:q}"
+            + "--out {output.candidates:q} > {log:q} 2>&1"
 
     rule:
         """Keep the most mutually similar references of each concept."""
@@ -140,7 +140,7 @@ for batch in BATCHES:
         shell:
             "fit references select --candidates {input.candidates:q} --embeddings {input.embeddings:q} "
             "--keep {params.settings[keep]} --least {params.settings[least]} --vetoes {params.settings[vetoes]:q} "
-            "--out {output.references:q} 2>&1 | tee {log:q}"
+            "--out {output.references:q} > {log:q} 2>&1"
 
     rule:
         """Draw which references were kept, which not, and why."""

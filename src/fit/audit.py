@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from fit.answer import falls
 from fit.errors import DataError
 from fit.images.collect import links_of
 from fit.images.table import COLLECTED, read
@@ -133,6 +134,11 @@ def read_threshold(given):
             ) from None
         if images is None:
             raise DataError(f"{given}: no change point was found, so there is nothing to compare with")
+        if falls(found):
+            raise DataError(
+                f"{given}: the scores fall at {images:.0f} images, so that this is not a threshold of imitation; give "
+                "a number of images"
+            )
     else:
         images, interval = given, None
     try:

@@ -328,7 +328,7 @@ def _method(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine") from None
 
 
-def _write_cut(positive, negative, args, labels):
+def _write_cut(positive, negative, args, labels, title):
     from fit.matching import find_cut
     from fit.paths import whole
     from fit.plots import cut_figure
@@ -337,14 +337,16 @@ def _write_cut(positive, negative, args, labels):
     _print_json(found, args.out)
     if args.figure:
         with whole(args.figure) as part:
-            cut_figure(positive, negative, found["cut"], labels, part)
+            domain = Path(args.out).name.split(".")[0]
+            cut_figure(positive, negative, found["cut"], labels, part, f"{domain}: {title}")
 
 
 def cut_concepts(args):
     from fit.matching import reference_means
 
     within, between = reference_means(args.references, args.embeddings)
-    _write_cut(within, between, args, ("within a concept", "between concepts", "mean cosine of references"))
+    labels = ("within a concept", "between concepts", "mean cosine of references")
+    _write_cut(within, between, args, labels, "same concept or not")
 
 
 def cut_art(args):
@@ -352,7 +354,8 @@ def cut_art(args):
 
     artworks = similarity_to_texts(args.artworks, args.texts)
     photographs = similarity_to_texts(args.photographs, args.texts)
-    _write_cut(artworks, photographs, args, ("references", "photographs", "highest cosine to the texts"))
+    labels = ("references", "photographs", "highest cosine to the texts")
+    _write_cut(artworks, photographs, args, labels, "artwork or photograph")
 
 
 def recognisers(args):
@@ -506,13 +509,25 @@ def alternatives_tabulate(args):
 
 
 def threshold(args):
+    from fit.answer import sentence
     from fit.threshold import describe, measure, read_table
 
     settings = {"penalty": args.penalty, "resamples": args.resamples, "seed": args.seed}
     found = measure(read_table(args.table), **settings, **({"estimators": args.estimators} if args.estimators else {}))
     if args.out:
         _print_json(found, args.out)
-    print("\n".join(describe(found)))
+    print(sentence(found), *describe(found), sep="\n")
+
+
+def answer(args):
+    from fit.answer import of_study
+    from fit.studies import load
+
+    config = load(*args.config)
+    study = args.study or config.default_study
+    if study not in config.studies:
+        raise FitError(f"answer: there is no study {study!r}; there are {', '.join(sorted(config.studies))}")
+    print("\n".join(of_study(config, study)))
 
 
 def audit(args):
@@ -712,6 +727,7 @@ def plot_contact_sheet(args):
 
 def report(args):
     from fit import paper
+    from fit.answer import of_pair
     from fit.paths import by_key
 
     def by_pair(paths):
@@ -734,7 +750,9 @@ def report(args):
         paper.counts_table(counts_of),
         paper.calibration_table(cuts),
     ]
-    paper.write_report(args.study, tables, missing, figures, args.out)
+    answers = [of_pair(model, domain, path) for (model, domain), path in by_pair(args.thresholds).items()]
+    answers += [of_pair(pair[0], pair[-1], "", lacks) for pair, lacks in missing.items()]
+    paper.write_report(args.study, answers, tables, missing, figures, args.out)
     print(f"{args.out}/report.md: {len(args.thresholds)} thresholds, {len(missing)} missing")
 
 
@@ -1114,6 +1132,10 @@ def make_parser():
     add("--resamples", type=int, default=1000, help="of the bootstrap, and permutations of the tests")
     add("--seed", type=int, default=0)
     add("--out", default=None, help="JSON to write")
+
+    add = _command(commands, "answer", answer, "what a study found, in a sentence, and where its report is")
+    add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
+    add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
     add = _command(commands, "audit", audit, "which concepts lie above a threshold, and which rows would have to go")
     add("--threshold", help="JSON of `fit threshold`, or a number of images")

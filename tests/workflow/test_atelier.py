@@ -36,7 +36,10 @@ def test_a_killed_run_resumes(shrunken):
 
 
 def test_a_second_run_has_nothing_to_do(shrunken):
-    assert "Nothing to be done" in shrunken.run()
+    output = shrunken.run()
+    assert "Nothing to be done" in output
+    assert "for atelier in painters" in output or "atelier begins to imitate painters at about" in output
+    assert "results/thresholds/atelier/painters.scores.png\n" in output
 
 
 def test_hostile_names_do_no_harm(shrunken):
