@@ -98,6 +98,9 @@ def recognisers(assessed):
 def aligned(text):
     """Tab-separated text in columns for a terminal, under a ruled header."""
     rows = list(csv.reader(io.StringIO(text), delimiter="\t"))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    # A line of a user's table may have fewer cells than others; an empty line has none.
+    columns = max(map(len, rows))
+    rows = [row + [""] * (columns - len(row)) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(columns)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
