@@ -32,7 +32,10 @@ def _json_in(path, keys, command):
 
 
 def _cut_in(path):
-    return _json_in(path, ("cut",), "fit cut")
+    found = _json_in(path, ("cut",), "fit cut")
+    if found["cut"] is None:
+        raise FitError(f"{path}: no cut was found: {found.get('reason', 'it does not say why')}")
+    return found
 
 
 def _threshold_in(path):
@@ -258,7 +261,8 @@ def references_select(args):
             usable = sum(fate == "too few references" for fate in selected.column("fate").to_pylist())
             print(
                 f"fit: {concept}: {usable} usable references of {len(selected)}, at least {args.least} are needed; add "
-                f"{args.least - usable} or more, or lower `references.least`; the study goes on without this concept",
+                f"{args.least - usable} or more{' to ' + args.place if args.place else ''}, or lower "
+                f"`domains.{args.domain}.references.least`; the study goes on without this concept",
                 file=sys.stderr,
             )
         table.write(selected, out)
@@ -329,11 +333,17 @@ def _method(text):
 
 
 def _write_cut(positive, negative, args, labels):
-    from fit.matching import find_cut
+    from fit.matching import find_cut, no_cut
     from fit.paths import whole
     from fit.plots import cut_figure
 
-    found = find_cut(positive, negative, args.method)
+    try:
+        found = find_cut(positive, negative, args.method)
+    except FitError as error:
+        if args.needed == "yes":
+            raise
+        found = no_cut(positive, negative, str(error))
+        print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
     _print_json(found, args.out)
     if args.figure:
         with whole(args.figure) as part:
@@ -982,6 +992,8 @@ def make_parser():
     _many(add, "candidates", "embeddings", "out")
     add("--keep", type=int)
     add("--least", type=int, default=10, help="with fewer usable ones a concept is left out")
+    add("--domain", default="NAME", help="of the concepts, to name its keys in messages")
+    add("--place", default="", help="where references are put, to name it in messages")
     add(
         "--vetoes", nargs="?", const="", default="", metavar="FILE", help="TSV of concept and image_id: rejected images"
     )
@@ -1024,6 +1036,12 @@ def make_parser():
     add = _command(group, "concepts", cut_concepts, "from references: within a concept against between concepts")
     _many(add, "references", "embeddings")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add(
+        "--needed",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: where none can be found, write that instead of failing",
+    )
     add("--out", help="JSON to write")
     add("--figure", default=None, help="histogram to write")
     add = _command(group, "art", cut_art, "similarity to the texts of artworks against photographs")
@@ -1031,6 +1049,12 @@ def make_parser():
     add("--photographs", nargs="*", default=[], help="embeddings of photographs; none where a cosine is given")
     add("--texts", help="embeddings of the texts")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add(
+        "--needed",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: where none can be found, write that instead of failing",
+    )
     add("--out", help="JSON to write")
     add("--figure", default=None, help="histogram to write")
 

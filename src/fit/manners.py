@@ -23,8 +23,8 @@ UNREADABLE = {
 class Version(argparse.Action):
     """Prints the version of the package, which is looked up only then."""
 
-    def __init__(self, *args, **options):
-        super().__init__(*args, nargs=0, default=argparse.SUPPRESS, **options)
+    def __init__(self, option_strings, dest, help=None):
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
 
     def __call__(self, parser, namespace, values, option_string=None):
         """Print it and exit."""
@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
     def parse_known_args(self, args=None, namespace=None):
-        """As argparse does it; what a command does not know is an error of that command, which knows its own options."""
+        """As argparse does it; what is left over is an error of the command, which knows its options."""
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -82,7 +82,7 @@ def same_length(args, *names):
 
 
 def guarded(function, args):
-    """Run `function(args)`; returns the exit status. What a user can put right is said in a line, without a traceback."""
+    """Run `function(args)` and return the exit status. What a user can fix is said in a line, without a traceback."""
     try:
         status = function(args) or 0
         sys.stdout.flush()

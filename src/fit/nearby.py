@@ -21,7 +21,7 @@ def entries(folder):
 
 
 def nearest(name, among):
-    """Which of `among` `name` may mean: the one of the same slug, else one that differs in few letters; None if none."""
+    """Which of `among` `name` may mean: one of the same slug, else one that differs in few letters; None if none."""
     by_slug = {slug_of(Path(other).stem): other for other in reversed(list(among))}
     slug = slug_of(Path(name).stem)
     if slug in by_slug:
@@ -31,6 +31,6 @@ def nearest(name, among):
 
 
 def near(path):
-    """A path that is there and that `path`, which is not, may mean: its folder has a name that is nearly its; or None."""
+    """A path beside `path`, which does not exist, that has nearly its name and does; None if there is none."""
     found = nearest(Path(path).name, entries(Path(path).parent))
     return str(Path(path).with_name(found)) if found and found != Path(path).name else None

@@ -95,12 +95,17 @@ def counts_figure(counts, title, path):
 def cut_figure(positive, negative, cut, labels, path):
     """Draw the two histograms of cosines that a cut tells apart; labels: of the positive, the negative and the axis."""
     figure, axes = _axes(6, 3.2)
-    every = np.concatenate([positive, negative, [cut]])
+    every = np.concatenate([positive, negative, [] if cut is None else [cut]])
+    if not len(every):
+        every = np.zeros(1)
     bins = np.linspace(every.min(), every.max(), 60)
     for values, label, colour in ((negative, labels[1], SOFT), (positive, labels[0], ACCENT)):
         if len(values):
             axes.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.6, label=label)
-    axes.axvline(cut, color=INK, linestyle="--", label=f"cut: {cut:.3f}")
+    if cut is None:
+        axes.set_title("no cut was found: too few references")
+    else:
+        axes.axvline(cut, color=INK, linestyle="--", label=f"cut: {cut:.3f}")
     axes.set_xlabel(labels[2])
     axes.set_ylabel("share")
     axes.legend(frameon=False)

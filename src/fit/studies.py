@@ -610,7 +610,8 @@ def _collect_references(config, job):
 
 def _select_references(config, job):
     references = config.domains[job["domain"]].references
-    return references.model_dump(include={"keep", "least"}) | {"vetoes": references.vetoes or ""}
+    found = references.model_dump(include={"keep", "least"})
+    return found | {"vetoes": references.vetoes or "", "place": references.folder or references.table or ""}
 
 
 def _embedder(config, job):
@@ -632,7 +633,7 @@ def _embed_art_texts(config, job):
 
 def _find_same_concept_cut(config, job):
     cut = config.domains[job["domain"]].same_concept_cut
-    return {"method": SAME_CONCEPT_CUTS.get(cut, cut)}
+    return {"method": SAME_CONCEPT_CUTS.get(cut, cut), "needed": "yes" if config.needs_cut(job["domain"]) else "no"}
 
 
 def _embed_prompts(config, job):
@@ -651,7 +652,8 @@ def _report_study(config, job):
 
 
 def _assess_recogniser(config, job):
-    return _find_same_concept_cut(config, job) | {
+    return {
+        "method": _find_same_concept_cut(config, job)["method"],
         "embedder": config.domains[job["domain"]].embedder,
         "seed": config.seed,
     }
@@ -659,7 +661,8 @@ def _assess_recogniser(config, job):
 
 def _find_art_cut(config, job):
     cut = config.domains[job["domain"]].art_filter.cut
-    return {"method": "best_f1" if cut is None else ART_CUTS.get(cut, cut)}
+    method = "best_f1" if cut is None else ART_CUTS.get(cut, cut)
+    return {"method": method, "needed": "yes" if config.needs_cut(job["domain"]) else "no"}
 
 
 def _generate_images(config, job):
@@ -730,7 +733,7 @@ STAGES = {
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (2, _score_otherwise),
     "tabulate_alternative": (2, _nothing),
-    "report_study": (4, _report_study),
+    "report_study": (5, _report_study),
     "rescore_imitation": (1, _score_imitation),
     "measure_sensitivity": (1, _measure_sensitivity),
     "list_outliers": (2, _list_outliers),
@@ -792,13 +795,10 @@ def _depth(data, location):
     """How many of the keys of `location` `data` has, one inside the other."""
     depth = 0
     for key in location:
-        if isinstance(data, dict) and key in data:
-            data = data[key]
-        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
-            data = data[key]
-        else:
+        there = key in data if isinstance(data, dict) else isinstance(data, list) and key in range(len(data))
+        if not there:
             break
-        depth += 1
+        data, depth = data[key], depth + 1
     return depth
 
 

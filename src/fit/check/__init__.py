@@ -49,7 +49,7 @@ def examine(config, study, *, quick=False, only=None):
         of_vetoes(config, domain, slugs[domain], found)
         for embedder, needed in _embedders(config.domains[domain]):
             of_embedder(config, embedder, found, needed)
-    corpora = {}
+    corpora: dict[tuple[str, str], None] = {}
     for model, domain in pairs:
         corpus = config.models[model].corpus
         corpora |= {(corpus, domain): None, (config.matched_corpus(corpus), domain): None}

@@ -1,4 +1,4 @@
-"""Pictures that a user gives: a folder with a folder per slug, or a Parquet table with the columns concept and bytes."""
+"""Pictures that a user gives: a folder with a folder per slug, or Parquet with the columns concept and bytes."""
 
 import os
 from pathlib import Path
@@ -81,7 +81,7 @@ def _slugs(concepts):
 
 
 def _counts_in_folder(place, concepts, most):
-    """(Slug -> number of pictures, None without a folder; folder without a concept -> slug that it may mean, or None)."""
+    """(Slug -> number of pictures, None without a folder; folder of no concept -> slug that it may mean, or None)."""
     there = [name for name in entries(place) if Path(place, name).is_dir()]
     counts = {c.concept: count_pictures(Path(place, c.concept), most) if c.concept in there else None for c in concepts}
     lacking = [concept for concept in concepts if counts[concept.concept] is None]
@@ -98,12 +98,9 @@ def _judge(config, what, given, counts, slugs, hints, found):
     place, key, noun, least = given
     kind = what[0]
     folder = Path(place).is_dir()
-    # An empty folder says that a concept has no training images; a table says so by having no row.
-    none = [
-        slug for slug in slugs if not counts.get(slug) and not (kind == "corpus" and (slug in counts or not folder))
-    ]
-    if kind == "corpus" and folder:
-        none = [slug for slug in slugs if counts.get(slug) is None]
+    # A concept without training images is a legal one: its folder is empty.
+    empty_too = kind == "corpus" and folder
+    none = [slug for slug in slugs if (counts.get(slug) is None if empty_too else not counts.get(slug))]
     named = some([f"{slug} (is it {hints[slug]}?)" if slug in hints else slug for slug in none])
     if kind != "references":
         if none:

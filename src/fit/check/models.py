@@ -99,7 +99,7 @@ def pipeline_problems(folder):
         if not isinstance(parts, dict):
             raise ValueError("no object")
     except FileNotFoundError:
-        yield f"{folder}: no model_index.json in it, so it is no diffusers pipeline; save the model with save_pretrained"
+        yield f"{folder}: no model_index.json in it, so it is not a diffusers pipeline; save it with save_pretrained"
         return
     except (OSError, ValueError) as error:
         yield f"{index}: can't be read ({error}); get the file again"

@@ -25,8 +25,8 @@ def of_sheet(config, domain, found, quick=False):
         from fit.sheets import check
 
         checked = check([path])
-        for error in checked.errors:
-            found.error(key, error)
+        for problem in checked.errors:
+            found.error(key, problem)
         if checked.warnings:
             count = len(checked.warnings)
             found.add(REMARK, key, f"{path}: {count} names to look at; `fit concepts check {path}` lists them")
