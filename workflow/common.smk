@@ -20,8 +20,21 @@ onstart:
     copies.stamp()
 
 
+
+def shortened(path):
+    """`path` as somebody who works here would write it."""
+    return (
+        str(Path(path).relative_to(Path.cwd()))
+        if Path(path).is_relative_to(Path.cwd())
+        else path
+    )
+
+
 try:
-    CONFIG = check(config)
+    # The project's file first: what the command line names lies over it.
+    over = [str(path) for path in workflow.overwrite_configfiles]
+    own = [str(path) for path in workflow.configfiles if str(path) not in over]
+    CONFIG = check(config, files=map(shortened, [*own, *over]))
     CONCEPTS = {name: CONFIG.sheet(name) for name in CONFIG.domains}
 except FitError as error:
     raise WorkflowError(str(error))
@@ -486,7 +499,16 @@ def model_folder(kind):
     """The folder that an embedder or model is loaded from, where it is one; what comes from a hub is no input."""
 
     def folder(wildcards):
-        path = CONFIG.folder_of(kind, getattr(wildcards, kind))
+        name = getattr(wildcards, kind)
+        path = CONFIG.folder_of(kind, name)
+        if path and not path.startswith("results/") and not Path(path).exists():
+            key = (
+                f"models.{name}.pipeline"
+                if kind == "model"
+                else f"embedders.{name}.model"
+            )
+            missing(path, key)
+            return []
         return [path] if path else []
 
     return folder

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from fit.errors import FitError
+from fit.manners import Parser, Version, guarded, same_length
 
 
 def _print_json(data, path):
@@ -31,7 +32,10 @@ def _json_in(path, keys, command):
 
 
 def _cut_in(path):
-    return _json_in(path, ("cut",), "fit cut")
+    found = _json_in(path, ("cut",), "fit cut")
+    if found["cut"] is None:
+        raise FitError(f"{path}: no cut was found: {found.get('reason', 'it does not say why')}")
+    return found
 
 
 def _threshold_in(path):
@@ -250,6 +254,7 @@ def references_select(args):
     from fit.embedders.files import read_single_faces
     from fit.images import references, table
 
+    same_length(args, "candidates", "embeddings", "out")
     vetoes = references.read_vetoes(args.vetoes) if args.vetoes else {}
     for candidates, embeddings, out in zip(args.candidates, args.embeddings, args.out, strict=True):
         concept = Path(out).stem
@@ -260,7 +265,8 @@ def references_select(args):
             usable = sum(fate == "too few references" for fate in selected.column("fate").to_pylist())
             print(
                 f"fit: {concept}: {usable} usable references of {len(selected)}, at least {args.least} are needed; add "
-                f"{args.least - usable} or more, or lower `references.least`; the study goes on without this concept",
+                f"{args.least - usable} or more{' to ' + args.place if args.place else ''}, or lower "
+                f"`domains.{args.domain}.references.least`; the study goes on without this concept",
                 file=sys.stderr,
             )
         table.write(selected, out)
@@ -270,6 +276,7 @@ def references_show(args):
     from fit.paths import whole
     from fit.plots import references_sheet
 
+    same_length(args, "files", "out")
     for path, out in zip(args.files, args.out, strict=True):
         with whole(out) as part:
             references_sheet(path, part, Path(path).stem)
@@ -289,6 +296,7 @@ def _weights(args):
 def embed_images(args):
     from fit.embedders.run import embed_tables
 
+    same_length(args, "images", "out")
     _set_threads(args.threads)
     embed_tables(args.backend, _weights(args), args.images, args.out, args.batch_size, args.decoders)
 
@@ -329,11 +337,17 @@ def _method(text):
 
 
 def _write_cut(positive, negative, args, labels, title):
-    from fit.matching import find_cut
+    from fit.matching import find_cut, no_cut
     from fit.paths import whole
     from fit.plots import cut_figure
 
-    found = find_cut(positive, negative, args.method)
+    try:
+        found = find_cut(positive, negative, args.method)
+    except FitError as error:
+        if args.needed == "yes":
+            raise
+        found = no_cut(positive, negative, str(error))
+        print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
     _print_json(found, args.out)
     if args.figure:
         with whole(args.figure) as part:
@@ -344,6 +358,7 @@ def _write_cut(positive, negative, args, labels, title):
 def cut_concepts(args):
     from fit.matching import reference_means
 
+    same_length(args, "references", "embeddings")
     within, between = reference_means(args.references, args.embeddings)
     labels = ("within a concept", "between concepts", "mean cosine of references")
     _write_cut(within, between, args, labels, "same concept or not")
@@ -379,6 +394,11 @@ def match(args):
     from fit.images.table import write
     from fit.matching import match_images
 
+    same_length(args, "images", "references", "reference_embeddings", "out")
+    if args.art_embeddings:
+        same_length(args, "images", "art_embeddings")
+        if not (args.art_texts and args.art_cut):
+            raise FitError("match: --art-embeddings go together with --art-texts and --art-cut; give all three or none")
     cut, art_cut = _cut_in(args.cut)["cut"], _cut_in(args.art_cut[0])["cut"] if args.art_cut else None
     art_files = args.art_embeddings or [None] * len(args.images)
     files = zip(args.images, args.references, args.reference_embeddings, art_files, args.out, strict=True)
@@ -391,6 +411,7 @@ def counts(args):
     from fit.images.table import write
     from fit.matching import estimate_counts
 
+    same_length(args, "images", "matches")
     write(estimate_counts(args.captions or None, _by_slug(args.matches), args.images), args.out, row_group=4096)
 
 
@@ -757,12 +778,10 @@ def report(args):
 
 
 def tables_show(args):
-    from fit.tables import aligned
+    from fit.show import show
 
-    text = Path(args.file).read_text(encoding="utf-8")
-    if not text.strip():
-        raise FitError(f"{args.file}: nothing in it, not even a header; make it again")
-    print(aligned(text))
+    for line in show(args.file, args.rows):
+        print(line)
 
 
 # --- planning ---------------------------------------------------------------------------------------------------------
@@ -774,6 +793,12 @@ def plan(args):
 
     config = load(*args.config)
     print(report(estimate(config, args.study), args.study or config.default_study, args.gpus))
+
+
+def check(args):
+    from fit.check import run
+
+    return run(args)
 
 
 # --- the atelier ------------------------------------------------------------------------------------------------------
@@ -902,11 +927,12 @@ def _add_limits(add):
 
 def make_parser():
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fit",
         description="Finding the imitation threshold: how many training images of a concept a text-to-image model "
         "needs before it can imitate it. The workflow calls these commands; each also works alone.",
     )
+    parser.add_argument("--version", action=Version, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     group = _group(commands, "concepts", "make and check concept sheets")
@@ -992,6 +1018,8 @@ def make_parser():
     _many(add, "candidates", "embeddings", "out")
     add("--keep", type=int)
     add("--least", type=int, default=10, help="with fewer usable ones a concept is left out")
+    add("--domain", default="NAME", help="of the concepts, to name its keys in messages")
+    add("--place", default="", help="where references are put, to name it in messages")
     add(
         "--vetoes", nargs="?", const="", default="", metavar="FILE", help="TSV of concept and image_id: rejected images"
     )
@@ -1034,6 +1062,12 @@ def make_parser():
     add = _command(group, "concepts", cut_concepts, "from references: within a concept against between concepts")
     _many(add, "references", "embeddings")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add(
+        "--needed",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: where none can be found, write that instead of failing",
+    )
     add("--out", help="JSON to write")
     add("--figure", default=None, help="histogram to write")
     add = _command(group, "art", cut_art, "similarity to the texts of artworks against photographs")
@@ -1041,6 +1075,12 @@ def make_parser():
     add("--photographs", nargs="*", default=[], help="embeddings of photographs; none where a cosine is given")
     add("--texts", help="embeddings of the texts")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add(
+        "--needed",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: where none can be found, write that instead of failing",
+    )
     add("--out", help="JSON to write")
     add("--figure", default=None, help="histogram to write")
 
@@ -1246,9 +1286,14 @@ def make_parser():
     add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
     add("--gpus", type=int, default=1, help="that work at once, for the time it takes")
 
+    add = _command(commands, "check", check, "what a study lacks, and what is wrong with its inputs, before it runs")
+    add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
+    add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
+
     group = _group(commands, "tables", "tables of results")
     add = _command(group, "show", tables_show, "print a table in columns")
-    add("file")
+    add("file", help="TSV, CSV, Parquet or JSON; pictures and other bytes are left out")
+    add("--rows", type=int, default=100, help="of Parquet and JSON lines, at most (0: all)")
 
     group = _group(commands, "atelier", "the built-in world")
     add = _command(group, "paint", atelier_paint, "paint its corpus, references and photographs")
@@ -1314,20 +1359,14 @@ def check_outputs(args):
 
 
 def main(argv=None):
-    """Run one command; an error that a user can mend is printed without a traceback, and the exit status is 1."""
+    """Run one command and return its exit status; what a user can mend is printed without a traceback, and is 1."""
     args = make_parser().parse_args(argv)
-    try:
+
+    def run(args):
         check_outputs(args)
         args.function(args)
-    except FitError as error:
-        print(f"fit: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        # Of the machine, not of the program: a path that is missing or may not be read or written, a full disk.
-        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        print(f"fit: {said}; mend the path, or what is in its way", file=sys.stderr)
-        return 1
-    return 0
+
+    return guarded(run, args)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def concept_means(embeddings):
         (within [N], between [N(N-1)/2]). Within a concept, an image is not compared with itself; a concept of one image
         has no mean and is left out of `within`.
     """
+    if not embeddings:
+        return np.zeros(0), np.zeros(0)
     sums = np.stack([vectors.sum(axis=0) for vectors in embeddings]).astype(np.float64)
     sizes = np.array([len(vectors) for vectors in embeddings], float)
     products = sums @ sums.T
@@ -90,7 +92,11 @@ def find_cut(positive, negative, method):
     elif given:
         found |= dict.fromkeys(("roc_auc", "equal_error_rate", "equal_error_cut", "midpoint", "best_f1"))
     else:
-        raise DataError("no cut can be found: it takes two concepts or more, with two usable references or more each")
+        raise DataError(
+            "no cut can be found: it takes two concepts or more, with two usable references or more each (for an art "
+            "filter, references and photographs); add pictures to `domains.NAME.references`, lower "
+            "`domains.NAME.references.least`, or give the cosine itself (`same_concept_cut`, or `art_filter.cut`)"
+        )
     cut = float(method) if given else found[method]
     return {
         "cut": cut,
@@ -164,6 +170,13 @@ def kept_vectors(references, embeddings):
     kept = set(table.filter(pc.field("kept")).column("image_id").to_pylist())
     names, vectors = read_single_faces(embeddings)
     return vectors[[name in kept for name in names]]
+
+
+def no_cut(positive, negative, reason):
+    """As find_cut returns it, where no cut was found and none is needed: `cut` is None, and `reason` says why."""
+    numbers = ("tpr", "fpr", "roc_auc", "equal_error_rate", "equal_error_cut", "midpoint", "best_f1")
+    found = dict.fromkeys(("cut", *numbers, "lowest_positive", "highest_negative"))
+    return found | {"method": "none", "reason": reason, "positives": len(positive), "negatives": len(negative)}
 
 
 def reference_means(references, embeddings):

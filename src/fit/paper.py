@@ -165,7 +165,8 @@ def calibration_table(cuts):
         found = _json(path)
         known = (found[key] for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
         numbers = ("" if number is None else f"{number:.4f}" for number in known)
-        rows.append((domain, kind, f"{found['cut']:.4f}", found["method"], *numbers))
+        cosine = "none: too few references" if found["cut"] is None else f"{found['cut']:.4f}"
+        rows.append((domain, kind, cosine, found["method"], *numbers))
     return Table("calibration", columns, rows)
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fit.errors import ConfigError
-
 ALIVE = 0.74
 """Share of links that still lead to an image: the paper's (arXiv 2410.15002, section 3)."""
 ANSWER_S = 1.5
@@ -417,9 +415,7 @@ def estimate(config, study=None, results="results"):
     Raises:
         ConfigError: there is no such study. SheetError: a sheet is not usable.
     """
-    study = study or config.default_study
-    if study not in config.studies:
-        raise ConfigError(f"config.yaml: `studies` lacks {study!r}; it has: {', '.join(config.studies)}")
+    study = config.study_named(study)
     planner, pairs = _Planner(config, results), config.pairs(study)
     if any((config.models[model].pipeline or "").startswith("results/atelier/") for model, _ in pairs):
         for stage in ATELIER_S:

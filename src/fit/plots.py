@@ -174,7 +174,9 @@ def counts_figure(counts, title, path):
 def cut_figure(positive, negative, cut, labels, path, title):
     """Draw the two histograms of cosines that a cut tells apart; labels: of the positive, the negative and the axis."""
     figure, axes = _axes(6, 3.8)
-    every = np.concatenate([positive, negative, [cut]])
+    every = np.concatenate([positive, negative, [] if cut is None else [cut]])
+    if not len(every):
+        every = np.zeros(1)
     bins = np.linspace(every.min(), every.max(), 60)
     kinds = ((negative, labels[1], SOFT, ""), (positive, labels[0], ACCENT, "////"))
     for values, label, colour, hatch in kinds:
@@ -182,8 +184,9 @@ def cut_figure(positive, negative, cut, labels, path, title):
             weights = np.full(len(values), 1 / len(values))
             bars = {"facecolor": (*to_rgb(colour), 0.45), "edgecolor": colour, "hatch": hatch}
             axes.hist(values, bins, weights=weights, histtype="stepfilled", label=label, **bars)
-    axes.axvline(cut, color=INK, linestyle="--", label=f"cut: {cut:.3f}")
-    axes.set_title(title)
+    if cut is not None:
+        axes.axvline(cut, color=INK, linestyle="--", label=f"cut: {cut:.3f}")
+    axes.set_title(title if cut is not None else f"{title}: no cut was found, too few references")
     axes.set_xlabel(labels[2])
     axes.set_ylabel("share of each kind")
     # Below the axes: bars may rise anywhere within.
