@@ -134,7 +134,7 @@ for batch in BATCHES:
         shell:
             "fit references select --candidates {input.candidates:q} --embeddings {input.embeddings:q} "
             "--keep {params.settings[keep]} --least {params.settings[least]} --vetoes {params.settings[vetoes]:q} "
-            "--out {output.references:q} 2>&1 | tee {log:q}"
+            "--sheet {params.settings[sheet]:q} --out {output.references:q} 2>&1 | tee {log:q}"
 
     rule:
         """Draw which references were kept, which not, and why."""

@@ -151,7 +151,7 @@ def captions_merge(args):
     from fit.captions.count import Outputs, merge_counts
 
     outputs = _caption_outputs(args)
-    merge_counts([Outputs.in_folder(Path(part).parent) for part in args.parts], outputs, **_columns_and_sampling(args))
+    merge_counts([Outputs.of_counts(part) for part in args.parts], outputs, **_columns_and_sampling(args))
     _report_counts(outputs)
 
 
@@ -243,10 +243,19 @@ def references_collect(args):
 
 
 def references_select(args):
+    from fit.concepts import read_sheet
     from fit.embedders.files import read_single_faces
     from fit.images import references, table
 
     vetoes = references.read_vetoes(args.vetoes) if args.vetoes else {}
+    if vetoes:
+        images_of = {
+            Path(out).stem: table.read(candidates, ["image_id"]).column("image_id").to_pylist()
+            for candidates, out in zip(args.candidates, args.out, strict=True)
+        }
+        slugs = [concept.concept for concept in read_sheet(args.sheet)] if args.sheet else None
+        for said in references.unmatched_vetoes(vetoes, images_of, slugs):
+            print(f"fit: {args.vetoes}: {said}", file=sys.stderr)
     for candidates, embeddings, out in zip(args.candidates, args.embeddings, args.out, strict=True):
         concept = Path(out).stem
         names, vectors = read_single_faces(embeddings)
@@ -520,8 +529,10 @@ def audit(args):
         raise FitError("audit: a plan takes --hits (the rows to choose from) and --plan (the files to write) together")
     if bool(args.images) != bool(args.matches) or (args.images and not args.hits):
         raise FitError("audit: --images and --matches go together, with --hits and --plan")
-    counted, skipped = read_counted(args.counts)
-    found = compare(counted, read_threshold(args.threshold), skipped)
+    counted, skipped, of_captions = read_counted(args.counts)
+    if of_captions:
+        print(f"fit: {args.counts}: it counts captions, not images that show the concept (effective counts)", file=sys.stderr)
+    found = compare(counted, read_threshold(args.threshold), skipped, of_captions)
     out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
     if out:
         plan(found, counted, args.hits, out, args.images, args.matches)
@@ -969,6 +980,7 @@ def make_parser():
     add(
         "--vetoes", nargs="?", const="", default="", metavar="FILE", help="TSV of concept and image_id: rejected images"
     )
+    add("--sheet", nargs="?", const="", default="", help="concept sheet, by which vetoes of no concept are named")
     add = _command(group, "show", references_show, "draw which references were kept, which not, and why")
     _many(add, "files", help="tables that `fit references select` wrote")
     _many(add, "out", help="pictures to write")

@@ -575,7 +575,9 @@ def _collect_references(config, job):
 
 def _select_references(config, job):
     references = config.domains[job["domain"]].references
-    return references.model_dump(include={"keep", "least"}) | {"vetoes": references.vetoes or ""}
+    # Where there are vetoes, those of no concept of the sheet are named.
+    sheet = config.domains[job["domain"]].concepts if references.vetoes else ""
+    return references.model_dump(include={"keep", "least"}) | {"vetoes": references.vetoes or "", "sheet": sheet}
 
 
 def _embedder(config, job):

@@ -112,6 +112,27 @@ class Outputs:
         """counts.parquet and so on, in `folder`."""
         return cls(*(Path(folder, f"{name}.parquet") for name in ("counts", "names", "hits", "shards")))
 
+    @classmethod
+    def of_counts(cls, counts):
+        """The files that belong to `counts`: OUT.names.parquet and so on beside OUT.parquet, or as in_folder.
+
+        Raises:
+            DataError: neither are all there.
+        """
+        beside = Path(counts).with_suffix("")
+        kinds = ("names", "hits", "shards")
+        named = cls(Path(counts), *(Path(f"{beside}.{kind}.parquet") for kind in kinds))
+        plain = cls.in_folder(Path(counts).parent)
+        choices = [plain, named] if Path(counts).name == "counts.parquet" else [named]
+        for outputs in choices:
+            if all(path.is_file() for path in (outputs.names, outputs.hits, outputs.shards)):
+                return outputs
+        missing = [str(path) for path in (named.names, named.hits, named.shards) if not path.is_file()]
+        raise DataError(
+            f"{counts}: no {', '.join(missing)} beside it; name the file that `fit captions count --counts` wrote, with "
+            "the others where that command put them"
+        )
+
 
 class _Tally:
     """What one shard adds up to."""
@@ -440,6 +461,15 @@ def merge_counts(parts, outputs, *, columns=None, sampling=None):
         DataError: the parts are not of the same concepts and names.
     """
     columns, sampling = columns or Columns(), sampling or Sampling()
+    part_of: dict[str, Outputs] = {}
+    for part in parts:
+        for name in read(part.shards).column("shard").to_pylist():
+            if name in part_of:
+                raise DataError(
+                    f"{part.shards}: it counts {name!r}, and so does {part_of[name].shards}; its captions would count "
+                    "twice: merge each part once, and give files of captions names of their own"
+                )
+            part_of[name] = part
     shards = _shards_table([row for part in parts for row in read(part.shards).to_pylist()])
     tables = {kind: [read(getattr(part, kind)) for part in parts] for kind in ("counts", "names")}
     for kind, keys in (("counts", ["concept"]), ("names", ["concept", "name"])):
