@@ -96,7 +96,7 @@ def _columns_and_sampling(args):
     from fit.captions.count import Columns, Sampling
 
     return {
-        "columns": Columns(args.caption_column, args.url_column, tuple(args.columns)),
+        "columns": Columns(args.caption_column, args.url_column, tuple(args.columns), getattr(args, "encoding", "utf-8")),
         "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_hits, args.seed),
     }
 
@@ -110,13 +110,13 @@ def _caption_outputs(args):
 
 
 def _report_counts(outputs):
-    from fit.captions.count import remarks
+    from fit.captions.count import losses, remarks, unmentioned
     from fit.images.table import read
 
     counts = read(outputs.counts)
     mentions, rows = sum(counts.column("captions").to_pylist()), counts.column("corpus_rows")[0].as_py()
     print(f"{len(counts)} concepts are mentioned {mentions:,} times in {rows:,} captions: {outputs.counts}")
-    for remark in remarks(read(outputs.names)):
+    for remark in [*losses(read(outputs.shards)), *unmentioned(counts), *remarks(read(outputs.names))]:
         print(f"fit: {remark}", file=sys.stderr)
     for row in read(outputs.shards).to_pylist():
         if row["status"] != "ok":
@@ -919,6 +919,7 @@ def make_parser():
         help="Parquet, CSV, TSV or JSON lines, here or at s3://, hf://, https://; patterns, or lists of files (.txt)",
     )
     add("--elasticsearch", metavar="INDEX", nargs="?", const="", default="", help="count in an index instead")
+    add("--encoding", default="utf-8", help="of text files: utf-8, windows-1252 ... (a byte order mark tells by itself)")
     add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
     add("--threads", type=int, default=1, help="files read at once")
     add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")

@@ -17,6 +17,8 @@ def as_text(column):
     kind = column.type
     if pa.types.is_dictionary(kind):
         return as_text(column.cast(kind.value_type))
+    if pa.types.is_null(kind):
+        return column.cast(pa.string())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column
     return column.cast(pa.large_string()) if pa.types.is_string_view(kind) else None

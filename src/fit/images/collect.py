@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from fit.captions.sources import open_captions
+from fit.captions.sources.base import shard_name
 from fit.errors import DataError
 from fit.images.decode import Decoder, Picture
 from fit.images.table import COLLECTED, ROW_GROUP, read
@@ -65,7 +66,7 @@ class Embedded(ImageSource):
     """Bytes in a column of the corpus's own files (or a tar, or a folder); null for an image that is gone."""
 
     def __init__(self, files, column="image", **_):
-        self._path_of = {Path(file).name: str(file) for file in files}
+        self._path_of = {shard_name(str(file)): str(file) for file in files}
         self._column = column
 
     def bring(self, links, handle):
