@@ -139,7 +139,9 @@ def read_threshold(given):
             try:
                 images = as_number(given, "--threshold", whole=True)
             except DataError as error:
-                raise DataError(f"{error}; give a number of images, or a file that `fit threshold --out` wrote") from None
+                raise DataError(
+                    f"{error}; give a number of images, or a file that `fit threshold --out` wrote"
+                ) from None
     try:
         images = math.ceil(float(images))
         low, high = (math.ceil(interval[0]), math.floor(interval[1])) if interval else (images, images - 1)

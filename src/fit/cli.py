@@ -96,7 +96,9 @@ def _columns_and_sampling(args):
     from fit.captions.count import Columns, Sampling
 
     return {
-        "columns": Columns(args.caption_column, args.url_column, tuple(args.columns), getattr(args, "encoding", "utf-8")),
+        "columns": Columns(
+            args.caption_column, args.url_column, tuple(args.columns), getattr(args, "encoding", "utf-8")
+        ),
         "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_hits, args.seed),
     }
 
@@ -531,7 +533,10 @@ def audit(args):
         raise FitError("audit: --images and --matches go together, with --hits and --plan")
     counted, skipped, of_captions = read_counted(args.counts)
     if of_captions:
-        print(f"fit: {args.counts}: it counts captions, not images that show the concept (effective counts)", file=sys.stderr)
+        print(
+            f"fit: {args.counts}: it counts captions, not images that show the concept (effective counts)",
+            file=sys.stderr,
+        )
     found = compare(counted, read_threshold(args.threshold), skipped, of_captions)
     out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
     if out:
@@ -919,7 +924,9 @@ def make_parser():
         help="Parquet, CSV, TSV or JSON lines, here or at s3://, hf://, https://; patterns, or lists of files (.txt)",
     )
     add("--elasticsearch", metavar="INDEX", nargs="?", const="", default="", help="count in an index instead")
-    add("--encoding", default="utf-8", help="of text files: utf-8, windows-1252 ... (a byte order mark tells by itself)")
+    add(
+        "--encoding", default="utf-8", help="of text files: utf-8, windows-1252 ... (a byte order mark tells by itself)"
+    )
     add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
     add("--threads", type=int, default=1, help="files read at once")
     add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")

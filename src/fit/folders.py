@@ -68,4 +68,3 @@ def without_folders(files):
         inside = table_files(file) if "://" not in file and Path(file).is_dir() else []
         found += inside or [file]
     return found
-

@@ -87,7 +87,9 @@ def read_user_table(
 def _check_columns(path, names, columns, error, where="", hint=""):
     twice = [name for name, times in Counter(names).items() if times > 1 and name]
     if twice:
-        raise error(f"{path}{where}: {len([n for n in names if n == twice[0]])} columns are named {twice[0]!r}; keep one")
+        raise error(
+            f"{path}{where}: {len([n for n in names if n == twice[0]])} columns are named {twice[0]!r}; keep one"
+        )
     for column in columns:
         if column not in names:
             near = next((name for name in names if name.lower() == column), None)
@@ -173,7 +175,8 @@ def _find_separator(path, header, columns, given):
     wide = [
         sign
         for sign in candidates
-        if set(columns) <= {cell.strip() for cell in _split(header, sign) or []} and (sign in header or sign == promised)
+        if set(columns) <= {cell.strip() for cell in _split(header, sign) or []}
+        and (sign in header or sign == promised)
     ]
     if wide and wide[0] != promised:
         print(

@@ -549,6 +549,15 @@ def test_two_shards_of_one_name_are_refused(tmp_path):
         count(tmp_path / "out", files)
 
 
+def test_folders_of_key_and_value_tell_shards_of_one_name_apart(tmp_path):
+    for name in ("lang=en", "lang=fr"):
+        (tmp_path / "c" / name).mkdir(parents=True)
+    files = [shard(tmp_path / "c" / name / "1.parquet", ["Ann Lee"]) for name in ("lang=en", "lang=fr")]
+    found = tables(count(tmp_path / "out", files))
+    assert [row["shard"] for row in found["shards"]] == ["lang=en/1.parquet", "lang=fr/1.parquet"]
+    assert found["counts"][0]["captions"] == 2
+
+
 def test_a_file_of_an_unknown_format(tmp_path):
     with pytest.raises(CorpusError, match=r"x\.xlsx: captions are read from files that end in \.parquet"):
         count(tmp_path / "out", [str(tmp_path / "x.xlsx")])

@@ -546,8 +546,12 @@ def losses(shards):
     total = sum(row["rows"] or 0 for row in rows)
     said = []
     for key, what, least, remedy in (
-        ("malformed_captions", "are not text in UTF-8, so names with other than English letters are missed", 0.0,
-         "say what they are, with `captions.encoding` in config.yaml or --encoding (windows-1252 is usual)"),
+        (
+            "malformed_captions",
+            "are not text in UTF-8, so names with other than English letters are missed",
+            0.0,
+            "say what they are, with `captions.encoding` in config.yaml or --encoding (windows-1252 is usual)",
+        ),
         ("null_captions", "are empty (null)", NULL_SHARE, "check that the caption column is the right one"),
     ):
         bad = sorted((row for row in rows if row[key]), key=lambda row: (-row[key], row["shard"]))

@@ -66,7 +66,9 @@ def read_vetoes(path):
     for index, row in enumerate(table.rows):
         concept, image_id = (row["concept"] or "").strip(), (row["image_id"] or "").strip()
         if not concept or not image_id:
-            raise ConfigError(f"{table.where(index)}: the concept or the image_id is empty; write both, or drop the row")
+            raise ConfigError(
+                f"{table.where(index)}: the concept or the image_id is empty; write both, or drop the row"
+            )
         vetoes.setdefault(concept, set()).add(image_id)
     return vetoes
 

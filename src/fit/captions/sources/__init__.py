@@ -18,6 +18,7 @@ FORMATS = {
 }
 """How a file's name ends, less what says that it is compressed -> class of fit.captions.sources.base.CaptionFile."""
 
+
 def open_captions(path, encoding="utf-8"):
     """The captions of the file at `path`, on this machine or behind an address such as s3://, hf:// or https://.
 
@@ -30,7 +31,9 @@ def open_captions(path, encoding="utf-8"):
     suffix = kind_of(str(path))
     if "://" not in str(path) and Path(path).is_dir():
         if files := table_files(path):
-            raise CorpusError(f"{path}: a folder of {len(files)} files of captions, not a file; name {path}/*{kind_of(files[0])}")
+            raise CorpusError(
+                f"{path}: a folder of {len(files)} files of captions, not a file; name {path}/*{kind_of(files[0])}"
+            )
         suffix = "folder"
     if suffix not in FORMATS:
         raise CorpusError(

@@ -105,7 +105,9 @@ class CaptionFile(ABC):
                     if column in text
                     else "take it off `captions.columns` in config.yaml"
                 )
-                raise CorpusError(f"{self.path}: column {column!r} holds {kind}, which can't be carried as text; {remedy}")
+                raise CorpusError(
+                    f"{self.path}: column {column!r} holds {kind}, which can't be carried as text; {remedy}"
+                )
         for column in text:
             kind = self.schema.field(column).type
             value = kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -12,6 +12,8 @@ from fit.errors import CorpusError
 
 _BLOCK = 4 << 20  # bytes
 _HEADER = 1 << 16  # bytes that are looked at for a header
+QUOTED_SHARE = 0.2
+"""Share of the first cells in quotes from which on a tab-separated file looks as if a program had quoted it."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _BAD = (pa.ArrowException, OSError, EOFError, ValueError, RecursionError)
 
@@ -125,7 +127,9 @@ class CsvCaptions(_TextCaptions):
         for sign, name in ((";", "semicolons"), ("\t", "tabs")):
             if "," not in header and sign in header and self._delimiter == ",":
                 self._delimiter = sign
-                print(f"fit: {self.path}: its cells are separated by {name}, not commas; it is read so", file=sys.stderr)
+                print(
+                    f"fit: {self.path}: its cells are separated by {name}, not commas; it is read so", file=sys.stderr
+                )
 
     def _read(self, stream, columns):
         return self._open_csv(stream, columns)
@@ -137,7 +141,17 @@ class TsvCaptions(CsvCaptions):
     _delimiter, _quote = "\t", ""
 
     def _find_delimiter(self):
-        pass
+        """Nothing to find; that cells look quoted by another program is said on stderr."""
+        lines = self._beginning.decode(self._codec, "replace").splitlines()[1:-1]
+        cells = [cell for line in lines for cell in line.split("\t") if cell]
+        quoted = sum(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
+        if quoted > QUOTED_SHARE * len(cells):
+            print(
+                f"fit: {self.path}: {quoted / len(cells):.0%} of its first cells begin and end with a quote, which are "
+                "taken as they are, since tab-separated captions do not quote; if a program put them there, and line "
+                "ends or tabs into cells, save the file as CSV",
+                file=sys.stderr,
+            )
 
 
 class JsonlCaptions(_TextCaptions):
