@@ -241,8 +241,8 @@ def audit(counted, threshold, skipped=0, of_captions=False):
     remarks = []
     if of_captions:
         remarks.append(
-            "These are counts of captions, not effective counts: how many of their images show the concept is not known, "
-            "and a threshold is in images. `fit counts estimate` makes effective counts."
+            "These are counts of captions, not effective counts: how many of their images show the concept is not "
+            "known, and a threshold is in images. `fit counts estimate` makes effective counts."
         )
     if not threshold.has_interval:
         remarks.append("The threshold has no interval: how far off it may be is not known, so no verdict is sure.")

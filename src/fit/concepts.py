@@ -1,7 +1,7 @@
 """Concept sheets: a tab-separated file per domain, a row a concept.
 
-Columns: `concept` (a slug of a-z, 0-9 and -), `name`, and optionally `aliases` (separated by |) and `group`. Cells may be
-quoted as spreadsheets do it, and separated by commas or semicolons too (fit.usertables).
+Columns: `concept` (a slug of a-z, 0-9 and -), `name`, and optionally `aliases` (separated by |) and `group`. Cells may
+be quoted as spreadsheets do it, and separated by commas or semicolons too (fit.usertables).
 """
 
 import re

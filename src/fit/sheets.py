@@ -95,8 +95,8 @@ def spelling(name):
     if found := _INITIALS.search(name):
         tokens, spaced = Analyzer().tokens(found.group()), found.group().replace(".", ". ").strip()
         said.append(
-            f"has the initials {found.group()!r}, which are {len(tokens)} token ({' | '.join(tokens)}) and do not match "
-            f"{spaced!r} ({' | '.join(Analyzer().tokens(spaced))}); add that as an alias, and without points too"
+            f"has the initials {found.group()!r}, which are {len(tokens)} token ({' | '.join(tokens)}) and do not "
+            f"match {spaced!r} ({' | '.join(Analyzer().tokens(spaced))}); add that as an alias, and without points too"
         )
     elif re.search(r"\b\w\. \w\. ", name):
         joined = re.sub(r"\b(\w\.) (?=\w\. )", r"\1", name)
@@ -108,9 +108,9 @@ def spelling(name):
             break
     if _SPACELESS.search(name):
         said.append(
-            "is in a script without spaces: `standard` cuts Han and Hiragana into single characters, so it also matches "
-            "inside a longer word, and keeps a run of Thai, Lao, Burmese or Khmer whole, so it may match nothing; see "
-            "`fit captions explain`"
+            "is in a script without spaces: `standard` cuts Han and Hiragana into single characters, so it also "
+            "matches inside a longer word, and keeps a run of Thai, Lao, Burmese or Khmer whole, so it may match "
+            "nothing; see `fit captions explain`"
         )
     if name != unicodedata.normalize("NFC", name):
         said.append("is in decomposed Unicode; captions are compared with it in both forms")

@@ -155,7 +155,7 @@ class Captions(_Strict):
     columns: list[str] = []
     """Other columns to carry into the sampled hits, as text: width, similarity, hash ..."""
     encoding: str = "utf-8"
-    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark tells by itself."""
+    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark says its own."""
     tokens: Literal["standard", "words"] = "standard"
     """What a name is compared with: the tokens of Elasticsearch's standard analyzer (the paper's; "Picasso's" is no
     mention of Picasso), or runs of letters and digits (it is one). An index has its own analyzer."""

@@ -141,8 +141,8 @@ def _decoded(data, path, error):
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise error(
-            f"{path}, line {line}: it has NUL bytes, so it is no text in UTF-8 (UTF-16 without a byte order mark?); save "
-            "it as UTF-8"
+            f"{path}, line {line}: it has NUL bytes, so it is no text in UTF-8 (UTF-16 without a byte order mark?); "
+            "save it as UTF-8"
         )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -243,8 +243,8 @@ def _records(path, lines, start, separator, width, error):
                 doubled = cell.replace('"', '""')
                 other = f"one cell down to line {end}" if quoted is not None else "the beginning of a quoted cell"
                 raise error(
-                    f"{path}, line {begin + 1}: the quotes of {cell!r} can be read as {other}, or as quotes in the text; "
-                    f'for quotes in the text write "{doubled}", for a quoted cell close it before the separator'
+                    f"{path}, line {begin + 1}: the quotes of {cell!r} can be read as {other}, or as quotes in the "
+                    f'text; for quotes in the text write "{doubled}", for a quoted cell close it before the separator'
                 )
             cells, at = quoted, end
         yield begin + 1, cells
@@ -263,7 +263,7 @@ def _is_open_csv(line, separator):
 
 
 def _multiline(lines, begin, separator):
-    """(cells, the line after) of a row that begins at `begin` and may have quoted line ends; (None, ...) if it is none."""
+    """(cells, the line after) of a row that begins at `begin` and may have quoted line ends; or (None, ...)."""
     reader = csv.reader(io.StringIO("\n".join(lines[begin:]), newline=""), delimiter=separator, strict=True)
     try:
         cells = next(reader)
@@ -284,7 +284,9 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:\.\d{3})*,\d+")
 def _readings(text):
     """What a cell that is no plain number may be meant as: words for an error, or None."""
     if _POINTS.fullmatch(text):
-        return f"is it {text.replace('.', '')} (points between thousands), or {float(text) if text.count('.') == 1 else 'a mistake'} (a decimal point)?"
+        plain = text.replace(".", "")
+        decimal = f", or {float(text)} (a decimal point)" if text.count(".") == 1 else ""
+        return f"is it {plain} (points between thousands){decimal}?"
     if _COMMAS.fullmatch(text):
         decimal = f", or {text.replace(',', '.')} (a decimal comma)" if text.count(",") == 1 and "." not in text else ""
         return f"is it {text.replace(',', '')} (commas between thousands){decimal}?"

@@ -207,11 +207,8 @@ def test_vetoes_that_match_nothing_are_named_with_what_was_meant(tmp_path):
 
 def counted(tmp_path, captions, *options, sheet=SHEET):
     (tmp_path / "sheet.tsv").write_text(sheet)
-    status = main(
-        ["captions", "count", "--concepts", str(tmp_path / "sheet.tsv"), "--counts", str(tmp_path / "out.parquet")]
-        + ["--captions", str(captions), *options]
-    )
-    if status:
+    files = ["--concepts", str(tmp_path / "sheet.tsv"), "--counts", str(tmp_path / "out.parquet")]
+    if main(["captions", "count", *files, "--captions", str(captions), *options]):
         return None
     rows = read(tmp_path / "out.parquet").to_pylist()
     return {row["concept"]: row["captions"] for row in rows} | {"rows": rows[0]["corpus_rows"]}

@@ -135,8 +135,8 @@ class Outputs:
                 return outputs
         missing = [str(path) for path in (named.names, named.hits, named.shards) if not path.is_file()]
         raise DataError(
-            f"{counts}: no {', '.join(missing)} beside it; name the file that `fit captions count --counts` wrote, with "
-            "the others where that command put them"
+            f"{counts}: no {', '.join(missing)} beside it; name the file that `fit captions count --counts` wrote, "
+            "with the others where that command put them"
         )
 
 
@@ -157,8 +157,9 @@ def _check_understood(path, tally):
     is_folder = "://" not in str(path) and Path(path).is_dir()
     if tally.rows == tally.null_captions and (is_folder or kind_of(str(path)) == ".tar"):
         raise CorpusError(
-            f"{path}: taken for {'a folder' if is_folder else 'a tar'} of pictures with captions, but of its {tally.rows:,} "
-            "pictures none has a caption; put NAME.txt or NAME.json beside NAME.jpg, or name the files of captions"
+            f"{path}: taken for {'a folder' if is_folder else 'a tar'} of pictures with captions, but of "
+            f"its {tally.rows:,} pictures none has a caption; put NAME.txt or NAME.json beside NAME.jpg, or "
+            "name the files of captions"
         )
 
 
