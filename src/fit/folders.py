@@ -63,7 +63,7 @@ def table_files(folder):
 
 def without_folders(files):
     """`files`, with each folder of caption files replaced by them; a folder of pictures stays."""
-    found = []
+    found: list[str] = []
     for file in files:
         inside = table_files(file) if "://" not in file and Path(file).is_dir() else []
         found += inside or [file]

@@ -18,7 +18,11 @@ from fit.errors import DataError, FitError
 PARQUET = (".parquet", ".pq")
 _TABS = (".tsv", ".tab", ".txt")
 _NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons"}
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"))
+_BOMS: tuple[tuple[bytes, str], ...] = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+)
 _BOMS += ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
