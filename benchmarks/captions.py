@@ -252,6 +252,7 @@ def compare_with_reference(captions):
 
     from fit.captions.analyzer import Analyzer
     from fit.captions.matcher import Matcher
+    from fit.captions.phrases import normal_forms
     from fit.concepts import Concept
 
     print(
@@ -266,13 +267,13 @@ def compare_with_reference(captions):
             matcher = Matcher([Concept(str(i), name) for i, name in enumerate(names)], cut, folding)
             _, rows, of_rows, _ = matcher.mentions(pa.array(texts))
             concepts = matcher.phrases.concept_of[of_rows]
-            phrases = [reference_tokens(name, cut, folding) for name in names]
+            phrases = [[reference_tokens(form, cut, folding) for form in normal_forms(name)] for name in names]
             expected = set()
             for row, text in enumerate(texts):
                 inside = reference_tokens(text, cut, folding)
-                for concept, phrase in enumerate(phrases):
-                    spans = range(len(inside) - len(phrase) + 1)
-                    if any(inside[at : at + len(phrase)] == phrase for at in spans):
+                for concept, forms in enumerate(phrases):
+                    spans = range(len(inside))
+                    if any(inside[at : at + len(phrase)] == phrase for phrase in forms for at in spans):
                         expected.add((row, concept))
             found = set(zip(rows.tolist(), concepts.tolist(), strict=True))
             pairs, missing, extra = (

@@ -25,7 +25,7 @@ rule count_captions:
         settings=noticing("count_captions", part_places),
     shell:
         "fit captions count --concepts {input.concepts:q} --captions {params.settings[files]:q} "
-        "--elasticsearch {params.settings[elasticsearch]:q} --on-bad-shard {params.settings[on_bad_shard]} "
+        "--elasticsearch {params.settings[elasticsearch]:q} --on-bad-shard {params.settings[on_bad_shard]} --encoding {params.settings[encoding]} "
         "--caption-column {params.settings[caption_column]:q} --url-column {params.settings[url_column]:q} "
         "--columns {params.settings[columns]:q} --tokens {params.settings[tokens]} "
         "--fold-accents {params.settings[fold_accents]} --max-hits {params.settings[max_hits]} "

@@ -141,7 +141,7 @@ for batch in BATCHES:
             "fit references select --candidates {input.candidates:q} --embeddings {input.embeddings:q} "
             "--keep {params.settings[keep]} --least {params.settings[least]} --vetoes {params.settings[vetoes]:q} "
             "--domain {wildcards.domain} --place {params.settings[place]:q} "
-            "--out {output.references:q} > {log:q} 2>&1"
+            "--sheet {params.settings[sheet]:q} --out {output.references:q} > {log:q} 2>&1"
 
     rule:
         """Draw which references were kept, which not, and why."""

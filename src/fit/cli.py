@@ -102,7 +102,9 @@ def _columns_and_sampling(args):
     from fit.captions.count import Columns, Sampling
 
     return {
-        "columns": Columns(args.caption_column, args.url_column, tuple(args.columns)),
+        "columns": Columns(
+            args.caption_column, args.url_column, tuple(args.columns), getattr(args, "encoding", "utf-8")
+        ),
         "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_hits, args.seed),
     }
 
@@ -116,13 +118,13 @@ def _caption_outputs(args):
 
 
 def _report_counts(outputs):
-    from fit.captions.count import remarks
+    from fit.captions.count import losses, remarks, unmentioned
     from fit.images.table import read
 
     counts = read(outputs.counts)
     mentions, rows = sum(counts.column("captions").to_pylist()), counts.column("corpus_rows")[0].as_py()
     print(f"{len(counts)} concepts are mentioned {mentions:,} times in {rows:,} captions: {outputs.counts}")
-    for remark in remarks(read(outputs.names)):
+    for remark in [*losses(read(outputs.shards)), *unmentioned(counts), *remarks(read(outputs.names))]:
         print(f"fit: {remark}", file=sys.stderr)
     for row in read(outputs.shards).to_pylist():
         if row["status"] != "ok":
@@ -157,7 +159,7 @@ def captions_merge(args):
     from fit.captions.count import Outputs, merge_counts
 
     outputs = _caption_outputs(args)
-    merge_counts([Outputs.in_folder(Path(part).parent) for part in args.parts], outputs, **_columns_and_sampling(args))
+    merge_counts([Outputs.of_counts(part) for part in args.parts], outputs, **_columns_and_sampling(args))
     _report_counts(outputs)
 
 
@@ -251,11 +253,20 @@ def references_collect(args):
 
 
 def references_select(args):
+    from fit.concepts import read_sheet
     from fit.embedders.files import read_single_faces
     from fit.images import references, table
 
     same_length(args, "candidates", "embeddings", "out")
     vetoes = references.read_vetoes(args.vetoes) if args.vetoes else {}
+    if vetoes:
+        images_of = {
+            Path(out).stem: table.read(candidates, ["image_id"]).column("image_id").to_pylist()
+            for candidates, out in zip(args.candidates, args.out, strict=True)
+        }
+        slugs = [concept.concept for concept in read_sheet(args.sheet)] if args.sheet else None
+        for said in references.unmatched_vetoes(vetoes, images_of, slugs):
+            print(f"fit: {args.vetoes}: {said}", file=sys.stderr)
     for candidates, embeddings, out in zip(args.candidates, args.embeddings, args.out, strict=True):
         concept = Path(out).stem
         names, vectors = read_single_faces(embeddings)
@@ -560,8 +571,13 @@ def audit(args):
         raise FitError("audit: a plan takes --hits (the rows to choose from) and --plan (the files to write) together")
     if bool(args.images) != bool(args.matches) or (args.images and not args.hits):
         raise FitError("audit: --images and --matches go together, with --hits and --plan")
-    counted, skipped = read_counted(args.counts)
-    found = compare(counted, read_threshold(args.threshold), skipped)
+    counted, skipped, of_captions = read_counted(args.counts)
+    if of_captions:
+        print(
+            f"fit: {args.counts}: it counts captions, not images that show the concept (effective counts)",
+            file=sys.stderr,
+        )
+    found = compare(counted, read_threshold(args.threshold), skipped, of_captions)
     out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
     if out:
         plan(found, counted, args.hits, out, args.images, args.matches)
@@ -960,6 +976,9 @@ def make_parser():
         help="Parquet, CSV, TSV or JSON lines, here or at s3://, hf://, https://; patterns, or lists of files (.txt)",
     )
     add("--elasticsearch", metavar="INDEX", nargs="?", const="", default="", help="count in an index instead")
+    add(
+        "--encoding", default="utf-8", help="of text files: utf-8, windows-1252 ... (a byte order mark tells by itself)"
+    )
     add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
     add("--threads", type=int, default=1, help="files read at once")
     add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")
@@ -1023,6 +1042,7 @@ def make_parser():
     add(
         "--vetoes", nargs="?", const="", default="", metavar="FILE", help="TSV of concept and image_id: rejected images"
     )
+    add("--sheet", nargs="?", const="", default="", help="concept sheet, by which vetoes of no concept are named")
     add = _command(group, "show", references_show, "draw which references were kept, which not, and why")
     _many(add, "files", help="tables that `fit references select` wrote")
     _many(add, "out", help="pictures to write")

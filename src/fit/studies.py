@@ -17,6 +17,7 @@ from pydantic import Field
 
 from fit.concepts import read_sheet
 from fit.errors import ConfigError
+from fit.folders import without_folders
 from fit.nearby import near, nearest
 from fit.paths import expand
 from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
@@ -154,6 +155,8 @@ class Captions(_Strict):
     """Column with the image's address."""
     columns: list[str] = []
     """Other columns to carry into the sampled hits, as text: width, similarity, hash ..."""
+    encoding: str = "utf-8"
+    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark says its own."""
     tokens: Literal["standard", "words"] = "standard"
     """What a name is compared with: the tokens of Elasticsearch's standard analyzer (the paper's; "Picasso's" is no
     mention of Picasso), or runs of letters and digits (it is one). An index has its own analyzer."""
@@ -165,6 +168,15 @@ class Captions(_Strict):
     """What a broken or missing file leads to: an error, or counts without it, which say so."""
     shards_per_job: Annotated[int, Field(ge=1)] = 1
     """How many files one job counts."""
+
+    @pydantic.field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding):
+        try:
+            "".encode(encoding)
+        except LookupError:
+            raise ValueError("not a known encoding; such are utf-8, windows-1252, latin-1, utf-16") from None
+        return encoding
 
     @pydantic.model_validator(mode="after")
     def _one_source(self):
@@ -456,7 +468,7 @@ class Config(_Strict):
         """
         if corpus not in self._files:
             captions = self.corpora[corpus].captions
-            self._files[corpus] = expand(captions.files or []) if captions else []
+            self._files[corpus] = without_folders(expand(captions.files or [])) if captions else []
         return self._files[corpus]
 
     def caption_parts(self, corpus):
@@ -587,6 +599,7 @@ def _count_captions(config, job):
     captions = config.corpora[job["corpus"]].captions
     files = config.caption_parts(job["corpus"])[job["part"]]
     source = {"files": files, "elasticsearch": captions.elasticsearch or "", "on_bad_shard": captions.on_bad_shard}
+    source["encoding"] = captions.encoding
     return _merge_captions(config, job) | source
 
 
@@ -621,8 +634,10 @@ def _collect_references(config, job):
 
 def _select_references(config, job):
     references = config.domains[job["domain"]].references
-    found = references.model_dump(include={"keep", "least"})
-    return found | {"vetoes": references.vetoes or "", "place": references.folder or references.table or ""}
+    # Where there are vetoes, those of no concept of the sheet are named.
+    sheet = config.domains[job["domain"]].concepts if references.vetoes else ""
+    found = references.model_dump(include={"keep", "least"}) | {"vetoes": references.vetoes or "", "sheet": sheet}
+    return found | {"place": references.folder or references.table or ""}
 
 
 def _embedder(config, job):
@@ -715,7 +730,7 @@ STAGES = {
     "train_style_encoder": (1, _of_atelier("encoder_steps")),
     "train_art_filter": (1, _of_atelier("art_filter_steps")),
     "train_generator": (3, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
-    "count_captions": (2, _count_captions),
+    "count_captions": (3, _count_captions),
     "merge_captions": (1, _merge_captions),
     "plot_counts": (2, _nothing),
     "collect_images": (2, _collect_images),
@@ -723,7 +738,7 @@ STAGES = {
     "import_generated": (2, _of_provided("models", "model")),
     "import_counts": (1, _nothing),
     "collect_references": (2, _collect_references),
-    "select_references": (2, _select_references),
+    "select_references": (3, _select_references),
     "draw_references": (1, _nothing),
     "embed_images": (2, _embedder),
     "import_photographs": (1, _import_photographs),

@@ -7,61 +7,6 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from pathlib import Path
-
-from fit.errors import DataError
-
-
-def read_frame(path, columns, as_text=False):
-    """Read a table that a user gives, as a polars DataFrame: Parquet, TSV (`.tsv`), or else CSV.
-
-    Args:
-        columns: names of those that it must have; as_text: whether cells of a text file stay text.
-
-    Raises:
-        DataError: it is missing, can't be read, or lacks a column.
-    """
-    import polars as pl
-
-    suffix = Path(path).suffix
-    if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such file; mend the path")
-    try:
-        if suffix == ".parquet":
-            table = pl.read_parquet(path)
-        else:
-            separator = "\t" if suffix == ".tsv" else ","
-            table = pl.read_csv(path, separator=separator, infer_schema=not as_text)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        why = str(error).partition("\n")[0]
-        raise DataError(
-            f"{path}: neither Parquet nor CSV that can be read ({why}); cells are separated by commas, by tabs in a "
-            ".tsv, and quoted where they have one"
-        ) from None
-    for column in columns:
-        if column not in table.columns:
-            raise DataError(f"{path}: no column {column!r}; it has {', '.join(table.columns)}")
-    return table
-
-
-def as_count(value, rounded, where):
-    """`value`, a number or its text, as a count; None for an empty cell.
-
-    Args:
-        rounded: function from a float to an integer, for what is not whole; where: file, concept and column.
-
-    Raises:
-        DataError: it is no number, or negative.
-    """
-    if value is None or value == "":
-        return None
-    try:
-        count = rounded(float(value))
-    except (TypeError, ValueError, OverflowError):
-        count = -1
-    if count < 0:
-        raise DataError(f"{where} is {value!r}, not a count; mend it")
-    return count
 
 
 def _number(value):

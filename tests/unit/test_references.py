@@ -129,6 +129,6 @@ def test_too_few_references_are_reported_and_the_rest_goes_on(tmp_path, capsys):
 def test_vetoes_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match="no such file of vetoes"):
         read_vetoes(tmp_path / "v.tsv")
-    (tmp_path / "v.tsv").write_text("concept,image_id\nann,a\n")
-    with pytest.raises(ConfigError, match="line 1: no column `concept`"):
+    (tmp_path / "v.tsv").write_text("slug\timage_id\nann\ta\n")
+    with pytest.raises(ConfigError, match="line 1: no column 'concept'"):
         read_vetoes(tmp_path / "v.tsv")

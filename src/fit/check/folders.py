@@ -13,7 +13,7 @@ FEWEST = 10
 
 def count_pictures(folder, most):
     """How many pictures lie in `folder`, however deep, links followed once; counting ends at `most`."""
-    from fit.captions.sources.pictures import PICTURES
+    from fit.folders import PICTURES
 
     count, seen = 0, set()
     for place, folders, files in os.walk(folder, followlinks=True):

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from fit.captions.sources import open_captions
+from fit.captions.sources.base import shard_name
 from fit.errors import DataError
 from fit.images.decode import Decoder, Picture
 from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read
@@ -76,7 +77,7 @@ class Embedded(ImageSource):
     """Bytes in a column of the corpus's own files (or a tar, or a folder); null for an image that is gone."""
 
     def __init__(self, files, **_):
-        self._path_of = by_key(map(str, files), lambda file: Path(file).name, "the shard")
+        self._path_of = by_key(map(str, files), shard_name, "the shard")
 
     def bring(self, links, handle):
         with ThreadPoolExecutor(4) as pool:

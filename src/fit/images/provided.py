@@ -11,7 +11,7 @@ from fit.folders import PICTURES, is_picture, walk_folder
 from fit.images.collect import Given, Link, gather
 from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures, open_parquet, read, write
 from fit.paths import outside
-from fit.tables import as_count, read_frame
+from fit.usertables import as_count, once, read_user_table
 
 
 def files_of_concepts(folder, concepts, what):
@@ -221,14 +221,15 @@ def read_counts(path, concepts, column="effective_count"):
         concept -> count.
 
     Raises:
-        DataError: it can't be read, lacks a column or a concept, or holds what is no count.
+        DataError: it can't be read, lacks a column or a concept, has a concept twice, or holds what is no whole count.
     """
-    table = read_frame(path, ("concept", column), as_text=True)
+    table = read_user_table(path, ("concept", column))
     counts = {}
-    for concept, value in table.select("concept", column).iter_rows():
-        count = as_count(value, int, f"{path}, concept {concept!r}: {column}")
+    for index, concept in enumerate(once(table)):
+        where = f"{table.where(index)}, concept {concept!r}: {column}"
+        count = as_count(table.rows[index][column], where)
         if count is None:
-            raise DataError(f"{path}, concept {concept!r}: {column} is None, not a count; mend it")
+            raise DataError(f"{where} is empty, not a count; write 0 where there is none")
         counts[concept] = count
     missing = [concept for concept in concepts if concept not in counts]
     if missing:
