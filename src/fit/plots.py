@@ -31,7 +31,7 @@ def threshold_figure(counts, scores, found, title, path, score="imitation score"
     figure, axes = _axes(7.5, 4.8)
     axes.scatter(counts, scores, s=18, color=SOFT, alpha=0.6, linewidths=0, label="a concept")
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
-    right = max(1.0, float(np.max(counts))) * 1.15
+    right = float(np.max(counts, initial=1.0)) * 1.15
     axes.set_xlim(-0.15, right)
     headline = found["estimator"]
     if found["threshold"] is None:
@@ -108,7 +108,8 @@ def cut_figure(positive, negative, cut, labels, path):
         axes.axvline(cut, color=INK, linestyle="--", label=f"cut: {cut:.3f}")
     axes.set_xlabel(labels[2])
     axes.set_ylabel("share")
-    axes.legend(frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
     figure.savefig(path, dpi=160)
     plt.close(figure)
 

@@ -188,6 +188,8 @@ def tabulate_scores(counts, scores, sheet=None):
         if not of_prompts:
             unscored[concept] = path
             continue
+        if concept not in count_of:
+            raise DataError(f"{counts}: no count of {concept!r}, which {path} is of; ask snakemake for both")
         found = count_of[concept]
         images_of[concept] = {row["prompt"]: row["image_scores"] or [] for row in prompts}
         rows.append(
