@@ -179,6 +179,7 @@ def tabulate_scores(counts, scores, sheet=None):
     Returns:
         (Arrow table of the schema OF_CONCEPT, sorted by count; the concepts without any score -> their paths).
     """
+    read(counts, ["concept", "effective_count"])
     count_of = {row["concept"]: row for row in read(counts).to_pylist()}
     group_of = {concept.concept: concept.group for concept in read_sheet(sheet)} if sheet else {}
     rows, unscored, images_of = [], {}, {}
