@@ -21,7 +21,7 @@ SLUGS = [f"van-{letter}" for letter in "abcdefghijkl"]
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """Half-way: folders of references and generated pictures, counts. Its configuration can be changed, then written."""
+    """Half-way: folders of references and generated pictures, counts; returns the configuration, to be changed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").write_text((ROOT / "config.yaml").read_text())
     (tmp_path / "concepts").symlink_to(ROOT / "concepts")
