@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import select
 import sys
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class Version(argparse.Action):
         """Print it and exit."""
         from importlib.metadata import version
 
-        parser.exit(message=f"fit {version('fit')}\n")
+        print(f"fit {version('fit')}")
+        parser.exit()
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,11 +121,13 @@ def _say(message):
 
 
 def _is_closed():
+    """Whether nobody reads the output any more: a pipe may also break within a command, which is an error."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return False
 
 
 def _is_unreadable(error):

@@ -115,7 +115,7 @@ def threshold_figure(counts, scores, found, title, path, score="imitation score"
     many = len(counts) > 150
     one = f"a concept: its training images, its {score}"
     axes.scatter(counts, scores, s=9 if many else 18, color=SOFT, alpha=0.45 if many else 0.7, linewidths=0, label=one)
-    right = max(1.0, float(np.max(counts))) * 1.15
+    right = float(np.max(counts, initial=1.0)) * 1.15
     _counts_axis(axes, right)
     title = textwrap.fill(title or f"{score[:1].upper()}{score[1:]} against training images", WIDEST)
     name = ESTIMATORS.get(headline, headline)
@@ -190,7 +190,8 @@ def cut_figure(positive, negative, cut, labels, path, title):
     axes.set_xlabel(labels[2])
     axes.set_ylabel("share of each kind")
     # Below the axes: bars may rise anywhere within.
-    figure.legend(frameon=False, loc="outside lower center", ncols=3)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=160)
     plt.close(figure)
 

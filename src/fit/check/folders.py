@@ -1,10 +1,10 @@
 """Pictures that a user gives: a folder with a folder per slug, or Parquet with the columns concept and bytes."""
 
-import os
 from pathlib import Path
 
 from fit.check.findings import REMARK, WRONG, some
 from fit.check.tables import counts_in_table
+from fit.folders import has_picture_suffix, walk_folder
 from fit.nearby import entries, nearest, slug_of
 
 FEWEST = 10
@@ -12,20 +12,8 @@ FEWEST = 10
 
 
 def count_pictures(folder, most):
-    """How many pictures lie in `folder`, however deep, links followed once; counting ends at `most`."""
-    from fit.folders import PICTURES
-
-    count, seen = 0, set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        count += sum(name.lower().endswith(tuple(PICTURES)) and not name.startswith(".") for name in files)
-        if count >= most:
-            return most
-    return count
+    """How many pictures lie in `folder`, however deep; counting ends at `most`."""
+    return min(most, sum(map(has_picture_suffix, walk_folder(folder).names)))
 
 
 def _given(config, what):
