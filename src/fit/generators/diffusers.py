@@ -18,6 +18,7 @@ from diffusers.utils.logging import disable_progress_bar
 from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 
+from fit.embedders.strange_code import no_strange_code
 from fit.errors import ModelError
 from fit.generators import weights
 from fit.generators.base import Generator, Made
@@ -185,6 +186,7 @@ class Diffusers(Generator):
         self._hashes = ThreadPoolExecutor(1).submit(weights.hashes, self._folder)
         self._pipe = pipe
 
+    @no_strange_code()
     def _read(self, folder):
         for quiet in (disable_progress_bar, transformers.utils.logging.disable_progress_bar):
             quiet()

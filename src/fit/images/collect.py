@@ -24,6 +24,7 @@ from fit.captions.sources import open_captions
 from fit.captions.sources.base import shard_name
 from fit.errors import DataError
 from fit.images.decode import Decoder, Picture
+from fit.images.fitting import fitting
 from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read
 from fit.paths import WorkFolder, by_key, discard, whole
 from fit.registry import find
@@ -225,7 +226,7 @@ def make_row(link, arrived, decoder):
     """A row of COLLECTED: the picture that arrived, made clean, or the reason why there is none."""
     data = arrived.data if arrived.status == "ok" else None
     picture = Picture(arrived.status) if data is None else decoder.decode(data)
-    return {
+    row = {
         "image_id": link.image_id,
         "url": link.url,
         "status": picture.status,
@@ -236,6 +237,7 @@ def make_row(link, arrived, decoder):
         "perceptual_hash": picture.perceptual_hash,
         "bytes": picture.data,
     }
+    return fitting(row)
 
 
 class _Gathering:
