@@ -1,6 +1,6 @@
 """One vector per face or image, of training images, references and generated images."""
 
-for batch in BATCHES:
+for batch in OF_CORPORA:
 
     rule:
         """Embed training images."""
@@ -23,6 +23,7 @@ for batch in BATCHES:
             )
         wildcard_constraints:
             domain=batch.domains,
+            corpus=batch.sources,
         conda:
             "../envs/fit.yaml"
         threads: of_embedder("threads")
@@ -40,6 +41,9 @@ for batch in BATCHES:
             + FACES
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} > {log:q} 2>&1"
+
+
+for batch in LIGHT:
 
     rule:
         """Embed reference candidates."""
@@ -82,6 +86,9 @@ for batch in BATCHES:
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
             "--out {output.embeddings:q} > {log:q} 2>&1"
 
+
+for batch in OF_MODELS:
+
     rule:
         """Embed generated images."""
         name:
@@ -103,6 +110,7 @@ for batch in BATCHES:
             )
         wildcard_constraints:
             domain=batch.domains,
+            model=batch.sources,
         conda:
             "../envs/fit.yaml"
         threads: of_embedder("threads")

@@ -1,6 +1,6 @@
 """Pictures of each concept by the model."""
 
-for batch in BATCHES:
+for batch in HEAVY:
 
     rule:
         """Generate pictures of each concept, from every prompt of the domain."""
@@ -48,6 +48,9 @@ for batch in BATCHES:
             "--image-format {params.settings[image_format]} --seed {params.settings[seed]} --threads {threads} "
             "--work results/cache/generated/{wildcards.model}/{wildcards.domain} --out {output.images:q} "
             "> {log:q} 2>&1"
+
+
+for batch in LIGHT:
 
     rule:
         """Take generated images that are at hand."""

@@ -1,6 +1,6 @@
 """Images behind the captions, and reference images."""
 
-for batch in BATCHES:
+for batch in HEAVY:
 
     rule:
         """Collect the images behind sampled captions."""
@@ -37,6 +37,9 @@ for batch in BATCHES:
             + FETCHING
             + LIMITS
             + "--out {output.images:q} > {log:q} 2>&1"
+
+
+for batch in LIGHT:
 
     rule:
         """Take training images that are at hand."""

@@ -81,7 +81,7 @@ rule find_art_cut:
         "--method {params.settings[method]} --needed {params.settings[needed]} --out {output.cut:q} --figure {output.figure:q} > {log:q} 2>&1"
 
 
-for batch in BATCHES:
+for batch in LIGHT:
 
     rule:
         """Say of each training image whether it shows its concept."""

@@ -20,7 +20,6 @@ onstart:
     copies.stamp()
 
 
-
 def shortened(path):
     """`path` as somebody who works here would write it."""
     return (
@@ -67,12 +66,13 @@ resource_scopes:
 class Batch:
     """The concepts of one job: one, left open as a wildcard, or several of one domain, named.
 
-    Stages that load a model are declared once per batch. A concept's batch follows from its slug, so a concept more or
-    less leaves most batches as they are.
+    Stages are declared once per batch. A concept's batch follows from its slug, so a concept more or less leaves most
+    batches as they are. `sources` is a regular expression of the models or corpora that it is of.
     """
 
-    def __init__(self, domains, concepts=None, suffix=""):
+    def __init__(self, domains, concepts=None, suffix="", sources=""):
         self.domains, self.concepts, self.suffix = one_of(domains), concepts, suffix
+        self.sources = sources
 
     def files(self, pattern):
         """`pattern` for every concept of the batch."""
@@ -120,27 +120,38 @@ class Batch:
         return pick
 
 
-def make_batches():
-    """Every batch: an open one for domains of one concept a job, and the named ones of the others."""
-    batches = [
-        Batch(
-            [
-                name
-                for name, domain in CONFIG.domains.items()
-                if domain.concepts_per_job == 1
-            ]
-        )
-    ]
-    for name, domain in CONFIG.domains.items():
-        if domain.concepts_per_job > 1:
-            for number, concepts in enumerate(
-                CONFIG.batches(SLUGS[name], domain.concepts_per_job)
-            ):
-                batches.append(Batch([name], concepts, f"_{name}_{number:03d}"))
+def make_batches(heavy, light):
+    """Every batch of a stage: the named ones, of domains whose concepts share jobs, and an open one for the others.
+
+    Args:
+        heavy, light: names of the models or corpora for which a concept takes minutes in this stage, and seconds.
+    """
+    batches = []
+    for kind, sources in ((True, heavy), (False, light)):
+        shared = {
+            name: CONFIG.shared_jobs(name, SLUGS[name], kind) for name in CONFIG.domains
+        }
+        suffix = "" if kind or not heavy else "_light"
+        alone = [name for name in CONFIG.domains if not shared[name]]
+        if sources and alone:
+            batches.append(Batch(alone, suffix=suffix, sources=one_of(sources)))
+        for name, of_jobs in shared.items() if sources else ():
+            for number, concepts in enumerate(of_jobs):
+                named = f"_{name}_{number:03d}{suffix}"
+                batches.append(Batch([name], concepts, named, one_of(sources)))
     return batches
 
 
-BATCHES = make_batches()
+LIGHT = make_batches([], ["any"])
+HEAVY = make_batches(["any"], [])
+OF_CORPORA = make_batches(
+    [name for name, corpus in CONFIG.corpora.items() if not corpus.provided_images],
+    [name for name, corpus in CONFIG.corpora.items() if corpus.provided_images],
+)
+OF_MODELS = make_batches(
+    [name for name, model in CONFIG.models.items() if model.pipeline],
+    [name for name, model in CONFIG.models.items() if not model.pipeline],
+)
 
 
 def known(paths):
@@ -516,13 +527,14 @@ def model_folder(kind):
 
 def at_model_corpus(pattern):
     """`pattern`, with {corpus} what a job's model was trained on, {matched} the corpus whose images stand for it, and
-    {embedder} that of the job's domain; a {concept} is that of the job, or else every concept of the domain.
+    {embedder} that of the job's domain; a {concept} is that of the job, or else every concept of the domain. `pattern` is
+    one or a list of them.
     """
 
     def path(wildcards):
         corpus = CONFIG.models[wildcards.model].corpus
         concepts = (
-            {"concept": SLUGS[wildcards.domain]} if "{concept}" in pattern else {}
+            {"concept": SLUGS[wildcards.domain]} if "{concept}" in str(pattern) else {}
         )
         return expand(
             pattern,

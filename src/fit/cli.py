@@ -488,27 +488,21 @@ def generate(args):
 
 
 def _compared(args):
-    """What a concept's pictures are compared with, as every way of scoring takes it."""
-    return {
-        "generated": args.generated,
-        "generated_embeddings": args.generated_embeddings,
-        "images": args.images or None,
-        "matches": args.matches or None,
-        "references": args.references,
-        "reference_embeddings": args.reference_embeddings,
-        "targets_rule": args.targets,
-    }
+    """(out, what one concept's pictures are compared with, as every way of scoring takes it) of each concept."""
+    names = ("generated", "generated_embeddings", "references", "reference_embeddings", "out")
+    optional = [name for name in ("images", "matches", "prompt_images") if getattr(args, name, None)]
+    same_length(args, *names, *optional)
+    for place, out in enumerate(args.out):
+        files = {name: getattr(args, name)[place] for name in (*names[:-1], *optional)}
+        yield out, {"images": None, "matches": None, "targets_rule": args.targets} | files
 
 
 def score(args):
     from fit.images.table import write
     from fit.scoring import score_concept
 
-    table = score_concept(
-        **_compared(args),
-        top_k=args.top_k,
-    )
-    write(table, args.out)
+    for out, compared in _compared(args):
+        write(score_concept(**compared, top_k=args.top_k), out)
 
 
 def scores_tabulate(args):
@@ -525,12 +519,8 @@ def alternatives_score(args):
     from fit.alternatives import score_concept
     from fit.images.table import write
 
-    table = score_concept(
-        **_compared(args),
-        prompt_images=args.prompt_images or None,
-        prompts=args.prompts or None,
-    )
-    write(table, args.out)
+    for out, compared in _compared(args):
+        write(score_concept(**{"prompt_images": None} | compared, prompts=args.prompts or None), out)
 
 
 def alternatives_tabulate(args):
@@ -592,13 +582,10 @@ def sensitivity_rescore(args):
     from fit.images.table import write
     from fit.sensitivity import rescore_concept
 
-    table = rescore_concept(
-        **_compared(args),
-        top_k=args.top_k,
-        cut=_cut_in(args.cut) if args.cut else None,
-        art_cut=_cut_in(args.art_cut)["cut"] if args.art_cut else None,
-    )
-    write(table, args.out, row_group=4096)
+    cut = _cut_in(args.cut) if args.cut else None
+    art_cut = _cut_in(args.art_cut)["cut"] if args.art_cut else None
+    for out, compared in _compared(args):
+        write(rescore_concept(**compared, top_k=args.top_k, cut=cut, art_cut=art_cut), out, row_group=4096)
 
 
 def sensitivity_measure(args):
@@ -927,10 +914,9 @@ def _add_fetching(add):
 
 
 def _add_compared(add):
-    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
-        add(f"--{name}")
+    _many(add, "generated", "generated-embeddings", "references", "reference-embeddings", help="a file a concept")
     for name in ("images", "matches"):
-        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
+        add(f"--{name}", nargs="*", default=[], help="of training images, a file a concept; nothing without any")
     add("--targets", choices=("matches_and_references", "matches_or_references"))
 
 
@@ -1157,17 +1143,17 @@ def make_parser():
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
     add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
 
-    add = _command(commands, "score", score, "imitation score of one concept, a row a prompt")
+    add = _command(commands, "score", score, "imitation scores of concepts, a file each, a row a prompt")
     _add_compared(add)
     add("--top-k", type=int, default=10)
-    add("--out")
+    _many(add, "out", help="files to write, in the order of the others")
 
     group = _group(commands, "alternatives", "other scores than the imitation score, on the same pictures")
-    add = _command(group, "score", alternatives_score, "CLIP score, Fréchet distance and top-5 mean of one concept")
+    add = _command(group, "score", alternatives_score, "CLIP score, Fréchet distance and top-5 mean of concepts")
     _add_compared(add)
-    for name in ("prompt-images", "prompts"):
-        add(f"--{name}", nargs="?", const="", default="", help="embeddings by a model that reads text; nothing without")
-    add("--out")
+    add("--prompt-images", nargs="*", default=[], help="embeddings of the pictures by a model that reads text, if any")
+    add("--prompts", nargs="?", const="", default="", help="embeddings of the prompts by it, if any")
+    _many(add, "out", help="files to write, in the order of the others")
     add = _command(group, "tabulate", alternatives_tabulate, "counts and one such score, for `fit threshold`")
     add("--imitation", help="table that `fit scores` wrote")
     _many(add, "scores", help="files named by slugs")
@@ -1230,12 +1216,12 @@ def make_parser():
     add("--out", help="JSON to write")
 
     group = _group(commands, "sensitivity", "how much each choice moves the threshold, and the concepts that defy it")
-    add = _command(group, "rescore", sensitivity_rescore, "scores of one concept at every top-k and around the cut")
+    add = _command(group, "rescore", sensitivity_rescore, "scores of concepts at every top-k and around the cut")
     _add_compared(add)
     add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
     add("--art-cut", nargs="?", const="", default="", help="JSON of `fit cut art`; nothing without a filter")
     add("--top-k", type=int, default=10, help="of the study")
-    add("--out")
+    _many(add, "out", help="files to write, in the order of the others")
     add = _command(
         group, "measure", sensitivity_measure, "thresholds over penalties, concepts, prompts, top-k and cuts"
     )

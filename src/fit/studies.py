@@ -28,6 +28,8 @@ DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description=
 Share = Annotated[float, Field(ge=-1, le=1)]
 SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtCut = Literal["paper-classical", "paper-modern"]
+LIGHT_CONCEPTS = 64
+"""A domain of so many concepts is one job in stages that take seconds a concept, unless config.yaml says otherwise."""
 WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 """Suffixes by which an embedder's model is a file."""
 
@@ -118,9 +120,10 @@ class Domain(_Strict):
     prompt_embedder: Name | None = None
     """An embedder with a text tower, for the CLIP score of generated images to their prompts, one of the other scores
     that an imitation score can be compared with; none: no CLIP score."""
-    concepts_per_job: Annotated[int, Field(ge=1)] = 1
-    """How many concepts one job of collection, embedding or generation takes. More than 1 pays where loading a model
-    takes longer than using it; one concept's file is then made again together with the others of its job."""
+    concepts_per_job: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
+    what is collected or generated), so that a stop costs little; all of a domain of up to 64 concepts in stages of
+    seconds, which spend most of their time on starting. One concept's file is made again with those of its job."""
 
     @pydantic.field_validator("prompts")
     @classmethod
@@ -538,6 +541,17 @@ class Config(_Strict):
             (f"corpora.{name}.provided_images", corpus.provided_images),
             (f"corpora.{name}.provided_counts", corpus.provided_counts),
         ]
+
+    def shared_jobs(self, domain, slugs, heavy):
+        """The concepts of each job that takes several of `domain`: a list of lists; empty where a job takes one.
+
+        Args:
+            slugs: the domain's concepts; heavy: whether a concept takes minutes in this stage.
+        """
+        size = self.domains[domain].concepts_per_job
+        if size == "auto":
+            return [slugs] if not heavy and 1 < len(slugs) <= LIGHT_CONCEPTS else []
+        return self.batches(slugs, size) if size > 1 else []
 
     @staticmethod
     def batches(slugs, size):

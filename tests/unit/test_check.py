@@ -73,7 +73,7 @@ def test_a_study_in_order_says_so(study, capsys):
 
 def test_a_wrong_header_stops_before_the_first_job(study, capsys):
     Path("counts.csv").write_text("slug,count\nvan-a,1\n")
-    assert "counts.csv: no column 'concept'" in said(study)
+    assert "counts.csv, line 1: no column 'concept'" in said(study)
     assert main(["check", "--config", "config.yaml", "mine.yaml"]) == 1
 
 

@@ -90,7 +90,7 @@ def test_a_threshold_of_few_concepts_is_none_for_a_reason(tmp_path, number):
     threshold_figure(scores.counts, scores.scores, found, "t", tmp_path / "a.png")
     counts_figure(np.arange(number), "t", tmp_path / "b.png")
     contact_sheet([], tmp_path / "c.png", "t")
-    cut_figure(np.zeros(0), np.zeros(0), None, ("x", "y", "z"), tmp_path / "d.png")
+    cut_figure(np.zeros(0), np.zeros(0), None, ("x", "y", "z"), tmp_path / "d.png", "same or not")
     sensitivity = measure_sensitivity(scores, found)
     names = {key: (key, "") for key in sensitivity["choices"]}
     sensitivity_figure(sensitivity, names, "t", tmp_path / "e.png")

@@ -26,7 +26,7 @@ def no_strange_code():
     of_diffusers = sys.modules.get("diffusers.utils.dynamic_modules_utils")
     if of_diffusers is not None:
         places.append((of_diffusers, "get_class_in_module"))
-    refusals = [patch.object(module, name, _refuse) for module, name in places]
+    refusals: list = [patch.object(module, name, _refuse) for module, name in places]
     # 0 seconds to answer: the question is not asked. An input that is empty, lest another library asks one.
     refusals.append(patch.object(of_transformers, "TIME_OUT_REMOTE_CODE", 0))
     refusals.append(patch.object(sys, "stdin", io.StringIO()))
