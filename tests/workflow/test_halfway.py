@@ -2,11 +2,10 @@
 
 import sys
 
+import polars as pl
 import pytest
 import yaml
 from conftest import ROOT
-
-from fit.images.table import read
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from halfway import make_study
@@ -39,7 +38,10 @@ def test_every_stage_is_one_job(study):
     study.run(TABLE)
     assert study.planned("-f", one) == {"score_imitation_people_000": 1, "total": 1}
     assert study.planned(TABLE) == {}
-    before = read(study.folder / TABLE)
+    before = pl.read_parquet(study.folder / TABLE)
     study.config["domains"]["people"]["concepts_per_job"] = 3
     study.run("--forcerun", "score_imitation_people_000", "--", TABLE)
-    assert read(study.folder / TABLE).equals(before)
+    after = pl.read_parquet(study.folder / TABLE)
+    assert after["concept"].to_list() == before["concept"].to_list()
+    # Pictures are embedded in other batches then, which rounds differently.
+    assert after["score"].to_list() == pytest.approx(before["score"].to_list(), abs=1e-5)
