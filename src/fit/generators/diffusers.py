@@ -97,6 +97,7 @@ class Diffusers(Generator):
             )
         self._pipe: Any = None
         self._embedded: dict = {}
+        self._said_other_size = False
         self._in_memory = Halving(lambda prompts, seeds: self._make(prompts, seeds))
 
     # --- which model --------------------------------------------------------------------------------------------------
@@ -283,6 +284,12 @@ class Diffusers(Generator):
             "clean_caption": False,
         }
         self._calls = {name: value for name, value in wanted.items() if name in self._takes and value is not None}
+        if self._embeds and {"height", "width"} & self._calls.keys():
+            # Stable Diffusion's pipeline takes both sides or ignores the one that it is given.
+            side = pipe.unet.config.sample_size
+            height, width = (side, side) if isinstance(side, int) else side
+            own = {"height": height * pipe.vae_scale_factor, "width": width * pipe.vae_scale_factor}
+            self._calls = own | self._calls
         if vae is not None and hasattr(vae, "enable_slicing") and self._pixels(pipe) >= _SLICED_PIXELS:
             vae.enable_slicing()
         if self._compile:
@@ -361,7 +368,19 @@ class Diffusers(Generator):
             images = torch.from_numpy(images).movedim(-1, 1)
         finite = torch.isfinite(images).flatten(1).all(1).tolist()
         pixels = (images.float() * 255).round().to(torch.uint8).movedim(1, -1).contiguous().cpu().numpy()
+        self._say_other_size(*pixels.shape[1:3])
         return [Made.judged(*one) for one in zip(pixels, finite, strict=True)]
+
+    def _say_other_size(self, height, width):
+        """Say, once, that a pipeline made pictures of another size than it was asked for: some round it down."""
+        wanted = (self._sampling["height"] or height, self._sampling["width"] or width)
+        if wanted != (height, width) and not self._said_other_size:
+            self._said_other_size = True
+            print(
+                f"fit: {self._pipeline}: {type(self._pipe).__name__} makes pictures of {height} x {width}, not of the "
+                f"`height` and `width` that were asked for ({wanted[0]} x {wanted[1]})",
+                file=sys.stderr,
+            )
 
     def _call(self, texts, noise):
         try:
