@@ -38,7 +38,8 @@ for batch in HEAVY:
         # A scheduler's SIGTERM reaches every process of a job: the shell outlives it, so that fit can end well.
         shell:
             "trap '' TERM; fit generate --backend {params.settings[backend]:q} "
-            "--pipeline {params.settings[pipeline]:q} --revision {params.settings[revision]:q} --scheduler {params.settings[scheduler]:q} "
+            "--pipeline {params.settings[pipeline]:q} --revision {params.settings[revision]:q} "
+            "--variant {params.settings[variant]:q} --scheduler {params.settings[scheduler]:q} "
             "--dtype {params.settings[dtype]} --steps {params.settings[steps]} "
             "--guidance {params.settings[guidance]} --height {params.settings[height]} "
             "--width {params.settings[width]} --negative-prompt {params.settings[negative_prompt]:q} "

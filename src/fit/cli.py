@@ -466,6 +466,7 @@ def generate(args):
         height=args.height or None,
         width=args.width or None,
         negative_prompt=args.negative_prompt,
+        variant=args.variant or None,
         compile=args.compile == "yes",
         device=args.device,
         download=args.download == "yes",
@@ -1124,6 +1125,7 @@ def make_parser():
     add("--pipeline", help="folder or hub id")
     add("--revision", nargs="?", default="", const="", help="commit of a hub id")
     add("--download", choices=("yes", "no"), default="no", help="whether to fetch a hub id that is not here")
+    add("--variant", nargs="?", default="", const="", help="of the weights, as fp16 (default: none, or the only one)")
     add("--scheduler", nargs="?", default="", const="", help="class of diffusers scheduler (default: its own)")
     add("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
     add("--steps", type=int)

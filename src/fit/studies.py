@@ -7,6 +7,7 @@ Nothing here imports torch or touches the network.
 
 import difflib
 import os
+import typing
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -35,7 +36,24 @@ WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 
 
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _true_is_not_a_number(cls, value, info):
+        """pydantic takes true for 1; who writes it where a number belongs means something else."""
+        kinds = _kinds(cls.model_fields[info.field_name].annotation)
+        if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
+            raise ValueError("this is not a number")
+        return value
+
+
+def _kinds(annotation):
+    """The plain types in an annotation, those of a union and of Annotated too."""
+    if typing.get_origin(annotation) is Literal:
+        return set()
+    inner = typing.get_args(annotation)
+    return {kind for one in inner for kind in _kinds(one)} if inner else {annotation}
 
 
 class ArtFilter(_Strict):
@@ -70,11 +88,11 @@ class References(_Strict):
     """What to ask Google's image search for through serpapi.com, with {name}; the key is read from SERPAPI_API_KEY."""
     wikiart: bool | None = None
     """true: an artist's works from wikiart.org, found by name."""
-    candidates: Annotated[int, Field(ge=1)] = 30
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 30
     """How many images to search for."""
-    keep: Annotated[int, Field(ge=2)] = 20
+    keep: Annotated[int, Field(ge=2, le=10_000)] = 20
     """How many images of a concept to keep: the most mutually similar ones."""
-    least: Annotated[int, Field(ge=1)] = 10
+    least: Annotated[int, Field(ge=1, le=10_000)] = 10
     """A concept with fewer usable images is left out of the study, and reported."""
     vetoes: str | None = None
     """Tab-separated file with the columns concept and image_id: images that a person has rejected."""
@@ -120,7 +138,7 @@ class Domain(_Strict):
     prompt_embedder: Name | None = None
     """An embedder with a text tower, for the CLIP score of generated images to their prompts, one of the other scores
     that an imitation score can be compared with; none: no CLIP score."""
-    concepts_per_job: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
     what is collected or generated), so that a stop costs little; all of a domain of up to 64 concepts in stages of
     seconds, which spend most of their time on starting. One concept's file is made again with those of its job."""
@@ -165,11 +183,11 @@ class Captions(_Strict):
     mention of Picasso), or runs of letters and digits (it is one). An index has its own analyzer."""
     fold_accents: bool = False
     """Whether "Durer" mentions Dürer."""
-    max_hits: Annotated[int, Field(ge=0)] = 100_000
+    max_hits: Annotated[int, Field(ge=0, le=10**9)] = 100_000
     """Largest sample of captions per concept whose images are collected; 0 for a corpus that is only counted."""
     on_bad_shard: Literal["fail", "skip"] = "fail"
     """What a broken or missing file leads to: an error, or counts without it, which say so."""
-    shards_per_job: Annotated[int, Field(ge=1)] = 1
+    shards_per_job: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """How many files one job counts."""
 
     @pydantic.field_validator("encoding")
@@ -236,27 +254,27 @@ CIRCUMSTANCES = (
 class Collection(_Strict):
     """How images are fetched and made clean."""
 
-    connections: Annotated[int, Field(ge=1)] = 64
+    connections: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Requests under way at once, in all."""
-    connections_per_host: Annotated[int, Field(ge=1)] = 4
+    connections_per_host: Annotated[int, Field(ge=1, le=1000)] = 4
     """Requests under way at once to one host."""
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 10
+    connect_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 10
     """Seconds for looking a name up and connecting."""
-    total_timeout_s: Annotated[float, Field(gt=0)] = 60
+    total_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 60
     """Seconds for one attempt, its redirects and body included."""
-    max_bytes: Annotated[int, Field(ge=1)] = 25_000_000
+    max_bytes: Annotated[int, Field(ge=1, le=2**40)] = 25_000_000
     """Largest body, in bytes."""
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
     """Further attempts after a failure that another may mend."""
     honour_opt_out: bool = True
     """Leave images whose X-Robots-Tag says noai or noimageai."""
     allow_loopback: bool = False
     """Let links lead to this machine itself, for tests. Other private addresses are never open."""
-    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    max_pixels: Annotated[int, Field(ge=1, le=2**40)] = 100_000_000
     """Largest picture, width times height."""
-    min_side: Annotated[int, Field(ge=1)] = 1
+    min_side: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Shortest side of a picture, in pixels; smaller ones are left out."""
-    decode_timeout_s: Annotated[float, Field(gt=0)] = 20
+    decode_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 20
     """Seconds that a picture may take to decode."""
 
 
@@ -271,9 +289,9 @@ class Embedder(_Strict):
     """Number format of weights and activations; auto: float16 on a GPU, float32 elsewhere."""
     download: bool = False
     """Whether weights that are not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too."""
-    detection_side: Annotated[int, Field(ge=64)] = 1280
+    detection_side: Annotated[int, Field(ge=64, le=65_536)] = 1280
     """Faces are searched in a picture scaled down to this longest side, in pixels."""
-    min_face_size: Annotated[int, Field(ge=12)] = 20
+    min_face_size: Annotated[int, Field(ge=12, le=65_536)] = 20
     """Side of the smallest faces that are found, in pixels of that picture."""
     pixel_mean: float | None = None
     """For arcface: what is subtracted from pixels of 0 to 255; left out: as the model's file tells."""
@@ -281,9 +299,9 @@ class Embedder(_Strict):
     """For arcface: what they are divided by then; left out: as the model's file tells."""
     channels: Literal["rgb", "bgr"] = "rgb"
     """For arcface: order of the colours."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     """Images a batch, at most: halved as often as memory runs out. Changes no result beyond rounding."""
-    threads: Annotated[int, Field(ge=1)] = 4
+    threads: Annotated[int, Field(ge=1, le=4096)] = 4
     """Processors of a job: as many processes decode pictures and search faces in them; with 1, the job itself does."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 1
     """GPUs that a job asks the scheduler for."""
@@ -303,17 +321,20 @@ class Model(_Strict):
     you like), or Parquet with the columns concept and bytes."""
     revision: str | None = None
     """Commit of a hub id."""
+    variant: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    """Which weights to load where files have several: fp16 for model.fp16.safetensors. Left out: those without a
+    variant or, where a component has none, the only variant that there is."""
     scheduler: str | None = None
     """Class of diffusers scheduler to use instead of the pipeline's own."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Number format of weights and activations."""
-    steps: Annotated[int, Field(ge=1)] = 50
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Denoising steps."""
     guidance: float = 7.5
     """Scale of classifier-free guidance."""
-    height: Annotated[int, Field(ge=8)] | None = None
+    height: Annotated[int, Field(ge=8, le=65_536)] | None = None
     """Pixels; the pipeline's own where left out."""
-    width: Annotated[int, Field(ge=8)] | None = None
+    width: Annotated[int, Field(ge=8, le=65_536)] | None = None
     """Pixels; the pipeline's own where left out."""
     negative_prompt: str = ""
     """What to guide away from."""
@@ -321,9 +342,9 @@ class Model(_Strict):
     """Whether torch.compile makes the denoiser faster, after some minutes of compiling. It rounds differently."""
     image_format: Literal["png", "webp"] = "png"
     """How pictures are stored, without loss both; WebP is a little smaller."""
-    images_per_prompt: Annotated[int, Field(ge=1)] = 200
+    images_per_prompt: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """Images per prompt and concept."""
-    batch_size: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Images a batch, at most: it is halved while memory does not suffice. Each has its own seed, so this changes no
     picture beyond rounding."""
     gpus: Annotated[int, Field(ge=0, le=1)] = 1
@@ -352,9 +373,9 @@ class Threshold(_Strict):
     """What finds the threshold (docs/threshold.md). All are reported side by side; the first is the headline."""
     penalty: Annotated[float, Field(gt=0)] = 0.9
     """Penalty of PELT for each change; the paper's is 0.9."""
-    top_k: Annotated[int, Field(ge=1)] = 10
+    top_k: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     """How many targets a prompt's images are compared with; the paper's is 10."""
-    resamples: Annotated[int, Field(ge=1)] = 1000
+    resamples: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     """Bootstrap resamples, for the intervals, and permutations, for the tests."""
 
     @pydantic.field_validator("estimators")
@@ -379,34 +400,34 @@ class Atelier(_Strict):
 
     sheet: str
     """Concept sheet of its painters."""
-    painters_without_pictures: Annotated[int, Field(ge=0)]
+    painters_without_pictures: Annotated[int, Field(ge=0, le=1_000_000)]
     """Painters that the corpus lacks."""
-    largest_count: Annotated[int, Field(ge=1)]
+    largest_count: Annotated[int, Field(ge=1, le=10**9)]
     """Pictures of the most frequent painter; the others are log-uniform below."""
-    references_per_painter: Annotated[int, Field(ge=2)]
+    references_per_painter: Annotated[int, Field(ge=2, le=10_000)]
     """Pictures painted for reference."""
-    photographs: Annotated[int, Field(ge=2)]
+    photographs: Annotated[int, Field(ge=2, le=1_000_000)]
     """Ordinary photographs, for the art filter's cut."""
-    shards: Annotated[int, Field(ge=1)]
+    shards: Annotated[int, Field(ge=1, le=1_000_000)]
     """Parquet files of the corpus."""
-    anonymous: Annotated[int, Field(ge=0)]
+    anonymous: Annotated[int, Field(ge=0, le=10**9)]
     """Pictures by unnamed painters in the corpus, and as many photographs."""
-    encoder_steps: Annotated[int, Field(ge=1)]
+    encoder_steps: Annotated[int, Field(ge=1, le=10**9)]
     """Optimisation steps of the style encoder."""
-    art_filter_steps: Annotated[int, Field(ge=1)]
+    art_filter_steps: Annotated[int, Field(ge=1, le=10**9)]
     """Optimisation steps of the art filter."""
-    autoencoder_steps: Annotated[int, Field(ge=1)]
+    autoencoder_steps: Annotated[int, Field(ge=1, le=10**9)]
     """Optimisation steps of the generator's autoencoder."""
-    generator_steps: Annotated[int, Field(ge=1)]
+    generator_steps: Annotated[int, Field(ge=1, le=10**9)]
     """Optimisation steps of the generator's text encoder and U-Net."""
-    generator_batch: Annotated[int, Field(ge=1)]
+    generator_batch: Annotated[int, Field(ge=1, le=1_000_000)]
     """Pictures a step."""
 
 
 class Config(_Strict):
     """Everything in config.yaml."""
 
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Every random choice of a study derives from it."""
     default_study: Name
     """The study that plain `snakemake` runs."""
@@ -709,7 +730,7 @@ def _generate_images(config, job):
     # How large batches are, where they are made and what may be fetched changes no picture: resources of the rule.
     circumstances = {"batch_size", "gpus", "device", "download"}
     model = config.models[job["model"]].model_dump(exclude={"corpus", "provided_images"} | circumstances)
-    shell_words = {name: model[name] or "" for name in ("revision", "scheduler")}
+    shell_words = {name: model[name] or "" for name in ("revision", "variant", "scheduler")}
     shell_words |= {name: model[name] or 0 for name in ("height", "width")}
     shell_words["compile"] = "yes" if model["compile"] else "no"
     return model | shell_words | {"prompts": config.domains[job["domain"]].prompts, "seed": config.seed}

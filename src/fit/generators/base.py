@@ -54,7 +54,8 @@ class Generator(ABC):
             A list of N Made.
 
         Raises:
-            fit.errors.ModelError: the model can't be loaded, or one picture alone is too much for the memory.
+            fit.errors.ModelError: the model can't be loaded, one picture alone is too much for the memory, or the
+                model fails with these settings.
         """
 
     @property

@@ -161,7 +161,7 @@ def generate_tables(
         Concept (slug) -> Counter of the statuses of its pictures.
 
     Raises:
-        ModelError: the model can't be loaded, or one picture is too much for the memory.
+        ModelError: the model can't be loaded, or one picture is too much for the memory, or it fails otherwise.
         SpaceError: the disk is full.
         PlaceError: `work` holds files that are not FIT's.
         StoppedError: SIGTERM came; the batch under way was finished.
