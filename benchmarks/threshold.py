@@ -158,9 +158,15 @@ def simulation_tables(studies, resamples, seed):
     found["**all**"] = [outcomes for of_scenario in list(found.values()) for outcomes in of_scenario]
     coverage, errors = [], []
     for scenario, outcomes in found.items():
-        columns = [np.array([one[name] for one in outcomes if name in one], float).T for name in ESTIMATORS]
-        coverage.append((scenario, [f"{c.mean():.1%} ({np.exp(np.median(w)):.2g})" for c, w, _ in columns]))
-        errors.append((scenario, [f"{e.mean():+.2f}, {np.sqrt((e**2).mean()):.2f}" for _, _, e in columns]))
+        columns = [
+            np.reshape([one[name] for one in outcomes if name in one], (-1, 3)).astype(float).T for name in ESTIMATORS
+        ]
+        coverage.append(
+            (scenario, [f"{c.mean():.1%} ({np.exp(np.median(w)):.2g})" if len(c) else "-" for c, w, _ in columns])
+        )
+        errors.append(
+            (scenario, [f"{e.mean():+.2f}, {np.sqrt((e**2).mean()):.2f}" if len(e) else "-" for *_, e in columns])
+        )
     heads = [f"{name}, {sum(name in one for one in found['**all**'])} studies" for name in ESTIMATORS]
     lines = ["Coverage, and in brackets the median ratio of the interval's ends:", "", *table_of(coverage, heads), ""]
     return [*lines, "Bias, and root mean squared error, in natural logarithms:", "", *table_of(errors, ESTIMATORS)]

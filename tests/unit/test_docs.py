@@ -269,9 +269,14 @@ def test_a_result_that_no_study_has_is_found(place):
 
 @pytest.mark.slow
 def test_snakemake_plans_what_the_readme_asks_it_for(tmp_path):
-    (tmp_path / "concepts").symlink_to(ROOT / "concepts")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "concepts").mkdir()
+    for sheet in (ROOT / "concepts").glob("*.tsv"):  # some concepts of each sheet, and those that the page names
+        header, *rows = sheet.read_text(encoding="utf-8").splitlines(keepends=True)
+        some = [row for number, row in enumerate(rows) if number < 4 or f"/{row.split(chr(9))[0]}." in readme]
+        (tmp_path / "concepts" / sheet.name).write_text(header + "".join(some), encoding="utf-8")
     (tmp_path / "config.yaml").write_text((ROOT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
-    lines, _ = blocks_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    lines, _ = blocks_of(readme)
     asked = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("snakemake")]
     targets = list(dict.fromkeys(word for words in asked for word in words if not word.startswith("-")))
 
