@@ -85,7 +85,7 @@ def make_captions(count, words, names, rng):
 
 
 def make_data(folder, rows, most):
-    """Captions in FILES files, sheets of `most` names and of a hundredth of them, and the captions of one file as lines of text."""
+    """Captions in FILES files, sheets of `most` names and of a hundredth, and one file's captions as lines of text."""
     made = f"{rows} rows, {most} names, layout 3"  # another layout has files of other names
     if (folder / "done").exists() and (folder / "done").read_text() == made:
         return

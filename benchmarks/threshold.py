@@ -172,7 +172,7 @@ def simulation_tables(studies, resamples, seed):
     return [*lines, "Bias, and root mean squared error, in natural logarithms:", "", *table_of(errors, ESTIMATORS)]
 
 
-def timing_table(resamples, seed, concepts=420, loops=20):
+def timing_table(resamples, seed, loops, concepts=420):
     """Lines of a table: processor seconds of `resamples` resamples, and of a plain loop over ruptures' Pelt."""
     rng = np.random.default_rng(seed)
     counts = np.floor(10 ** rng.uniform(0, 4, concepts))
@@ -213,13 +213,14 @@ def main():
     parser.add_argument("--studies", type=int, default=50, help="per scenario")
     parser.add_argument("--resamples", type=int, default=300, help="per simulated study")
     parser.add_argument("--timed-resamples", type=int, default=10_000)
+    parser.add_argument("--loops", type=int, default=20, help="timed resamples of ruptures' Pelt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--docs", type=Path, default=None, help="file whose tables are written anew: docs/threshold.md")
     args = parser.parse_args()
     started = time.process_time()
     tables = {"simulation": simulation_tables(args.studies, args.resamples, args.seed)}
     print(f"{time.process_time() - started:.0f} s")
-    tables["timing"] = timing_table(args.timed_resamples, args.seed)
+    tables["timing"] = timing_table(args.timed_resamples, args.seed, args.loops)
     for mark, lines in tables.items():
         print("\n".join(lines))
         if args.docs:
