@@ -29,8 +29,9 @@ DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description=
 Share = Annotated[float, Field(ge=-1, le=1)]
 SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtCut = Literal["paper-classical", "paper-modern"]
-LIGHT_CONCEPTS = 64
-"""A domain of so many concepts is one job in stages that take seconds a concept, unless config.yaml says otherwise."""
+LIGHT_CONCEPTS, LARGEST_LIGHT_DOMAIN = 64, 256
+"""Of a domain of up to 256 concepts, 64 share a job in stages that take seconds a concept, unless config.yaml says
+otherwise. Beyond, planning so many named files would take longer than it saves."""
 WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 """Suffixes by which an embedder's model is a file."""
 
@@ -140,8 +141,8 @@ class Domain(_Strict):
     that an imitation score can be compared with; none: no CLIP score."""
     concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
-    what is collected or generated), so that a stop costs little; all of a domain of up to 64 concepts in stages of
-    seconds, which spend most of their time on starting. One concept's file is made again with those of its job."""
+    what is collected or generated), so that a stop costs little; 64 in stages of seconds, which spend most of
+    their time on starting (in domains of up to 256 concepts). One concept's file is made again with those of its job."""
 
     @pydantic.field_validator("prompts")
     @classmethod
@@ -571,7 +572,8 @@ class Config(_Strict):
         """
         size = self.domains[domain].concepts_per_job
         if size == "auto":
-            return [slugs] if not heavy and 1 < len(slugs) <= LIGHT_CONCEPTS else []
+            is_shared = not heavy and 1 < len(slugs) <= LARGEST_LIGHT_DOMAIN
+            return self.batches(slugs, LIGHT_CONCEPTS) if is_shared else []
         return self.batches(slugs, size) if size > 1 else []
 
     @staticmethod

@@ -23,6 +23,7 @@ SMALL = {
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "generation": ("--images-per-prompt 1 --batch-size 2 --rounds 1", r"`fit generate`, tables written \| [\d.]+"),
+    "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit match` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
     "threshold": (
