@@ -1,4 +1,4 @@
-"""Every script of benchmarks/ runs at a small size and prints the table, or writes it into the page, that the docs show."""
+"""Every script of benchmarks/ runs at a small size and prints or writes the table that the docs show."""
 
 import importlib.util
 import json
@@ -83,7 +83,7 @@ def atelier():
 
 
 def make_study(results, threshold=50):
-    """What a finished study of 40 painters leaves: half below `threshold`, with a score of 0.1, half above, with 0.6."""
+    """What a finished study of 40 painters leaves: half score 0.1 below `threshold`, half 0.6 above."""
     names = [f"painter-{number:02d}" for number in range(40)]
     counts = [*range(1, 21), *range(60, 80)]
     folders = ["thresholds/atelier", "scores/atelier", "counts/atelier", "atelier"]
