@@ -1372,7 +1372,7 @@ def main(argv=None):
 
     def run(args):
         check_outputs(args)
-        args.function(args)
+        return args.function(args)
 
     return guarded(run, args)
 

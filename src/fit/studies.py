@@ -141,8 +141,8 @@ class Domain(_Strict):
     that an imitation score can be compared with; none: no CLIP score."""
     concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
-    what is collected or generated), so that a stop costs little; 64 in stages of seconds, which spend most of
-    their time on starting (in domains of up to 256 concepts). One concept's file is made again with those of its job."""
+    what is collected or generated), so that a stop costs little; 64 in stages of seconds, which spend most of their time
+    on starting (in domains of up to 256 concepts). One concept's file is made again with those of its job."""
 
     @pydantic.field_validator("prompts")
     @classmethod
