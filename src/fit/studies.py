@@ -26,7 +26,7 @@ from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z, 0-9, '.', '_' and '-'")]
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="a-z, 0-9, '_' and '-'")]
 """Without dots: files such as DOMAIN.art.json stand beside DOMAIN.json."""
-Share = Annotated[float, Field(ge=-1, le=1)]
+Share = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtCut = Literal["paper-classical", "paper-modern"]
 LIGHT_CONCEPTS, LARGEST_LIGHT_DOMAIN = 64, 256
@@ -141,8 +141,8 @@ class Domain(_Strict):
     that an imitation score can be compared with; none: no CLIP score."""
     concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
-    what is collected or generated), so that a stop costs little; 64 in stages of seconds, which spend most of their time
-    on starting (in domains of up to 256 concepts). One concept's file is made again with those of its job."""
+    what is collected or generated), so that a stop costs little; 64 in stages of seconds, which spend most of their
+    time on starting (in domains of up to 256 concepts). One concept's file is made again with those of its job."""
 
     @pydantic.field_validator("prompts")
     @classmethod
