@@ -8,13 +8,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test unit workflow test-slurm lint format setup lock clean
 
 run: setup            ## run the default study and say what it found
-	snakemake --quiet rules host reason
+	snakemake --no-hooks
 	@echo
 	@fit tables show results/paper/atelier/thresholds.tsv
 	@echo
-	@echo "table   results/paper/atelier/thresholds.tsv"
-	@echo "figure  results/thresholds/atelier/painters.scores.png"
-	@echo "sheet   results/thresholds/atelier/painters.pictures.png"
+	@fit answer
 
 test: unit workflow   ## every test
 

@@ -7,10 +7,12 @@ configfile: "config.yaml"
 
 
 include: "workflow/common.smk"
+include: "workflow/check.smk"
 
 
 rule all:
     input:
+        looked_at(CONFIG.default_study),
         study_files(CONFIG.default_study),
 
 

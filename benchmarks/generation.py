@@ -149,8 +149,8 @@ def differences(one, other):
 def on_processor(args, folder):
     """The table of the processor, and that of batch sizes."""
     device = {"device": "cpu"}
-    sampling = {"num_inference_steps": 12, "guidance_scale": 5.0}
-    settings = {"scheduler": "DPMSolverMultistepScheduler", "steps": 12, "guidance": 5.0, **device}
+    sampling = {"num_inference_steps": args.steps, "guidance_scale": 5.0}
+    settings = {"scheduler": "DPMSolverMultistepScheduler", "steps": args.steps, "guidance": 5.0, **device}
     pipe = plain_pipeline(folder, torch.float32, "cpu")
     pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
     generator = generators.load("diffusers", pipeline=str(folder), **settings)
@@ -176,7 +176,10 @@ def on_processor(args, folder):
     rates = {name: len(rows) / statistics.median(of) for name, of in seconds.items()}
     ratio = statistics.median(ours / plain for ours, plain in zip(seconds["fit"], seconds["plain"], strict=True))
     print(
-        f"{len(rows)} pictures of {made.shape[1]} x {made.shape[2]}, 12 steps, batches of {args.batch_size}, ", end=""
+        f"{len(rows)} pictures of {made.shape[1]} x {made.shape[2]}, {args.steps} steps, ",
+        f"batches of {args.batch_size}, ",
+        sep="",
+        end="",
     )
     print(f"{torch.get_num_threads()} thread(s).\n")
     print("| on a processor | pictures per second | time |\n| --- | ---: | ---: |")
@@ -186,9 +189,9 @@ def on_processor(args, folder):
     print("| the same seeds in batches of | beside batches of 1 |\n| --- | --- |")
     for dtype in ("float32", "bfloat16"):
         generator = generators.load("diffusers", pipeline=str(folder), dtype=dtype, **settings)
-        alone = pixels(ours(generator, 1, 4, folder))
+        alone = pixels(ours(generator, 1, args.compared, folder))
         for size in (4, 12):
-            print(f"| {size}, {dtype} | {differences(pixels(ours(generator, size, 4, folder)), alone)} |")
+            print(f"| {size}, {dtype} | {differences(pixels(ours(generator, size, args.compared, folder)), alone)} |")
 
 
 def on_gpu(args, folder):
@@ -240,9 +243,11 @@ def main():
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--batch-size", type=int, default=20)
     parser.add_argument("--images-per-prompt", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=50, help="on a GPU")
+    parser.add_argument("--steps", type=int, help="12 on a processor, 50 on a GPU where it is not given")
+    parser.add_argument("--compared", type=int, default=4, help="images per prompt with which batches are compared")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    args.steps = args.steps or (50 if args.gpu else 12)
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:

@@ -158,15 +158,21 @@ def simulation_tables(studies, resamples, seed):
     found["**all**"] = [outcomes for of_scenario in list(found.values()) for outcomes in of_scenario]
     coverage, errors = [], []
     for scenario, outcomes in found.items():
-        columns = [np.array([one[name] for one in outcomes if name in one], float).T for name in ESTIMATORS]
-        coverage.append((scenario, [f"{c.mean():.1%} ({np.exp(np.median(w)):.2g})" for c, w, _ in columns]))
-        errors.append((scenario, [f"{e.mean():+.2f}, {np.sqrt((e**2).mean()):.2f}" for _, _, e in columns]))
+        columns = [
+            np.reshape([one[name] for one in outcomes if name in one], (-1, 3)).astype(float).T for name in ESTIMATORS
+        ]
+        coverage.append(
+            (scenario, [f"{c.mean():.1%} ({np.exp(np.median(w)):.2g})" if len(c) else "-" for c, w, _ in columns])
+        )
+        errors.append(
+            (scenario, [f"{e.mean():+.2f}, {np.sqrt((e**2).mean()):.2f}" if len(e) else "-" for *_, e in columns])
+        )
     heads = [f"{name}, {sum(name in one for one in found['**all**'])} studies" for name in ESTIMATORS]
     lines = ["Coverage, and in brackets the median ratio of the interval's ends:", "", *table_of(coverage, heads), ""]
     return [*lines, "Bias, and root mean squared error, in natural logarithms:", "", *table_of(errors, ESTIMATORS)]
 
 
-def timing_table(resamples, seed, concepts=420, loops=20):
+def timing_table(resamples, seed, loops, concepts=420):
     """Lines of a table: processor seconds of `resamples` resamples, and of a plain loop over ruptures' Pelt."""
     rng = np.random.default_rng(seed)
     counts = np.floor(10 ** rng.uniform(0, 4, concepts))
@@ -207,13 +213,14 @@ def main():
     parser.add_argument("--studies", type=int, default=50, help="per scenario")
     parser.add_argument("--resamples", type=int, default=300, help="per simulated study")
     parser.add_argument("--timed-resamples", type=int, default=10_000)
+    parser.add_argument("--loops", type=int, default=20, help="timed resamples of ruptures' Pelt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--docs", type=Path, default=None, help="file whose tables are written anew: docs/threshold.md")
     args = parser.parse_args()
     started = time.process_time()
     tables = {"simulation": simulation_tables(args.studies, args.resamples, args.seed)}
     print(f"{time.process_time() - started:.0f} s")
-    tables["timing"] = timing_table(args.timed_resamples, args.seed)
+    tables["timing"] = timing_table(args.timed_resamples, args.seed, args.loops)
     for mark, lines in tables.items():
         print("\n".join(lines))
         if args.docs:

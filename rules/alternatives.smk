@@ -26,45 +26,67 @@ rule embed_prompts:
     shell:
         "fit embed prompts "
         + WEIGHTS
-        + "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
+        + "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} > {log:q} 2>&1"
 
 
-rule score_otherwise:
-    """Score the pictures of one concept by CLIP score, Fréchet distance and top-5 mean."""
-    input:
-        generated="results/generated/{model}/{domain}/{concept}.parquet",
-        generated_embeddings=embedded("generated/{model}/{domain}/{concept}.parquet"),
-        images=if_compared(
-            "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
-        ),
-        matches=if_compared("results/matches/{matched}/{domain}/{concept}.parquet"),
-        references="results/references/{domain}/{concept}.parquet",
-        reference_embeddings=embedded("references/{domain}/{concept}.parquet"),
-        prompt_images=by_prompt_embedder(
-            "results/embeddings/{embedder}/generated/{model}/{domain}/{concept}.parquet"
-        ),
-        prompts=by_prompt_embedder(
-            "results/embeddings/{embedder}/prompts/{domain}.parquet"
-        ),
-    output:
-        scores="results/alternatives/{model}/{domain}/{concept}.parquet",
-    log:
-        "results/logs/score_otherwise/{model}/{domain}/{concept}.log",
-    benchmark:
-        "results/benchmarks/score_otherwise/{model}/{domain}/{concept}.tsv"
-    conda:
-        "../envs/fit.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        settings=settings("score_otherwise"),
-    shell:
-        "fit alternatives score --generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
-        "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
-        "--reference-embeddings {input.reference_embeddings:q} --targets {params.settings[targets]} "
-        "--prompt-images {input.prompt_images:q} --prompts {input.prompts:q} --out {output.scores:q} > {log:q} 2>&1"
+for batch in LIGHT:
+
+    rule:
+        """Score the pictures of one concept by CLIP score, Fréchet distance and top-5 mean."""
+        name:
+            f"score_otherwise{batch.suffix}"
+        input:
+            generated=batch.files(
+                "results/generated/{model}/{domain}/{concept}.parquet"
+            ),
+            generated_embeddings=embedded(
+                "generated/{model}/{domain}/{concept}.parquet", batch
+            ),
+            images=if_compared(
+                batch.files(
+                    "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
+                )
+            ),
+            matches=if_compared(
+                batch.files("results/matches/{matched}/{domain}/{concept}.parquet")
+            ),
+            references=batch.files("results/references/{domain}/{concept}.parquet"),
+            reference_embeddings=embedded(
+                "references/{domain}/{concept}.parquet", batch
+            ),
+            prompt_images=by_prompt_embedder(
+                batch.files(
+                    "results/embeddings/{embedder}/generated/{model}/{domain}/{concept}.parquet"
+                )
+            ),
+            prompts=by_prompt_embedder(
+                "results/embeddings/{embedder}/prompts/{domain}.parquet"
+            ),
+        output:
+            scores=batch.files(
+                "results/alternatives/{model}/{domain}/{concept}.parquet"
+            ),
+        log:
+            batch.file("results/logs/score_otherwise/{model}/{domain}/{concept}.log"),
+        benchmark:
+            batch.file(
+                "results/benchmarks/score_otherwise/{model}/{domain}/{concept}.tsv"
+            )
+        wildcard_constraints:
+            domain=batch.domains,
+        conda:
+            "../envs/fit.yaml"
+        threads: 1
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(10),
+        params:
+            settings=settings("score_otherwise"),
+        shell:
+            "fit alternatives score --generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
+            "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
+            "--reference-embeddings {input.reference_embeddings:q} --targets {params.settings[targets]} "
+            "--prompt-images {input.prompt_images:q} --prompts {input.prompts:q} --out {output.scores:q} > {log:q} 2>&1"
 
 
 rule tabulate_alternative:

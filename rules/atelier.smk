@@ -32,7 +32,7 @@ rule paint_world:
         "--references {params.settings[references_per_painter]} --photographs {params.settings[photographs]} "
         "--anonymous {params.settings[anonymous]} --shards {output.shards:q} --training-set {output.training_set:q} "
         "--truth {output.truth:q} --references-file {output.references:q} "
-        "--photographs-file {output.photographs:q} 2>&1 | tee {log:q}"
+        "--photographs-file {output.photographs:q} > {log:q} 2>&1"
 
 
 rule train_style_encoder:
@@ -53,7 +53,7 @@ rule train_style_encoder:
         settings=settings("train_style_encoder"),
     shell:
         "fit atelier train-style-encoder --steps {params.settings[encoder_steps]} --seed {params.settings[seed]} "
-        "--threads {threads} --out {output.folder:q} 2>&1 | tee {log:q}"
+        "--threads {threads} --out {output.folder:q} > {log:q} 2>&1"
 
 
 rule train_art_filter:
@@ -74,7 +74,7 @@ rule train_art_filter:
         settings=settings("train_art_filter"),
     shell:
         "fit atelier train-art-filter --steps {params.settings[art_filter_steps]} --seed {params.settings[seed]} "
-        "--threads {threads} --out {output.folder:q} 2>&1 | tee {log:q}"
+        "--threads {threads} --out {output.folder:q} > {log:q} 2>&1"
 
 
 rule train_generator:
@@ -99,4 +99,4 @@ rule train_generator:
         "fit atelier train-generator --training-set {input.training_set:q} "
         "--autoencoder-steps {params.settings[autoencoder_steps]} --steps {params.settings[generator_steps]} "
         "--batch-size {params.settings[generator_batch]} --seed {params.settings[seed]} --threads {threads} "
-        "--out {output.folder:q} 2>&1 | tee {log:q}"
+        "--out {output.folder:q} > {log:q} 2>&1"

@@ -22,17 +22,17 @@ rule count_captions:
         mem_mb=growing(1000),  # measured: under 0.5 GB whatever the files (docs/captions.md)
         runtime=growing(240),
     params:
-        settings=settings("count_captions"),
+        settings=noticing("count_captions", part_places),
     shell:
         "fit captions count --concepts {input.concepts:q} --captions {params.settings[files]:q} "
-        "--elasticsearch {params.settings[elasticsearch]:q} --on-bad-shard {params.settings[on_bad_shard]} "
+        "--elasticsearch {params.settings[elasticsearch]:q} --on-bad-shard {params.settings[on_bad_shard]} --encoding {params.settings[encoding]} "
         "--caption-column {params.settings[caption_column]:q} --url-column {params.settings[url_column]:q} "
         "--columns {params.settings[columns]:q} --tokens {params.settings[tokens]} "
         "--fold-accents {params.settings[fold_accents]} --max-hits {params.settings[max_hits]} "
         "--seed {params.settings[seed]} --threads {threads} "
         "--reuse results/cache/captions/{wildcards.corpus}/{wildcards.domain}/{wildcards.part} "
         "--counts {output.counts:q} --names {output.names:q} --hits {output.hits:q} --shards {output.shards:q} "
-        "2>&1 | tee {log:q}"
+        "> {log:q} 2>&1"
 
 
 rule merge_captions:
@@ -65,7 +65,7 @@ rule merge_captions:
         "--columns {params.settings[columns]:q} --tokens {params.settings[tokens]} "
         "--fold-accents {params.settings[fold_accents]} --max-hits {params.settings[max_hits]} "
         "--seed {params.settings[seed]} --counts {output.counts:q} --names {output.names:q} "
-        "--hits {output.hits:q} --shards {output.shards:q} 2>&1 | tee {log:q}"
+        "--hits {output.hits:q} --shards {output.shards:q} > {log:q} 2>&1"
 
 
 rule plot_counts:

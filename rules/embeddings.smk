@@ -1,6 +1,6 @@
 """One vector per face or image, of training images, references and generated images."""
 
-for batch in BATCHES:
+for batch in OF_CORPORA:
 
     rule:
         """Embed training images."""
@@ -23,6 +23,7 @@ for batch in BATCHES:
             )
         wildcard_constraints:
             domain=batch.domains,
+            corpus=batch.sources,
         conda:
             "../envs/fit.yaml"
         threads: of_embedder("threads")
@@ -39,7 +40,10 @@ for batch in BATCHES:
             + WEIGHTS
             + FACES
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+            "--out {output.embeddings:q} > {log:q} 2>&1"
+
+
+for batch in LIGHT:
 
     rule:
         """Embed reference candidates."""
@@ -80,7 +84,10 @@ for batch in BATCHES:
             + WEIGHTS
             + FACES
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+            "--out {output.embeddings:q} > {log:q} 2>&1"
+
+
+for batch in OF_MODELS:
 
     rule:
         """Embed generated images."""
@@ -103,6 +110,7 @@ for batch in BATCHES:
             )
         wildcard_constraints:
             domain=batch.domains,
+            model=batch.sources,
         conda:
             "../envs/fit.yaml"
         threads: of_embedder("threads")
@@ -119,11 +127,11 @@ for batch in BATCHES:
             + WEIGHTS
             + FACES
             + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-            "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+            "--out {output.embeddings:q} > {log:q} 2>&1"
 
 
 rule import_photographs:
-    """Take a folder of ordinary photographs."""
+    """Take ordinary photographs that are at hand, in a folder or a file."""
     input:
         folder=photographs_folder,
     output:
@@ -136,15 +144,21 @@ rule import_photographs:
         "../envs/fit.yaml"
     threads: 1
     resources:
+        **BRINGING,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        settings=settings("import_photographs"),
+        settings=noticing(
+            "import_photographs",
+            lambda wildcards: [
+                CONFIG.domains[wildcards.domain].art_filter.photographs
+            ],
+        ),
     shell:
         "fit images import --kind photographs --place {params.settings[photographs]:q} "
         "--work results/cache/imported/photographs/{wildcards.domain} "
         + LIMITS
-        + "--out {output.images:q} 2>&1 | tee {log:q}"
+        + "--out {output.images:q} > {log:q} 2>&1"
 
 
 rule embed_photographs:
@@ -174,7 +188,7 @@ rule embed_photographs:
         + WEIGHTS
         + FACES
         + "--batch-size {resources.batch_size} --threads {threads} --images {input.images:q} "
-        "--out {output.embeddings:q} 2>&1 | tee {log:q}"
+        "--out {output.embeddings:q} > {log:q} 2>&1"
 
 
 rule embed_art_texts:
@@ -199,4 +213,4 @@ rule embed_art_texts:
     shell:
         "fit embed texts "
         + WEIGHTS
-        + "--texts {params.settings[texts]:q} --out {output.embeddings:q} 2>&1 | tee {log:q}"
+        + "--texts {params.settings[texts]:q} --out {output.embeddings:q} > {log:q} 2>&1"

@@ -1,6 +1,6 @@
 """Pictures of each concept by the model."""
 
-for batch in BATCHES:
+for batch in HEAVY:
 
     rule:
         """Generate pictures of each concept, from every prompt of the domain."""
@@ -34,9 +34,8 @@ for batch in BATCHES:
             mem_mb=of_pictures(batch, 8000, 1),
             runtime=of_pictures(batch, 30, 1 / 6),
         params:
-            settings=lambda wildcards: settings("generate_images")(wildcards)
-            | {"names": batch.names(wildcards)},
-        # A scheduler's SIGTERM reaches every process of a job: shell and tee outlive it, so that fit can end well.
+            settings=batch.settings("generate_images", names=True),
+        # A scheduler's SIGTERM reaches every process of a job: the shell outlives it, so that fit can end well.
         shell:
             "trap '' TERM; fit generate --backend {params.settings[backend]:q} "
             "--pipeline {params.settings[pipeline]:q} --revision {params.settings[revision]:q} "
@@ -49,7 +48,10 @@ for batch in BATCHES:
             "--images-per-prompt {params.settings[images_per_prompt]} --batch-size {resources.batch_size} "
             "--image-format {params.settings[image_format]} --seed {params.settings[seed]} --threads {threads} "
             "--work results/cache/generated/{wildcards.model}/{wildcards.domain} --out {output.images:q} "
-            "2>&1 | tee {log:q}"
+            "> {log:q} 2>&1"
+
+
+for batch in LIGHT:
 
     rule:
         """Take generated images that are at hand."""
@@ -72,15 +74,16 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(2000),
             runtime=growing(60),
         params:
-            settings=settings("import_generated"),
+            settings=batch.settings("import_generated", place=generated_folder),
         shell:
             "fit images import --kind generated --place {params.settings[place]:q} "
             "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "
             + LIMITS
-            + "--out {output.images:q} 2>&1 | tee {log:q}"
+            + "--out {output.images:q} > {log:q} 2>&1"
 
 
 rule draw_generated:

@@ -1,6 +1,6 @@
 """Images behind the captions, and reference images."""
 
-for batch in BATCHES:
+for batch in HEAVY:
 
     rule:
         """Collect the images behind sampled captions."""
@@ -24,16 +24,22 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(2000),
             runtime=growing(240),
         params:
-            settings=settings("collect_images"),
+            settings=noticing(
+                "collect_images", lambda wildcards: image_places(wildcards.corpus)
+            ),
         shell:
             "fit images collect --source {params.settings[images]} --hits {input.hits:q} "
             "--corpus {params.settings[files]:q} --work results/cache/images/{wildcards.corpus}/{wildcards.domain} "
             + FETCHING
             + LIMITS
-            + "--out {output.images:q} 2>&1 | tee {log:q}"
+            + "--out {output.images:q} > {log:q} 2>&1"
+
+
+for batch in LIGHT:
 
     rule:
         """Take training images that are at hand."""
@@ -58,15 +64,16 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(2000),
             runtime=growing(60),
         params:
-            settings=settings("import_training_images"),
+            settings=batch.settings("import_training_images", place=corpus_folder),
         shell:
             "fit images import --kind training --place {params.settings[place]:q} "
             "--work results/cache/imported/{wildcards.corpus}/{wildcards.domain} "
             + LIMITS
-            + "--out {output.images:q} 2>&1 | tee {log:q}"
+            + "--out {output.images:q} > {log:q} 2>&1"
 
     rule:
         """Take the reference candidates of each concept from the domain's source."""
@@ -90,18 +97,20 @@ for batch in BATCHES:
             "../envs/fit.yaml"
         threads: 1
         resources:
+            **BRINGING,
             mem_mb=growing(1000),
             runtime=growing(30),
         params:
-            settings=lambda wildcards: settings("collect_references")(wildcards)
-            | {"names": batch.names(wildcards)},
+            settings=batch.settings(
+                "collect_references", names=True, place=references_folder
+            ),
         shell:
             "fit references collect --source {params.settings[source]} --place {params.settings[place]:q} "
             "--sheet {input.sheet:q} --candidates {params.settings[candidates]} --cache results/cache/searches "
             "--work results/cache/references/{wildcards.domain} "
             + FETCHING
             + LIMITS
-            + "--out {output.candidates:q} 2>&1 | tee {log:q}"
+            + "--out {output.candidates:q} > {log:q} 2>&1"
 
     rule:
         """Keep the most mutually similar references of each concept."""
@@ -134,7 +143,8 @@ for batch in BATCHES:
         shell:
             "fit references select --candidates {input.candidates:q} --embeddings {input.embeddings:q} "
             "--keep {params.settings[keep]} --least {params.settings[least]} --vetoes {params.settings[vetoes]:q} "
-            "--out {output.references:q} 2>&1 | tee {log:q}"
+            "--domain {wildcards.domain} --place {params.settings[place]:q} "
+            "--sheet {params.settings[sheet]:q} --out {output.references:q} > {log:q} 2>&1"
 
     rule:
         """Draw which references were kept, which not, and why."""

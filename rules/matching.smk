@@ -23,7 +23,7 @@ rule find_same_concept_cut:
         settings=settings("find_same_concept_cut"),
     shell:
         "fit cut concepts --references {input.references:q} --embeddings {input.embeddings:q} "
-        "--method {params.settings[method]} --out {output.cut:q} --figure {output.figure:q} > {log:q} 2>&1"
+        "--method {params.settings[method]} --needed {params.settings[needed]} --out {output.cut:q} --figure {output.figure:q} > {log:q} 2>&1"
 
 
 rule assess_recogniser:
@@ -78,10 +78,10 @@ rule find_art_cut:
         settings=settings("find_art_cut"),
     shell:
         "fit cut art --artworks {input.artworks:q} --photographs {input.photographs:q} --texts {input.texts:q} "
-        "--method {params.settings[method]} --out {output.cut:q} --figure {output.figure:q} > {log:q} 2>&1"
+        "--method {params.settings[method]} --needed {params.settings[needed]} --out {output.cut:q} --figure {output.figure:q} > {log:q} 2>&1"
 
 
-for batch in BATCHES:
+for batch in LIGHT:
 
     rule:
         """Say of each training image whether it shows its concept."""

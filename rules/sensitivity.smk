@@ -1,39 +1,56 @@
 """How much each choice moves the threshold, and which concepts defy it. Not part of a study: ask for the target
 sensitivity."""
 
+for batch in LIGHT:
 
-rule rescore_imitation:
-    """Score the pictures of one concept at every top-k and at cuts around the one in use."""
-    input:
-        generated="results/generated/{model}/{domain}/{concept}.parquet",
-        generated_embeddings=embedded("generated/{model}/{domain}/{concept}.parquet"),
-        images=if_compared(
-            "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
-        ),
-        matches=if_compared("results/matches/{matched}/{domain}/{concept}.parquet"),
-        references="results/references/{domain}/{concept}.parquet",
-        reference_embeddings=embedded("references/{domain}/{concept}.parquet"),
-        cut=if_compared("results/cuts/{domain}.json"),
-        art_cut=if_filtered("results/cuts/{domain}.art.json"),
-    output:
-        scores="results/sensitivity/{model}/{domain}/{concept}.parquet",
-    log:
-        "results/logs/rescore_imitation/{model}/{domain}/{concept}.log",
-    benchmark:
-        "results/benchmarks/rescore_imitation/{model}/{domain}/{concept}.tsv"
-    conda:
-        "../envs/fit.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        settings=settings("rescore_imitation"),
-    shell:
-        "fit sensitivity rescore --generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
-        "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
-        "--reference-embeddings {input.reference_embeddings:q} --cut {input.cut:q} --art-cut {input.art_cut:q} "
-        "--targets {params.settings[targets]} --top-k {params.settings[top_k]} --out {output.scores:q} > {log:q} 2>&1"
+    rule:
+        """Score the pictures of one concept at every top-k and at cuts around the one in use."""
+        name:
+            f"rescore_imitation{batch.suffix}"
+        input:
+            generated=batch.files(
+                "results/generated/{model}/{domain}/{concept}.parquet"
+            ),
+            generated_embeddings=embedded(
+                "generated/{model}/{domain}/{concept}.parquet", batch
+            ),
+            images=if_compared(
+                batch.files(
+                    "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
+                )
+            ),
+            matches=if_compared(
+                batch.files("results/matches/{matched}/{domain}/{concept}.parquet")
+            ),
+            references=batch.files("results/references/{domain}/{concept}.parquet"),
+            reference_embeddings=embedded(
+                "references/{domain}/{concept}.parquet", batch
+            ),
+            cut=if_compared("results/cuts/{domain}.json"),
+            art_cut=if_filtered("results/cuts/{domain}.art.json"),
+        output:
+            scores=batch.files("results/sensitivity/{model}/{domain}/{concept}.parquet"),
+        log:
+            batch.file("results/logs/rescore_imitation/{model}/{domain}/{concept}.log"),
+        benchmark:
+            batch.file(
+                "results/benchmarks/rescore_imitation/{model}/{domain}/{concept}.tsv"
+            )
+        wildcard_constraints:
+            domain=batch.domains,
+        conda:
+            "../envs/fit.yaml"
+        threads: 1
+        resources:
+            mem_mb=growing(1000),
+            runtime=growing(10),
+        params:
+            settings=settings("rescore_imitation"),
+        shell:
+            "fit sensitivity rescore --generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
+            "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
+            "--reference-embeddings {input.reference_embeddings:q} --cut {input.cut:q} --art-cut {input.art_cut:q} "
+            "--targets {params.settings[targets]} --top-k {params.settings[top_k]} --out {output.scores:q} > {log:q} 2>&1"
 
 
 rule measure_sensitivity:

@@ -4,6 +4,7 @@
 rule counts:
     """Effective counts of the default study."""
     input:
+        looked_at(CONFIG.default_study, "corpora", "domains", "embedders"),
         [
             f"results/counts/{CONFIG.models[m].corpus}/{d}.parquet"
             for m, d in CONFIG.pairs(CONFIG.default_study)
@@ -13,6 +14,7 @@ rule counts:
 rule scores:
     """Counts and scores of the default study, a table per model and domain."""
     input:
+        looked_at(CONFIG.default_study),
         [
             f"results/scores/{m}/{d}.parquet"
             for m, d in CONFIG.pairs(CONFIG.default_study)
@@ -22,6 +24,7 @@ rule scores:
 rule thresholds:
     """Thresholds of the default study."""
     input:
+        looked_at(CONFIG.default_study),
         [
             f"results/thresholds/{m}/{d}.json"
             for m, d in CONFIG.pairs(CONFIG.default_study)
@@ -31,6 +34,7 @@ rule thresholds:
 rule references:
     """Contact sheets of the default study's references, to veto images by."""
     input:
+        looked_at(CONFIG.default_study, "domains", "embedders"),
         [
             f"results/references/{d}/{c}.png"
             for d in CONFIG.studies[CONFIG.default_study].domains
@@ -41,6 +45,7 @@ rule references:
 rule generated:
     """Contact sheets of the default study's generated pictures, a row a prompt."""
     input:
+        looked_at(CONFIG.default_study, "models"),
         [
             f"results/generated/{m}/{d}/{c}.png"
             for m, d in CONFIG.pairs(CONFIG.default_study)
@@ -51,6 +56,7 @@ rule generated:
 rule recognisers:
     """How often the embedders of the default study's domains err, by group."""
     input:
+        looked_at(CONFIG.default_study, "domains", "embedders"),
         [
             f"results/cuts/{d}.recogniser.tsv"
             for d in CONFIG.studies[CONFIG.default_study].domains
@@ -60,12 +66,14 @@ rule recognisers:
 rule other_scores:
     """Thresholds of the default study by other scores than the imitation score."""
     input:
+        looked_at(CONFIG.default_study),
         alternative_files(CONFIG.default_study),
 
 
 rule sensitivity:
     """How much each choice moves the thresholds of the default study, and the concepts that defy them."""
     input:
+        looked_at(CONFIG.default_study),
         [
             f"results/sensitivity/{m}/{d}{suffix}"
             for m, d in CONFIG.pairs(CONFIG.default_study)
@@ -76,4 +84,5 @@ rule sensitivity:
 rule paper:
     """The paper's studies, as far as their inputs are there; the report lists what is missing."""
     input:
+        looked_at("paper", partly=True),
         lambda wildcards: feasible_files("paper"),

@@ -80,6 +80,7 @@ rule draw_contact_sheet:
 rule report_study:
     """Bring a study's thresholds, counts and calibration together, beside published values; say what is missing."""
     input:
+        looked_at=lambda wildcards: looked_at(wildcards.study, partly=True)(wildcards),
         thresholds=of_complete("results/thresholds/{model}/{domain}.json"),
         counts=of_complete("results/counts/{corpus}/{domain}.parquet"),
         cuts=cuts_of,

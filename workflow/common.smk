@@ -3,13 +3,37 @@
 from functools import cache
 from pathlib import Path
 
+import snakemake_logger_plugin_fit
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
+from fit import copies
 from fit.errors import FitError
-from fit.studies import check
+from fit.folders import fingerprint
+from fit.studies import CIRCUMSTANCES, check
+
+if workflow.is_main_process:
+    copies.take_copied_results()
+
+
+onstart:
+    copies.stamp()
+
+
+def shortened(path):
+    """`path` as somebody who works here would write it."""
+    return (
+        str(Path(path).relative_to(Path.cwd()))
+        if Path(path).is_relative_to(Path.cwd())
+        else path
+    )
+
 
 try:
-    CONFIG = check(config)
+    # The project's file first: what the command line names lies over it.
+    over = [str(path) for path in workflow.overwrite_configfiles]
+    own = [str(path) for path in workflow.configfiles if str(path) not in over]
+    CONFIG = check(config, files=map(shortened, [*own, *over]))
     CONCEPTS = {name: CONFIG.sheet(name) for name in CONFIG.domains}
 except FitError as error:
     raise WorkflowError(str(error))
@@ -42,12 +66,13 @@ resource_scopes:
 class Batch:
     """The concepts of one job: one, left open as a wildcard, or several of one domain, named.
 
-    Stages that load a model are declared once per batch. A concept's batch follows from its slug, so a concept more or
-    less leaves most batches as they are.
+    Stages are declared once per batch. A concept's batch follows from its slug, so a concept more or less leaves most
+    batches as they are. `sources` is a regular expression of the models or corpora that it is of.
     """
 
-    def __init__(self, domains, concepts=None, suffix=""):
+    def __init__(self, domains, concepts=None, suffix="", sources=""):
         self.domains, self.concepts, self.suffix = one_of(domains), concepts, suffix
+        self.sources = sources
 
     def files(self, pattern):
         """`pattern` for every concept of the batch."""
@@ -72,28 +97,61 @@ class Batch:
             c.concept: c.name for c in CONCEPTS[wildcards.domain] if c.concept in wanted
         }
 
+    def settings(self, stage, names=False, place=None):
+        """The settings of `stage` for a job of this batch: with the names of its concepts, where its results depend on
+        them, and with what tells the pictures of each concept from others in the folder that `place(wildcards)` gives.
 
-def make_batches():
-    """Every batch: an open one for domains of one concept a job, and the named ones of the others."""
-    batches = [
-        Batch(
-            [
-                name
-                for name, domain in CONFIG.domains.items()
-                if domain.concepts_per_job == 1
-            ]
-        )
-    ]
-    for name, domain in CONFIG.domains.items():
-        if domain.concepts_per_job > 1:
-            for number, concepts in enumerate(
-                CONFIG.batches(SLUGS[name], domain.concepts_per_job)
-            ):
-                batches.append(Batch([name], concepts, f"_{name}_{number:03d}"))
+        A method, since a function that is made in a loop over batches would look at the last of them.
+        """
+
+        def pick(wildcards):
+            found = settings(stage)(wildcards)
+            if names:
+                found = found | {"names": self.names(wildcards)}
+            folder = place(wildcards) if place else None
+            if folder:
+                concepts = self.concepts or [wildcards.concept]
+                pictures = {
+                    concept: pictures_in(f"{folder}/{concept}") for concept in concepts
+                }
+                found = found | {"pictures": pictures}
+            return found
+
+        return pick
+
+
+def make_batches(heavy, light):
+    """Every batch of a stage: the named ones, of domains whose concepts share jobs, and an open one for the others.
+
+    Args:
+        heavy, light: names of the models or corpora for which a concept takes minutes in this stage, and seconds.
+    """
+    batches = []
+    for kind, sources in ((True, heavy), (False, light)):
+        shared = {
+            name: CONFIG.shared_jobs(name, SLUGS[name], kind) for name in CONFIG.domains
+        }
+        suffix = "" if kind or not heavy else "_light"
+        alone = [name for name in CONFIG.domains if not shared[name]]
+        if sources and alone:
+            batches.append(Batch(alone, suffix=suffix, sources=one_of(sources)))
+        for name, of_jobs in shared.items() if sources else ():
+            for number, concepts in enumerate(of_jobs):
+                named = f"_{name}_{number:03d}{suffix}"
+                batches.append(Batch([name], concepts, named, one_of(sources)))
     return batches
 
 
-BATCHES = make_batches()
+LIGHT = make_batches([], ["any"])
+HEAVY = make_batches(["any"], [])
+OF_CORPORA = make_batches(
+    [name for name, corpus in CONFIG.corpora.items() if not corpus.provided_images],
+    [name for name, corpus in CONFIG.corpora.items() if corpus.provided_images],
+)
+OF_MODELS = make_batches(
+    [name for name, model in CONFIG.models.items() if model.pipeline],
+    [name for name, model in CONFIG.models.items() if not model.pipeline],
+)
 
 
 def known(paths):
@@ -106,20 +164,55 @@ def known(paths):
     ]
 
 
+# How images are brought changes none of those that come: a resource, so that a change of it redoes nothing. Snakemake
+# takes no fractions there, only text.
+BRINGING = {key: str(getattr(CONFIG.collection, key)) for key in CIRCUMSTANCES}
+
+
 FETCHING = (
-    "--connections {params.settings[connections]} "
-    "--connections-per-host {params.settings[connections_per_host]} "
-    "--connect-timeout-s {params.settings[connect_timeout_s]} "
-    "--total-timeout-s {params.settings[total_timeout_s]} --max-bytes {params.settings[max_bytes]} "
-    "--retries {params.settings[retries]} --honour-opt-out {params.settings[honour_opt_out]} "
+    "--connections {resources.connections} "
+    "--connections-per-host {resources.connections_per_host} "
+    "--connect-timeout-s {resources.connect_timeout_s} "
+    "--total-timeout-s {resources.total_timeout_s} --max-bytes {params.settings[max_bytes]} "
+    "--retries {resources.retries} --honour-opt-out {params.settings[honour_opt_out]} "
     "--allow-loopback {params.settings[allow_loopback]} "
 )
 
 
+def given_files(places):
+    """As known, but without folders of a user: what changes deep in a folder is noticed by `pictures_in`, as a setting,
+    since Snakemake looks at the time of the folder itself only."""
+    return [
+        path
+        for path in known(places)
+        if path.startswith("results/") or not Path(path).is_dir()
+    ]
+
+
+@cache
+def pictures_in(folder):
+    """A text that changes when a file does in a user's folder, however deep; "" where it is no folder."""
+    try:
+        return "" if folder.startswith("results/") else fingerprint(folder)
+    except FitError as error:
+        raise WorkflowError(str(error))
+
+
 def reference_files(wildcards):
-    """The file or folder that a domain's references come from; none for a search."""
+    """The file that a domain's references come from; none for a folder or a search."""
     references = CONFIG.domains[wildcards.domain].references
-    return known([references.table or references.folder or ""])
+    return given_files([references.table or references.folder or ""])
+
+
+def noticing(stage, places):
+    """The settings of `stage`, and what tells the contents of the folders among `places` from others."""
+
+    def pick(wildcards):
+        found = {place: pictures_in(place) for place in places(wildcards) if place}
+        folders = {place: text for place, text in found.items() if text}
+        return settings(stage)(wildcards) | ({"folders": folders} if folders else {})
+
+    return pick
 
 
 @cache
@@ -127,7 +220,7 @@ def known_image_files(corpus):
     """The files that hold the images of a corpus, looked for once; none where the images are behind links."""
     if CONFIG.corpora[corpus].images != "embedded":
         return []
-    return known(CONFIG.caption_files(corpus))
+    return given_files(CONFIG.caption_files(corpus))
 
 
 def image_files(wildcards):
@@ -135,9 +228,20 @@ def image_files(wildcards):
     return known_image_files(wildcards.corpus)
 
 
+def image_places(corpus):
+    """The files and folders that hold the images of a corpus; none where they are behind links."""
+    embedded = CONFIG.corpora[corpus].images == "embedded"
+    return CONFIG.caption_files(corpus) if embedded else []
+
+
+def part_places(wildcards):
+    """The caption files and folders of a job's part of its corpus."""
+    return CONFIG.caption_parts(wildcards.corpus)[wildcards.part]
+
+
 def part_files(wildcards):
     """The caption files of a job's part of its corpus."""
-    return known(CONFIG.caption_parts(wildcards.corpus)[wildcards.part])
+    return given_files(CONFIG.caption_parts(wildcards.corpus)[wildcards.part])
 
 
 def all_parts(kind):
@@ -151,7 +255,7 @@ def all_parts(kind):
 
 LIMITS = (
     "--max-pixels {params.settings[max_pixels]} --min-side {params.settings[min_side]} "
-    "--decode-timeout-s {params.settings[decode_timeout_s]} --decoders {threads} "
+    "--decode-timeout-s {resources.decode_timeout_s} --decoders {threads} "
 )
 
 
@@ -184,16 +288,33 @@ def of_pictures(batch, base, per_picture):
 
 
 def provided(kind):
+    """The file that the images at hand of a job's corpus or model are in; none where it is a folder."""
+    return lambda wildcards: given_files([provided_place(kind, wildcards)])
+
+
+def provided_place(kind, wildcards):
     """Where the images at hand of a job's corpus or model are."""
-    return lambda wildcards: known(
-        [
-            (
-                CONFIG.corpora[wildcards.corpus]
-                if kind == "corpus"
-                else CONFIG.models[wildcards.model]
-            ).provided_images
-        ]
-    )
+    of_kind = CONFIG.corpora if kind == "corpus" else CONFIG.models
+    return of_kind[getattr(wildcards, kind)].provided_images
+
+
+def corpus_folder(wildcards):
+    """The folder of a job's training images at hand; None where they are in a file."""
+    return folder_or_none(provided_place("corpus", wildcards))
+
+
+def generated_folder(wildcards):
+    """The folder of a job's generated images at hand; None where they are in a file."""
+    return folder_or_none(provided_place("model", wildcards))
+
+
+def references_folder(wildcards):
+    """The folder of a job's references; None where they come from elsewhere."""
+    return CONFIG.domains[wildcards.domain].references.folder
+
+
+def folder_or_none(place):
+    return None if place.endswith(".parquet") else place
 
 
 def if_counted(pattern):
@@ -326,16 +447,16 @@ FACES = (
 
 
 def photographs_folder(wildcards):
-    """The folder that a domain's ordinary photographs lie in."""
-    return known([CONFIG.domains[wildcards.domain].art_filter.photographs])
+    """The file that a domain's ordinary photographs are in; none where it is a folder."""
+    return given_files([CONFIG.domains[wildcards.domain].art_filter.photographs])
 
 
 def photographs_table(wildcards):
-    """The image table of a domain's ordinary photographs: as it is given, or made of a folder."""
+    """The image table of a domain's ordinary photographs: as the workflow made it, or made of what a user gave."""
     place = CONFIG.domains[wildcards.domain].art_filter.photographs
     return (
         place
-        if place.endswith(".parquet")
+        if place.startswith("results/") and place.endswith(".parquet")
         else f"results/photographs/{wildcards.domain}.parquet"
     )
 
@@ -389,7 +510,16 @@ def model_folder(kind):
     """The folder that an embedder or model is loaded from, where it is one; what comes from a hub is no input."""
 
     def folder(wildcards):
-        path = CONFIG.folder_of(kind, getattr(wildcards, kind))
+        name = getattr(wildcards, kind)
+        path = CONFIG.folder_of(kind, name)
+        if path and not path.startswith("results/") and not Path(path).exists():
+            key = (
+                f"models.{name}.pipeline"
+                if kind == "model"
+                else f"embedders.{name}.model"
+            )
+            missing(path, key)
+            return []
         return [path] if path else []
 
     return folder
@@ -397,13 +527,14 @@ def model_folder(kind):
 
 def at_model_corpus(pattern):
     """`pattern`, with {corpus} what a job's model was trained on, {matched} the corpus whose images stand for it, and
-    {embedder} that of the job's domain; a {concept} is that of the job, or else every concept of the domain.
+    {embedder} that of the job's domain; a {concept} is that of the job, or else every concept of the domain. `pattern` is
+    one or a list of them.
     """
 
     def path(wildcards):
         corpus = CONFIG.models[wildcards.model].corpus
         concepts = (
-            {"concept": SLUGS[wildcards.domain]} if "{concept}" in pattern else {}
+            {"concept": SLUGS[wildcards.domain]} if "{concept}" in str(pattern) else {}
         )
         return expand(
             pattern,
@@ -482,3 +613,28 @@ def report_figures(wildcards):
         *(f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)),
         *(path.replace(".json", ".png") for path in cuts_of(wildcards)),
     ]
+
+
+def what_was_made():
+    """The answer of the study that was asked for, or what a milestone has made and where, in lines."""
+    from fit.answer import of_targets
+
+    if workflow.execution_settings.no_hooks:
+        return []
+    jobs = sorted(workflow.dag.targetjobs, key=lambda job: str(job.rule.name))
+    targets = [
+        ("", job.output) if job.output else (job.rule.name, job.input) for job in jobs
+    ]
+    try:
+        return of_targets(CONFIG, targets)
+    except FitError as error:
+        return [f"fit: {error}"]
+
+
+# Snakemake calls no handler where nothing is to be done; the logger of profiles/default asks for the answer then.
+if workflow.is_main_process:
+    snakemake_logger_plugin_fit.answer = what_was_made
+
+
+onsuccess:
+    logger.info("\n".join(what_was_made()), extra={"fit": True})

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from fit.answer import falls
 from fit.errors import DataError
 from fit.images.collect import links_of
-from fit.images.table import read
+from fit.images.table import COLLECTED, read
 from fit.paths import whole
-from fit.tables import as_count, read_frame
+from fit.usertables import as_count, as_number, once, read_user_table
 
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
@@ -133,8 +134,20 @@ def read_threshold(given):
             ) from None
         if images is None:
             raise DataError(f"{given}: no change point was found, so there is nothing to compare with")
+        if falls(found):
+            raise DataError(
+                f"{given}: the scores fall at {images:.0f} images, so that this is not a threshold of imitation; give "
+                "a number of images"
+            )
     else:
         images, interval = given, None
+        if not str(given).lower().endswith((".json", ".txt")):
+            try:
+                images = as_number(given, "--threshold", whole=True)
+            except DataError as error:
+                raise DataError(
+                    f"{error}; give a number of images, or a file that `fit threshold --out` wrote"
+                ) from None
     try:
         images = math.ceil(float(images))
         low, high = (math.ceil(interval[0]), math.floor(interval[1])) if interval else (images, images - 1)
@@ -154,37 +167,45 @@ def read_counted(path):
 
     Args:
         path: Parquet, CSV or TSV with the columns concept and effective_count, and where they are known low, high and
-            captions, such as fit.matching.COUNTS.
+            captions, such as fit.matching.COUNTS. Of a table that `fit captions count` wrote, the captions are taken.
 
     Returns:
-        (list of Counted, the number of rows of the corpus that the counts leave out because they could not be read).
-        Low and high enclose the count: where several faces of an image match, a count may exceed its interval.
+        (list of Counted, the number of rows of the corpus that the counts leave out because they could not be read,
+        whether captions stand for effective counts). Low and high enclose the count: where several faces of an image
+        match, a count may exceed its interval.
 
     Raises:
-        DataError: it can't be read, lacks a column, repeats a concept, or holds what is no count.
+        DataError: it can't be read, lacks a column, repeats a concept, or holds what is no whole count.
     """
-    table = read_frame(path, ("concept", "effective_count"), as_text=True)
-    counted: dict[str, Counted] = {}
+    table = read_user_table(path, ("concept",))
+    of_captions = "effective_count" not in table.columns and "captions" in table.columns
+    column = "captions" if of_captions else "effective_count"
+    if column not in table.columns:
+        has = ", ".join(table.columns)
+        raise DataError(f"{path}: no column 'effective_count', and no 'captions' in its place (found: {has})")
+    counted: list[Counted] = []
     skipped = 0
-    for row in table.iter_rows(named=True):
-        concept = row["concept"]
-        if not concept or concept in counted:
-            raise DataError(f"{path}, concept {concept!r}: repeated or without a name; leave one row per concept")
+    for index, concept in enumerate(once(table)):
+        row, place = table.rows[index], f"{table.where(index)}, concept {concept!r}"
 
-        def number(column, rounded, row=row):
-            return as_count(row.get(column), rounded, f"{path}, concept {row['concept']!r}: {column}")
+        def whole_number(name, row=row, place=place):
+            return as_count(row.get(name), f"{place}: {name}")
 
-        count, captions = number("effective_count", round), number("captions", round)
-        low, high = number("low", math.floor), number("high", math.ceil)
+        def end(name, rounded, row=row, place=place):
+            number = as_number(row.get(name), f"{place}: {name}", whole=True)
+            return None if number is None else rounded(number)
+
+        count, captions = whole_number(column), whole_number("captions")
+        low, high = (None, None) if of_captions else (end("low", math.floor), end("high", math.ceil))
+        if min(low or 0, high or 0) < 0:
+            raise DataError(f"{place}: low is {low} and high {high}; a count is not below 0")
         if count is None or low is None or high is None:
             low = high = None
         else:
             low, high = min(low, count), max(high, count)
-        counted[concept] = Counted(concept, count, low, high, captions)
-        skipped = max(skipped, number("skipped_rows", round) or 0)
-    if not counted:
-        raise DataError(f"{path}: it has no concept; add a row for each")
-    return list(counted.values()), skipped
+        counted.append(Counted(concept, count, low, high, captions))
+        skipped = max(skipped, whole_number("skipped_rows") or 0)
+    return counted, skipped, of_captions
 
 
 def _some(concepts):
@@ -209,11 +230,12 @@ def _row(of, threshold):
     return row
 
 
-def audit(counted, threshold, skipped=0):
+def audit(counted, threshold, skipped=0, of_captions=False):
     """Compare counts with a threshold.
 
     Args:
-        counted: list of Counted; threshold: Threshold; skipped: rows of the corpus that the counts leave out.
+        counted: list of Counted; threshold: Threshold; skipped: rows of the corpus that the counts leave out;
+        of_captions: whether the counts are of captions.
 
     Returns:
         An Audit, a row of COLUMNS per concept: verdict (below, within the threshold's interval, above, or unknown), by
@@ -223,6 +245,11 @@ def audit(counted, threshold, skipped=0):
     """
     counted = sorted(counted, key=lambda of: (-1 if of.count is None else of.count, of.concept), reverse=True)
     remarks = []
+    if of_captions:
+        remarks.append(
+            "These are counts of captions, not effective counts: how many of their images show the concept is not "
+            "known, and a threshold is in images. `fit counts estimate` makes effective counts."
+        )
     if not threshold.has_interval:
         remarks.append("The threshold has no interval: how far off it may be is not known, so no verdict is sure.")
     if threshold.low == 0:
@@ -244,7 +271,7 @@ def _seen(concept, images, matches, image_ids):
     collected, matched = (Path(folder, f"{concept}.parquet") for folder in (images, matches))
     if not collected.is_file() or not matched.is_file():
         return None
-    rows = read(collected, ["image_id", "status"]).to_pylist()
+    rows = read(collected, ["image_id", "status"], schema=COLLECTED).to_pylist()
     if not {row["image_id"] for row in rows} <= set(image_ids):
         raise DataError(f"{collected}: it has images of other rows than the hits; collect the images of these hits")
     seen = {row["image_id"]: (0, 0.0) for row in rows if row["status"] == "ok"}

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from fit.errors import FitError
+from fit.manners import Parser, Version, guarded, same_length
 
 
 def _print_json(data, path):
@@ -31,7 +32,10 @@ def _json_in(path, keys, command):
 
 
 def _cut_in(path):
-    return _json_in(path, ("cut",), "fit cut")
+    found = _json_in(path, ("cut",), "fit cut")
+    if found["cut"] is None:
+        raise FitError(f"{path}: no cut was found: {found.get('reason', 'it does not say why')}")
+    return found
 
 
 def _threshold_in(path):
@@ -40,7 +44,9 @@ def _threshold_in(path):
 
 def _by_slug(paths):
     """Concept -> file: a concept's file is named by its slug."""
-    return {Path(path).stem: path for path in paths}
+    from fit.paths import by_key
+
+    return by_key(paths, lambda path: Path(path).stem, "the concept")
 
 
 def _set_threads(count):
@@ -96,7 +102,9 @@ def _columns_and_sampling(args):
     from fit.captions.count import Columns, Sampling
 
     return {
-        "columns": Columns(args.caption_column, args.url_column, tuple(args.columns)),
+        "columns": Columns(
+            args.caption_column, args.url_column, tuple(args.columns), getattr(args, "encoding", "utf-8")
+        ),
         "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_hits, args.seed),
     }
 
@@ -110,13 +118,13 @@ def _caption_outputs(args):
 
 
 def _report_counts(outputs):
-    from fit.captions.count import remarks
+    from fit.captions.count import losses, remarks, unmentioned
     from fit.images.table import read
 
     counts = read(outputs.counts)
     mentions, rows = sum(counts.column("captions").to_pylist()), counts.column("corpus_rows")[0].as_py()
     print(f"{len(counts)} concepts are mentioned {mentions:,} times in {rows:,} captions: {outputs.counts}")
-    for remark in remarks(read(outputs.names)):
+    for remark in [*losses(read(outputs.shards)), *unmentioned(counts), *remarks(read(outputs.names))]:
         print(f"fit: {remark}", file=sys.stderr)
     for row in read(outputs.shards).to_pylist():
         if row["status"] != "ok":
@@ -151,7 +159,7 @@ def captions_merge(args):
     from fit.captions.count import Outputs, merge_counts
 
     outputs = _caption_outputs(args)
-    merge_counts([Outputs.in_folder(Path(part).parent) for part in args.parts], outputs, **_columns_and_sampling(args))
+    merge_counts([Outputs.of_counts(part) for part in args.parts], outputs, **_columns_and_sampling(args))
     _report_counts(outputs)
 
 
@@ -173,7 +181,7 @@ def images_collect(args):
 
 def images_import(args):
     from fit.images.decode import Limits
-    from fit.images.provided import import_generated, import_images
+    from fit.images.provided import import_generated, import_images, import_photographs
 
     targets = _by_slug(args.out)
     limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
@@ -182,8 +190,7 @@ def images_import(args):
         import_images(args.place, targets, what="training images", none_too=True, **places)
         return
     if args.kind == "photographs":
-        folder = Path(args.place)
-        import_images(folder.parent, {folder.name: args.out[0]}, what="photographs", **places)
+        import_photographs(args.place, args.out[0], **places)
         return
     for concept, count in import_generated(args.place, targets, **places).items():
         print(f"fit: {concept}: {count} generated images can't be decoded and are left out", file=sys.stderr)
@@ -193,8 +200,9 @@ def images_retry(args):
     from fit.images.collect import retry
 
     for table in args.files:
-        tried, mended = retry(table, set(args.status), **_fetching(args))
-        print(f"{table}: {tried} fetched again, {mended} of them now images")
+        tried, fixed = retry(table, set(args.status), **_fetching(args))
+        left = "" if fixed else "; the file is left as it is"
+        print(f"{table}: {tried} fetched again, {fixed} of them now images{left}")
 
 
 def images_stats(args):
@@ -216,6 +224,7 @@ def _fetching(args):
 
 def images_show(args):
     from fit.images import table
+    from fit.paths import whole
 
     if args.provenance:
         print(json.dumps(table.provenance(args.file), indent=2))
@@ -227,7 +236,8 @@ def images_show(args):
     if not pictures:
         raise FitError(f"{args.file}: no picture in it; its column `status` says why")
     out = args.sheet or Path(args.file).with_suffix(".png").name
-    table.contact_sheet(pictures, args.columns).save(out)
+    with whole(out) as part:
+        table.contact_sheet(pictures, args.columns).save(part)
     print(f"{len(pictures)} pictures in {out}")
 
 
@@ -243,10 +253,20 @@ def references_collect(args):
 
 
 def references_select(args):
+    from fit.concepts import read_sheet
     from fit.embedders.files import read_single_faces
     from fit.images import references, table
 
+    same_length(args, "candidates", "embeddings", "out")
     vetoes = references.read_vetoes(args.vetoes) if args.vetoes else {}
+    if vetoes:
+        images_of = {
+            Path(out).stem: table.read(candidates, ["image_id"]).column("image_id").to_pylist()
+            for candidates, out in zip(args.candidates, args.out, strict=True)
+        }
+        slugs = [concept.concept for concept in read_sheet(args.sheet)] if args.sheet else None
+        for said in references.unmatched_vetoes(vetoes, images_of, slugs):
+            print(f"fit: {args.vetoes}: {said}", file=sys.stderr)
     for candidates, embeddings, out in zip(args.candidates, args.embeddings, args.out, strict=True):
         concept = Path(out).stem
         names, vectors = read_single_faces(embeddings)
@@ -256,7 +276,8 @@ def references_select(args):
             usable = sum(fate == "too few references" for fate in selected.column("fate").to_pylist())
             print(
                 f"fit: {concept}: {usable} usable references of {len(selected)}, at least {args.least} are needed; add "
-                f"{args.least - usable} or more, or lower `references.least`; the study goes on without this concept",
+                f"{args.least - usable} or more{' to ' + args.place if args.place else ''}, or lower "
+                f"`domains.{args.domain}.references.least`; the study goes on without this concept",
                 file=sys.stderr,
             )
         table.write(selected, out)
@@ -266,6 +287,7 @@ def references_show(args):
     from fit.paths import whole
     from fit.plots import references_sheet
 
+    same_length(args, "files", "out")
     for path, out in zip(args.files, args.out, strict=True):
         with whole(out) as part:
             references_sheet(path, part, Path(path).stem)
@@ -285,6 +307,7 @@ def _weights(args):
 def embed_images(args):
     from fit.embedders.run import embed_tables
 
+    same_length(args, "images", "out")
     _set_threads(args.threads)
     embed_tables(args.backend, _weights(args), args.images, args.out, args.batch_size, args.decoders)
 
@@ -324,23 +347,32 @@ def _method(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine") from None
 
 
-def _write_cut(positive, negative, args, labels):
-    from fit.matching import find_cut
+def _write_cut(positive, negative, args, labels, title):
+    from fit.matching import find_cut, no_cut
     from fit.paths import whole
     from fit.plots import cut_figure
 
-    found = find_cut(positive, negative, args.method)
+    try:
+        found = find_cut(positive, negative, args.method)
+    except FitError as error:
+        if args.needed == "yes":
+            raise
+        found = no_cut(positive, negative, str(error))
+        print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
     _print_json(found, args.out)
     if args.figure:
         with whole(args.figure) as part:
-            cut_figure(positive, negative, found["cut"], labels, part)
+            domain = Path(args.out).name.split(".")[0]
+            cut_figure(positive, negative, found["cut"], labels, part, f"{domain}: {title}")
 
 
 def cut_concepts(args):
     from fit.matching import reference_means
 
+    same_length(args, "references", "embeddings")
     within, between = reference_means(args.references, args.embeddings)
-    _write_cut(within, between, args, ("within a concept", "between concepts", "mean cosine of references"))
+    labels = ("within a concept", "between concepts", "mean cosine of references")
+    _write_cut(within, between, args, labels, "same concept or not")
 
 
 def cut_art(args):
@@ -348,7 +380,8 @@ def cut_art(args):
 
     artworks = similarity_to_texts(args.artworks, args.texts)
     photographs = similarity_to_texts(args.photographs, args.texts)
-    _write_cut(artworks, photographs, args, ("references", "photographs", "highest cosine to the texts"))
+    labels = ("references", "photographs", "highest cosine to the texts")
+    _write_cut(artworks, photographs, args, labels, "artwork or photograph")
 
 
 def recognisers(args):
@@ -372,6 +405,11 @@ def match(args):
     from fit.images.table import write
     from fit.matching import match_images
 
+    same_length(args, "images", "references", "reference_embeddings", "out")
+    if args.art_embeddings:
+        same_length(args, "images", "art_embeddings")
+        if not (args.art_texts and args.art_cut):
+            raise FitError("match: --art-embeddings go together with --art-texts and --art-cut; give all three or none")
     cut, art_cut = _cut_in(args.cut)["cut"], _cut_in(args.art_cut[0])["cut"] if args.art_cut else None
     art_files = args.art_embeddings or [None] * len(args.images)
     files = zip(args.images, args.references, args.reference_embeddings, art_files, args.out, strict=True)
@@ -384,6 +422,7 @@ def counts(args):
     from fit.images.table import write
     from fit.matching import estimate_counts
 
+    same_length(args, "images", "matches")
     write(estimate_counts(args.captions or None, _by_slug(args.matches), args.images), args.out, row_group=4096)
 
 
@@ -450,27 +489,21 @@ def generate(args):
 
 
 def _compared(args):
-    """What a concept's pictures are compared with, as every way of scoring takes it."""
-    return {
-        "generated": args.generated,
-        "generated_embeddings": args.generated_embeddings,
-        "images": args.images or None,
-        "matches": args.matches or None,
-        "references": args.references,
-        "reference_embeddings": args.reference_embeddings,
-        "targets_rule": args.targets,
-    }
+    """(out, what one concept's pictures are compared with, as every way of scoring takes it) of each concept."""
+    names = ("generated", "generated_embeddings", "references", "reference_embeddings", "out")
+    optional = [name for name in ("images", "matches", "prompt_images") if getattr(args, name, None)]
+    same_length(args, *names, *optional)
+    for place, out in enumerate(args.out):
+        files = {name: getattr(args, name)[place] for name in (*names[:-1], *optional)}
+        yield out, {"images": None, "matches": None, "targets_rule": args.targets} | files
 
 
 def score(args):
     from fit.images.table import write
     from fit.scoring import score_concept
 
-    table = score_concept(
-        **_compared(args),
-        top_k=args.top_k,
-    )
-    write(table, args.out)
+    for out, compared in _compared(args):
+        write(score_concept(**compared, top_k=args.top_k), out)
 
 
 def scores_tabulate(args):
@@ -487,12 +520,8 @@ def alternatives_score(args):
     from fit.alternatives import score_concept
     from fit.images.table import write
 
-    table = score_concept(
-        **_compared(args),
-        prompt_images=args.prompt_images or None,
-        prompts=args.prompts or None,
-    )
-    write(table, args.out)
+    for out, compared in _compared(args):
+        write(score_concept(**{"prompt_images": None} | compared, prompts=args.prompts or None), out)
 
 
 def alternatives_tabulate(args):
@@ -503,13 +532,25 @@ def alternatives_tabulate(args):
 
 
 def threshold(args):
+    from fit.answer import sentence
     from fit.threshold import describe, measure, read_table
 
     settings = {"penalty": args.penalty, "resamples": args.resamples, "seed": args.seed}
     found = measure(read_table(args.table), **settings, **({"estimators": args.estimators} if args.estimators else {}))
     if args.out:
         _print_json(found, args.out)
-    print("\n".join(describe(found)))
+    print(sentence(found), *describe(found), sep="\n")
+
+
+def answer(args):
+    from fit.answer import of_study
+    from fit.studies import load
+
+    config = load(*args.config)
+    study = args.study or config.default_study
+    if study not in config.studies:
+        raise FitError(f"answer: there is no study {study!r}; there are {', '.join(sorted(config.studies))}")
+    print("\n".join(of_study(config, study)))
 
 
 def audit(args):
@@ -521,8 +562,13 @@ def audit(args):
         raise FitError("audit: a plan takes --hits (the rows to choose from) and --plan (the files to write) together")
     if bool(args.images) != bool(args.matches) or (args.images and not args.hits):
         raise FitError("audit: --images and --matches go together, with --hits and --plan")
-    counted, skipped = read_counted(args.counts)
-    found = compare(counted, read_threshold(args.threshold), skipped)
+    counted, skipped, of_captions = read_counted(args.counts)
+    if of_captions:
+        print(
+            f"fit: {args.counts}: it counts captions, not images that show the concept (effective counts)",
+            file=sys.stderr,
+        )
+    found = compare(counted, read_threshold(args.threshold), skipped, of_captions)
     out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
     if out:
         plan(found, counted, args.hits, out, args.images, args.matches)
@@ -537,13 +583,10 @@ def sensitivity_rescore(args):
     from fit.images.table import write
     from fit.sensitivity import rescore_concept
 
-    table = rescore_concept(
-        **_compared(args),
-        top_k=args.top_k,
-        cut=_cut_in(args.cut) if args.cut else None,
-        art_cut=_cut_in(args.art_cut)["cut"] if args.art_cut else None,
-    )
-    write(table, args.out, row_group=4096)
+    cut = _cut_in(args.cut) if args.cut else None
+    art_cut = _cut_in(args.art_cut)["cut"] if args.art_cut else None
+    for out, compared in _compared(args):
+        write(rescore_concept(**compared, top_k=args.top_k, cut=cut, art_cut=art_cut), out, row_group=4096)
 
 
 def sensitivity_measure(args):
@@ -709,13 +752,18 @@ def plot_contact_sheet(args):
 
 def report(args):
     from fit import paper
+    from fit.answer import of_pair
+    from fit.paths import by_key
 
     def by_pair(paths):
         """(model or corpus, domain) -> path, of files .../MODEL/DOMAIN.suffix."""
-        return {(Path(path).parent.name, Path(path).stem): path for path in paths}
+        return by_key(paths, lambda path: (Path(path).parent.name, Path(path).stem), "the pair")
 
-    kinds = {path: Path(path).stem.split(".") for path in args.cuts}
-    cuts = {(kind[0], "artworks" if kind[1:] else "same concept"): path for path, kind in kinds.items()}
+    def of_cut(path):
+        kind = Path(path).stem.split(".")
+        return kind[0], "artworks" if kind[1:] else "same concept"
+
+    cuts = by_key(args.cuts, of_cut, "the domain")
     missing: dict[tuple[str, ...], list[str]] = {}
     for text in args.missing:
         pair, _, lacking = text.partition(": ")
@@ -727,17 +775,17 @@ def report(args):
         paper.counts_table(counts_of),
         paper.calibration_table(cuts),
     ]
-    paper.write_report(args.study, tables, missing, figures, args.out)
+    answers = [of_pair(model, domain, path) for (model, domain), path in by_pair(args.thresholds).items()]
+    answers += [of_pair(pair[0], pair[-1], "", lacks) for pair, lacks in missing.items()]
+    paper.write_report(args.study, answers, tables, missing, figures, args.out)
     print(f"{args.out}/report.md: {len(args.thresholds)} thresholds, {len(missing)} missing")
 
 
 def tables_show(args):
-    from fit.tables import aligned
+    from fit.show import show
 
-    text = Path(args.file).read_text(encoding="utf-8")
-    if not text.strip():
-        raise FitError(f"{args.file}: nothing in it, not even a header; make it again")
-    print(aligned(text))
+    for line in show(args.file, args.rows):
+        print(line)
 
 
 # --- planning ---------------------------------------------------------------------------------------------------------
@@ -749,6 +797,12 @@ def plan(args):
 
     config = load(*args.config)
     print(report(estimate(config, args.study), args.study or config.default_study, args.gpus))
+
+
+def check(args):
+    from fit.check import run
+
+    return run(args)
 
 
 # --- the atelier ------------------------------------------------------------------------------------------------------
@@ -861,10 +915,9 @@ def _add_fetching(add):
 
 
 def _add_compared(add):
-    for name in ("generated", "generated-embeddings", "references", "reference-embeddings"):
-        add(f"--{name}")
+    _many(add, "generated", "generated-embeddings", "references", "reference-embeddings", help="a file a concept")
     for name in ("images", "matches"):
-        add(f"--{name}", nargs="?", const="", default="", help="of training images; nothing where there are none")
+        add(f"--{name}", nargs="*", default=[], help="of training images, a file a concept; nothing without any")
     add("--targets", choices=("matches_and_references", "matches_or_references"))
 
 
@@ -877,11 +930,12 @@ def _add_limits(add):
 
 def make_parser():
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fit",
         description="Finding the imitation threshold: how many training images of a concept a text-to-image model "
         "needs before it can imitate it. The workflow calls these commands; each also works alone.",
     )
+    parser.add_argument("--version", action=Version, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     group = _group(commands, "concepts", "make and check concept sheets")
@@ -909,6 +963,9 @@ def make_parser():
         help="Parquet, CSV, TSV or JSON lines, here or at s3://, hf://, https://; patterns, or lists of files (.txt)",
     )
     add("--elasticsearch", metavar="INDEX", nargs="?", const="", default="", help="count in an index instead")
+    add(
+        "--encoding", default="utf-8", help="of text files: utf-8, windows-1252 ... (a byte order mark tells by itself)"
+    )
     add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
     add("--threads", type=int, default=1, help="files read at once")
     add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")
@@ -967,9 +1024,12 @@ def make_parser():
     _many(add, "candidates", "embeddings", "out")
     add("--keep", type=int)
     add("--least", type=int, default=10, help="with fewer usable ones a concept is left out")
+    add("--domain", default="NAME", help="of the concepts, to name its keys in messages")
+    add("--place", default="", help="where references are put, to name it in messages")
     add(
         "--vetoes", nargs="?", const="", default="", metavar="FILE", help="TSV of concept and image_id: rejected images"
     )
+    add("--sheet", nargs="?", const="", default="", help="concept sheet, by which vetoes of no concept are named")
     add = _command(group, "show", references_show, "draw which references were kept, which not, and why")
     _many(add, "files", help="tables that `fit references select` wrote")
     _many(add, "out", help="pictures to write")
@@ -1009,6 +1069,12 @@ def make_parser():
     add = _command(group, "concepts", cut_concepts, "from references: within a concept against between concepts")
     _many(add, "references", "embeddings")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add(
+        "--needed",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: where none can be found, write that instead of failing",
+    )
     add("--out", help="JSON to write")
     add("--figure", default=None, help="histogram to write")
     add = _command(group, "art", cut_art, "similarity to the texts of artworks against photographs")
@@ -1016,6 +1082,12 @@ def make_parser():
     add("--photographs", nargs="*", default=[], help="embeddings of photographs; none where a cosine is given")
     add("--texts", help="embeddings of the texts")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add(
+        "--needed",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: where none can be found, write that instead of failing",
+    )
     add("--out", help="JSON to write")
     add("--figure", default=None, help="histogram to write")
 
@@ -1073,17 +1145,17 @@ def make_parser():
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
     add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
 
-    add = _command(commands, "score", score, "imitation score of one concept, a row a prompt")
+    add = _command(commands, "score", score, "imitation scores of concepts, a file each, a row a prompt")
     _add_compared(add)
     add("--top-k", type=int, default=10)
-    add("--out")
+    _many(add, "out", help="files to write, in the order of the others")
 
     group = _group(commands, "alternatives", "other scores than the imitation score, on the same pictures")
-    add = _command(group, "score", alternatives_score, "CLIP score, Fréchet distance and top-5 mean of one concept")
+    add = _command(group, "score", alternatives_score, "CLIP score, Fréchet distance and top-5 mean of concepts")
     _add_compared(add)
-    for name in ("prompt-images", "prompts"):
-        add(f"--{name}", nargs="?", const="", default="", help="embeddings by a model that reads text; nothing without")
-    add("--out")
+    add("--prompt-images", nargs="*", default=[], help="embeddings of the pictures by a model that reads text, if any")
+    add("--prompts", nargs="?", const="", default="", help="embeddings of the prompts by it, if any")
+    _many(add, "out", help="files to write, in the order of the others")
     add = _command(group, "tabulate", alternatives_tabulate, "counts and one such score, for `fit threshold`")
     add("--imitation", help="table that `fit scores` wrote")
     _many(add, "scores", help="files named by slugs")
@@ -1108,6 +1180,10 @@ def make_parser():
     add("--resamples", type=int, default=1000, help="of the bootstrap, and permutations of the tests")
     add("--seed", type=int, default=0)
     add("--out", default=None, help="JSON to write")
+
+    add = _command(commands, "answer", answer, "what a study found, in a sentence, and where its report is")
+    add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
+    add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
     add = _command(commands, "audit", audit, "which concepts lie above a threshold, and which rows would have to go")
     add("--threshold", help="JSON of `fit threshold`, or a number of images")
@@ -1142,12 +1218,12 @@ def make_parser():
     add("--out", help="JSON to write")
 
     group = _group(commands, "sensitivity", "how much each choice moves the threshold, and the concepts that defy it")
-    add = _command(group, "rescore", sensitivity_rescore, "scores of one concept at every top-k and around the cut")
+    add = _command(group, "rescore", sensitivity_rescore, "scores of concepts at every top-k and around the cut")
     _add_compared(add)
     add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
     add("--art-cut", nargs="?", const="", default="", help="JSON of `fit cut art`; nothing without a filter")
     add("--top-k", type=int, default=10, help="of the study")
-    add("--out")
+    _many(add, "out", help="files to write, in the order of the others")
     add = _command(
         group, "measure", sensitivity_measure, "thresholds over penalties, concepts, prompts, top-k and cuts"
     )
@@ -1218,9 +1294,14 @@ def make_parser():
     add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
     add("--gpus", type=int, default=1, help="that work at once, for the time it takes")
 
+    add = _command(commands, "check", check, "what a study lacks, and what is wrong with its inputs, before it runs")
+    add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
+    add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
+
     group = _group(commands, "tables", "tables of results")
     add = _command(group, "show", tables_show, "print a table in columns")
-    add("file")
+    add("file", help="TSV, CSV, Parquet or JSON; pictures and other bytes are left out")
+    add("--rows", type=int, default=100, help="of Parquet and JSON lines, at most (0: all)")
 
     group = _group(commands, "atelier", "the built-in world")
     add = _command(group, "paint", atelier_paint, "paint its corpus, references and photographs")
@@ -1245,20 +1326,55 @@ def make_parser():
     return parser
 
 
+WRITTEN = {
+    captions_count: ("counts", "hits", "names", "shards", "reuse"),
+    captions_merge: ("counts", "hits", "names", "shards"),
+    images_show: ("sheet", "unpack"),
+    sensitivity_outliers: ("out", "sheet"),
+    audit: ("out", "plan"),
+    atelier_paint: ("shards", "training_set", "truth", "references_file", "photographs_file"),
+    embed_convert: ("out",),
+}
+"""Command -> its arguments that name what it writes, where these are not `out`, `figure` and `work`."""
+ADDED_TO = (ratings_serve, ratings_import)
+"""Commands that add to a file that is there."""
+
+
+def check_outputs(args):
+    """Check that no file is written twice by one command, nor written and read.
+
+    Raises:
+        PlaceError: one is; both arguments are named.
+    """
+    from fit.paths import check_apart, expand
+
+    names = WRITTEN.get(args.function, ("out", "figure", "work"))
+
+    def of(name):
+        value = getattr(args, name)
+        return [text for text in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(text, str)]
+
+    written = {name: of(name) for name in names if name in vars(args)}
+    if args.function is audit:
+        plan_out = [text.removesuffix(".parquet").removesuffix(".csv") for text in written["plan"]]
+        written["plan"] = [text + suffix for text in plan_out for suffix in (".parquet", ".csv", ".txt")]
+        written["out"] += [f"{text}.txt" for text in written["out"]]
+    if args.function is captions_count or args.function is captions_merge:
+        outputs = _caption_outputs(args)
+        written |= {name: [str(getattr(outputs, name))] for name in ("counts", "hits", "names", "shards")}
+    read = {name: expand(of(name)) for name in vars(args) if name not in written and name != "function"}
+    check_apart(written, {} if args.function in ADDED_TO else read)
+
+
 def main(argv=None):
-    """Run one command; an error that a user can mend is printed without a traceback, and the exit status is 1."""
+    """Run one command and return its exit status; what a user can mend is printed without a traceback, and is 1."""
     args = make_parser().parse_args(argv)
-    try:
-        args.function(args)
-    except FitError as error:
-        print(f"fit: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        # Of the machine, not of the program: a path that is missing or may not be read or written, a full disk.
-        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        print(f"fit: {said}; mend the path, or what is in its way", file=sys.stderr)
-        return 1
-    return 0
+
+    def run(args):
+        check_outputs(args)
+        return args.function(args)
+
+    return guarded(run, args)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Concept sheets: a tab-separated file per domain, a row a concept.
 
-Columns: `concept` (a slug of a-z, 0-9 and -), `name`, and optionally `aliases` (separated by |) and `group`.
+Columns: `concept` (a slug of a-z, 0-9 and -), `name`, and optionally `aliases` (separated by |) and `group`. Cells may
+be quoted as spreadsheets do it, and separated by commas or semicolons too (fit.usertables).
 """
 
-import csv
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from fit.errors import SheetError
+from fit.usertables import read_user_table
 
 SLUG = re.compile(r"[a-z0-9-]+")
 
@@ -37,41 +37,34 @@ def read_sheet(path):
     Raises:
         SheetError: the file is missing or empty, lacks a column, or a row has a bad or repeated slug or an empty name.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SheetError(
-            f"{path}: there is no such concept sheet; write one, or mend `concepts` in config.yaml"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise SheetError(f"{path}: byte {error.start} is not UTF-8; save the sheet as UTF-8") from None
-    lines = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    columns = lines.fieldnames or []
-    for column in ("concept", "name"):
-        if column not in columns:
-            raise SheetError(
-                f"{path}, line 1: no column `{column}`; the header needs concept and name, separated by tabs "
-                f"(found: {', '.join(columns) or 'nothing'})"
-            )
+    table = read_user_table(
+        path,
+        ("concept", "name"),
+        error=SheetError,
+        separator="\t",
+        short_rows=True,
+        empty=True,
+        missing="there is no such concept sheet: write one, or correct `concepts` in config.yaml",
+    )
     concepts: list[Concept] = []
     line_of: dict[str, int] = {}
-    for row in lines:
-        line = lines.line_num
-        if not any((value or "").strip() for value in row.values() if isinstance(value, str)):
-            continue
-        if None in row:
-            raise SheetError(f"{path}, line {line}: more cells than the header has columns; take out the extra tabs")
+    for index, row in enumerate(table.rows):
+        where, line = table.where(index), table.lines[index]
+        for column in ("name", "aliases", "group"):
+            if not isinstance(row.get(column) or "", str):
+                raise SheetError(f"{where}: {column} is {row[column]!r}, not text; write it as text")
         slug, name = (row["concept"] or "").strip(), (row["name"] or "").strip()
         if not SLUG.fullmatch(slug):
-            raise SheetError(f"{path}, line {line}: concept {slug!r} is no slug; use only a-z, 0-9 and -")
+            raise SheetError(f"{where}: concept {slug!r} is no slug; use only a-z, 0-9 and -")
         if not name:
-            raise SheetError(f"{path}, line {line}: concept {slug!r} has an empty name; write the name captions use")
+            raise SheetError(f"{where}: concept {slug!r} has an empty name; write the name captions use")
         if slug in line_of:
             raise SheetError(
-                f"{path}, line {line}: concept {slug!r} stands in line {line_of[slug]} too; "
+                f"{where}: concept {slug!r} is in {table.unit} {line_of[slug]} too; "
                 "give one of them another slug, or unite their rows"
             )
+        if lost := next((cell for cell in (name, row.get("aliases") or "") if "\n" in cell or "\t" in cell), None):
+            raise SheetError(f"{where}: concept {slug!r}: {lost!r} has a line break or a tab; take it out of the cell")
         line_of[slug] = line
         aliases = tuple(alias.strip() for alias in (row.get("aliases") or "").split("|") if alias.strip())
         concepts.append(Concept(slug, name, aliases, (row.get("group") or "").strip()))

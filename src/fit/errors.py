@@ -35,3 +35,7 @@ class SpaceError(FitError):
 
 class StoppedError(FitError):
     """A job was asked to stop; what it had finished is kept."""
+
+
+class PlaceError(FitError):
+    """A folder or file is in the way of what a command would write, and is not ours to replace."""

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from fit.embedders.files import read_embeddings, read_single_faces, stream_embeddings
 from fit.errors import DataError
-from fit.images.table import count_unique, read
+from fit.images.table import COLLECTED, REFERENCES, count_unique, read
 
 
 def concept_means(embeddings):
@@ -21,6 +21,8 @@ def concept_means(embeddings):
         (within [N], between [N(N-1)/2]). Within a concept, an image is not compared with itself; a concept of one image
         has no mean and is left out of `within`.
     """
+    if not embeddings:
+        return np.zeros(0), np.zeros(0)
     sums = np.stack([vectors.sum(axis=0) for vectors in embeddings]).astype(np.float64)
     sizes = np.array([len(vectors) for vectors in embeddings], float)
     products = sums @ sums.T
@@ -90,7 +92,11 @@ def find_cut(positive, negative, method):
     elif given:
         found |= dict.fromkeys(("roc_auc", "equal_error_rate", "equal_error_cut", "midpoint", "best_f1"))
     else:
-        raise DataError("no cut can be found: it takes two concepts or more, with two usable references or more each")
+        raise DataError(
+            "no cut can be found: it takes two concepts or more, with two usable references or more each (for an art "
+            "filter, references and photographs); add pictures to `domains.NAME.references`, lower "
+            "`domains.NAME.references.least`, or give the cosine itself (`same_concept_cut`, or `art_filter.cut`)"
+        )
     cut = float(method) if given else found[method]
     return {
         "cut": cut,
@@ -160,10 +166,17 @@ def kept_vectors(references, embeddings):
     Args:
         references: image table with `kept`; embeddings: of its candidates; paths.
     """
-    table = read(references, ["image_id", "kept"])
+    table = read(references, ["image_id", "kept"], schema=REFERENCES)
     kept = set(table.filter(pc.field("kept")).column("image_id").to_pylist())
     names, vectors = read_single_faces(embeddings)
     return vectors[[name in kept for name in names]]
+
+
+def no_cut(positive, negative, reason):
+    """As find_cut returns it, where no cut was found and none is needed: `cut` is None, and `reason` says why."""
+    numbers = ("tpr", "fpr", "roc_auc", "equal_error_rate", "equal_error_cut", "midpoint", "best_f1")
+    found = dict.fromkeys(("cut", *numbers, "lowest_positive", "highest_negative"))
+    return found | {"method": "none", "reason": reason, "positives": len(positive), "negatives": len(negative)}
 
 
 def reference_means(references, embeddings):
@@ -240,7 +253,7 @@ def estimate_counts(captions, matches, images):
     skipped = _skipped(captions) if captions else {}
     rows = []
     for (concept, of_concept), collected in zip(matches.items(), images, strict=True):
-        images = read(collected, ["status", "perceptual_hash", "sha256"])
+        images = read(collected, ["status", "perceptual_hash", "sha256"], schema=COLLECTED)
         status = images.column("status")
         downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
         matched = pc.sum(read(of_concept, ["match"]).column("match")).as_py() or 0

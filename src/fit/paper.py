@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from tabulate import tabulate
 
+from fit.answer import why_none
 from fit.errors import DataError
 from fit.paths import whole
 from fit.published import MIMETIC2, THRESHOLDS
@@ -55,6 +56,14 @@ def _span(interval):
 
 def _images(threshold):
     return "" if threshold is None else f"{threshold:.0f}"
+
+
+def _headline(found):
+    """The threshold as the table says it: a fall of the scores is called one, and where there is none, why."""
+    if found["threshold"] is None:
+        return found["estimators"][found["estimator"]]["reason"]
+    why = why_none(found)
+    return f"none: {why}" if why else _images(found["threshold"])
 
 
 def _difference(threshold, published):
@@ -100,7 +109,7 @@ def thresholds_table(thresholds, missing, counts):
         rows.append(
             (
                 *(model, domain, _of_all(found["concepts"], counted.get(domain))),
-                _images(threshold) or found["estimators"][found["estimator"]]["reason"],
+                _headline(found),
                 _span(interval),
                 *(_images(other.get("threshold")) for other in others),
                 "" if p_value is None else f"{p_value:.2g}",
@@ -156,21 +165,25 @@ def calibration_table(cuts):
         found = _json(path)
         known = (found[key] for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
         numbers = ("" if number is None else f"{number:.4f}" for number in known)
-        rows.append((domain, kind, f"{found['cut']:.4f}", found["method"], *numbers))
+        cosine = "none: too few references" if found["cut"] is None else f"{found['cut']:.4f}"
+        rows.append((domain, kind, cosine, found["method"], *numbers))
     return Table("calibration", columns, rows)
 
 
-def write_report(study, tables, missing, figures, folder):
-    """Write the tables, each in three formats, and report.md, which shows them, the figures, and what is missing.
+def write_report(study, answers, tables, missing, figures, folder):
+    """Write the tables, each in three formats, and report.md: the answers first, then tables, figures, what is missing.
 
     Args:
-        study: its name; tables: list of Table; missing: as thresholds_table takes it.
+        study: its name; answers: sentences of fit.answer, one for each model and domain.
+        tables: list of Table; missing: as thresholds_table takes it.
         figures: caption -> path of a picture; folder: where to write.
     """
     folder = Path(folder)
     for table in tables:
         table.write(folder)
     lines = [f"# {study}", ""]
+    for text in answers:
+        lines += [f"**{text[:1].upper()}{text[1:]}.**", ""]
     for table in tables:
         if table.rows:
             lines += [f"## {table.name.capitalize()}", "", table.render(FORMATS["md"]), ""]

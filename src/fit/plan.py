@@ -11,8 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fit.errors import ConfigError
-
 ALIVE = 0.74
 """Share of links that still lead to an image: the paper's (arXiv 2410.15002, section 3)."""
 ANSWER_S = 1.5
@@ -118,27 +116,25 @@ class _Planner:
             self.slugs[domain] = [concept.concept for concept in self.config.sheet(domain)]
         return self.slugs[domain]
 
-    def batches(self, domain):
+    def shared_jobs(self, domain, heavy):
         """The concepts of each job that takes several, as in workflow/common.smk; none where a job takes one."""
-        size = self.config.domains[domain].concepts_per_job
-        return self.config.batches(self.concepts(domain), size) if size > 1 else []
+        return self.config.shared_jobs(domain, self.concepts(domain), heavy)
 
-    def jobs(self, domain):
-        return len(self.batches(domain)) or len(self.concepts(domain))
-
-    def add(self, domain, place, made, counted=None, **fields):
+    def add(self, domain, place, made, counted=None, heavy=False, **fields):
         """Add work in a domain, and what was measured of it.
 
         Args:
             place: folder of its benchmarks, below results/benchmarks.
             made: folder of the tables that it makes, one a concept, below results.
             counted: folder of tables whose rows are its units; None where a unit is a concept.
+            heavy: whether a concept takes minutes.
         """
-        work = Work(**fields)
+        jobs = len(self.shared_jobs(domain, heavy)) or len(self.concepts(domain))
+        work = Work(jobs=jobs, **fields)
         self.works.append(work)
         found = self.found[work.stage, work.subject, work.gpu]
         for path in sorted((self.results / "benchmarks" / place).glob("*.tsv")):
-            slugs = self.covered(domain, path.stem)
+            slugs = self.covered(domain, path.stem, heavy)
             tables = [self.results / (counted or made) / f"{slug}.parquet" for slug in slugs]
             outputs = [self.results / made / f"{slug}.parquet" for slug in slugs]
             if not slugs or not all(table.is_file() for table in tables + outputs):
@@ -150,12 +146,12 @@ class _Planner:
             found.units += sum(rows)
             found.size += sum(output.stat().st_size for output in outputs)
 
-    def covered(self, domain, stem):
-        """Concepts of the job whose benchmark is named `stem`: one, or those of a batch."""
+    def covered(self, domain, stem, heavy):
+        """Concepts of the job whose benchmark is named `stem`: one, or those that share it."""
         if stem in self.concepts(domain):
             return [stem]
-        number, batches = stem.removeprefix(f"batch_{domain}_"), self.batches(domain)
-        return batches[int(number)] if number.isdigit() and int(number) < len(batches) else []
+        number, shared = stem.removeprefix(f"batch_{domain}_").removesuffix("_light"), self.shared_jobs(domain, heavy)
+        return shared[int(number)] if number.isdigit() and int(number) < len(shared) else []
 
     def once(self, stage):
         """A job of the atelier, measured or not."""
@@ -252,7 +248,7 @@ def _embedders(domain):
     return [domain.embedder] + ([domain.art_filter.embedder] if domain.art_filter else [])
 
 
-def _embedding(planner, name, stage, unit, domain, units, place, counted, bound=False, share=1.0):
+def _embedding(planner, name, stage, unit, domain, units, place, counted, bound=False, share=1.0, heavy=False):
     """Add the embedding of images by embedder `name`: of `units` rows, of which `share` have an image."""
     embedder = planner.config.embedders[name]
     seconds, numbers, vectors, reason = _pick(EMBEDDERS, f"{embedder.backend} {embedder.model}")
@@ -263,7 +259,7 @@ def _embedding(planner, name, stage, unit, domain, units, place, counted, bound=
         counted,
         stage=stage,
         subject=name,
-        jobs=planner.jobs(domain),
+        heavy=heavy,
         units=units,
         unit=unit,
         seconds=share * seconds * (1 if embedder.gpus else CPU_FACTOR),
@@ -278,7 +274,7 @@ def _of_corpus(planner, corpus, domain, results):
     """Counting captions, and where a corpus has images, collecting, embedding and matching them."""
     config = planner.config
     its, theirs = config.corpora[corpus], config.domains[domain]
-    slugs, jobs = planner.concepts(domain), planner.jobs(domain)
+    slugs = planner.concepts(domain)
     if its.captions:
         planner.works.append(
             Work(
@@ -306,7 +302,7 @@ def _of_corpus(planner, corpus, domain, results):
             f"images/{corpus}/{domain}",
             stage="collect_images",
             subject=corpus,
-            jobs=jobs,
+            heavy=True,
             units=links,
             unit="links" if remote else "rows",
             seconds=max(ANSWER_S / connections, COLLECT_S) if remote else COLLECT_S,
@@ -323,14 +319,14 @@ def _of_corpus(planner, corpus, domain, results):
         links, bound, unit, share = None, False, "images", 1.0
     for name in _embedders(theirs):
         place = f"images/{corpus}/{domain}"
-        _embedding(planner, name, "embed_training_images", unit, domain, links, place, place, bound, share)
+        heavy = bool(its.images)
+        _embedding(planner, name, "embed_training_images", unit, domain, links, place, place, bound, share, heavy)
     planner.add(
         domain,
         f"match_images/{corpus}/{domain}",
         f"matches/{corpus}/{domain}",
         stage="match_images",
         subject=corpus,
-        jobs=jobs,
         units=len(slugs),
         unit="concepts",
         seconds=START_S,
@@ -354,7 +350,6 @@ def _of_domain(planner, domain):
         f"references/{domain}/candidates",
         stage="collect_references",
         subject=theirs.references.source,
-        jobs=planner.jobs(domain),
         units=images,
         unit="images",
         seconds=START_S / each,
@@ -382,7 +377,7 @@ def _of_model(planner, model, domain):
             place,
             stage="generate_images",
             subject=model,
-            jobs=planner.jobs(domain),
+            heavy=True,
             units=pictures,
             unit="pictures",
             seconds=seconds,
@@ -390,14 +385,23 @@ def _of_model(planner, model, domain):
             reason=f"{its.steps} steps, {its.dtype}, {reason}",
             gpu=bool(its.gpus),
         )
-    _embedding(planner, theirs.embedder, "embed_generated", "pictures", domain, pictures, place, place)
+    _embedding(
+        planner,
+        theirs.embedder,
+        "embed_generated",
+        "pictures",
+        domain,
+        pictures,
+        place,
+        place,
+        heavy=bool(its.pipeline),
+    )
     planner.add(
         domain,
         f"score_imitation/{model}/{domain}",
         f"scores/{model}/{domain}",
         stage="score_imitation",
         subject=model,
-        jobs=len(slugs),
         units=len(slugs),
         unit="concepts",
         seconds=START_S,
@@ -417,9 +421,7 @@ def estimate(config, study=None, results="results"):
     Raises:
         ConfigError: there is no such study. SheetError: a sheet is not usable.
     """
-    study = study or config.default_study
-    if study not in config.studies:
-        raise ConfigError(f"config.yaml: `studies` lacks {study!r}; it has: {', '.join(config.studies)}")
+    study = config.study_named(study)
     planner, pairs = _Planner(config, results), config.pairs(study)
     if any((config.models[model].pipeline or "").startswith("results/atelier/") for model, _ in pairs):
         for stage in ATELIER_S:

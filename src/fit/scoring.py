@@ -8,7 +8,7 @@ import pyarrow as pa
 from fit.concepts import read_sheet
 from fit.embedders.files import read_rows, read_single_faces
 from fit.errors import DataError
-from fit.images.table import read
+from fit.images.table import GENERATED, read
 from fit.matching import kept_vectors
 
 AT_ONCE = 8192
@@ -63,7 +63,7 @@ def read_pictures(generated, embeddings):
     Raises:
         DataError: the embeddings are of other pictures.
     """
-    table = read(generated, ["image_id", "prompt"])
+    table = read(generated, ["image_id", "prompt"], schema=GENERATED)
     prompt_of = dict(zip(*(table.column(name).to_pylist() for name in ("image_id", "prompt")), strict=True))
     names, vectors = read_single_faces(embeddings)
     if not prompt_of.keys() >= set(names):
@@ -179,6 +179,7 @@ def tabulate_scores(counts, scores, sheet=None):
     Returns:
         (Arrow table of the schema OF_CONCEPT, sorted by count; the concepts without any score -> their paths).
     """
+    read(counts, ["concept", "effective_count"])
     count_of = {row["concept"]: row for row in read(counts).to_pylist()}
     group_of = {concept.concept: concept.group for concept in read_sheet(sheet)} if sheet else {}
     rows, unscored, images_of = [], {}, {}
@@ -188,6 +189,8 @@ def tabulate_scores(counts, scores, sheet=None):
         if not of_prompts:
             unscored[concept] = path
             continue
+        if concept not in count_of:
+            raise DataError(f"{counts}: no count of {concept!r}, which {path} is of; ask snakemake for both")
         found = count_of[concept]
         images_of[concept] = {row["prompt"]: row["image_scores"] or [] for row in prompts}
         rows.append(

@@ -3,7 +3,9 @@
 import csv
 import difflib
 import hashlib
+import html
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -79,6 +81,45 @@ def nearly_alike(names):
     return pairs
 
 
+_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]+);")
+_INITIALS = re.compile(r"\b\w\.(?:\w\.)+")
+_SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+
+
+def spelling(name):
+    """What an analyzer of captions makes of a name's spelling that its writer may not expect: a list of clauses."""
+    said = []
+    if found := _ENTITY.search(name):
+        said.append(f"has the HTML entity {found.group()!r}; write {html.unescape(found.group())!r}")
+    if found := _INITIALS.search(name):
+        tokens, spaced = Analyzer().tokens(found.group()), found.group().replace(".", ". ").strip()
+        said.append(
+            f"has the initials {found.group()!r}, which are {len(tokens)} token ({' | '.join(tokens)}) and do not "
+            f"match {spaced!r} ({' | '.join(Analyzer().tokens(spaced))}); add that as an alias, and without points too"
+        )
+    elif re.search(r"\b\w\. \w\. ", name):
+        joined = re.sub(r"\b(\w\.) (?=\w\. )", r"\1", name)
+        said.append(f"has spaced initials, which do not match {joined!r}; add that as an alias")
+    for curly, straight in (("\u2019", "'"), ("\u2018", "'"), ("'", "\u2019")):
+        if re.search(rf"\w{curly}\w", name):
+            other = name.replace(curly, straight)
+            said.append(f"has the apostrophe {curly}, and does not match {other!r}; add that as an alias")
+            break
+    if _SPACELESS.search(name):
+        said.append(
+            "is in a script without spaces: `standard` cuts Han and Hiragana into single characters, so it also "
+            "matches inside a longer word, and keeps a run of Thai, Lao, Burmese or Khmer whole, so it may match "
+            "nothing; see `fit captions explain`"
+        )
+    if name != unicodedata.normalize("NFC", name):
+        said.append("is in decomposed Unicode; captions are compared with it in both forms")
+    if found := _INVISIBLE.search(name):
+        code = f"U+{ord(found.group()):04X}"
+        said.append(f"has the invisible character {code}; take it out")
+    return said
+
+
 def check(paths):
     """Look for concepts and names that stand twice, in one sheet or in several, and for names that may mislead.
 
@@ -116,6 +157,7 @@ def check(paths):
                         "mention it; mend it"
                     )
                     continue
+                found.warnings += [f"{path}: concept {slug!r}: {name!r} {said}" for said in spelling(name)]
                 if len(tokens) == 1:
                     of_one_word.append(name)
                 sheet, other, written = owner_of.setdefault(" ".join(tokens), (path, slug, name))

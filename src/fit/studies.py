@@ -18,6 +18,8 @@ from pydantic import Field
 
 from fit.concepts import read_sheet
 from fit.errors import ConfigError
+from fit.folders import without_folders
+from fit.nearby import near, nearest
 from fit.paths import expand
 from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
 
@@ -27,6 +29,9 @@ DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description=
 Share = Annotated[float, Field(ge=-1, le=1)]
 SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtCut = Literal["paper-classical", "paper-modern"]
+LIGHT_CONCEPTS, LARGEST_LIGHT_DOMAIN = 64, 256
+"""Of a domain of up to 256 concepts, 64 share a job in stages that take seconds a concept, unless config.yaml says
+otherwise. Beyond, planning so many named files would take longer than it saves."""
 WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 """Suffixes by which an embedder's model is a file."""
 
@@ -134,9 +139,10 @@ class Domain(_Strict):
     prompt_embedder: Name | None = None
     """An embedder with a text tower, for the CLIP score of generated images to their prompts, one of the other scores
     that an imitation score can be compared with; none: no CLIP score."""
-    concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """How many concepts one job of collection, embedding or generation takes. More than 1 pays where loading a model
-    takes longer than using it; one concept's file is then made again together with the others of its job."""
+    concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
+    """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
+    what is collected or generated), so that a stop costs little; 64 in stages of seconds, which spend most of their time
+    on starting (in domains of up to 256 concepts). One concept's file is made again with those of its job."""
 
     @pydantic.field_validator("prompts")
     @classmethod
@@ -171,6 +177,8 @@ class Captions(_Strict):
     """Column with the image's address."""
     columns: list[str] = []
     """Other columns to carry into the sampled hits, as text: width, similarity, hash ..."""
+    encoding: str = "utf-8"
+    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark says its own."""
     tokens: Literal["standard", "words"] = "standard"
     """What a name is compared with: the tokens of Elasticsearch's standard analyzer (the paper's; "Picasso's" is no
     mention of Picasso), or runs of letters and digits (it is one). An index has its own analyzer."""
@@ -182,6 +190,15 @@ class Captions(_Strict):
     """What a broken or missing file leads to: an error, or counts without it, which say so."""
     shards_per_job: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """How many files one job counts."""
+
+    @pydantic.field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding):
+        try:
+            "".encode(encoding)
+        except LookupError:
+            raise ValueError("not a known encoding; such are utf-8, windows-1252, latin-1, utf-16") from None
+        return encoding
 
     @pydantic.model_validator(mode="after")
     def _one_source(self):
@@ -222,6 +239,17 @@ class Corpus(_Strict):
     def has_images(self):
         """Whether there are training images to compare with."""
         return bool(self.images or self.provided_images)
+
+
+CIRCUMSTANCES = (
+    "connections",
+    "connections_per_host",
+    "connect_timeout_s",
+    "total_timeout_s",
+    "retries",
+    "decode_timeout_s",
+)
+"""Keys of Collection that say how images are brought, not which: a change collects nothing again."""
 
 
 class Collection(_Strict):
@@ -432,6 +460,28 @@ class Config(_Strict):
         """The (model, domain) pairs of a study."""
         return [(model, domain) for model in self.studies[study].models for domain in self.studies[study].domains]
 
+    def study_named(self, study=None):
+        """`study`, or the default study where left out.
+
+        Raises:
+            ConfigError: there is no such study.
+        """
+        if not study or study in self.studies:
+            return study or self.default_study
+        other = nearest(study, self.studies)
+        hint = f"did you mean {other!r}? It has" if other else "it has"
+        raise ConfigError(f"config.yaml: `studies` lacks {study!r}; {hint}: {', '.join(self.studies)}")
+
+    def needs_cut(self, domain):
+        """Whether a count or score of some study needs the cosine that tells the concepts of a domain apart: it does
+        where there are training images to match."""
+        return any(
+            self.corpora[self.matched_corpus(self.models[model].corpus)].has_images
+            for study in self.studies.values()
+            if domain in study.domains
+            for model in study.models
+        )
+
     def matched_corpus(self, corpus):
         """The corpus whose images stand for those of `corpus`: itself, or the one that its counts are scaled from."""
         return self.corpora[corpus].counts_from or corpus
@@ -443,7 +493,7 @@ class Config(_Strict):
         """
         if corpus not in self._files:
             captions = self.corpora[corpus].captions
-            self._files[corpus] = expand(captions.files or []) if captions else []
+            self._files[corpus] = without_folders(expand(captions.files or [])) if captions else []
         return self._files[corpus]
 
     def caption_parts(self, corpus):
@@ -473,11 +523,16 @@ class Config(_Strict):
 
         Only files, folders and keys of services are looked for; what comes from a hub is asked for when its turn comes.
         """
+        return [text for _, text in self.missing(model, domain)]
+
+    def missing(self, model, domain):
+        """As lacks, but (key, text) each, such as ("models.sd.pipeline", "weights/sd: put it there, or ...")."""
         of_model, of_domain = self.models[model], self.domains[domain]
         corpora = dict.fromkeys([of_model.corpus, self.matched_corpus(of_model.corpus)])
         needs = [need for corpus in corpora for need in self._corpus_needs(corpus)]
         references, art = of_domain.references, of_domain.art_filter
         needs.append((f"domains.{domain}.references.{references.source}", references.table or references.folder))
+        needs.append((f"domains.{domain}.references.vetoes", references.vetoes))
         needs.append((f"models.{model}.provided_images", of_model.provided_images))
         needs.append((f"models.{model}.pipeline", self.folder_of("model", model)))
         embedders = [of_domain.embedder]
@@ -489,14 +544,15 @@ class Config(_Strict):
             is_file = Path(self.embedders[embedder].model).suffix in WEIGHTS
             path = self.embedders[embedder].model if is_file else self.folder_of("embedder", embedder)
             needs.append((f"embedders.{embedder}.model", path))
-        lacking = [f"{path}: put it there, or mend `{key}`" for key, path in needs if _is_absent(path)]
+        lacking = [(key, _absence(path, key)) for key, path in needs if _is_absent(path)]
         if references.serpapi and "SERPAPI_API_KEY" not in os.environ:
-            lacking.append(f"SERPAPI_API_KEY in the environment, for `domains.{domain}.references.serpapi`")
+            key = f"domains.{domain}.references.serpapi"
+            lacking.append((key, f"SERPAPI_API_KEY in the environment, for `{key}`"))
         if not {"ELASTICSEARCH_URL", "ELASTIC_CLOUD_ID"} & os.environ.keys():
             for corpus in corpora:
-                captions = self.corpora[corpus].captions
+                captions, key = self.corpora[corpus].captions, f"corpora.{corpus}.captions"
                 if captions and captions.elasticsearch:
-                    lacking.append(f"ELASTICSEARCH_URL in the environment, for `corpora.{corpus}.captions`")
+                    lacking.append((key, f"ELASTICSEARCH_URL in the environment, for `{key}`"))
         return lacking
 
     def _corpus_needs(self, name):
@@ -507,6 +563,18 @@ class Config(_Strict):
             (f"corpora.{name}.provided_images", corpus.provided_images),
             (f"corpora.{name}.provided_counts", corpus.provided_counts),
         ]
+
+    def shared_jobs(self, domain, slugs, heavy):
+        """The concepts of each job that takes several of `domain`: a list of lists; empty where a job takes one.
+
+        Args:
+            slugs: the domain's concepts; heavy: whether a concept takes minutes in this stage.
+        """
+        size = self.domains[domain].concepts_per_job
+        if size == "auto":
+            is_shared = not heavy and 1 < len(slugs) <= LARGEST_LIGHT_DOMAIN
+            return self.batches(slugs, LIGHT_CONCEPTS) if is_shared else []
+        return self.batches(slugs, size) if size > 1 else []
 
     @staticmethod
     def batches(slugs, size):
@@ -531,6 +599,12 @@ class Config(_Strict):
 def _is_absent(path):
     """Whether `path` should be on this machine and is not; what the workflow makes is no matter."""
     return bool(path) and not path.startswith("results/") and "://" not in path and not Path(path).exists()
+
+
+def _absence(path, key):
+    """What is said of a path that is missing."""
+    other = near(path)
+    return f"{path}: put it there, or mend `{key}`" + (f" (did you mean {other}?)" if other else "")
 
 
 def _of_atelier(*keys):
@@ -562,6 +636,7 @@ def _count_captions(config, job):
     captions = config.corpora[job["corpus"]].captions
     files = config.caption_parts(job["corpus"])[job["part"]]
     source = {"files": files, "elasticsearch": captions.elasticsearch or "", "on_bad_shard": captions.on_bad_shard}
+    source["encoding"] = captions.encoding
     return _merge_captions(config, job) | source
 
 
@@ -573,7 +648,7 @@ def _collect_images(config, job):
 
 def _limits(config):
     """What pictures at hand are held to."""
-    return config.collection.model_dump(include={"max_pixels", "min_side", "decode_timeout_s"})
+    return config.collection.model_dump(include={"max_pixels", "min_side"})
 
 
 def _of_provided(kind, wildcard):
@@ -584,7 +659,7 @@ def _of_provided(kind, wildcard):
 
 
 def _collection(config):
-    found = config.collection.model_dump()
+    found = config.collection.model_dump(exclude=set(CIRCUMSTANCES))
     return found | {name: "yes" if found[name] else "no" for name in ("honour_opt_out", "allow_loopback")}
 
 
@@ -596,7 +671,10 @@ def _collect_references(config, job):
 
 def _select_references(config, job):
     references = config.domains[job["domain"]].references
-    return references.model_dump(include={"keep", "least"}) | {"vetoes": references.vetoes or ""}
+    # Where there are vetoes, those of no concept of the sheet are named.
+    sheet = config.domains[job["domain"]].concepts if references.vetoes else ""
+    found = references.model_dump(include={"keep", "least"}) | {"vetoes": references.vetoes or "", "sheet": sheet}
+    return found | {"place": references.folder or references.table or ""}
 
 
 def _embedder(config, job):
@@ -618,7 +696,7 @@ def _embed_art_texts(config, job):
 
 def _find_same_concept_cut(config, job):
     cut = config.domains[job["domain"]].same_concept_cut
-    return {"method": SAME_CONCEPT_CUTS.get(cut, cut)}
+    return {"method": SAME_CONCEPT_CUTS.get(cut, cut), "needed": "yes" if config.needs_cut(job["domain"]) else "no"}
 
 
 def _embed_prompts(config, job):
@@ -637,7 +715,8 @@ def _report_study(config, job):
 
 
 def _assess_recogniser(config, job):
-    return _find_same_concept_cut(config, job) | {
+    return {
+        "method": _find_same_concept_cut(config, job)["method"],
         "embedder": config.domains[job["domain"]].embedder,
         "seed": config.seed,
     }
@@ -645,7 +724,8 @@ def _assess_recogniser(config, job):
 
 def _find_art_cut(config, job):
     cut = config.domains[job["domain"]].art_filter.cut
-    return {"method": "best_f1" if cut is None else ART_CUTS.get(cut, cut)}
+    method = "best_f1" if cut is None else ART_CUTS.get(cut, cut)
+    return {"method": method, "needed": "yes" if config.needs_cut(job["domain"]) else "no"}
 
 
 def _generate_images(config, job):
@@ -687,21 +767,21 @@ STAGES = {
     "train_style_encoder": (1, _of_atelier("encoder_steps")),
     "train_art_filter": (1, _of_atelier("art_filter_steps")),
     "train_generator": (3, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
-    "count_captions": (2, _count_captions),
+    "count_captions": (3, _count_captions),
     "merge_captions": (1, _merge_captions),
-    "plot_counts": (1, _nothing),
+    "plot_counts": (2, _nothing),
     "collect_images": (2, _collect_images),
     "import_training_images": (1, _of_provided("corpora", "corpus")),
     "import_generated": (2, _of_provided("models", "model")),
     "import_counts": (1, _nothing),
     "collect_references": (2, _collect_references),
-    "select_references": (2, _select_references),
+    "select_references": (3, _select_references),
     "draw_references": (1, _nothing),
     "embed_images": (2, _embedder),
     "import_photographs": (1, _import_photographs),
     "embed_art_texts": (2, _embed_art_texts),
-    "find_same_concept_cut": (2, _find_same_concept_cut),
-    "find_art_cut": (2, _find_art_cut),
+    "find_same_concept_cut": (3, _find_same_concept_cut),
+    "find_art_cut": (3, _find_art_cut),
     "assess_recogniser": (1, _assess_recogniser),
     "match_images": (1, _nothing),
     "estimate_counts": (3, _nothing),
@@ -711,14 +791,14 @@ STAGES = {
     "score_imitation": (2, _score_imitation),
     "tabulate_scores": (3, _nothing),
     "detect_threshold": (3, _detect_threshold),
-    "plot_threshold": (4, _plot_threshold),
+    "plot_threshold": (5, _plot_threshold),
     "draw_contact_sheet": (2, _nothing),
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (2, _score_otherwise),
     "tabulate_alternative": (2, _nothing),
-    "report_study": (4, _report_study),
+    "report_study": (5, _report_study),
     "rescore_imitation": (1, _score_imitation),
-    "measure_sensitivity": (1, _measure_sensitivity),
+    "measure_sensitivity": (2, _measure_sensitivity),
     "list_outliers": (2, _list_outliers),
 }
 """Stage -> (version, which settings it depends on).
@@ -750,18 +830,61 @@ def _known_keys(data, location):
     return list(model.model_fields)
 
 
-def check(data, path="config.yaml"):
+class _Layers:
+    """The configuration files of a run, to say in errors which of them sets a key. They are read for errors only."""
+
+    def __init__(self, paths):
+        self._paths = [str(path) for path in paths]
+        self._data: list[dict] | None = None
+
+    def name(self, location):
+        """The last file that has the most of `location`, a tuple of keys: the one to change. The first, where none has
+        any: the key is missing, or the command line sets it."""
+        if len(self._paths) == 1:
+            return self._paths[0]
+        if self._data is None:
+            self._data = [_laid_out(path) for path in self._paths]
+        depths = [_depth(data, location) for data in self._data]
+        deepest = max(depths)
+        return [path for path, depth in zip(self._paths, depths, strict=True) if depth == deepest][-1 if deepest else 0]
+
+
+def _laid_out(path):
+    try:
+        return _read_yaml(path)
+    except (ConfigError, OSError):
+        return {}
+
+
+def _depth(data, location):
+    """How many of the keys of `location` `data` has, one inside the other."""
+    depth = 0
+    for key in location:
+        there = key in data if isinstance(data, dict) else isinstance(data, list) and key in range(len(data))
+        if not there:
+            break
+        data, depth = data[key], depth + 1
+    return depth
+
+
+def check(data, path="config.yaml", files=()):
     """Turn the contents of config.yaml into a Config.
+
+    Args:
+        data: a dict. path: what errors call the place that it comes from.
+        files: the files that it comes from, each laid over those before it: errors then name the one that sets a key.
 
     Raises:
         ConfigError: an unknown, missing or mistyped key, or a name that is used but not defined.
     """
+    layers = _Layers(files or [path])
     try:
         config = Config.model_validate(data)
     except pydantic.ValidationError as invalid:
         problems = []
         for error in invalid.errors():
             key, message = _locate(error)
+            path = layers.name(error["loc"])
             if error["type"] == "extra_forbidden":
                 known = _known_keys(data, error["loc"])
                 near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
@@ -774,31 +897,49 @@ def check(data, path="config.yaml"):
             else:
                 problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); mend the value")
         raise ConfigError("\n".join(problems)) from None
-    uses = [("default_study", config.default_study, "studies")]
+    problems = [*_undefined_names(config, layers), *_unscalable_counts(config, layers)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
+def _undefined_names(config, layers):
+    """What is said of each name that is used and not defined."""
+    uses: list[tuple[tuple[str, ...], str, str]] = [(("default_study",), config.default_study, "studies")]
     for name, study in config.studies.items():
-        uses += [(f"studies.{name}.models", model, "models") for model in study.models]
-        uses += [(f"studies.{name}.domains", domain, "domains") for domain in study.domains]
-    uses += [(f"models.{name}.corpus", model.corpus, "corpora") for name, model in config.models.items()]
+        uses += [(("studies", name, "models"), model, "models") for model in study.models]
+        uses += [(("studies", name, "domains"), domain, "domains") for domain in study.domains]
+    uses += [(("models", name, "corpus"), model.corpus, "corpora") for name, model in config.models.items()]
     for name, domain in config.domains.items():
-        uses.append((f"domains.{name}.embedder", domain.embedder, "embedders"))
+        uses.append((("domains", name, "embedder"), domain.embedder, "embedders"))
         if domain.prompt_embedder:
-            uses.append((f"domains.{name}.prompt_embedder", domain.prompt_embedder, "embedders"))
+            uses.append((("domains", name, "prompt_embedder"), domain.prompt_embedder, "embedders"))
         if domain.art_filter:
-            uses.append((f"domains.{name}.art_filter.embedder", domain.art_filter.embedder, "embedders"))
-    uses += [(f"corpora.{n}.counts_from", c.counts_from, "corpora") for n, c in config.corpora.items() if c.counts_from]
+            uses.append((("domains", name, "art_filter", "embedder"), domain.art_filter.embedder, "embedders"))
+    for name, corpus in config.corpora.items():
+        if corpus.counts_from:
+            uses.append((("corpora", name, "counts_from"), corpus.counts_from, "corpora"))
     for key, name, kind in uses:
         defined = getattr(config, kind)
         if name not in defined:
-            raise ConfigError(f"{path}: `{key}` names {name!r}, which `{kind}` lacks; it has: {', '.join(defined)}")
+            close = difflib.get_close_matches(name, defined, n=1)
+            remedy = f"did you mean {close[0]!r}? It has" if close else "it has"
+            yield (
+                f"{layers.name(key)}: `{'.'.join(key)}` names {name!r}, which `{kind}` lacks; {remedy}: "
+                f"{', '.join(defined)}"
+            )
+
+
+def _unscalable_counts(config, layers):
+    """What is said of each corpus whose counts are scaled from one that can't be scaled from."""
     for name, corpus in config.corpora.items():
-        source = config.corpora[corpus.counts_from] if corpus.counts_from else None
+        source = config.corpora.get(corpus.counts_from) if corpus.counts_from else None
         if source and (source.counts_from or source.provided_counts or not source.captions):
             why = "are scaled themselves" if source.counts_from else "come without captions to scale them by"
-            raise ConfigError(
-                f"{path}: `corpora.{name}.counts_from` names {corpus.counts_from!r}, whose counts {why}; name a corpus "
-                "with `captions` and `images`"
+            yield (
+                f"{layers.name(('corpora', name, 'counts_from'))}: `corpora.{name}.counts_from` names "
+                f"{corpus.counts_from!r}, whose counts {why}; name a corpus with `captions` and `images`"
             )
-    return config
 
 
 def _read_yaml(path):
@@ -833,4 +974,4 @@ def load(*paths):
     data: dict = {}
     for path in paths:
         data = _laid_over(data, _read_yaml(path))
-    return check(data, " + ".join(map(str, paths)))
+    return check(data, files=paths)

@@ -191,7 +191,7 @@ def test_what_is_no_pipeline_says_so(tmp_path, pipeline):
     (tmp_path / "model_index.json").write_text("{}")
     with pytest.raises(ModelError, match="can't load"):
         generators.load("diffusers", pipeline=str(tmp_path), **SAMPLING)
-    with pytest.raises(ModelError, match="no such scheduler"):
+    with pytest.raises(ModelError, match="no scheduler of this name"):
         generators.load("diffusers", pipeline=str(pipeline), **SAMPLING | {"scheduler": "NoScheduler"})
     with pytest.raises(ConfigError, match="did you mean 'diffusers'"):
         generators.load("difusers")

@@ -120,9 +120,9 @@ def test_neither_a_number_nor_a_file(given):
         ("concept,effective_count\na,many", "concept 'a': effective_count is 'many'"),
         ("concept,effective_count\na,-1", "not a count"),
         ("concept,effective_count,low,high\na,3,nan,9", "low is 'nan'"),
-        ("concept,effective_count\na,1\na,2", "concept 'a': repeated"),
-        ("concept,effective_count\n", "no concept"),
-        ("", "neither Parquet nor CSV"),
+        ("concept,effective_count\na,1\na,2", "line 3: concept 'a' is in line 2 too"),
+        ("concept,effective_count\n", "no row"),
+        ("", "the file is empty"),
     ],
 )
 def test_a_table_that_is_no_counts(tmp_path, text, said):
@@ -133,14 +133,14 @@ def test_a_table_that_is_no_counts(tmp_path, text, said):
 
 
 def test_counts_of_any_kind(tmp_path):
-    (tmp_path / "c.csv").write_text("concept,effective_count,low,high\na,7.6,7.2,8.9\nb,,1,2\nc,9,2,8\nd,3,,4\n")
-    counted, skipped = read_counted(tmp_path / "c.csv")
+    (tmp_path / "c.csv").write_text("concept,effective_count,low,high\na,8,7.2,8.9\nb,,1,2\nc,9,2,8\nd,3,,4\n")
+    counted, skipped, of_captions = read_counted(tmp_path / "c.csv")
     # Where several faces of an image match, a count may exceed its interval: c.
     assert counted == [Counted("a", 8, 7, 9), Counted("b", None), Counted("c", 9, 2, 9), Counted("d", 3)]
-    assert skipped == 0
+    assert (skipped, of_captions) == (0, False)
     columns = {"concept": ["a"], "captions": [90], "effective_count": [7], "low": [5], "high": [9], "skipped_rows": [4]}
     pq.write_table(pa.table(columns), tmp_path / "c.parquet")
-    assert read_counted(tmp_path / "c.parquet") == ([Counted("a", 7, 5, 9, 90)], 4)
+    assert read_counted(tmp_path / "c.parquet") == ([Counted("a", 7, 5, 9, 90)], 4, False)
 
 
 def images_left(seen, image_ids, mentions, most, gone):

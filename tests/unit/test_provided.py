@@ -85,10 +85,10 @@ def test_counts_at_hand(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("concept,count\nann,1\n", "no column 'effective_count'; it has concept, count"),
-        ("concept,effective_count\nann,many\n", "concept 'ann': effective_count is 'many', not a count"),
+        ("concept,count\nann,1\n", r"line 1: no column 'effective_count'.*found: concept, count"),
+        ("concept,effective_count\nann,many\n", "concept 'ann': effective_count is 'many', not a number"),
         ("concept,effective_count\nann,-1\n", "effective_count is '-1', not a count"),
-        ("concept,effective_count\nann,\n", "effective_count is None, not a count"),
+        ("concept,effective_count\nann,\n", "effective_count is empty, not a count"),
         ("concept,effective_count\nbo,1\n", "no count of ann"),
     ],
 )

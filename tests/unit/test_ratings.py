@@ -394,7 +394,7 @@ def test_a_study_without_pictures_says_why(files, tmp_path):
     with pytest.raises(DataError, match=r"no concept with both .*there is no .*ann-orr\.parquet"):
         pairs.sample_pairs(files / "scores.csv", tmp_path, files / "generated", 4, 0)
     (tmp_path / "bad.csv").write_text("concept,effective_count,score\nann-orr,-1,0.5\n")
-    with pytest.raises(DataError, match="concept 'ann-orr': effective_count -1"):
+    with pytest.raises(DataError, match="concept 'ann-orr': effective_count is '-1'"):
         pairs.sample_pairs(tmp_path / "bad.csv", files / "references", files / "generated", 4, 0)
 
 
@@ -466,8 +466,8 @@ def test_a_file_of_something_else_is_not_added_to(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", r"line 1: no column 'rater'"),
-        ("rater;concept;rating\nAnn;a;3\n", r"line 1: no column 'rater'.*separated by commas"),
+        ("", "the file is empty"),
+        ("rater|concept|rating\nAnn|a|3\n", r"line 1: no column 'rater'.*separated by commas"),
         ("rater,concept\nAnn,a\n", "no column 'rating'"),
         ("rater,concept,rating\nAnn,a,3\nAnn,b,6\n", "line 3: rating is '6'"),
         ("rater,concept,rating\nAnn,a,0\n", "line 2: rating is '0'"),
@@ -476,9 +476,9 @@ def test_a_file_of_something_else_is_not_added_to(tmp_path):
         ("rater,concept,rating\nAnn,a,good\n", "line 2: rating is 'good'"),
         ("rater,concept,rating\nAnn,,3\n", "line 2: concept is empty"),
         ("rater,concept,rating\n ,a,3\n", "line 2: rater is empty"),
-        ("rater,concept,rating\nAnn,a,3,4\n", "line 2: more cells"),
+        ("rater,concept,rating\nAnn,a,3,4\n", "line 2: 4 cells.*more cells"),
         ("rater,concept,rating\nAnn,a,3\nBo,a,3\nAnn,a,4\n", "line 4: 'Ann' rates concept 'a'.* in line 2 too"),
-        ('rater,concept,image_id,rating\nAnn,a,"x\ny",3\n', "line 3: image_id is .*line break"),
+        ('rater,concept,image_id,rating\nAnn,a,"x\ny",3\n', "line 2: image_id is .*line break"),
     ],
 )
 def test_ratings_from_elsewhere_are_checked(tmp_path, text, said):
@@ -492,7 +492,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
     (tmp_path / "in.csv").write_bytes(b"rater,concept,rating\nB\xf6,a,3\n")
     with pytest.raises(DataError, match="byte 22 is not UTF-8"):
         import_ratings(tmp_path / "in.csv", tmp_path / "out.csv")
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match="no such file"):
         import_ratings(tmp_path / "nowhere.csv", tmp_path / "out.csv")
 
 

@@ -47,13 +47,14 @@ def test_candidates_come_from_a_table(tmp_path):
         collected(tmp_path, "table", tmp_path / "r.parquet")
 
 
-def test_candidates_come_from_a_folder_and_what_is_no_picture_is_told(tmp_path):
+def test_candidates_come_from_a_folder_and_what_is_no_picture_is_left_out(tmp_path):
     (tmp_path / "refs/ann").mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(tmp_path / "refs/ann/one.jpg")
+    (tmp_path / "refs/ann/half.jpg").write_bytes((tmp_path / "refs/ann/one.jpg").read_bytes()[:100])
     (tmp_path / "refs/ann/notes.txt").write_text("hello")
     (tmp_path / "refs/ann/.hidden").write_text("x")
     found = collected(tmp_path, "folder", tmp_path / "refs")["ann"]
-    assert [(row["image_id"], row["status"]) for row in found] == [("notes.txt", "not_an_image"), ("one.jpg", "ok")]
+    assert [(row["image_id"], row["status"]) for row in found] == [("half.jpg", "truncated"), ("one.jpg", "ok")]
     with pytest.raises(DataError, match="no such folder of reference images"):
         collected(tmp_path, "folder", tmp_path / "nowhere")
 
@@ -128,6 +129,6 @@ def test_too_few_references_are_reported_and_the_rest_goes_on(tmp_path, capsys):
 def test_vetoes_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match="no such file of vetoes"):
         read_vetoes(tmp_path / "v.tsv")
-    (tmp_path / "v.tsv").write_text("concept,image_id\nann,a\n")
-    with pytest.raises(ConfigError, match="line 1: no column `concept`"):
+    (tmp_path / "v.tsv").write_text("slug\timage_id\nann\ta\n")
+    with pytest.raises(ConfigError, match="line 1: no column 'concept'"):
         read_vetoes(tmp_path / "v.tsv")

@@ -10,6 +10,7 @@ from conftest import HOSTILE_NAMES
 from fit.atelier.painting import draw_styles, paint
 from fit.images.table import encode_png, read
 
+STUDIED = ["counted", "crawled"]
 SLUGS = [f"person-{i}" for i in range(len(HOSTILE_NAMES))]
 
 
@@ -66,6 +67,26 @@ def study(workplace, encoder):
 def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     output = study.run()
     assert "person-0" not in output or "Error" not in output
+    # The screen is a page, and ends with the answer.
+    few = f"too few concepts have a count and a score: {len(SLUGS)}, at least 10 are needed"
+    answer = [f"no imitation threshold was found for {m} in people: {few} ({len(SLUGS)} people)" for m in STUDIED]
+    lines = output.splitlines()
+    assert len(lines) <= 50
+    assert lines[-5:-3] == answer
+    assert [line.split()[:2] for line in lines[-3:]] == [
+        ["report", "results/paper/mine/report.md"],
+        ["figures", "results/thresholds/{model}/{domain}.scores.png"],
+        ["pictures", "results/thresholds/{model}/{domain}.pictures.png"],
+    ]
+    # So it does where nothing is to be done, and on a milestone.
+    assert study.run().splitlines()[-5:-3] == answer
+    made = study.run("thresholds").splitlines()
+    assert made[-5:] == [
+        "thresholds:",
+        *answer,
+        *(f"  results/thresholds/{model}/people.json: threshold, by every estimator" for model in STUDIED),
+    ]
+    assert answer[0] in study.run("--logger-fit-plain")
     table = pl.read_parquet(study.folder / "results/scores/counted/people.parquet")
     assert dict(table.select("concept", "effective_count").iter_rows()) == {s: i * 10 for i, s in enumerate(SLUGS)}
     assert table["score"].is_between(-1, 1).all()
@@ -81,12 +102,12 @@ def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     for path in sorted((study.folder / "references/person-3").iterdir())[:5]:
         path.unlink()
     (study.folder / "references/person-3/note.txt").write_text("not a picture")
-    output = study.run("--forcerun", "collect_references_people_000")
-    assert "person-3: 6 usable references of 7, at least 10 are needed; add 4 or more" in output
+    output = study.run()
+    assert "person-3: 6 usable references of 6, at least 10 are needed; add 4 or more" in output
     table = pl.read_parquet(study.folder / "results/scores/counted/people.parquet")
     assert sorted(table["concept"]) == [slug for slug in SLUGS if slug != "person-3"]
     kept = read(study.folder / "results/references/people/person-3.parquet")
-    assert set(kept.column("fate").to_pylist()) == {"too few references", "not_an_image"}
+    assert set(kept.column("fate").to_pylist()) == {"too few references"}
 
 
 def test_what_lacks_its_inputs_is_listed_and_the_rest_is_found(study):
@@ -106,4 +127,6 @@ def test_a_concept_without_pictures_is_named(study):
         path.unlink()
     output = study.fails("results/generated/counted/people/person-2.parquet")
     assert "no generated images of 'person-2'; put .jpg" in output
+    assert "failed while generating pictures" in output
+    assert len(output.splitlines()) <= 40
     assert not (study.folder / "results/generated/counted/people/person-1.parquet").exists()

@@ -8,7 +8,7 @@ from fit.atelier.painting import SUBJECTS, draw_styles, paint
 from fit.concepts import read_sheet
 from fit.errors import ConfigError
 from fit.images.table import encode_png
-from fit.paths import whole
+from fit.paths import check_replaceable, whole
 
 STYLE_ENCODER = {"painters_per_step": 48, "pictures_per_painter": 4, "temperature": 0.1, "learning_rate": 3e-3}
 ART_FILTER = {"batch_size": 64, "learning_rate": 3e-3}
@@ -103,12 +103,14 @@ def build_generator(training_set, folder, *, autoencoder_steps, steps, batch_siz
 
     Raises:
         ImageTableError: the file is missing, no Parquet, lacks `caption` or `image`, or holds what is no picture.
+        PlaceError: `folder` is one that FIT did not make.
     """
     import torch
 
     from fit.atelier.generator import train_generator
     from fit.images.table import decode, read
 
+    check_replaceable(folder)
     crawl = read(training_set, ["caption", "image"]).to_pydict()
     pictures = np.stack([np.asarray(decode(data, training_set)) for data in crawl["image"]])
     pipeline = train_generator(

@@ -1,7 +1,8 @@
 """Counts the captions that mention each concept, in one pass over the files of a corpus, and merges such counts."""
 
 import json
-import shutil
+import re
+import sys
 import tempfile
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,15 @@ from fit.captions.analyzer import Analyzer
 from fit.captions.matcher import Matcher, as_text, carried
 from fit.captions.phrases import Phrases
 from fit.captions.sources import open_captions
-from fit.errors import CorpusError, DataError
-from fit.images.table import read, write
-from fit.paths import whole
+from fit.captions.sources.base import shard_name
+from fit.errors import CorpusError, DataError, ImageTableError
+from fit.folders import kind_of
+from fit.images.table import open_parquet, read, write
+from fit.paths import WorkFolder, whole
+
+_KEY = re.compile(r"\.?[0-9a-f]{16}(\.[0-9a-f]{12})?")
+_KEPT = rf"({_KEY.pattern}/)?(\.new-[^/]+/)?(\.hits-[^/]+/)?((counts|names|hits|shards)|[0-9]+-[0-9]+-[0-9]+)\.parquet"
+"""What is in a folder of counts that are kept, in that of an earlier version too."""
 
 COUNTS = pa.schema(
     [
@@ -61,6 +68,8 @@ SHARDS = pa.schema(
 """status: "ok", or "skipped" for the reason given; rows: read, or skipped (null where nobody knows)."""
 
 COMMON_SHARE, COMMON_LEAST = 0.2, 20
+NULL_SHARE = 0.1
+"""Share of null captions from which on it is said."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,8 @@ class Columns:
     url: str = "url"
     others: tuple[str, ...] = ()
     """Carried into the hits as text."""
+    encoding: str = "utf-8"
+    """Of text files; a byte order mark tells another one."""
 
     @property
     def schema(self):
@@ -111,6 +122,50 @@ class Outputs:
     def in_folder(cls, folder):
         """counts.parquet and so on, in `folder`."""
         return cls(*(Path(folder, f"{name}.parquet") for name in ("counts", "names", "hits", "shards")))
+
+    @classmethod
+    def of_counts(cls, counts):
+        """The files that belong to `counts`: OUT.names.parquet and so on beside OUT.parquet, or as in_folder.
+
+        Raises:
+            DataError: neither are all there.
+        """
+        beside = Path(counts).with_suffix("")
+        kinds = ("names", "hits", "shards")
+        named = cls(Path(counts), *(Path(f"{beside}.{kind}.parquet") for kind in kinds))
+        plain = cls.in_folder(Path(counts).parent)
+        choices = [plain, named] if Path(counts).name == "counts.parquet" else [named]
+        for outputs in choices:
+            if all(path.is_file() for path in (outputs.names, outputs.hits, outputs.shards)):
+                return outputs
+        missing = [str(path) for path in (named.names, named.hits, named.shards) if not path.is_file()]
+        raise DataError(
+            f"{counts}: no {', '.join(missing)} beside it; name the file that `fit captions count --counts` wrote, "
+            "with the others where that command put them"
+        )
+
+
+_BROKEN = (pa.ArrowException, ValueError, TypeError, AttributeError, RecursionError)
+"""What libraries raise on a file that is not what its name promises. Errors of the disk are not among them."""
+
+
+def _broken(path, problem):
+    why = str(problem).partition("\n")[0] or type(problem).__name__
+    return CorpusError(
+        f"{path}: not a readable file of captions ({why}); fetch or make it again, or go on without it: "
+        "`on_bad_shard: skip`"
+    )
+
+
+def _check_understood(path, tally):
+    """Raise CorpusError where pictures have no caption at all: what lies there is something else."""
+    is_folder = "://" not in str(path) and Path(path).is_dir()
+    if tally.rows == tally.null_captions and (is_folder or kind_of(str(path)) == ".tar"):
+        raise CorpusError(
+            f"{path}: taken for {'a folder' if is_folder else 'a tar'} of pictures with captions, but of "
+            f"its {tally.rows:,} pictures none has a caption; put NAME.txt or NAME.json beside NAME.jpg, or "
+            "name the files of captions"
+        )
 
 
 class _Tally:
@@ -156,7 +211,7 @@ class _Pass:
         """Count one shard; returns its _Tally and its row of SHARDS."""
         writer, tally, known_rows = self._writer(), None, None
         try:
-            shard = open_captions(path)
+            shard = open_captions(path, self.columns.encoding)
             known_rows = shard.rows
             shard.check(self._to_read, [self.columns.caption])
             tally = _Tally(shard.name, self.phrases, self.sampling)
@@ -166,11 +221,13 @@ class _Pass:
                 self._count_batch(tally, batch, writer)
                 with self._lock:
                     self._progress.update(len(batch))
-        except CorpusError as error:
+            _check_understood(path, tally)
+        except (CorpusError, *_BROKEN) as problem:
+            error = problem if isinstance(problem, CorpusError) else _broken(path, problem)
             writer.discard()
             if self.on_bad_shard == "fail":
-                raise
-            name = Path(path).name
+                raise error from None
+            name = shard_name(str(path))
             return None, dict(zip(SHARDS.names, (name, "skipped", known_rows, None, None, str(error)), strict=True))
         writer.commit()
         tally.bounds = None
@@ -243,14 +300,14 @@ def _shards_table(rows):
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["shard"]), schema=SHARDS)
 
 
-def _check_files(files, columns, on_bad_shard):
+def _check_files(files, columns, on_bad_shard, encoding):
     """Look at every file before the first is read: a bad one should not be found after an hour of good ones.
 
     Returns:
         (rows, fingerprints): how many rows there are, estimated where a format does not say; a list that changes when a
             file does.
     """
-    for name, times in Counter(Path(file).name for file in files).items():
+    for name, times in Counter(shard_name(str(file)) for file in files).items():
         if times > 1:
             raise CorpusError(
                 f"{name}: two files of the corpus have this name; rename one, since rows are told apart by it"
@@ -258,11 +315,12 @@ def _check_files(files, columns, on_bad_shard):
     rows, prints = 0, []
     for file in files:
         try:
-            shard = open_captions(file)
+            shard = open_captions(file, encoding)
             shard.check(columns, columns[:1])
-        except CorpusError as error:
+        except (CorpusError, *_BROKEN) as problem:
+            error = problem if isinstance(problem, CorpusError) else _broken(file, problem)
             if on_bad_shard == "fail":
-                raise
+                raise error from None
             prints.append(str(error))
             continue
         rows += shard.rows if shard.rows is not None else shard.size // 200
@@ -320,34 +378,56 @@ def count_captions(
     Raises:
         CorpusError: a file is not usable, or two have the same name.
         SheetError: a name has no token.
+        PlaceError: `reuse` holds files that are not FIT's.
     """
     columns, sampling = columns or Columns(), sampling or Sampling()
-    rows, fingerprint = _check_files(files, columns.to_read(sampling.max_hits), on_bad_shard)
+    place = reuse and WorkFolder(reuse, "counts that are kept (--reuse)", _KEPT, "--reuse")
+    if place:
+        place.claim()
+    rows, fingerprint = _check_files(files, columns.to_read(sampling.max_hits), on_bad_shard, columns.encoding)
     for path in (outputs.counts, outputs.names, outputs.hits, outputs.shards):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if reuse is None:
+    if not place:
         _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows)
         return
     settings = json.dumps([repr(columns), repr(sampling), on_bad_shard, fingerprint])
-    kept = Outputs.in_folder(Path(reuse, blake2b(settings.encode(), digest_size=8).hexdigest()))
+    key = blake2b(settings.encode(), digest_size=8).hexdigest()
+    kept = Outputs.in_folder(Path(place.path, key))
     phrases = Phrases.of(concepts, Analyzer(sampling.tokens, sampling.fold_accents))
-    known, asked = _names_by_concept(read(kept.names) if kept.names.exists() else None), _names_by_concept(phrases)
+    known, asked = _names_by_concept(_kept_names(kept)), _names_by_concept(phrases)
     new = [concept for concept in concepts if known.get(concept.concept) != asked[concept.concept]]
     if new:
         if known:
             print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
-        kept.counts.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=kept.counts.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=place.path) as folder:
             fresh = Outputs.in_folder(folder)
             _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows)
             others = set(known) - {concept.concept for concept in new}
-            _unite_concepts([(fresh, None), (kept, others)] if others else [(fresh, None)], kept, columns, sampling)
+            parts = [(fresh, None), (kept, others)] if others else [(fresh, None)]
+            with place.whole(key) as part:
+                _unite_concepts(parts, Outputs.in_folder(part), columns, sampling)
     else:
         print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
-    for other in Path(reuse).iterdir():  # counts of other files or settings
-        if other != kept.counts.parent:
-            shutil.rmtree(other)
+    for other in place.path.iterdir():  # counts of other files or settings
+        if other.is_dir() and other.name != key and _KEY.fullmatch(other.name):
+            place.remove(other.name)
     _unite_concepts([(kept, set(phrases.concepts))], outputs, columns, sampling, phrases)
+
+
+def _kept_names(kept):
+    """The table NAMES of counts that were kept, or None where there are none, or they are damaged."""
+    if not kept.names.exists():
+        return None
+    try:
+        names, counts = read(kept.names, NAMES.names, schema=NAMES), read(kept.counts, COUNTS.names, schema=COUNTS)
+        open_parquet(kept.hits)
+        read(kept.shards, SHARDS.names, schema=SHARDS)
+        if set(names.column("concept").to_pylist()) != set(counts.column("concept").to_pylist()):
+            raise DataError(f"{kept.counts}: its concepts are not those of {kept.names}")
+    except (ImageTableError, DataError) as error:
+        print(f"fit: what was counted before is damaged, so it is counted again ({error})", file=sys.stderr)
+        return None
+    return names
 
 
 def count_index(concepts, index, outputs, *, columns=None, sampling=None):
@@ -437,10 +517,19 @@ def merge_counts(parts, outputs, *, columns=None, sampling=None):
         columns: Columns; sampling: Sampling; as the parts were counted with.
 
     Raises:
-        DataError: the parts are not of the same concepts and names.
+        DataError: the parts are not of the same concepts and names, or two are of one file.
     """
     columns, sampling = columns or Columns(), sampling or Sampling()
-    shards = _shards_table([row for part in parts for row in read(part.shards).to_pylist()])
+    rows = [(part, row) for part in parts for row in read(part.shards, SHARDS.names, schema=SHARDS).to_pylist()]
+    first: dict[str, Outputs] = {}
+    for part, row in rows:
+        if row["shard"] in first:
+            raise DataError(
+                f"{part.shards}: {row['shard']} is counted in {first[row['shard']].shards} too; merge counts of "
+                "different files, and name each part once"
+            )
+        first[row["shard"]] = part
+    shards = _shards_table([row for _, row in rows])
     tables = {kind: [read(getattr(part, kind)) for part in parts] for kind in ("counts", "names")}
     for kind, keys in (("counts", ["concept"]), ("names", ["concept", "name"])):
         for part, table in zip(parts, tables[kind], strict=True):
@@ -477,3 +566,37 @@ def remarks(names):
         if row["contains"]:
             found.append(f"{said} contains a name of {', '.join(row['contains'])}; its captions count for them too")
     return found
+
+
+def losses(shards):
+    """What of the captions of a table SHARDS could not be used: a list of sentences, the worst files named."""
+    rows = [row for row in shards.to_pylist() if row["status"] == "ok"]
+    total = sum(row["rows"] or 0 for row in rows)
+    said = []
+    for key, what, least, remedy in (
+        (
+            "malformed_captions",
+            "are not text in UTF-8, so names with other than English letters are missed",
+            0.0,
+            "say what they are, with `captions.encoding` in config.yaml or --encoding (windows-1252 is usual)",
+        ),
+        ("null_captions", "are empty (null)", NULL_SHARE, "check that the caption column is the right one"),
+    ):
+        bad = sorted((row for row in rows if row[key]), key=lambda row: (-row[key], row["shard"]))
+        lost = sum(row[key] for row in bad)
+        if lost and lost >= least * total:
+            most = ", ".join(f"{row['shard']} ({row[key]:,} of {row['rows']:,})" for row in bad[:3])
+            more = f" and {len(bad) - 3} more files" if len(bad) > 3 else ""
+            said.append(f"{lost:,} of {total:,} captions ({lost / total:.1%}) {what}: {most}{more}; {remedy}")
+    if rows and not total:
+        said.append("no caption was read: the files have no row; check that they are the right ones")
+    return said
+
+
+def unmentioned(counts):
+    """Which concepts of a table COUNTS no caption mentions: a list of one sentence, or none."""
+    none = [row["concept"] for row in counts.to_pylist() if not row["captions"]]
+    if not none:
+        return []
+    some = ", ".join(none[:5]) + (" ..." if len(none) > 5 else "")
+    return [f"concepts that no caption mentions: {len(none)} ({some}); `fit captions explain NAME CAPTION` says why"]

@@ -13,6 +13,7 @@ from elastic_transport import Transport
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from tqdm import tqdm
 
+from fit.captions.phrases import normal_forms
 from fit.errors import ConfigError, CorpusError
 
 URL, CLOUD_ID, API_KEY = "ELASTICSEARCH_URL", "ELASTIC_CLOUD_ID", "ELASTIC_API_KEY"  # environment variables
@@ -197,8 +198,9 @@ def _check_captions(index, caption_field, fields):
 
 
 def _mention(field, names):
-    """The query for documents whose `field` mentions any of `names`."""
-    queries = [{"match_phrase": {field: {"query": name}}} for name in names]
+    """The query for documents whose `field` mentions any of `names`, composed or decomposed."""
+    forms = dict.fromkeys(form for name in names for form in normal_forms(name))
+    queries = [{"match_phrase": {field: {"query": form}}} for form in forms]
     return queries[0] if len(queries) == 1 else {"bool": {"should": queries, "minimum_should_match": 1}}
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fit.errors import DataError
-from fit.paths import whole
+from fit.paths import discard, whole
 
 FIXED = [
     ("concept", pa.string()),
@@ -119,7 +119,7 @@ class HitWriter:
     def discard(self):
         """The present shard is broken: forget its hits."""
         for path in self._written:
-            path.unlink()
+            discard(path)
         self._held, self._size, self._written = [], 0, []
 
     def flush(self):

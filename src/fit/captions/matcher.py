@@ -17,6 +17,8 @@ def as_text(column):
     kind = column.type
     if pa.types.is_dictionary(kind):
         return as_text(column.cast(kind.value_type))
+    if pa.types.is_null(kind):
+        return column.cast(pa.string())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column
     return column.cast(pa.large_string()) if pa.types.is_string_view(kind) else None
@@ -53,7 +55,9 @@ class Matcher:
         """
         self._analyzer = Analyzer(tokens, fold_accents)
         self.phrases = Phrases.of(concepts, self._analyzer)
-        self._prefilter = Prefilter(self.phrases.names, self._analyzer)
+        forms, names_of = zip(*self.phrases.other_forms, strict=True) if self.phrases.other_forms else ((), ())
+        self._prefilter = Prefilter([*self.phrases.names, *forms], self._analyzer)
+        self._name_of = np.array([*range(len(self.phrases.names)), *names_of], np.int64)
 
     def mentions(self, captions):
         """The names that captions mention.
@@ -70,6 +74,7 @@ class Matcher:
         offsets = np.frombuffer(offsets, width, len(captions) + 1, captions.offset * np.dtype(width).itemsize)
         data = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
         sure_rows, sure_names, doubtful, malformed = self._prefilter.scan(data, offsets)
+        sure_names = self._name_of[sure_names]
         if malformed:
             captions = repaired(captions)
         texts = list(zip(doubtful.tolist(), pc.take(captions, pa.array(doubtful)).to_pylist(), strict=True))

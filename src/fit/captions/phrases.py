@@ -1,5 +1,6 @@
 """The phrases that mention concepts: their names and aliases as tokens, and what is doubtful about them."""
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,13 @@ from fit.captions.analyzer import END, Analyzer
 from fit.errors import SheetError
 
 NAMES = None  # no token is None
+
+
+def normal_forms(name):
+    """`name` as it is written, composed (NFC) and decomposed (NFD): a list without repetitions."""
+    if name.isascii():
+        return [name]
+    return list(dict.fromkeys([name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)]))
 
 
 @dataclass
@@ -26,6 +34,8 @@ class Phrases:
     """As the sheet writes them; a name whose tokens an earlier name of its concept has is left out."""
     concept_of: Any = None
     """[names] index of each name's concept."""
+    other_forms: list[tuple[str, int]] = field(default_factory=list)
+    """(a name in another normal form of Unicode, index of the name), where its tokens are others."""
     trie: dict = field(default_factory=lambda: {END: {}})
     """Token -> what may follow it, a dict of the same kind, in which NAMES -> the names that end there."""
 
@@ -40,22 +50,31 @@ class Phrases:
         concept_of: list[int] = []
         for index, concept in enumerate(concepts):
             for name in concept.names:
-                tokens = tuple(analyzer.tokens(name))
-                if not tokens:
+                # A sheet and a caption may write one name composed (é) and decomposed (e and an accent): either counts.
+                forms = {tuple(analyzer.tokens(form)): form for form in reversed(normal_forms(name))}
+                if not all(forms):
                     raise SheetError(
                         f"concept {concept.concept!r}: the name {name!r} has no letter or digit, so no caption can "
                         "mention it; mend it in the sheet"
                     )
-                node = phrases.trie
-                for token in tokens:
-                    node = node.setdefault(token, {})
-                names = node.setdefault(NAMES, [])
-                if all(concept_of[other] != index for other in names):
-                    names.append(len(phrases.names))
+                ends = [(phrases._end_of(tokens), form) for tokens, form in forms.items()]
+                new = [pair for pair in ends if all(concept_of[other] != index for other in pair[0])]
+                for end, form in new:
+                    end.append(len(phrases.names))
+                    if form != name:
+                        phrases.other_forms.append((form, len(phrases.names)))
+                if new:
                     phrases.names.append(name)
                     concept_of.append(index)
         phrases.concept_of = np.array(concept_of, np.int64)
         return phrases
+
+    def _end_of(self, tokens):
+        """The names that the phrase `tokens` is of, a list to add to."""
+        node = self.trie
+        for token in tokens:
+            node = node.setdefault(token, {})
+        return node.setdefault(NAMES, [])
 
     def named_in(self, tokens):
         """The names whose phrases occur in `tokens`.
@@ -90,11 +109,13 @@ class Phrases:
         same_as: dict[int, list[int]] = {}
         contains: dict[int, list[int]] = {}
         phrases = [tuple(self.analyzer.tokens(name)) for name in self.names]
+        composed = [tuple(self.analyzer.tokens(unicodedata.normalize("NFC", name))) for name in self.names]
         for name, phrase in enumerate(phrases):
             inside = dict.fromkeys(self.named_in([*phrase, END])[1])
             others = [other for other in inside if self.concept_of[other] != self.concept_of[name]]
-            same = [other for other in others if phrases[other] == phrase]
-            part = [other for other in others if phrases[other] != phrase]
+            # Compared composed: one name may be written in either form.
+            same = [other for other in others if composed[other] == composed[name]]
+            part = [other for other in others if composed[other] != composed[name]]
             if same:
                 same_as[name] = same
             if part:

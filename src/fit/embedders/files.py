@@ -64,11 +64,17 @@ def stream_embeddings(path):
     """Yield (image_ids, vectors) of a file of embeddings, some thousands at a time, as read_embeddings returns them."""
     images.read(path, [])
     file = pq.ParquetFile(path, memory_map=True)
+    images.check_columns(file.schema_arrow, path, [c for c in ("image_id",) if c in file.schema_arrow.names], schema(1))
     for column in ("image_id", "embedding"):
         if column not in file.schema_arrow.names:
             raise ImageTableError(
                 f"{path}: no column {column!r}, so this is no file of embeddings; remove it and run again"
             )
+    of_type = file.schema_arrow.field("embedding").type
+    if not pa.types.is_fixed_size_list(of_type):
+        raise ImageTableError(
+            f"{path}: column 'embedding' holds {of_type}, not vectors of one length; name a file of `fit embed`"
+        )
     for batch in file.iter_batches(BATCH, columns=["image_id", "embedding"], use_threads=False):
         vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
         yield np.asarray(batch.column("image_id").to_pylist(), dtype=object), vectors.reshape(len(batch), -1)

@@ -12,6 +12,7 @@ from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from fit.embedders.strange_code import no_strange_code
 from fit.errors import ModelError
 
 FORMATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -41,12 +42,14 @@ def may_download(weights):
 
 @contextmanager
 def hub_as_allowed(weights):
-    """In the block, libraries find weights in the hub's cache, and ask the network only where `weights` allow it."""
+    """In the block, libraries find weights in the hub's cache, and ask the network only where `weights` allow it.
+    Code that comes with a model is not run (fit.embedders.strange_code)."""
     before = constants.HF_HUB_OFFLINE
     # Every library here asks huggingface_hub, at each call; none of them takes the question as an argument throughout.
     constants.HF_HUB_OFFLINE = not may_download(weights)
     try:
-        yield
+        with no_strange_code():
+            yield
     finally:
         constants.HF_HUB_OFFLINE = before
 

@@ -65,8 +65,8 @@ class _Prepared(Dataset):
             file = pq.ParquetFile(self._paths[number])
             self._read = (number, group), file.read_row_group(group, ["image_id", "bytes"], use_threads=False)
         part = self._read[1].slice(start, end - start)
-        columns = (part.column(name).to_pylist() for name in ("image_id", "bytes"))
-        named = [(name, data) for name, data in zip(*columns, strict=True) if data]
+        pictures, _ = images.bytes_of(part.column("bytes"))
+        named = [(name, data) for name, data in zip(part.column("image_id").to_pylist(), pictures, strict=True) if data]
         try:
             prepared = [
                 self._prepare(images.decode(data, f"{self._paths[number]}, image {name}")) for name, data in named

@@ -20,6 +20,7 @@ from diffusers.utils.logging import disable_progress_bar
 from huggingface_hub import get_cached_repo_tree, hf_hub_download, list_repo_files
 from huggingface_hub.errors import HTTPError
 
+from fit.embedders.strange_code import no_strange_code
 from fit.errors import ConfigError, FitError, ModelError
 from fit.generators import pipelines, weights
 from fit.generators.base import Generator, Made
@@ -247,6 +248,7 @@ class Diffusers(Generator):
             self.__dict__.pop("_variant", None)
             return self._read(self._folder)
 
+    @no_strange_code()
     def _read(self, folder):
         for quiet in (disable_progress_bar, transformers.utils.logging.disable_progress_bar):
             quiet()

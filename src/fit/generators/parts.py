@@ -2,7 +2,6 @@
 
 import errno
 import json
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pyarrow.parquet as pq
 
 from fit.errors import SpaceError
 from fit.images.table import GENERATED, ROW_GROUP
-from fit.paths import whole
+from fit.paths import WorkFolder, discard, whole
 
 
 @contextmanager
@@ -27,13 +26,18 @@ def space(place):
         ) from error
 
 
+def work_folder(path):
+    """The folder at `path` as one for parts of generated tables."""
+    return WorkFolder(path, "pictures that were generated already", r"[^/]+/[0-9a-f]{16}/[0-9]{6}\.parquet")
+
+
 class Parts:
     """Rows of one table in files of a folder, each whole, in the table's order and named by the number of its first."""
 
     def __init__(self, folder, image_ids):
-        """Go on with what `folder` has of the rows `image_ids`.
+        """Go on with what `folder`, in a claimed work_folder, has of the rows `image_ids`.
 
-        A file that is damaged, or that does not go on where the one before ended, is removed with all after it.
+        A file that is damaged, or that does not go on where the one before ended, is discarded with all after it.
         """
         self._folder, self._ids = Path(folder), image_ids
         with space(folder):
@@ -43,18 +47,23 @@ class Parts:
         """How many rows, from the first on, are there."""
         for path in sorted(self._folder.glob("[0-9]*.parquet")):
             names = self._names(path)
-            if names and names == image_ids[self.done : self.done + len(names)]:
+            if names is None:
+                discard(path, "damaged, so it is discarded and its pictures are generated again")
+            elif names and names == image_ids[self.done : self.done + len(names)]:
                 self._files.append(path)
                 self.done += len(names)
             else:
-                path.unlink()
+                discard(path)
 
     @staticmethod
     def _names(path):
+        """The ids of a part, or None where it is damaged: all of it is read, as it will be in the end."""
         try:
-            return pq.read_table(path, columns=["image_id"]).column("image_id").to_pylist()
-        except (pa.ArrowInvalid, OSError):
-            return []
+            table = pq.read_table(path, partitioning=None)
+            json.loads((table.schema.metadata or {})[b"provenance"])
+            return table.select(GENERATED.names).column("image_id").to_pylist()
+        except (pa.ArrowException, OSError, KeyError, ValueError):
+            return None
 
     def add(self, rows, provenance):
         """Write the next rows, dicts of GENERATED's columns; provenance: a dict of what made them."""
@@ -86,7 +95,3 @@ class Parts:
                 statuses += table.column("status").to_pylist()
                 writer.write_table(table, row_group_size=ROW_GROUP)
         return statuses
-
-    def forget(self):
-        """Remove the parts, and those that other settings left beside them."""
-        shutil.rmtree(self._folder.parent)

@@ -165,7 +165,7 @@ def with_scheduler(place, pipe, name):
         raise ModelError(f"{place}: `scheduler: {name}`: this {type(pipe).__name__} has no scheduler; leave it out")
     try:
         fits = kind in own.compatibles
-        pipe.scheduler = kind.from_config(own.config)
+        pipe.scheduler = kind.from_config(own.config)  # type: ignore[attr-defined]  # a SchedulerMixin, see above
     except Exception as error:  # whatever its code raises
         raise ModelError(
             f"{place}: `scheduler: {name}` can't be configured as the pipeline's own {type(own).__name__} is "

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from fit.errors import StoppedError
-from fit.generators.parts import Parts
+from fit.generators.parts import Parts, work_folder
 from fit.images.table import GENERATED, encode_png
 
 _PART_PICTURES, _PART_S = 64, 60.0  # whichever comes first
@@ -163,11 +163,13 @@ def generate_tables(
     Raises:
         ModelError: the model can't be loaded, or one picture is too much for the memory, or it fails otherwise.
         SpaceError: the disk is full.
+        PlaceError: `work` holds files that are not FIT's.
         StoppedError: SIGTERM came; the batch under way was finished.
     """
-    work = Path(work or Path(outputs[0]).parent / ".generated")
+    place = work_folder(work or Path(outputs[0]).parent / ".generated")
+    place.claim()
     plans = {concept.concept: plan(concept, prompts, images_per_prompt, study_seed) for concept in concepts}
-    parts_of = _parts_of(generator, concepts, work, plans, image_format)
+    parts_of = _parts_of(generator, concepts, place.path, plans, image_format)
     total, kept = sum(map(len, plans.values())), sum(parts.done for parts in parts_of)
     if kept:
         print(f"fit: {kept} of {total} pictures are there from an earlier run")
@@ -190,8 +192,8 @@ def generate_tables(
             for concept, parts, target in zip(concepts, parts_of, outputs, strict=True)
         }
     # Not before: where one table of a job fails, Snakemake removes the others too.
-    for parts in parts_of:
-        parts.forget()
+    for concept in concepts:
+        place.remove(concept.concept)
     return statuses
 
 

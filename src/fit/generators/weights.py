@@ -9,6 +9,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from fit.errors import ModelError
+from fit.folders import walk_folder
 
 _BLOB = re.compile(r"[0-9a-f]{64}")
 # Names that diffusers and transformers read: NAME.safetensors, its shards and their index, with a variant or without.
@@ -30,8 +31,8 @@ _CONVERT = (
 
 def fingerprint(folder):
     """Tells a pipeline's files apart from others without reading them: [path, bytes, time of change in ns] of each."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and not path.name.startswith("."))
-    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
+    found = walk_folder(folder)
+    stats = zip(found.names, (entry.stat() for entry in found.files), strict=True)
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
 

@@ -6,9 +6,10 @@ at a time; so a job that is killed goes on where it was, and ends with the same 
 
 import asyncio
 import json
-import shutil
+import sys
 from abc import ABC, abstractmethod
 from bisect import bisect_left
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
@@ -20,13 +21,21 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from fit.captions.sources import open_captions
+from fit.captions.sources.base import shard_name
 from fit.errors import DataError
 from fit.images.decode import Decoder, Picture
-from fit.images.table import COLLECTED, ROW_GROUP, read
-from fit.paths import whole
+from fit.images.fitting import fitting
+from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read
+from fit.paths import WorkFolder, by_key, discard, whole
 from fit.registry import find
 
 _PART_ROWS, _PART_BYTES = 256, 8 << 20
+_PARTS = r"([^/]+/[0-9a-f]{16}/)?[0-9]{6}\.arrow"
+
+
+def work_folder(path):
+    """The folder at `path` as one for parts of image tables."""
+    return WorkFolder(path, "images that were collected already", _PARTS)
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Link:
     url: str | None
     shard: str
     row: int
+    """Where it is in the corpus; of a file at hand, `shard` tells this version of it from others."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,9 @@ class Arrived:
     status: str
     data: bytes | None = None
     http_status: int | None = None
+
+
+_HITS = pa.schema([("shard", pa.string()), ("row", pa.int64()), ("url", pa.string())])
 
 
 class ImageSource(ABC):
@@ -64,9 +77,8 @@ class ImageSource(ABC):
 class Embedded(ImageSource):
     """Bytes in a column of the corpus's own files (or a tar, or a folder); null for an image that is gone."""
 
-    def __init__(self, files, column="image", **_):
-        self._path_of = {Path(file).name: str(file) for file in files}
-        self._column = column
+    def __init__(self, files, **_):
+        self._path_of = by_key(map(str, files), shard_name, "the shard")
 
     def bring(self, links, handle):
         with ThreadPoolExecutor(4) as pool:
@@ -77,14 +89,25 @@ class Embedded(ImageSource):
                     )
                 wanted = sorted((link.row, i) for i, link in enumerate(links) if link.shard == shard)
                 captions = open_captions(self._path_of[shard])
-                captions.check([self._column], [])
-                first = done = 0
-                for batch in captions.batches([self._column]):
+                column = find_pictures(captions.schema, captions.path, ("image", "bytes", "picture"))
+                first = done = elsewhere = 0
+                for batch in captions.batches([column]):
                     here = wanted[done : bisect_left(wanted, (first + len(batch),))]
-                    images = batch.column(0).take(pa.array([row - first for row, _ in here], pa.int64())).to_pylist()
-                    arrived = [Arrived("gone") if data is None else Arrived("ok", data) for data in images]
+                    taken = batch.column(0).take(pa.array([row - first for row, _ in here], pa.int64()))
+                    images, paths = bytes_of(taken)
+                    arrived = [
+                        Arrived("ok", data) if data is not None else Arrived("path_only" if path else "gone")
+                        for data, path in zip(images, paths, strict=True)
+                    ]
+                    elsewhere += sum(one.status == "path_only" for one in arrived)
                     list(pool.map(handle, [links[i] for _, i in here], arrived))
                     first, done = first + len(batch), done + len(here)
+                if elsewhere:
+                    print(
+                        f"fit: {captions.path}: {elsewhere} pictures have only a path in column {column!r}, no bytes "
+                        "(status path_only); write their bytes into the file",
+                        file=sys.stderr,
+                    )
 
 
 class Given(ImageSource):
@@ -124,15 +147,24 @@ class Parts:
     """Rows as they come, some hundred to a file, in a folder that outlives a kill."""
 
     def __init__(self, folder):
-        """Go on with what `folder` has, if it has anything."""
+        """Go on with what `folder`, in a claimed work_folder, has, if it has anything. Damaged files are discarded."""
         self._folder, self._lock = Path(folder), Lock()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._rows: list[dict] = []
         self._size = 0
         self._files: list[Path] = []
+        self._next = 0
         self.place: dict[str, tuple[int, int]] = {}
         for path in sorted(self._folder.glob("[0-9]*.arrow")):
-            self._note(path, self._open(path).column("image_id").to_pylist())
+            self._next = int(path.stem) + 1
+            try:
+                table = self._open(path)
+                if table.schema != COLLECTED:
+                    raise pa.ArrowInvalid("its columns are those of another version")
+                table.validate(full=True)
+                self._note(path, table.column("image_id").to_pylist())
+            except (pa.ArrowException, OSError) as error:
+                discard(path, f"damaged ({error}), so it is discarded and its images are collected again")
 
     @staticmethod
     def _open(path):
@@ -154,14 +186,22 @@ class Parts:
     def _flush(self):
         if not self._rows:
             return
-        path = self._folder / f"{len(self._files):06d}.arrow"
+        path = self._folder / f"{self._next:06d}.arrow"
+        self._next += 1
         with whole(path) as part, pa.ipc.new_file(str(part), COLLECTED) as writer:
             writer.write_table(pa.Table.from_pylist(self._rows, schema=COLLECTED))
         self._note(path, [row["image_id"] for row in self._rows])
         self._rows, self._size = [], 0
 
+    def rows(self):
+        """Yield every row, a dict of COLLECTED's columns."""
+        with self._lock:
+            self._flush()
+        for path in self._files:
+            yield from self._open(path).to_pylist()
+
     def assemble(self, image_ids, target):
-        """Write the rows of `image_ids`, in that order, to the image table `target`, and forget the parts."""
+        """Write the rows of `image_ids`, in that order, to the image table `target`."""
         with self._lock:
             self._flush()
         with whole(target) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
@@ -171,7 +211,6 @@ class Parts:
                 tables = {file: self._open(self._files[file]) for file in {file for file, _ in places}}
                 rows = [tables[file].slice(row, 1) for file, row in places]
                 writer.write_table(pa.concat_tables(rows).combine_chunks(), row_group_size=ROW_GROUP)
-        shutil.rmtree(self._folder)
 
 
 def links_of(hits):
@@ -187,7 +226,7 @@ def make_row(link, arrived, decoder):
     """A row of COLLECTED: the picture that arrived, made clean, or the reason why there is none."""
     data = arrived.data if arrived.status == "ok" else None
     picture = Picture(arrived.status) if data is None else decoder.decode(data)
-    return {
+    row = {
         "image_id": link.image_id,
         "url": link.url,
         "status": picture.status,
@@ -198,6 +237,7 @@ def make_row(link, arrived, decoder):
         "perceptual_hash": picture.perceptual_hash,
         "bytes": picture.data,
     }
+    return fitting(row)
 
 
 class _Gathering:
@@ -250,9 +290,16 @@ def collect(kind, hits_file, files, targets, *, work, settings, limits):
     """
     source = find(SOURCES, kind, "image source")(files=files, settings=settings)
     links = {
-        concept: links_of(read(hits_file, ["shard", "row", "url"], only={"concept": [concept]})) for concept in targets
+        concept: links_of(read(hits_file, _HITS.names, only={"concept": [concept]}, schema=_HITS))
+        for concept in targets
     }
-    gather(source, links, targets, work=work, identity=[kind, asdict(settings)], limits=limits)
+    gather(source, links, targets, work=work, identity=[kind, of_results(settings)], limits=limits)
+
+
+def of_results(settings):
+    """Of fit.images.fetch.FetchSettings, what decides which images there are. The rest (timeouts, connections,
+    retries) decides only how they are brought, and what was brought under other ones is kept."""
+    return {name: getattr(settings, name) for name in ("max_bytes", "honour_opt_out", "allow_loopback")}
 
 
 def gather(source, links, targets, *, work, identity, limits):
@@ -262,21 +309,32 @@ def gather(source, links, targets, *, work, identity, limits):
         source: ImageSource.
         links: concept (slug) -> list of Link, their ids different.
         targets: concept -> path to write, its rows in the order of the links.
-        work: folder for what a kill must not lose.
+        work: folder for what a kill must not lose; one that FIT made, or that is new or empty.
         identity: JSON value; what was brought under another is not taken for these. limits: fit.images.decode.Limits.
+
+    Raises:
+        PlaceError: `work` holds files that are not FIT's.
+        DataError: two links of a concept have the same id.
     """
+    place = work_folder(work)
+    place.claim()
+    # What was decoded within another time is the same picture.
+    limiting = {name: value for name, value in asdict(limits).items() if name not in ("timeout_s", "workers")}
     with _Gathering(limits, sum(map(len, links.values()))) as gathering:
         for concept, of_concept in links.items():
-            rows = [[link.image_id, link.url] for link in of_concept]
-            key = blake2b(json.dumps([identity, asdict(limits), rows]).encode(), digest_size=8).hexdigest()
-            parts = Parts(Path(work, concept, key))
+            rows = [[link.image_id, link.url, link.shard, link.row] for link in of_concept]
+            for image_id, times in Counter(link.image_id for link in of_concept).items():
+                if times > 1:
+                    raise DataError(f"{concept}: {times} images have the id {image_id!r}; give each a name of its own")
+            key = blake2b(json.dumps([identity, limiting, rows]).encode(), digest_size=8).hexdigest()
+            parts = Parts(Path(place.path, concept, key))
             gathering.bring(source, of_concept, parts)
             parts.assemble([link.image_id for link in of_concept], targets[concept])
-            shutil.rmtree(Path(work, concept))
+            place.remove(concept)
 
 
 def retry(table, statuses, *, settings, limits):
-    """Fetch the failures of an image table again and write the table anew.
+    """Fetch the failures of an image table again, and write the table again if a row of it is another one now.
 
     Args:
         table: path of an image table with the columns of COLLECTED.
@@ -284,22 +342,25 @@ def retry(table, statuses, *, settings, limits):
         settings, limits: as collect takes them.
 
     Returns:
-        (tried, mended): how many rows were fetched again, and how many became images.
+        (tried, fixed): how many rows were fetched again, and how many became images. Where none did, the file is left
+        as it is, so that nothing that was made of it is out of date.
     """
-    rows = read(table, ["image_id", "url", "status"]).to_pylist()
+    rows = read(table, ["image_id", "url", "status"], schema=COLLECTED).to_pylist()
     links = [Link(row["image_id"], row["url"], "", 0) for row in rows if row["status"] in statuses]
     if not links:
         return 0, 0
-    work = Path(table).with_name(f".{Path(table).stem}.retried")
-    parts = Parts(work)
+    place = work_folder(Path(table).with_name(f".{Path(table).stem}.retried"))
+    place.claim()
+    settled = blake2b(json.dumps(of_results(settings)).encode(), digest_size=8).hexdigest()
     with _Gathering(limits, len(links)) as gathering:
+        parts = Parts(Path(place.path, "retried", settled))
         gathering.bring(Http(settings), links, parts)
-    again = work.with_suffix(".parquet")
-    parts.assemble([link.image_id for link in links], again)
-    fresh = {row["image_id"]: row for row in read(again).to_pylist()}
-    with whole(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
-        for batch in pq.ParquetFile(table).iter_batches(ROW_GROUP):
-            merged = [fresh.get(row["image_id"], row) for row in batch.to_pylist()]
-            writer.write_table(pa.Table.from_pylist(merged, schema=COLLECTED), row_group_size=ROW_GROUP)
-    again.unlink()
-    return len(links), sum(row["status"] == "ok" for row in fresh.values())
+    fresh = {row["image_id"]: row for row in parts.rows()}
+    fixed = sum(fresh[link.image_id]["status"] == "ok" for link in links)
+    if fixed:
+        with whole(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
+            for batch in pq.ParquetFile(table).iter_batches(ROW_GROUP):
+                merged = [fresh.get(row["image_id"], row) for row in batch.to_pylist()]
+                writer.write_table(pa.Table.from_pylist(merged, schema=COLLECTED), row_group_size=ROW_GROUP)
+    place.remove(".")
+    return len(links), fixed

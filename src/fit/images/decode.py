@@ -67,6 +67,9 @@ of JPEG passes over."""
 
 JPEG_MAX_SIDE = 65500  # of libjpeg, in pixels
 
+MAX_SIDE = 2**31 - 1
+"""Largest width or height that a Picture gives, in pixels. Headers may claim more: image tables hold 32 bits."""
+
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -105,7 +108,8 @@ class Picture:
 
     status: str  # one of STATUSES
     data: bytes | None = None  # if ok: a JPEG, PNG or WebP of one frame, 8 bit, RGB or grey, upright, opaque
-    width: int | None = None  # in pixels, of the upright picture; if not ok, what the header says, if that was read
+    # In pixels, 0 to MAX_SIDE, of the upright picture. If not ok: what the header says, None if it says no such number.
+    width: int | None = None
     height: int | None = None
     perceptual_hash: str | None = None  # if ok: 16 hex digits, see perceptual_hash
 
@@ -150,23 +154,33 @@ def inspect(data, limits):
         return Picture("too_many_pixels")
     except Exception as error:
         return Picture(_what_failed(error, name, data, source.exhausted))
-    width, height = picture.size
-    if width * height > limits.max_pixels:
-        return Picture("too_many_pixels", width=width, height=height)
-    if min(width, height) < limits.min_side:
-        return Picture("too_small", width=width, height=height)
+    said = {"width": _claimed(picture.width), "height": _claimed(picture.height)}
+    if None in said.values() or picture.width * picture.height > limits.max_pixels:
+        return Picture("too_many_pixels", **said)
+    if min(picture.size) < limits.min_side:
+        return Picture("too_small", **said)
     try:
         picture.load()
-        orientation = _orientation(picture)
-        clean = _flatten(picture, data)
+        if name == "PNG" and _has_damaged_chunks(data):
+            return Picture("corrupt", **said)
+        return _clean(picture, data)
     except Exception as error:  # for the same reason
-        return Picture(_what_failed(error, name, data), width=width, height=height)
-    if name == "PNG" and _has_damaged_chunks(data):
-        return Picture("corrupt", width=width, height=height)
+        return Picture(_what_failed(error, name, data), **said)
+
+
+def _claimed(side):
+    """A width or height as a header claims it, or None where it is not a number of pixels that a table can hold."""
+    return side if isinstance(side, int) and 0 <= side <= MAX_SIDE else None
+
+
+def _clean(picture, data):
+    """The Picture, "ok", of a loaded PIL image that `data` was decoded to."""
+    orientation = _orientation(picture)
+    clean = _flatten(picture, data)
     if orientation in UPRIGHT:
         clean = clean.transpose(UPRIGHT[orientation])
     elif clean is picture and _frames(picture) == 1:
-        return Picture("ok", data, width, height, perceptual_hash(picture))
+        return Picture("ok", data, clean.width, clean.height, perceptual_hash(picture))
     return Picture("ok", _encode(clean, _is_lossy(picture, data)), clean.width, clean.height, perceptual_hash(clean))
 
 
@@ -227,9 +241,10 @@ def _has_damaged_chunks(data):
 
 
 def _orientation(picture):
-    """The orientation that the EXIF data of a loaded picture gives, whatever that is; None if it can't be read."""
+    """The orientation that the EXIF data of a loaded picture gives; None if that is not a number or can't be read."""
     try:
-        return picture.getexif().get(Base.Orientation)
+        orientation = picture.getexif().get(Base.Orientation)
+        return orientation if isinstance(orientation, int) else None
     except Exception:  # the boundary of `inspect` once more: unreadable EXIF data does not spoil a picture
         return None
 
@@ -460,8 +475,9 @@ class _Worker:
 
     def _receive_picture(self, data, deadline):
         place, kept, width, height, digest, size = _ANSWER.unpack(self._receive(_ANSWER.size, deadline))
-        if place >= len(STATUSES) or size > self.limits.max_memory_mb << 20:
-            raise ConnectionError("that is no answer")
+        # A decoder that hostile bytes took over may answer anything.
+        if place >= len(STATUSES) or size > self.limits.max_memory_mb << 20 or max(width, height) > MAX_SIDE:
+            raise ConnectionError("that is not an answer")
         status = STATUSES[place]
         if status != "ok":
             return Picture(status, None, width or None, height or None)

@@ -1,18 +1,22 @@
 """Pictures and counts that someone already has, in the place of those that the workflow would make."""
 
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 
-from fit.captions.sources.pictures import PICTURES
 from fit.errors import DataError
+from fit.folders import PICTURES, is_picture, walk_folder
 from fit.images.collect import Given, Link, gather
-from fit.images.table import COLLECTED, GENERATED, read, write
-from fit.tables import as_count, read_frame
+from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures, open_parquet, read, write
+from fit.paths import outside
+from fit.usertables import as_count, once, read_user_table
 
 
 def files_of_concepts(folder, concepts, what):
-    """The files of `folder`/<slug>/, however deep: concept (slug) -> sorted paths; none where it has no folder.
+    """The pictures of `folder`/<slug>/, however deep: concept (slug) -> names relative to it, sorted; none where it has
+    no folder. Links are followed (fit.folders.walk_folder); files that are no pictures are left out.
 
     `what` says in errors what the folder holds.
 
@@ -23,21 +27,77 @@ def files_of_concepts(folder, concepts, what):
         raise DataError(
             f"{folder}: there is no such folder of {what}; make it, a folder per slug in it, or mend the path"
         )
-    found = {}
+    found: dict[str, list[str]] = {}
     for concept in concepts:
         place = Path(folder, concept)
-        if place.is_dir():
-            try:
-                next(place.iterdir(), None)
-            except OSError as error:
-                raise DataError(f"{place}: can't be read ({error.strerror}); let this user read it") from None
-        files = (path for path in place.rglob("*") if path.is_file() and not path.name.startswith("."))
-        found[concept] = sorted(files, key=lambda path: path.relative_to(place).as_posix())
+        if not place.is_dir():
+            if place.is_symlink():
+                print(f"fit: {place}: a link that leads to nothing; mend or remove it", file=sys.stderr)
+            found[concept] = []
+            continue
+        walked = walk_folder(place)
+        walked.say()
+        found[concept] = [name for name, path in zip(walked.names, walked.paths(), strict=True) if is_picture(path)]
     return found
 
 
+def _version(path):
+    """Tells this version of a file from others, so that what was made of another is not taken for it."""
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def links_in(folder, names):
+    """A list of Link to the files `names` in `folder`; a link's id is its name."""
+    return [Link(name, str(Path(folder, name)), _version(Path(folder, name)), 0) for name in names]
+
+
+def read_link(link):
+    """The bytes of a file that links_in made a link of.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    try:
+        return Path(link.url).read_bytes()
+    except OSError as error:
+        raise DataError(f"{link.url}: can't be read ({error.strerror}); let this user read it, or remove it") from None
+
+
+def _in_table(place, concepts):
+    """links_at, for a Parquet file; concepts: None where it has no column concept and all are of one."""
+    schema = open_parquet(place).schema_arrow
+    column = find_pictures(schema, place)
+    columns = [column] if concepts is None else ["concept", column]
+    only = None if concepts is None else {"concept": list(concepts)}
+    table = read(place, columns, only=only, schema=pa.schema([("concept", pa.string())]))
+    data, paths = bytes_of(table.column(column))
+    owners = [""] * len(data) if concepts is None else table.column("concept").to_pylist()
+    elsewhere = [row for row, (some, path) in enumerate(zip(data, paths, strict=True)) if some is None and path]
+    if elsewhere:
+        raise DataError(
+            f"{place}: {len(elsewhere)} pictures have only a path in column {column!r}, and no bytes (the first: "
+            f"{paths[elsewhere[0]]!r}{f' of {owners[elsewhere[0]]}' if concepts else ''}); write their bytes into the "
+            "file"
+        )
+    images: dict[str, bytes] = {}
+    of_concepts: dict[str, list[Link]] = {concept: [] for concept in ([""] if concepts is None else concepts)}
+    version = _version(Path(place))
+    for concept, some in zip(owners, data, strict=True):
+        name = f"{concept or 'photograph'}-{len(of_concepts[concept]):04d}"
+        images[name] = some or b""
+        of_concepts[concept].append(Link(name, None, version, 0))
+    return Given(lambda link: images[link.image_id]), of_concepts
+
+
+def is_table(place):
+    """Whether pictures at hand are in a Parquet file, rather than in a folder."""
+    return not Path(place).is_dir() and str(place).lower().endswith(".parquet")
+
+
 def links_at(place, concepts, what):
-    """Pictures at hand, in a folder with a folder per slug, or in a Parquet file with the columns concept and bytes.
+    """Pictures at hand, in a folder with a folder per slug, or in a Parquet file with a column concept and one of
+    pictures: `bytes`, `image` or `picture`, which holds bytes or Hugging Face's struct of bytes and path.
 
     Args:
         place: path of the folder or file; concepts: slugs; what: what it holds, for errors.
@@ -49,21 +109,16 @@ def links_at(place, concepts, what):
     Raises:
         DataError, ImageTableError: it is missing, unreadable, or lacks a column.
     """
-    if not Path(place).is_dir() and str(place).endswith(".parquet"):
-        table = read(place, ["concept", "bytes"], only={"concept": list(concepts)})
-        images: dict[str, bytes] = {}
-        of_concepts: dict[str, list[Link]] = {concept: [] for concept in concepts}
-        for concept, data in zip(*(table.column(name).to_pylist() for name in ("concept", "bytes")), strict=True):
-            name = f"{concept}-{len(of_concepts[concept]):04d}"
-            images[name] = data or b""
-            of_concepts[concept].append(Link(name, None, "", 0))
-        return Given(lambda link: images[link.image_id]), of_concepts
+    if is_table(place):
+        return _in_table(place, list(concepts))
     files = files_of_concepts(place, concepts, what)
-    links = {
-        concept: [Link(path.relative_to(Path(place, concept)).as_posix(), str(path), "", 0) for path in paths]
-        for concept, paths in files.items()
-    }
-    return Given(lambda link: Path(link.url).read_bytes()), links
+    return Given(read_link), {concept: links_in(Path(place, concept), names) for concept, names in files.items()}
+
+
+def _say_what_else(folder):
+    """What files there are in a folder without pictures, in brackets; nothing where there is none."""
+    endings = Counter(Path(name).suffix or "no suffix" for name in walk_folder(folder).names) if folder.is_dir() else {}
+    return f" (it has files that end in {', '.join(sorted(endings)[:4])})" if endings else ""
 
 
 def import_images(place, targets, *, what, work, limits, none_too=False):
@@ -78,16 +133,48 @@ def import_images(place, targets, *, what, work, limits, none_too=False):
     Raises:
         DataError: as links_at, and for a concept without any picture.
     """
+    if Path(place).is_dir():
+        outside(work, [Path(place, concept) for concept in targets])
     source, links = links_at(place, list(targets), what)
     for concept, of_concept in links.items():
         folder = Path(place, concept)
-        if not of_concept and not (none_too and folder.is_dir()):
+        if not of_concept and not (none_too and folder.is_dir() and not _say_what_else(folder)):
             none = ", leave the folder empty if there are none" if none_too else ""
             raise DataError(
-                f"{place}: no {what} of {concept!r}; put {', '.join(PICTURES[:4])} files into {folder}{none}, or take "
-                "the concept off the sheet"
+                f"{place}: no {what} of {concept!r}{_say_what_else(folder)}; put {', '.join(PICTURES[:4])} files into "
+                f"{folder}{none}, or take the concept off the sheet"
             )
     gather(source, links, targets, work=work, identity=[what, str(place)], limits=limits)
+
+
+def import_photographs(place, target, *, work, limits):
+    """Make an image table of ordinary photographs: of a folder, however deep, or of a Parquet file as links_at takes
+    it, without the column concept.
+
+    Args:
+        place: path of the folder or file; target: path of the table of schema COLLECTED to write.
+        work, limits: as import_images takes them.
+
+    Raises:
+        DataError, ImageTableError: as links_at; or there is no photograph.
+    """
+    if is_table(place):
+        source, links = _in_table(place, None)
+        of_all = links[""]
+    else:
+        if not Path(place).is_dir():
+            raise DataError(f"{place}: there is no such folder of photographs; make it, or mend the path")
+        outside(work, [place])
+        walked = walk_folder(place)
+        walked.say()
+        names = [name for name, path in zip(walked.names, walked.paths(), strict=True) if is_picture(path)]
+        source, of_all = Given(read_link), links_in(place, names)
+    if not of_all:
+        raise DataError(
+            f"{place}: no photographs{_say_what_else(Path(place))}; put {', '.join(PICTURES[:4])} files into it"
+        )
+    name = Path(place).stem
+    gather(source, {name: of_all}, {name: target}, work=work, identity=["photographs", str(place)], limits=limits)
 
 
 def import_generated(place, targets, *, work, limits):
@@ -134,14 +221,15 @@ def read_counts(path, concepts, column="effective_count"):
         concept -> count.
 
     Raises:
-        DataError: it can't be read, lacks a column or a concept, or holds what is no count.
+        DataError: it can't be read, lacks a column or a concept, has a concept twice, or holds what is no whole count.
     """
-    table = read_frame(path, ("concept", column), as_text=True)
+    table = read_user_table(path, ("concept", column))
     counts = {}
-    for concept, value in table.select("concept", column).iter_rows():
-        count = as_count(value, int, f"{path}, concept {concept!r}: {column}")
+    for index, concept in enumerate(once(table)):
+        where = f"{table.where(index)}, concept {concept!r}: {column}"
+        count = as_count(table.rows[index][column], where)
         if count is None:
-            raise DataError(f"{path}, concept {concept!r}: {column} is None, not a count; mend it")
+            raise DataError(f"{where} is empty, not a count; write 0 where there is none")
         counts[concept] = count
     missing = [concept for concept in concepts if concept not in counts]
     if missing:

@@ -1,18 +1,19 @@
 """Reference images: verified pictures of a concept, of which the most mutually similar subset is kept."""
 
-import csv
-from dataclasses import asdict
+import difflib
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from fit.errors import ConfigError
-from fit.images.collect import Http, Link, gather
+from fit.images.collect import Http, Link, gather, of_results
 from fit.images.provided import links_at
 from fit.images.search import SEARCHES
 from fit.images.table import REFERENCES
+from fit.paths import outside
 from fit.registry import find
+from fit.usertables import read_user_table
 
 
 def _from_search(service, query, concepts, wanted, cache, settings):
@@ -42,10 +43,12 @@ def collect_references(kind, place, concepts, targets, *, wanted, cache, work, s
     """
     by_slug = {concept.concept: concept for concept in concepts}
     if kind in ("folder", "table"):
+        if kind == "folder":
+            outside(work, [Path(place, slug) for slug in by_slug])
         source, links = links_at(place, list(by_slug), "reference images")
     else:
         source, links = _from_search(kind, place, by_slug, wanted, cache, settings)
-    gather(source, links, targets, work=work, identity=[kind, place, asdict(settings)], limits=limits)
+    gather(source, links, targets, work=work, identity=[kind, place, of_results(settings)], limits=limits)
 
 
 def read_vetoes(path):
@@ -54,20 +57,53 @@ def read_vetoes(path):
     Raises:
         ConfigError: it is missing, or lacks the columns concept and image_id.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file of vetoes; write one, or mend `references.vetoes`") from None
-    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    for column in ("concept", "image_id"):
-        if column not in (rows.fieldnames or []):
-            raise ConfigError(
-                f"{path}, line 1: no column `{column}`; the header needs concept and image_id, with a tab"
-            )
+    table = read_user_table(
+        path,
+        ("concept", "image_id"),
+        error=ConfigError,
+        separator="\t",
+        empty=True,
+        missing="there is no such file of vetoes: write one, or correct `references.vetoes`",
+    )
     vetoes: dict[str, set[str]] = {}
-    for row in rows:
-        vetoes.setdefault((row["concept"] or "").strip(), set()).add((row["image_id"] or "").strip())
+    for index, row in enumerate(table.rows):
+        concept, image_id = (row["concept"] or "").strip(), (row["image_id"] or "").strip()
+        if not concept or not image_id:
+            raise ConfigError(
+                f"{table.where(index)}: the concept or the image_id is empty; write both, or drop the row"
+            )
+        vetoes.setdefault(concept, set()).add(image_id)
     return vetoes
+
+
+def unmatched_vetoes(vetoes, images_of, concepts=None):
+    """The vetoes that reject nothing: a list of sentences, each with what is named nearly so.
+
+    Args:
+        vetoes: as read_vetoes returns it.
+        images_of: concept -> ids of its candidates, of the concepts that are looked at.
+        concepts: slugs of the whole sheet; vetoes of other concepts are named by the job of the first one only. None
+            where all that there are are looked at.
+    """
+    said = []
+    for concept, image_ids in sorted(vetoes.items()):
+        if concept in images_of:
+            known = list(images_of[concept])
+            for image_id in sorted(image_ids - set(known)):
+                said.append(
+                    f"{concept}: the veto of {image_id!r} matches no candidate image{_did_you_mean(image_id, known)}"
+                )
+        elif concepts is None:
+            said.append(f"the vetoes of {concept!r} match no concept given here{_did_you_mean(concept, images_of)}")
+        elif concept not in concepts and set(concepts[:1]) & set(images_of):
+            said.append(f"the vetoes of {concept!r} match no concept of the sheet{_did_you_mean(concept, concepts)}")
+    return said
+
+
+def _did_you_mean(name, known):
+    folded = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), folded, n=1)
+    return f"; did you mean {folded[near[0]]!r}?" if near else "; correct or drop the row"
 
 
 def most_similar_subset(embeddings, keep):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from fit.errors import ImageTableError
-from fit.paths import whole
+from fit.paths import WorkFolder, whole
 
 ROW_GROUP = 64
 
@@ -56,28 +56,129 @@ def write(table, path, row_group=ROW_GROUP):
         pq.write_table(table, part, row_group_size=row_group, compression="zstd")
 
 
-def read(path, columns=None, only=None):
+_KINDS = (
+    ("text", lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)),
+    ("bytes", lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)),
+    ("whole numbers", pa.types.is_integer),
+    ("numbers", pa.types.is_floating),
+    ("true or false", pa.types.is_boolean),
+)
+
+
+def _kind(of_type):
+    """What a column of an Arrow type holds, in words; None for what no table of ours has."""
+    value = of_type.value_type if pa.types.is_dictionary(of_type) else of_type
+    return next((name for name, holds in _KINDS if holds(value)), None)
+
+
+def check_columns(found, path, columns, schema=None, *, error=ImageTableError):
+    """Check that an Arrow schema has `columns`, each once, of the types that `schema` gives them, where it does.
+
+    Whole numbers do for numbers, and a column of nothing but nulls does for any.
+
+    Raises:
+        ImageTableError, or `error`: it does not; the column is named.
+    """
+    for column in columns:
+        times = found.names.count(column)
+        if times == 0:
+            raise error(f"{path}: no column {column!r}; it has {', '.join(found.names)}")
+        if times > 1:
+            raise error(f"{path}: {times} columns are called {column!r}; rename or remove all but one")
+        if schema is None or column not in schema.names or pa.types.is_null(found.field(column).type):
+            continue
+        of_type, wanted = found.field(column).type, _kind(schema.field(column).type)
+        kind = _kind(of_type)
+        if wanted and kind != wanted and (kind, wanted) != ("whole numbers", "numbers"):
+            raise error(
+                f"{path}: column {column!r} holds {kind or of_type} ({of_type}), not {wanted}; write it as {wanted}, "
+                "or name the right file"
+            )
+
+
+def _is_of_bytes(of_type):
+    return _kind(of_type) == "bytes" or pa.types.is_fixed_size_binary(of_type) or pa.types.is_null(of_type)
+
+
+def _is_of_pictures(of_type):
+    """Whether a column of an Arrow type holds pictures: bytes, or Hugging Face's struct of bytes and path."""
+    if pa.types.is_struct(of_type):
+        return "bytes" in {field.name for field in of_type} and _is_of_bytes(of_type.field("bytes").type)
+    return _is_of_bytes(of_type)
+
+
+def find_pictures(schema, path, names=("bytes", "image", "picture")):
+    """The column of an Arrow schema that holds pictures: the first of `names` that is there.
+
+    Raises:
+        ImageTableError: there is none, two have its name, or it holds something else.
+    """
+    column = next((name for name in names if name in schema.names), None)
+    if column is None:
+        raise ImageTableError(f"{path}: no column of pictures, {' or '.join(names)}; it has {', '.join(schema.names)}")
+    check_columns(schema, path, [column])
+    of_type = schema.field(column).type
+    if not _is_of_pictures(of_type):
+        is_text = _kind(of_type) == "text"
+        remedy = "decode it (base64?) and write" if is_text else "write"
+        raise ImageTableError(
+            f"{path}: column {column!r} holds {'text' if is_text else of_type}, not pictures; {remedy} the bytes of "
+            "image files (JPEG, PNG ...) as a binary column, or as struct<bytes, path>"
+        )
+    return column
+
+
+def bytes_of(column):
+    """The pictures of an Arrow column that find_pictures found.
+
+    Returns:
+        (data, paths), a list each: the bytes of each row, None without; the path of each row, where it has one.
+    """
+    rows = column.to_pylist()
+    if not pa.types.is_struct(column.type):
+        return rows, [None] * len(rows)
+    return [row and row["bytes"] for row in rows], [row and row.get("path") for row in rows]
+
+
+def open_parquet(path):
+    """The Parquet file `path` as a pyarrow.parquet.ParquetFile, of which nothing but the metadata has been read.
+
+    Raises:
+        ImageTableError: it is missing, or no Parquet.
+    """
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise ImageTableError(f"{path}: there is no such file; ask snakemake for it, or mend the path") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ImageTableError(f"{path}: not a readable Parquet file ({error}); remove it and run again") from None
+
+
+def read(path, columns=None, only=None, schema=None):
     """Read a Parquet file as an Arrow table.
 
     Args:
         path: of the file; columns: names of those to read, None for all.
         only: column -> values; rows with other values are left out, and where possible not read.
+        schema: Arrow schema that says of which types its columns, as far as they are read, have to be.
 
     Raises:
-        ImageTableError: it is missing, no Parquet, or lacks one of `columns`.
+        ImageTableError: it is missing, no Parquet, damaged, or lacks one of `columns`; it has one twice; one is of
+            another type than `schema` says.
     """
+    file = open_parquet(path)
+    found = file.schema_arrow
+    check_columns(found, path, columns if columns is not None else dict.fromkeys(found.names), schema)
+    for column, values in (only or {}).items():
+        if isinstance(next(iter(values), None), str):
+            check_columns(found, path, [column], pa.schema([(column, pa.string())]))
     try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise ImageTableError(f"{path}: there is no such file; ask snakemake for it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ImageTableError(f"{path}: not a readable Parquet file ({error}); remove it and run again") from None
-    for column in columns or ():
-        if column not in file.schema_arrow.names:
-            raise ImageTableError(f"{path}: no column {column!r}; it has {', '.join(file.schema_arrow.names)}")
-    if only is None:
-        return file.read(columns=columns)
-    return pq.read_table(path, columns=columns, filters=[(column, "in", values) for column, values in only.items()])
+        if only is None:
+            return file.read(columns=columns)
+        filters = [(column, "in", list(values)) for column, values in only.items()]
+        return pq.read_table(path, columns=columns, filters=filters, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise ImageTableError(f"{path}: damaged ({error}); remove it and run again") from None
 
 
 def open_table(path):
@@ -86,11 +187,12 @@ def open_table(path):
     Raises:
         ImageTableError: the file is no image table.
     """
-    read(path, [])
-    file = pq.ParquetFile(path)
+    file = open_parquet(path)
     for column in ("image_id", "bytes"):
         if column not in file.schema_arrow.names:
             raise ImageTableError(f"{path}: no column {column!r}, so this is no image table")
+    check_columns(file.schema_arrow, path, ["image_id"], COLLECTED)
+    find_pictures(file.schema_arrow, path, ("bytes",))
     return file
 
 
@@ -101,9 +203,8 @@ def stream(path, batch_size=ROW_GROUP):
         ImageTableError: the file is no image table, or bytes in it are no picture.
     """
     for batch in open_table(path).iter_batches(batch_size=batch_size, columns=["image_id", "bytes"]):
-        rows = [
-            (name, data) for name, data in zip(*(column.to_pylist() for column in batch.columns), strict=True) if data
-        ]
+        images, _ = bytes_of(batch.column("bytes"))
+        rows = [(name, data) for name, data in zip(batch.column("image_id").to_pylist(), images, strict=True) if data]
         yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
 
 
@@ -130,8 +231,8 @@ def pictures_at(path, rows):
         here = [row for row in rows if start <= row < end]
         if here:
             part = file.read_row_group(group, ["image_id", "bytes"]).take([row - start for row in here])
-            columns = (part.column(name).to_pylist() for name in ("image_id", "bytes"))
-            for row, name, data in zip(here, *columns, strict=True):
+            images, _ = bytes_of(part.column("bytes"))
+            for row, name, data in zip(here, part.column("image_id").to_pylist(), images, strict=True):
                 found[row] = decode(data, f"{path}, image {name}") if data else None
         start = end
     return found
@@ -197,9 +298,8 @@ def statistics(path):
     Raises:
         ImageTableError: the table has no statuses.
     """
-    read(path, ["status"])
-    hashed = "perceptual_hash" in pq.read_schema(path).names
-    table = read(path, ["status", "perceptual_hash", "sha256"] if hashed else ["status"])
+    hashed = "perceptual_hash" in open_parquet(path).schema_arrow.names
+    table = read(path, ["status", "perceptual_hash", "sha256"] if hashed else ["status"], schema=COLLECTED)
     counts = Counter(table.column("status").to_pylist())
     lines = [f"  {count:>9,}  {status}" for status, count in counts.most_common()]
     unique = f"; {count_unique(table):,} different pictures" if hashed else ""
@@ -212,20 +312,29 @@ def provenance(path):
     Raises:
         ImageTableError: the table does not say.
     """
-    read(path, [])
-    found = (pq.read_schema(path).metadata or {}).get(b"provenance")
+    found = (open_parquet(path).schema_arrow.metadata or {}).get(b"provenance")
     if found is None:
         raise ImageTableError(f"{path}: says nothing about what made its pictures; only `fit generate` writes that")
     return json.loads(found)
 
 
 def unpack(path, folder):
-    """Write every picture of an image table into `folder` as a PNG file. Returns how many."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    count = 0
+    """Write every picture of an image table into `folder` as a PNG file. Returns how many.
+
+    Pictures whose names would be one file get a number each.
+
+    Raises:
+        PlaceError: `folder` holds files that are not FIT's.
+    """
+    place = WorkFolder(folder, "pictures of an image table", r"(?!)", "--unpack").claim()
+    written: Counter[str] = Counter()
     for names, pictures in stream(path):
         for name, picture in zip(names, pictures, strict=True):
-            picture.save(folder / f"{name.replace('/', '_').replace(':', '_')}.png")
-            count += 1
-    return count
+            stem = of_name = name.replace("/", "_").replace(":", "_")
+            while stem in written:
+                written[of_name] += 1
+                stem = f"{of_name}-{written[of_name]}"
+            written[stem] += 1
+            with whole(Path(place, f"{stem}.png")) as part:
+                picture.save(part)
+    return len(written)

@@ -20,7 +20,7 @@ from PIL import Image
 from yarl import URL
 
 from fit.errors import DataError, FitError, ImageTableError
-from fit.images.table import decode, read
+from fit.images.table import bytes_of, decode, read
 from fit.ratings.pairs import Pair
 from fit.ratings.store import SCALE, Answers, Rating
 
@@ -65,7 +65,7 @@ def for_browser(data, where):
 
 @lru_cache(maxsize=512)
 def _load(picture):
-    rows = read(picture.table, ["bytes"], only={"image_id": [picture.image_id]}).column("bytes").to_pylist()
+    rows, _ = bytes_of(read(picture.table, ["bytes"], only={"image_id": [picture.image_id]}).column("bytes"))
     if not rows or not rows[0]:
         raise ImageTableError(f"{picture.table}: image {picture.image_id!r} is gone; start the server anew")
     return for_browser(rows[0], f"{picture.table}, image {picture.image_id}")

@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 from fit.errors import DataError
+from fit.usertables import as_number, read_user_table
 
 SCALE = (1, 2, 3, 4, 5)
 """The ratings: 1 is no likeness at all, 5 the same."""
@@ -48,8 +49,8 @@ def _rating(row, where):
     rating = None
     if cells["rating"]:
         try:
-            number = float(cells["rating"])  # 4.0 is how some tables write the 4 of a column with gaps
-        except ValueError:
+            number = as_number(cells["rating"], f"{where}: rating")  # 4.0 is how some tables write a 4
+        except DataError:
             number = 0.0
         if number not in SCALE:
             raise DataError(
@@ -215,7 +216,11 @@ def import_ratings(source, out):
     Raises:
         DataError: as read_ratings; or `source` rates a picture twice by one rater and doesn't say when.
     """
-    _, rows = _parse(_read(source), source)
+    table = read_user_table(source, ("rater", "concept", "rating"), empty=True)
+    rows = [
+        (line, _rating({key: str(value or "") for key, value in row.items()}, table.where(index)))
+        for index, (line, row) in enumerate(zip(table.lines, table.rows, strict=True))
+    ]
     line_of: dict[tuple[str, str, str], int] = {}
     for line, rating in rows:
         if not rating.time and rating.about in line_of:

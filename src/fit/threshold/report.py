@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fit.answer import falls
 from fit.errors import DataError
 from fit.threshold.estimators import ESTIMATORS, best_split, change_points, isotonic, isotonic_middle, logistic
 from fit.threshold.groups import difference_p_value
@@ -218,7 +219,7 @@ def _remarks(found):
     if tie:
         at = answers["pelt"]["first_above"]["effective_count"]
         yield f"the change lies within {tie} concepts that all have {at} images, whose order is that of their names"
-    if found["below"] and found["below"]["mean_score"] > found["above"]["mean_score"]:
+    if falls(found):
         yield "the scores fall there: this is no threshold of imitation"
     rise = answers.get("logistic", {})
     if rise.get("threshold") is not None and (1 + rise["to"]) > GRADUAL * (1 + rise["from"]):
@@ -232,6 +233,8 @@ def describe(found):
     """The result of `measure` in lines of text."""
     if found["threshold"] is None:
         lines = [f"no imitation threshold: {found['estimators'][found['estimator']]['reason']}"]
+    elif falls(found):
+        lines = [f"no imitation threshold: the scores fall at {found['threshold']:.0f} images ({found['estimator']})"]
     else:
         lines = [
             f"imitation threshold: {found['threshold']:.0f} images ({found['estimator']}; 95 % bootstrap interval: "

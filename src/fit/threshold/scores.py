@@ -1,12 +1,12 @@
 """Tables of concepts with counts and scores, and what is known of the errors of both."""
 
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 
 from fit.errors import DataError
-from fit.tables import read_frame
+from fit.usertables import as_count, as_number, once, read_user_table
 
 ROUNDING = 1e-3
 """How far a score may be from the mean of its image scores, in a table that was rounded for reading."""
@@ -96,21 +96,35 @@ def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=Non
     )
 
 
+def _lists(value, depth):
+    """`value`, or the JSON in it, as lists in `depth` levels whose leaves are numbers or None; ValueError if not."""
+    if isinstance(value, str):
+        value = json.loads(value) if value.strip() else None
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError
+    if depth > 1:
+        return [_lists(one, depth - 1) for one in value]
+    if any(isinstance(one, bool) or not isinstance(one, int | float | None) for one in value):
+        raise ValueError
+    return value
+
+
 def _nested(table):
     """The column image_scores, or prompt_scores as prompts of one image each; None where neither is there."""
-    for column, dtype in (("image_scores", pl.List(pl.List(pl.Float64))), ("prompt_scores", pl.List(pl.Float64))):
-        if column not in table.columns:
-            continue
-        values = table[column]
+    column = next((name for name in ("image_scores", "prompt_scores") if name in table.columns), None)
+    if column is None:
+        return None
+    lists = []
+    for index, value in enumerate(table.values(column)):
         try:
-            values = values.str.json_decode(dtype) if values.dtype == pl.String else values.cast(dtype)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"{column} holds something that is no list of numbers ({error})") from None
-        lists = values.to_list()
-        if column == "image_scores":
-            return lists
-        return [[[] if score is None else [score] for score in one or []] for one in lists]
-    return None
+            lists.append(_lists(value, 2 if column == "image_scores" else 1))
+        except (ValueError, RecursionError):
+            raise DataError(f"{table.where(index)}: {column} holds something that is no list of numbers") from None
+    if column == "image_scores":
+        return lists
+    return [[[] if score is None else [score] for score in one] for one in lists]
 
 
 def read_table(path):
@@ -121,29 +135,30 @@ def read_table(path):
     and high, of the counts.
 
     Raises:
-        DataError: it can't be read, lacks a column, or holds something that sort_scores refuses.
+        DataError: it can't be read, lacks a column, has a concept twice, a count that is not whole, or holds something
+            that sort_scores refuses.
     """
-    table = read_frame(path, ("concept", "effective_count", "score"))
+    table = read_user_table(path, ("concept", "effective_count", "score"), empty=True)
+    concepts = once(table)
 
-    def numbers(column):
+    def numbers(column, read):
         if column not in table.columns:
-            return np.full(len(table), np.nan)
-        try:
-            return table[column].cast(pl.Float64).to_numpy()
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"{column} holds something that is no number ({error})") from None
+            return np.full(len(table.rows), np.nan)
+        cells = [
+            read(value, f"{table.where(index)}, concept {concepts[index]!r}: {column}")
+            for index, value in enumerate(table.values(column))
+        ]
+        return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
 
-    groups = table["group"].cast(pl.String).to_list() if "group" in table.columns else None
+    def count_or_end(value, where):
+        return as_number(value, where, whole=True)
+
+    groups = [str(group or "") for group in table.values("group")] if "group" in table.columns else None
+    evidence = np.stack([numbers(column, count_or_end) for column in EVIDENCE], axis=1)
+    counts, scores = numbers("effective_count", as_count), numbers("score", as_number)
+    nested = _nested(table)
     try:
-        evidence = np.stack([numbers(column) for column in EVIDENCE], axis=1)
-        return sort_scores(
-            table["concept"].cast(pl.String).to_list(),
-            numbers("effective_count"),
-            numbers("score"),
-            groups,
-            _nested(table),
-            evidence,
-        )
+        return sort_scores(concepts, counts, scores, groups, nested, evidence)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

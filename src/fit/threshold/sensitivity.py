@@ -54,7 +54,9 @@ def penalty_path(scores, floor=LEAST_PENALTY):
         fitted = KernelCPD(kernel="linear", min_size=1, jump=1).fit(scores[:, None])
         fitted.predict(n_bkps=most)  # and with it, every smaller number
         segmentations += [fitted.predict(n_bkps=k)[:-1] for k in range(1, most + 1)]
-    errors = [sum(((part - part.mean()) ** 2).sum() for part in np.split(scores, at)) for at in segmentations]
+    errors = [
+        sum(((part - part.mean()) ** 2).sum() for part in np.split(scores, at) if len(part)) for at in segmentations
+    ]
 
     def meeting(fewer, more):
         return (errors[fewer] - errors[more]) / (more - fewer)

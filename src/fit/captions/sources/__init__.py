@@ -1,8 +1,9 @@
 """Files of captions, each format behind the same interface."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fit.errors import CorpusError
+from fit.folders import kind_of, table_files, without_folders
 from fit.paths import expand
 from fit.registry import find
 
@@ -17,29 +18,36 @@ FORMATS = {
 }
 """How a file's name ends, less what says that it is compressed -> class of fit.captions.sources.base.CaptionFile."""
 
-_COMPRESSED = (".gz", ".zst", ".bz2")
 
-
-def open_captions(path):
+def open_captions(path, encoding="utf-8"):
     """The captions of the file at `path`, on this machine or behind an address such as s3://, hf:// or https://.
+
+    Args:
+        path: of a file, or of a folder of pictures; encoding: of text files that do not say theirs.
 
     Raises:
         CorpusError: it is missing, unreadable, or of no known format.
     """
-    suffixes = [suffix for suffix in PurePosixPath(str(path)).suffixes if suffix not in _COMPRESSED]
-    suffix = suffixes[-1] if suffixes else ""
+    suffix = kind_of(str(path))
     if "://" not in str(path) and Path(path).is_dir():
+        if files := table_files(path):
+            raise CorpusError(
+                f"{path}: a folder of {len(files)} files of captions, not a file; name {path}/*{kind_of(files[0])}"
+            )
         suffix = "folder"
     if suffix not in FORMATS:
         raise CorpusError(
             f"{path}: captions are read from files that end in {', '.join(e for e in FORMATS if '.' in e)} "
-            "(and .gz, .zst, .bz2), and from folders of pictures"
+            "(and .gz, .zst, .bz2), from folders of such files, and from folders of pictures"
         )
-    return find(FORMATS, suffix, "format of captions")(str(path))
+    source = find(FORMATS, suffix, "format of captions")
+    return source(str(path)) if suffix in ("folder", ".tar") else source(str(path), encoding)
 
 
 def find_files(names):
     """As fit.paths.expand, and patterns of other machines are looked up there: s3://bucket/*.parquet, hf://...
+
+    A folder of caption files stands for them.
 
     Raises:
         CorpusError: a pattern finds nothing, or its machine can't be reached.
@@ -59,4 +67,4 @@ def find_files(names):
         if not found:
             raise CorpusError(f"{name}: no file is named like this; mend `captions.files` in config.yaml")
         files += found
-    return files
+    return without_folders(files)

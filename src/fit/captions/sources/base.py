@@ -26,20 +26,32 @@ def file_system(path):
     return fs.PyFileSystem(fs.FSSpecHandler(system)), inside
 
 
+def shard_name(path):
+    """The name by which a file's rows are told apart: its own, behind the folders key=value that it is in, if any.
+
+    Spark gives the files of every such folder the same names.
+    """
+    parts = PurePosixPath(urlsplit(path).path if "://" in path else path).parts
+    first = len(parts) - 1
+    while first > 0 and "=" in parts[first - 1]:
+        first -= 1
+    return "/".join(parts[first:])
+
+
 class CaptionFile(ABC):
     """A file of captions, one a row; also called a shard of its corpus."""
 
     rows: int | None = None
     """How many there are, where the file says so before it is read."""
 
-    def __init__(self, path):
-        """Open the file at `path`.
+    def __init__(self, path, encoding="utf-8"):
+        """Open the file at `path`, whose text is of `encoding` where its format does not say.
 
         Raises:
             CorpusError: it is missing or unreadable.
         """
-        self.path = path
-        self.name = PurePosixPath(urlsplit(path).path if "://" in path else path).name
+        self.path, self.encoding = path, encoding
+        self.name = shard_name(path)
         try:
             self._system, self._inside = file_system(path)
             info = self._system.get_file_info(self._inside)
@@ -84,15 +96,27 @@ class CaptionFile(ABC):
                     f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
                     "say which holds what under `captions` in config.yaml"
                 )
+            if (times := self.schema.names.count(column)) > 1:
+                raise CorpusError(f"{self.path}: {times} columns are named {column!r}; keep one, or rename the others")
             if pa.types.is_nested(self.schema.field(column).type):
+                kind = self.schema.field(column).type
+                remedy = (
+                    "name the column that holds captions as text"
+                    if column in text
+                    else "take it off `captions.columns` in config.yaml"
+                )
                 raise CorpusError(
-                    f"{self.path}: column {column!r} holds {self.schema.field(column).type}, which can't be carried as "
-                    "text; take it off `captions.columns` in config.yaml"
+                    f"{self.path}: column {column!r} holds {kind}, which can't be carried as text; {remedy}"
                 )
         for column in text:
             kind = self.schema.field(column).type
             value = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)):
+            if not (
+                pa.types.is_string(value)
+                or pa.types.is_large_string(value)
+                or pa.types.is_string_view(value)
+                or pa.types.is_null(value)  # a shard of only nulls
+            ):
                 raise CorpusError(
                     f"{self.path}: column {column!r} is {kind}, not text; name the column that holds captions"
                 )

@@ -1,28 +1,75 @@
 """Pictures that have captions of their own: a tar in webdataset's layout, or a folder.
 
-A row is a picture and the files of the same name but another ending: NAME.txt with the caption, or NAME.json with keys
-caption and url (img2dataset writes both). Columns: caption, url (the picture's own name, where nothing says another)
-and image, the bytes.
+A row is a picture. What is said of it is in files of the same name but another ending: NAME.txt with the caption, or
+NAME.json with keys caption and url (img2dataset writes both). Only the last ending counts, since dots in names are
+ordinary ("J. M. W. Turner 0.jpg"); NAME.jpg.txt is understood as well. Columns: caption, url (the picture's own name,
+where nothing says another) and image, the bytes.
 """
 
 import json
 import tarfile
 from abc import abstractmethod
-from itertools import groupby
+from collections import deque
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from fit.captions.sources.base import CaptionFile
+from fit.errors import DataError
+from fit.folders import has_picture_suffix, is_data, walk_folder
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _ROWS = 64  # a batch, since each has a picture
+_WAITING = 256  # pictures that wait for what is said of them, at most
+_WAITING_BYTES = 64 << 20
 
 
-def _key(name):
-    """What the files of one picture have in common: everything before the first dot of the last part of the path."""
-    folder, _, last = name.rpartition("/")
-    return folder, last.partition(".")[0]
+def _stem(name):
+    """A path without its last ending."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + (last.rpartition(".")[0] or last)
+
+
+def _is_sidecar(name):
+    return name.lower().endswith((".txt", ".json"))
+
+
+class _Sidecars:
+    """The files beside pictures that say something of them: by their names without the last ending."""
+
+    def __init__(self):
+        self._texts, self._jsons = {}, {}
+        self._without = set()  # stems of pictures that were given away without any
+
+    def take(self, name, read):
+        """Take the file `name`, one of these, and what reads it; returns whether it came too late for its picture."""
+        of_kind = self._texts if name.lower().endswith(".txt") else self._jsons
+        of_kind[_stem(name)] = read
+        return _stem(name) in self._without
+
+    def of(self, picture):
+        """(caption, url) of a picture, None what nothing says.
+
+        Raises:
+            ValueError: its JSON is none, or holds no caption or url that is text.
+        """
+        keys = (picture, _stem(picture))
+        text = next((self._texts[key] for key in keys if key in self._texts), None)
+        about = next((self._jsons[key] for key in keys if key in self._jsons), None)
+        if text is None and about is None:
+            self._without |= set(keys)
+        caption, url = None if text is None else text().decode("utf-8", "replace").strip(), None
+        if about is not None:
+            try:
+                about = json.loads(about())
+            except ValueError as error:
+                raise ValueError(f"{_stem(picture)}.json: {error}") from None
+            if not isinstance(about, dict):
+                raise ValueError(f"{_stem(picture)}.json: no keys in it")
+            caption, url = about.get("caption") if caption is None else caption, about.get("url")
+            if not all(value is None or isinstance(value, str) for value in (caption, url)):
+                raise ValueError(f"{_stem(picture)}.json: caption or url is not text")
+        return caption, url
 
 
 class _PicturesWithCaptions(CaptionFile):
@@ -31,29 +78,13 @@ class _PicturesWithCaptions(CaptionFile):
         return pa.schema([("caption", pa.string()), ("url", pa.string()), ("image", pa.binary())])
 
     @abstractmethod
-    def _files(self):
-        """(name, a function that reads its bytes) of every file, those of one picture next to each other."""
-
-    def _rows(self):
-        for _, files in groupby(self._files(), key=lambda file: _key(file[0])):
-            caption, url, image, name = None, None, None, ""
-            for path, data in ((path, read()) for path, read in files):
-                suffix = Path(path).suffix.lower()
-                if suffix == ".txt":
-                    caption = data.decode("utf-8", "replace").strip()
-                elif suffix == ".json":
-                    about = json.loads(data)
-                    caption = about.get("caption") if caption is None else caption
-                    url = about.get("url")
-                elif suffix in PICTURES:
-                    name, image = path, data
-            if image is not None:
-                yield {"caption": caption, "url": url or name, "image": image}
+    def _rows(self, with_images):
+        """Yield the rows, dicts of the schema's columns, in an order that is always the same."""
 
     def batches(self, columns):
         rows: list[dict] = []
         try:
-            for row in self._rows():
+            for row in self._rows("image" in columns):
                 rows.append(row)
                 if len(rows) == _ROWS:
                     yield pa.RecordBatch.from_pylist(rows, schema=self.schema).select(columns)
@@ -77,24 +108,64 @@ class TarCaptions(_PicturesWithCaptions):
     def _stream(self):
         return self._system.open_input_stream(self._inside, compression="detect")
 
-    def _files(self):
+    def _rows(self, with_images):
+        sidecars, size = _Sidecars(), 0
+        waiting: deque[tuple] = deque()  # (name, bytes of it, its bytes)
+
+        def first():
+            name, _, data = waiting.popleft()
+            caption, url = sidecars.of(name)
+            return {"caption": caption, "url": url or name, "image": data}
+
         with self._stream() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                if content := archive.extractfile(member):  # None for a folder, a device
-                    yield member.name, content.read
+                if not all(is_data(part) for part in member.name.split("/") if part not in ("", ".", "..")):
+                    continue
+                if (member.issym() or member.islnk()) and (has_picture_suffix(member.name) or _is_sidecar(member.name)):
+                    raise ValueError(
+                        f"{member.name} is a link to {member.linkname}, which can't be followed in a tar; pack the "
+                        "files themselves (tar --dereference --hard-dereference)"
+                    )
+                content = archive.extractfile(member) if member.isfile() else None  # not a folder or device
+                if content is None:
+                    continue
+                if has_picture_suffix(member.name):
+                    waiting.append((member.name, member.size, content.read() if with_images else None))
+                    size += member.size
+                elif _is_sidecar(member.name) and sidecars.take(member.name, partial(bytes, content.read())):
+                    raise ValueError(
+                        f"{member.name} comes long after its picture; put them next to each other (tar --sort=name)"
+                    )
+                while len(waiting) > _WAITING or (size > _WAITING_BYTES and len(waiting) > 1):
+                    size -= waiting[0][1]
+                    yield first()
+        while waiting:
+            yield first()
 
 
 class FolderCaptions(_PicturesWithCaptions):
-    """A folder, with what is in its folders, in order of names."""
+    """A folder, with what is in its folders, in order of names. Links are followed (fit.folders.walk_folder)."""
 
     def _open(self):
-        paths = (path for path in Path(self.path).rglob("*") if path.is_file() and not path.name.startswith("."))
-        names = sorted((path.relative_to(self.path).as_posix() for path in paths), key=lambda name: (_key(name), name))
-        self._names = names
-        self.rows = sum(Path(name).suffix.lower() in PICTURES for name in names)
-        newest = max((Path(self.path, name).stat().st_mtime_ns for name in names), default=0)
-        self.fingerprint = f"{self.name} {len(names)} {newest}"
+        try:
+            walked = walk_folder(self.path)
+        except DataError as error:
+            raise self.broken(error) from None
+        walked.say()
+        self._names = walked.names
+        self.rows = sum(map(has_picture_suffix, walked.names))
+        newest = max((entry.stat().st_mtime_ns for entry in walked.files), default=0)
+        self.fingerprint = f"{self.name} {len(walked.names)} {newest}"
 
-    def _files(self):
+    def _rows(self, with_images):
+        sidecars = _Sidecars()
+        pictures = []
         for name in self._names:
-            yield name, Path(self.path, name).read_bytes
+            if has_picture_suffix(name):
+                pictures.append(name)
+            elif _is_sidecar(name):
+                sidecars.take(name, Path(self.path, name).read_bytes)
+        for name in pictures:
+            caption, url = sidecars.of(name)
+            image = Path(self.path, name).read_bytes() if with_images else None
+            yield {"caption": caption, "url": url or name, "image": image}

@@ -1,13 +1,21 @@
 """Captions in text files with a row a line: CSV, tab-separated, JSON lines; compressed or not."""
 
+import codecs
+import sys
 from abc import abstractmethod
 
 import pyarrow as pa
 from pyarrow import csv, json
 
 from fit.captions.sources.base import CaptionFile
+from fit.errors import CorpusError
 
 _BLOCK = 4 << 20  # bytes
+_HEADER = 1 << 16  # bytes that are looked at for a header
+QUOTED_SHARE = 0.2
+"""Share of the first cells in quotes from which on a tab-separated file looks as if a program had quoted it."""
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BAD = (pa.ArrowException, OSError, EOFError, ValueError, RecursionError)
 
 
 class _TextCaptions(CaptionFile):
@@ -20,13 +28,30 @@ class _TextCaptions(CaptionFile):
         """A reader of the record batches of `stream`, with at least `columns`."""
 
     def _stream(self):
-        return self._system.open_input_stream(self._inside, compression="detect")
+        """The file's bytes as UTF-8."""
+        stream = self._system.open_input_stream(self._inside, compression="detect")
+        if self._codec in ("utf-8", "ascii"):
+            return stream
+        return pa.PythonFile(_Transcoded(stream, self._codec), mode="r")
 
     def _open(self):
         try:
+            self._codec = codecs.lookup(self.encoding).name
+        except LookupError:
+            raise CorpusError(
+                f"{self.path}: {self.encoding!r} is not a known encoding; such are utf-8, windows-1252, latin-1, utf-16"
+            ) from None
+        try:
+            with self._system.open_input_stream(self._inside, compression="detect") as stream:
+                self._beginning = stream.read(_HEADER)
+            self._codec = next((name for bom, name in _BOMS if self._beginning.startswith(bom)), self._codec)
+            if self._codec == "utf-8" and b"\0" in self._beginning[:200]:
+                raise CorpusError(
+                    f"{self.path}: it has NUL bytes, so it is no text in UTF-8; say `encoding: utf-16` (or --encoding)"
+                )
             with self._stream() as stream:
                 self._schema = self._first_schema(stream)
-        except (pa.ArrowException, OSError) as error:
+        except _BAD as error:
             raise self.broken(error) from None
 
     @property
@@ -38,14 +63,40 @@ class _TextCaptions(CaptionFile):
             with self._stream() as stream:
                 for batch in self._read(stream, columns):
                     yield batch.select(columns)
-        except (pa.ArrowException, OSError) as error:
+        except _BAD as error:
             raise self.broken(error) from None
 
 
-class CsvCaptions(_TextCaptions):
-    """Comma-separated, with a header; a quoted value may hold line ends."""
+class _Transcoded:
+    """A stream of UTF-8, made of one in another encoding as it is read."""
 
-    _delimiter = ","
+    def __init__(self, stream, codec):
+        self._stream, self._decoder = stream, codecs.getincrementaldecoder(codec)("replace")
+        self._rest = b""
+        self.closed = False
+
+    def read(self, size=-1):
+        while len(self._rest) < size or size < 0:
+            data = self._stream.read(_BLOCK)
+            self._rest += self._decoder.decode(data, final=not data).encode("utf-8", "replace")
+            if not data:
+                break
+        size = len(self._rest) if size < 0 else size
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def readable(self):
+        return True
+
+    def close(self):
+        self.closed = True
+        self._stream.close()
+
+
+class CsvCaptions(_TextCaptions):
+    """Comma-separated (or by semicolons, where the header is), with a header; a quoted value may hold line ends."""
+
+    _delimiter, _quote = ",", '"'
 
     def _open_csv(self, stream, columns=None):
         # Numbers stay as they are written: what is not text here is only carried along.
@@ -53,27 +104,54 @@ class CsvCaptions(_TextCaptions):
         return csv.open_csv(
             stream,
             csv.ReadOptions(use_threads=False, block_size=_BLOCK),
-            csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+            csv.ParseOptions(
+                delimiter=self._delimiter, quote_char=self._quote or False, newlines_in_values=bool(self._quote)
+            ),
             csv.ConvertOptions(
                 check_utf8=False,
                 column_types=types,
                 include_columns=columns or [],
                 null_values=[""],
                 strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
             ),
         )
 
     def _first_schema(self, stream):
+        self._find_delimiter()
         return pa.schema([(name, pa.string()) for name in self._open_csv(stream).schema.names])
+
+    def _find_delimiter(self):
+        """A header without a comma but with semicolons or tabs is separated by those; said on stderr."""
+        header = self._beginning.decode(self._codec, "replace").lstrip("\ufeff").partition("\n")[0]
+        for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+            if "," not in header and sign in header and self._delimiter == ",":
+                self._delimiter = sign
+                print(
+                    f"fit: {self.path}: its cells are separated by {name}, not commas; it is read so", file=sys.stderr
+                )
 
     def _read(self, stream, columns):
         return self._open_csv(stream, columns)
 
 
 class TsvCaptions(CsvCaptions):
-    """Tab-separated, with a header."""
+    """Tab-separated, with a header. A quote is a character like any other: the format has no quoting."""
 
-    _delimiter = "\t"
+    _delimiter, _quote = "\t", ""
+
+    def _find_delimiter(self):
+        """Nothing to find; that cells look quoted by another program is said on stderr."""
+        lines = self._beginning.decode(self._codec, "replace").splitlines()[1:-1]
+        cells = [cell for line in lines for cell in line.split("\t") if cell]
+        quoted = sum(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
+        if quoted > QUOTED_SHARE * len(cells):
+            print(
+                f"fit: {self.path}: {quoted / len(cells):.0%} of its first cells begin and end with a quote, which are "
+                "taken as they are, since tab-separated captions do not quote; if a program put them there, and line "
+                "ends or tabs into cells, save the file as CSV",
+                file=sys.stderr,
+            )
 
 
 class JsonlCaptions(_TextCaptions):
@@ -81,6 +159,18 @@ class JsonlCaptions(_TextCaptions):
 
     def _first_schema(self, stream):
         return json.open_json(stream, json.ReadOptions(use_threads=False, block_size=_BLOCK)).schema
+
+    def check(self, columns, text):
+        # What the first megabytes lack, or have as null only, may come later, and is text then.
+        missing = [name for name in columns if name not in self._schema.names]
+        if len(missing) < len(columns) and self.size > _BLOCK:
+            for name in missing:
+                self._schema = self._schema.append(pa.field(name, pa.string()))
+        for name in columns:
+            index = self._schema.get_field_index(name)
+            if index >= 0 and pa.types.is_null(self._schema.field(index).type):
+                self._schema = self._schema.set(index, pa.field(name, pa.string()))
+        super().check(columns, text)
 
     def _read(self, stream, columns):
         return json.open_json(

@@ -1,0 +1,8 @@
+"""`python -m fit` is `fit`."""
+
+import sys
+
+from fit.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Pictures that a user gives: a folder with a folder per slug, or Parquet with the columns concept and bytes."""
+
+from pathlib import Path
+
+from fit.check.findings import REMARK, WRONG, some
+from fit.check.tables import counts_in_table
+from fit.folders import has_picture_suffix, walk_folder
+from fit.nearby import entries, nearest, slug_of
+
+FEWEST = 10
+"""Concepts that a threshold takes, as in fit.threshold.report, which takes long to import."""
+
+
+def count_pictures(folder, most):
+    """How many pictures lie in `folder`, however deep; counting ends at `most`."""
+    return min(most, sum(map(has_picture_suffix, walk_folder(folder).names)))
+
+
+def _given(config, what):
+    """(Place, its key, what lies there, how many a concept needs, what a concept without enough leads to)."""
+    kind, name = what[:2]
+    if kind == "references":
+        references = config.domains[name].references
+        source = references.source
+        place = references.table or references.folder
+        return place, f"domains.{name}.references.{source}", "reference images", references.least
+    if kind == "photographs":
+        art = config.domains[name].art_filter
+        return art.photographs, f"domains.{name}.art_filter.photographs", "photographs", 2
+    if kind == "model":
+        return config.models[name].provided_images, f"models.{name}.provided_images", "generated images", 1
+    return config.corpora[name].provided_images, f"corpora.{name}.provided_images", "training images", 0
+
+
+def of_images(config, what, concepts, found):
+    """Look at pictures that are given.
+
+    Args:
+        what: ("references", domain), ("photographs", domain), ("model", model, domain) or ("corpus", corpus, domain).
+        concepts: list of fit.concepts.Concept that have to be there; None where there are none; found: Findings.
+    """
+    place, key, noun, least = _given(config, what)
+    if not place or place.startswith("results/") or not Path(place).exists():
+        return
+    if concepts is None:
+        _of_photographs(place, key, noun, least, found)
+        return
+    if not concepts:
+        return
+    if Path(place).is_dir():
+        counts, nameless = _counts_in_folder(place, concepts, max(1, least))
+        if nameless:
+            shown = [f"{name} (did you mean {slug}?)" if slug else name for name, slug in nameless.items()]
+            found.add(REMARK, key, f"{place}: folders that are no concept's slug: {some(shown)}; rename them (`{key}`)")
+    else:
+        counts = counts_in_table(place, key, found)
+        if counts is None:
+            return
+        nameless = {name: nearest(name, [c.concept for c in concepts]) for name in counts.keys() - _slugs(concepts)}
+        if nameless:
+            shown = [f"{name} (did you mean {slug}?)" if slug else name for name, slug in sorted(nameless.items())]
+            found.add(REMARK, key, f"{place}: concepts that are on no sheet: {some(shown)} (`{key}`)")
+    hints = {slug: name for name, slug in nameless.items() if slug}
+    _judge(config, what, (place, key, noun, least), counts, [c.concept for c in concepts], hints, found)
+
+
+def _slugs(concepts):
+    return {concept.concept for concept in concepts}
+
+
+def _counts_in_folder(place, concepts, most):
+    """(Slug -> number of pictures, None without a folder; folder of no concept -> slug that it may mean, or None)."""
+    there = [name for name in entries(place) if Path(place, name).is_dir()]
+    counts = {c.concept: count_pictures(Path(place, c.concept), most) if c.concept in there else None for c in concepts}
+    lacking = [concept for concept in concepts if counts[concept.concept] is None]
+    by_name = {slug_of(name): concept.concept for concept in lacking for name in concept.names}
+    nameless = {}
+    for name in there:
+        if name not in counts:
+            close = by_name.get(slug_of(name)) or nearest(name, [concept.concept for concept in lacking])
+            nameless[name] = close
+    return counts, nameless
+
+
+def _judge(config, what, given, counts, slugs, hints, found):
+    place, key, noun, least = given
+    kind = what[0]
+    folder = Path(place).is_dir()
+    # A concept without training images is a legal one: its folder is empty.
+    empty_too = kind == "corpus" and folder
+    none = [slug for slug in slugs if (counts.get(slug) is None if empty_too else not counts.get(slug))]
+    named = some([f"{slug} (is it {hints[slug]}?)" if slug in hints else slug for slug in none])
+    if kind != "references":
+        if none:
+            where = f"put pictures into {place}/SLUG" if folder else "add rows"
+            found.add(
+                WRONG,
+                key,
+                f"{place}: no {noun} of {len(none)} of {len(slugs)} concepts: {named}; {where}, or take them off the "
+                f"sheet (`{key}`)",
+            )
+        return
+    few = [slug for slug in slugs if (counts.get(slug) or 0) < least]
+    usable = len(slugs) - len(few)
+    least_key = key.rpartition(".")[0] + ".least"
+    if few:
+        shown = some(
+            f"{slug} ({counts.get(slug) or 0}{', is it ' + hints[slug] + '?' if slug in hints else ''})" for slug in few
+        )
+        text = (
+            f"{place}: {len(few)} of {len(slugs)} concepts have fewer than {least} {noun} and are left out: {shown}; "
+            f"add pictures or lower `{least_key}`"
+        )
+        found.add(REMARK if usable else WRONG, key, text)
+    method = config.domains[what[1]].same_concept_cut
+    if usable == 1 and method in ("midpoint", "best_f1") and config.needs_cut(what[1]):
+        found.add(
+            WRONG,
+            key,
+            f"{place}: 1 concept has enough {noun}; the same-concept cut takes two or more: add pictures, lower "
+            f"`{least_key}`, or give the cosine as `domains.{what[1]}.same_concept_cut`",
+        )
+    elif 0 < usable < FEWEST:
+        found.add(REMARK, key, f"{place}: {usable} concepts have enough {noun}; a threshold takes {FEWEST} or more")
+
+
+def _of_photographs(place, key, noun, least, found):
+    if Path(place).is_dir():
+        if count_pictures(place, least) < least:
+            found.add(WRONG, key, f"{place}: fewer than {least} pictures; put {noun} there (`{key}`)")
+    else:
+        counts_in_table(place, key, found, concept=False)

@@ -1,0 +1,220 @@
+"""Pipelines and embedders: what has to lie in their folders, without reading weights."""
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from fit import embedders, generators
+from fit.check.findings import ABSENT, REMARK, WRONG, some
+from fit.check.tables import is_local
+from fit.nearby import near, nearest
+
+PACKAGES = {
+    "arcface": ("onnxruntime", "facenet_pytorch"),
+    "csd": ("open_clip",),
+    "facenet": ("facenet_pytorch",),
+    "openclip": ("open_clip",),
+    "timm": ("timm",),
+    "transformers": ("transformers",),
+    "diffusers": ("diffusers", "transformers"),
+}
+"""Backend -> packages that it imports."""
+FILES = {
+    "openclip": (("open_clip_config.json",), ("*.safetensors", "*.bin", "*.pt")),
+    "timm": (("config.json",), ("*.safetensors", "*.bin")),
+    "transformers": (("config.json", "preprocessor_config.json"), ("*.safetensors",)),
+}
+"""Backend -> (files that its folder must have, patterns of which one must find weights)."""
+WITHOUT_WEIGHTS = ("Tokenizer", "Scheduler", "Processor", "FeatureExtractor")
+"""What the classes of a pipeline's components that have no weights are called."""
+POINTER = b"version https://git-lfs"
+
+
+def _backend(registry, name, kind, key, found):
+    """Whether a backend is known and its packages are installed; said where not."""
+    if name not in registry:
+        other = nearest(name, registry)
+        remedy = f"did you mean {other!r}?" if other else f"there are: {', '.join(sorted(registry))}"
+        found.add(WRONG, key, f"`{key}`: no {kind} is called {name!r}; {remedy}")
+        return False
+    lacking = [package for package in PACKAGES.get(name, ()) if find_spec(package) is None]
+    if lacking:
+        found.add(ABSENT, key, f"Python package {', '.join(lacking)}, which `{key}: {name}` uses; install it with pip")
+    return not lacking
+
+
+def weights_problem(path):
+    """What is wrong with a file of weights, as far as its beginning tells; None where nothing is."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        return f"{path}: can't be read ({error.strerror})"
+    if not start:
+        return f"{path}: the file is empty; get it again"
+    if start.startswith(POINTER):
+        return f"{path}: a pointer of Git LFS, not the weights; fetch them with `git lfs pull`"
+    return None
+
+
+# --- pipelines --------------------------------------------------------------------------------------------------------
+
+
+def of_model(config, name, found):
+    """Look at a model: its backend, its pipeline's folder, the device that it asks for."""
+    model = config.models[name]
+    if not model.pipeline:
+        return
+    if not _backend(generators.REGISTRY, model.backend, "generator", f"models.{name}.backend", found):
+        return
+    key, place = f"models.{name}.pipeline", model.pipeline
+    if model.backend != "diffusers" or found.has(key):
+        return
+    if is_local(place):
+        if Path(place).is_dir():
+            for problem in pipeline_problems(place):
+                found.add(WRONG, key, f"{problem} (`{key}`)")
+        else:
+            found.add(WRONG, key, f"{place}: a file, and a pipeline is a folder (model_index.json in it); fix `{key}`")
+    elif not place.startswith("results/"):
+        _of_hub(place, model.download, key, found, "save the pipeline into a folder")
+    if model.scheduler and not _is_in_diffusers(model.scheduler):
+        found.add(WRONG, f"models.{name}.scheduler", f"`models.{name}.scheduler`: diffusers has no {model.scheduler!r}")
+
+
+def _is_in_diffusers(name):
+    """Whether diffusers has a class of that name; it is looked up in the text, as importing takes seconds."""
+    origin = getattr(find_spec("diffusers"), "origin", None)
+    return not origin or f'"{name}"' in Path(origin).read_text(encoding="utf-8")
+
+
+def pipeline_problems(folder):
+    """Yield what a folder lacks of a diffusers pipeline: its index, the parts that it names, their configuration and
+    weights, all shards of these. Which variant of the weights is wanted is the generator's affair."""
+    index = Path(folder, "model_index.json")
+    try:
+        parts = json.loads(index.read_text(encoding="utf-8"))
+        if not isinstance(parts, dict):
+            raise ValueError("no object")
+    except FileNotFoundError:
+        yield f"{folder}: no model_index.json in it, so it is not a diffusers pipeline; save it with save_pretrained"
+        return
+    except (OSError, ValueError) as error:
+        yield f"{index}: can't be read ({error}); get the file again"
+        return
+    for name, value in parts.items():
+        if not (isinstance(value, list) and len(value) == 2 and all(value)) or name == "safety_checker":
+            continue
+        part = Path(folder, name)
+        if not part.is_dir():
+            other = near(part)
+            yield f"{part}: there is no such folder, and model_index.json names it" + (
+                f"; did you mean {other}?" if other else "; get it with the rest of the pipeline"
+            )
+        elif not any(word in str(value[1]) for word in WITHOUT_WEIGHTS):
+            yield from _part_problems(part)
+
+
+def _part_problems(part):
+    if not (part / "config.json").is_file():
+        yield f"{part}: no config.json in it; get it with the rest of the pipeline"
+    weights = sorted(part.glob("*.safetensors"))
+    for index in part.glob("*.safetensors.index*.json"):
+        yield from _shard_problems(index)
+    if not weights:
+        others = [path.name for path in part.iterdir() if path.suffix in (".bin", ".pt", ".ckpt", ".msgpack")]
+        only = f" (only {some(others, 2)}, which may run code and are not read)" if others else ""
+        yield f"{part}: no .safetensors in it{only}; get or save the weights as safetensors"
+    yield from filter(None, map(weights_problem, weights))
+
+
+def _shard_problems(index):
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        yield f"{index}: can't be read ({error}); get the file again"
+        return
+    lacking = sorted(name for name in names if not (index.parent / name).is_file())
+    if lacking:
+        yield f"{index.parent}: shards are missing that {index.name} names: {some(lacking, 3)}; get them again"
+
+
+# --- the hub ----------------------------------------------------------------------------------------------------------
+
+
+def hub_cache():
+    """The folder in which huggingface_hub keeps what it fetched; its package is not imported."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(given or Path(home, "hub")).expanduser()
+
+
+def _of_hub(identity, download, key, found, otherwise, kind=ABSENT):
+    """Look at a hub id: whether it is one, and whether it is here or may be fetched."""
+    identity = identity.partition("@")[0]
+    if identity.count("/") != 1 or identity.startswith((".", "~")) or not all(identity.split("/")):
+        other = near(identity)
+        found.add(
+            kind,
+            key,
+            f"{identity}: there is no such folder, and a hub id is OWNER/NAME; fix `{key}`"
+            + (f" (did you mean {other}?)" if other else ""),
+        )
+        return
+    here = list(Path(hub_cache(), f"models--{identity.replace('/', '--')}", "snapshots").glob("*"))
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    if here or (download and not offline):
+        return
+    allow = "leave HF_HUB_OFFLINE unset" if download else f"set `{key.rpartition('.')[0]}.download: true`"
+    other = near(identity)
+    found.add(
+        kind,
+        key,
+        f"{identity}: no folder here, and not in the hub's cache: {allow} to fetch it once, or {otherwise} (`{key}`)"
+        + (f" (did you mean {other}?)" if other else ""),
+    )
+
+
+# --- embedders --------------------------------------------------------------------------------------------------------
+
+
+def of_embedder(config, name, found, needed=True):
+    """Look at an embedder: its backend, and the file, folder or id that it is loaded from.
+
+    `needed` says whether a threshold needs it: what is missing is only a remark where not.
+    """
+    its, key = config.embedders[name], f"embedders.{name}.model"
+    if not _backend(embedders.REGISTRY, its.backend, "embedder", f"embedders.{name}.backend", found):
+        return
+    wrong, absent = (WRONG, ABSENT) if needed else (REMARK, REMARK)
+    model, folder = its.model, its.model.removeprefix("local-dir:")
+    if found.has(key) or folder.startswith("results/"):
+        return
+    if model.startswith("hf-hub:"):
+        _of_hub(model.removeprefix("hf-hub:"), its.download, key, found, "name a folder or file", absent)
+    elif its.backend in FILES and Path(folder).is_dir():
+        for problem in _folder_problems(folder, *FILES[its.backend]):
+            found.add(wrong, key, f"{problem} (`{key}`)")
+    elif Path(model).is_file():
+        if problem := weights_problem(model):
+            found.add(wrong, key, f"{problem} (`{key}`)")
+    elif its.backend in ("arcface", "csd"):
+        other = near(model)
+        text = f"{model}: put it there, or mend `{key}`" + (f" (did you mean {other}?)" if other else "")
+        found.add(wrong if Path(model).is_dir() else absent, key, text)
+    elif its.backend == "openclip" and model.startswith("local-dir:"):
+        found.add(absent, key, f"{folder}: put it there, or mend `{key}`")
+    elif its.backend == "transformers":
+        _of_hub(model, its.download, key, found, "name a folder", absent)
+
+
+def _folder_problems(folder, required, patterns):
+    for name in required:
+        if not Path(folder, name).is_file():
+            yield f"{folder}: no {name} in it; get the folder again, whole"
+    weights = [path for pattern in patterns for path in sorted(Path(folder).glob(pattern))]
+    if not weights:
+        yield f"{folder}: no weights in it ({' or '.join(patterns)}); get the folder again, whole"
+    yield from filter(None, map(weights_problem, weights))

@@ -1,0 +1,146 @@
+"""Tables that a user gives: their headers and types, by the functions that the stages read them with."""
+
+from collections import Counter
+from pathlib import Path
+
+from fit.check.findings import REMARK, WRONG, some
+from fit.errors import FitError
+from fit.nearby import nearest
+
+
+def is_local(path):
+    """Whether `path` is a file or folder of this machine that is there and that the workflow does not make."""
+    return bool(path) and "://" not in path and not path.startswith("results/") and Path(path).exists()
+
+
+def of_sheet(config, domain, found, quick=False):
+    """The concepts of a domain's sheet, none where it can't be read, which is then said."""
+    key, path = f"domains.{domain}.concepts", config.domains[domain].concepts
+    try:
+        concepts = config.sheet(domain)
+    except (FitError, OSError) as error:
+        found.error(key, error)
+        return []
+    if not quick:
+        from fit.sheets import check
+
+        checked = check([path])
+        for problem in checked.errors:
+            found.error(key, problem)
+        if checked.warnings:
+            count = len(checked.warnings)
+            found.add(REMARK, key, f"{path}: {count} names to look at; `fit concepts check {path}` lists them")
+    return concepts
+
+
+def of_counts(config, corpus, concepts, found):
+    """Look at effective counts that are given."""
+    path, key = config.corpora[corpus].provided_counts, f"corpora.{corpus}.provided_counts"
+    if not is_local(path) or not concepts:
+        return
+    from fit.images.provided import read_counts
+
+    try:
+        read_counts(path, [concept.concept for concept in concepts])
+    except (FitError, OSError) as error:
+        found.error(key, error)
+
+
+def of_vetoes(config, domain, concepts, found):
+    """Look at the images that a person has rejected."""
+    path, key = config.domains[domain].references.vetoes, f"domains.{domain}.references.vetoes"
+    if not is_local(path):
+        return
+    from fit.images.references import read_vetoes
+
+    try:
+        vetoed = read_vetoes(path)
+    except (FitError, OSError, UnicodeDecodeError) as error:
+        found.error(key, error if isinstance(error, FitError) else f"{path}: can't be read ({error}); save it as UTF-8")
+        return
+    slugs = [concept.concept for concept in concepts]
+    unknown = {name: nearest(name, slugs) for name in vetoed if name not in slugs}
+    if unknown and slugs:
+        shown = [f"{name!r} (did you mean {slug}?)" if slug else repr(name) for name, slug in unknown.items()]
+        found.add(REMARK, key, f"{path}: vetoes of concepts that are on no sheet: {some(shown)} (`{key}`)")
+
+
+def of_captions(config, corpus, found, quick=False):
+    """Look at the columns of a corpus's caption files on this machine: of all, or with `quick` of the first."""
+    its, key = config.corpora[corpus], f"corpora.{corpus}.captions"
+    if not its.captions or not its.captions.files:
+        return
+    captions = its.captions
+    wanted = [captions.caption_column, captions.url_column, *captions.columns]
+    text = [captions.caption_column]
+    files = [file for file in config.caption_files(corpus) if is_local(file)]
+    bad = []
+    for file in files[:1] if quick else files:
+        problem = _problem_of_captions(file, wanted, text, its.images == "embedded")
+        if problem:
+            bad.append(problem)
+    kind = REMARK if captions.on_bad_shard == "skip" and len(bad) < len(files) else WRONG
+    for problem in bad[:3]:
+        found.add(kind, key, problem)
+    if len(bad) > 3:
+        found.add(kind, key, f"{len(bad)} of {len(files)} caption files are like that (`{key}.files`)")
+
+
+def _problem_of_captions(file, wanted, text, embedded):
+    from fit.captions.sources import open_captions
+
+    try:
+        opened = open_captions(file)
+        opened.check(wanted, text)
+        if embedded and "image" not in opened.schema.names:
+            return f"{file}: no column 'image' with the pictures; it has {', '.join(opened.schema.names)}"
+    except (FitError, OSError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def counts_in_table(path, key, found, concept=True):
+    """Concept -> number of rows of a Parquet table of pictures, None where it is none, which is then said.
+
+    Args:
+        path: of the table; key: of the configuration; found: Findings.
+        concept: whether it needs a column of concepts; if not, all rows count as one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException):
+        found.add(WRONG, key, f"{path}: neither a folder of pictures nor a Parquet file that can be read; fix `{key}`")
+        return None
+    schema = file.schema_arrow
+    for column in ("concept", "bytes") if concept else ("bytes",):
+        if schema.names.count(column) != 1:
+            how_many = "no column" if column not in schema.names else "more than one column"
+            found.add(WRONG, key, f"{path}: {how_many} {column!r}; it has {some(schema.names, 8)} (`{key}`)")
+            return None
+    if not _holds_bytes(schema.field("bytes").type):
+        found.add(
+            WRONG,
+            key,
+            f"{path}: column 'bytes' is {schema.field('bytes').type}, not the bytes of pictures; write encoded "
+            f"pictures (PNG, JPEG ...) as binary (`{key}`)",
+        )
+        return None
+    if not concept:
+        return {"": file.metadata.num_rows}
+    kind = schema.field("concept").type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        found.add(WRONG, key, f"{path}: column 'concept' is {kind}, not text: slugs of the sheet (`{key}`)")
+        return None
+    return Counter(file.read(columns=["concept"]).column("concept").to_pylist())
+
+
+def _holds_bytes(kind):
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)

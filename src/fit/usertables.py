@@ -1,0 +1,371 @@
+"""Tables that a user writes, exports from a spreadsheet or gets from a colleague: one reader for all of them.
+
+CSV, tab-separated, semicolon-separated and Parquet. A row that can be read in two ways is refused, with both readings.
+"""
+
+import csv
+import io
+import math
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fit.errors import DataError, FitError
+
+PARQUET = (".parquet", ".pq")
+_TABS = (".tsv", ".tab", ".txt")
+_NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons"}
+_BOMS: tuple[tuple[bytes, str], ...] = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+)
+_BOMS += ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """N rows, and where each is in its file."""
+
+    path: str
+    columns: list[str]
+    rows: list[dict[str, Any]]
+    """Column -> text; of Parquet also numbers, lists and None."""
+    lines: list[int]
+    """[N] line of a text file where the row begins, or row of a Parquet file, from 1."""
+    unit: str
+    """"line" or "row"."""
+
+    def where(self, index):
+        """The place of a row, for errors."""
+        return f"{self.path}, {self.unit} {self.lines[index]}"
+
+    def values(self, column):
+        """The cells of a column, top to bottom."""
+        return [row[column] for row in self.rows]
+
+
+def read_user_table(
+    path, columns, *, error: type[FitError] = DataError, separator="", short_rows=False, empty=False, missing=""
+):
+    """Read a table: Parquet, or text whose separator, byte order mark and line ends are found by themselves.
+
+    Args:
+        path: of the file.
+        columns: names of columns that it must have.
+        error: the class of errors to raise.
+        separator: what separates its cells, where the file's suffix does not say.
+        short_rows: whether a row may lack its last cells, which are empty then.
+        empty: whether there may be a header only.
+        missing: what to do about a file that is not there, for the error.
+
+    Returns:
+        UserTable. Another separator than the suffix promises is said on stderr.
+
+    Raises:
+        error: the file is missing, no such table, lacks a column or has one twice, or a row can't be read for sure.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise error(f"{path}: there is no such file; {missing or 'check the path'}") from None
+    except IsADirectoryError:
+        raise error(f"{path}: this is a folder; name the file in it") from None
+    except OSError as problem:
+        raise error(f"{path}: can't be read ({problem.strerror}); check the path and its permissions") from None
+    if not data.strip():
+        raise error(f"{path}: the file is empty; it needs a header with {', '.join(columns)}, and a row for each")
+    if data[:4] == b"PAR1" or Path(path).suffix.lower() in PARQUET:
+        table = _parquet(path, columns, error)
+    else:
+        table = _text(path, _decoded(data, path, error), columns, error, separator, short_rows)
+    if not table.rows and not empty:
+        raise error(f"{path}: it has a header and no row below it; add a row for each concept")
+    return table
+
+
+def _check_columns(path, names, columns, error, where="", hint=""):
+    twice = [name for name, times in Counter(names).items() if times > 1 and name]
+    if twice:
+        raise error(
+            f"{path}{where}: {len([n for n in names if n == twice[0]])} columns are named {twice[0]!r}; keep one"
+        )
+    for column in columns:
+        if column not in names:
+            near = next((name for name in names if name.lower() == column), None)
+            remedy = f"; rename {near!r}" if near else hint
+            has = ", ".join(name for name in names if name) or "nothing"
+            raise error(
+                f"{path}{where}: no column {column!r}; the header needs {', '.join(columns)} (found: {has}){remedy}"
+            )
+
+
+def _parquet(path, columns, error):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        names = file.schema_arrow.names
+        _check_columns(path, names, columns, error)
+        rows = file.read().to_pylist()
+    except (pa.ArrowException, OSError) as problem:
+        why = str(problem).partition("\n")[0]
+        raise error(f"{path}: not a Parquet file that can be read ({why}); write it again, or give a CSV") from None
+    for column in ("concept", "image_id"):
+        if column not in columns:
+            continue
+        kind = file.schema_arrow.field(column).type
+        value = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)):
+            raise error(
+                f"{path}: column {column!r} holds {kind}, not text; write it as text (a number forgets that '007' "
+                "begins with zeros)"
+            )
+    return UserTable(str(path), names, rows, list(range(1, len(rows) + 1)), "row")
+
+
+def _decoded(data, path, error):
+    """The text of a file (bytes), with line ends as newlines."""
+    if data[:4] == b"PK\3\4" or data[:4] == b"\xd0\xcf\x11\xe0":
+        raise error(f"{path}: this is a spreadsheet's workbook; save the sheet as CSV (UTF-8)")
+    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "")
+    try:
+        text = data.decode({"": "utf-8", "utf-8": "utf-8-sig"}.get(encoding, encoding))
+    except UnicodeDecodeError as problem:
+        line = data[: problem.start].count(b"\n") + 1
+        raise error(
+            f"{path}, line {line}: byte {problem.start} is not {(encoding or 'utf-8').upper()}; save the file as UTF-8 "
+            "(spreadsheets call it 'CSV UTF-8')"
+        ) from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise error(
+            f"{path}, line {line}: it has NUL bytes, so it is no text in UTF-8 (UTF-16 without a byte order mark?); "
+            "save it as UTF-8"
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _split(line, separator):
+    """The cells of one line; None where its quotes are not closed or closed in the middle of a cell."""
+    if separator == "\t":
+        return [_unquoted(cell) for cell in line.split("\t")]
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return None
+
+
+def _unquoted(cell):
+    """A tab-separated cell as it is meant: without the quotes that a spreadsheet put around it.
+
+    Only a cell that is quoted from its first to its last character, with every quote inside doubled, was quoted by a
+    program; any other quote is a part of the text.
+    """
+    found = _QUOTED.fullmatch(cell.strip(" "))
+    return found.group(1).replace('""', '"') if found else cell
+
+
+def _find_separator(path, header, columns, given):
+    promised = given or ("\t" if Path(path).suffix.lower() in _TABS else ",")
+    if Path(path).suffix.lower() == ".csv":
+        promised = ","
+    candidates = [promised, *(sign for sign in _NAMES if sign != promised)]
+    wide = [
+        sign
+        for sign in candidates
+        if set(columns) <= {cell.strip() for cell in _split(header, sign) or []}
+        and (sign in header or sign == promised)
+    ]
+    if wide and wide[0] != promised:
+        print(
+            f"fit: {path}: its cells are separated by {_NAMES[wide[0]]}, not {_NAMES[promised]}; it is read so",
+            file=sys.stderr,
+        )
+    return wide[0] if wide else max(candidates, key=lambda sign: (header.count(sign), sign == promised))
+
+
+def _text(path, text, columns, error, given, short_rows):
+    lines = text.split("\n")
+    first = next(number for number, line in enumerate(lines) if line.strip())
+    separator = ""
+    if told := re.fullmatch(r'"?sep=([,;\t])"?[,;\t]*', lines[first].strip(" ")):  # a spreadsheet's own note
+        separator, first = told.group(1), first + 1
+    header_line = lines[first] if first < len(lines) else ""
+    separator = separator or _find_separator(path, header_line, columns, given)
+    header = [cell.strip() for cell in _split(header_line, separator) or [header_line]]
+    by = f", separated by {_NAMES[given or separator]}"
+    _check_columns(path, header, columns, error, f", line {first + 1}", by)
+    rows, numbers = [], []
+    for number, cells in _records(path, lines, first + 1, separator, len(header), error):
+        while len(cells) > len(header) and not cells[-1].strip():
+            cells.pop()
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) > len(header):
+            raise error(
+                f"{path}, line {number}: {len(cells)} cells, but the header has {len(header)} columns: more cells than "
+                f"the header has; take out the extra {_NAMES[separator]}, or quote the cell that has one"
+            )
+        if len(cells) < len(header):
+            if not short_rows:
+                raise error(
+                    f"{path}, line {number}: {len(cells)} cells, but the header has {len(header)} columns; add what is "
+                    "missing (an empty cell, where nothing is known)"
+                )
+            cells += [""] * (len(header) - len(cells))
+        rows.append(dict(zip(header, cells, strict=True)))
+        numbers.append(number)
+    return UserTable(str(path), header, rows, numbers, "line")
+
+
+def _records(path, lines, start, separator, width, error):
+    """(line number, cells) of each row; a quoted cell may hold line ends where its lines are no rows themselves."""
+    at = start
+    while at < len(lines):
+        line, begin = lines[at], at
+        at += 1
+        cells = _split(line, separator)
+        if separator == "\t":
+            if '"' in line and (len(cells) > width or (len(cells) < width and _is_open(line))):
+                quoted, end = _multiline(lines, begin, separator)
+                if quoted is not None and len(quoted) == width:
+                    cells, at = quoted, end
+            yield begin + 1, cells
+            continue
+        if cells is None or _is_open_csv(line, separator):
+            quoted, end = _multiline(lines, begin, separator)
+            inside = lines[begin:end]
+            plain = [one.split(separator) for one in inside if one.strip()]
+            if quoted is None or (end - begin > 1 and all(len(one) == width for one in plain)):
+                cell = next((cell for cell in line.split(separator) if '"' in cell), line).strip()
+                doubled = cell.replace('"', '""')
+                other = f"one cell down to line {end}" if quoted is not None else "the beginning of a quoted cell"
+                raise error(
+                    f"{path}, line {begin + 1}: the quotes of {cell!r} can be read as {other}, or as quotes in the "
+                    f'text; for quotes in the text write "{doubled}", for a quoted cell close it before the separator'
+                )
+            cells, at = quoted, end
+        yield begin + 1, cells
+
+
+def _is_open(line):
+    return line.count('"') % 2 == 1
+
+
+def _is_open_csv(line, separator):
+    try:
+        next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return True
+    return False
+
+
+def _multiline(lines, begin, separator):
+    """(cells, the line after) of a row that begins at `begin` and may have quoted line ends; or (None, ...)."""
+    reader = csv.reader(io.StringIO("\n".join(lines[begin:]), newline=""), delimiter=separator, strict=True)
+    try:
+        cells = next(reader)
+    except (csv.Error, StopIteration):
+        return None, begin + 1
+    return cells, begin + reader.line_num
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+_SPACES = "\u00a0\u202f\u2009 "
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+_GROUPS = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[{_SPACES}'’_]\d{{3}})+(?:[.,]\d+)?")
+_COMMAS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:\.\d{3})*,\d+")
+
+
+def _readings(text):
+    """What a cell that is no plain number may be meant as: words for an error, or None."""
+    if _POINTS.fullmatch(text):
+        plain = text.replace(".", "")
+        decimal = f", or {float(text)} (a decimal point)" if text.count(".") == 1 else ""
+        return f"is it {plain} (points between thousands){decimal}?"
+    if _COMMAS.fullmatch(text):
+        decimal = f", or {text.replace(',', '.')} (a decimal comma)" if text.count(",") == 1 and "." not in text else ""
+        return f"is it {text.replace(',', '')} (commas between thousands){decimal}?"
+    if _GROUPS.fullmatch(text):
+        plain = re.sub(rf"[{_SPACES}'’_]", "", text).replace(",", ".")
+        return f"is it {plain} (written with signs between thousands)?"
+    if _DECIMAL_COMMA.fullmatch(text):
+        return f"is it {text.replace('.', '').replace(',', '.')} (a decimal comma)?"
+    return None
+
+
+def as_number(value, where, whole=False):
+    """`value`, a number or its text, as a float; None for an empty cell.
+
+    Args:
+        where: file, line, concept and column, for errors; whole: whether points between thousands are possible.
+
+    Raises:
+        DataError: it is no number, not finite, or could be read as two.
+    """
+    if value is None or (isinstance(value, str) and not value.strip(_SPACES)):
+        return None
+    if isinstance(value, str):
+        text = value.strip(_SPACES)
+        if (whole or not _POINTS.fullmatch(text) or text.count(".") > 1) and (readings := _readings(text)):
+            raise DataError(f"{where} is {text!r}: {readings} Write digits, and a point only before decimals")
+        value = text if "_" not in text else "no number"
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(f"{where} is {value!r}, not a number; write one with digits, or drop the row")
+    return number
+
+
+def as_count(value, where):
+    """`value`, a number or its text, as a whole count of 0 or more; None for an empty cell.
+
+    12.0 and 1e3 are whole; 1.000 may be a thousand, and is refused.
+
+    Raises:
+        DataError: it is no number, not whole, negative, or could be read as two numbers.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        number: float | int | None = value
+    else:
+        number = as_number(value, where, whole=True)
+    if number is None:
+        return None
+    if number < 0:
+        raise DataError(f"{where} is {value!r}, not a count, since it is below 0; correct the row")
+    if number != int(number):
+        raise DataError(
+            f"{where} is {value!r}, not a count, since it is not whole: is it {math.floor(number)} or "
+            f"{math.ceil(number)}, or were points between thousands lost? Write a whole number"
+        )
+    return int(number)
+
+
+def once(table, column="concept", error: type[FitError] = DataError):
+    """The cells of `column`, stripped, after a check that each is there and none twice.
+
+    Raises:
+        error: a cell is empty, or in two rows; both are named.
+    """
+    row_of: dict[str, int] = {}
+    for index, value in enumerate(table.values(column)):
+        name = (value or "").strip()
+        if not name:
+            raise error(f"{table.where(index)}: {column} is empty, a row without a name; write it, or drop the row")
+        if name in row_of:
+            raise error(
+                f"{table.where(index)}: {column} {name!r} is in {table.unit} {table.lines[row_of[name]]} too, a "
+                f"repeated {column}; keep one of the rows"
+            )
+        row_of[name] = index
+    return list(row_of)

@@ -1,0 +1,258 @@
+"""The answer in a sentence: said where there is one, and why where there is none."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from fit.answer import made, of_study, of_targets, read, sentence
+from fit.audit import read_threshold
+from fit.cli import main
+from fit.errors import DataError
+from fit.tables import aligned
+from fit.threshold import detect
+
+SIDES = {"below": {"mean_score": 0.2}, "above": {"mean_score": 0.6}}
+
+
+def found(**changed):
+    """A threshold of 215 images, of 40 concepts."""
+    return {
+        "threshold": 215,
+        "interval": [146.2, 681.0],
+        "resamples_with_a_change": 1.0,
+        "estimator": "pelt",
+        "estimators": {"pelt": {"reason": None}},
+        "penalty": 0.9,
+        "concepts": 40,
+        "reason": None,
+        "no_jump": {"p_value": 0.001},
+        **SIDES,
+        **changed,
+    }
+
+
+def none(reason, of_all=True):
+    return found(
+        threshold=None,
+        interval=None,
+        below=None,
+        above=None,
+        reason=reason if of_all else None,
+        estimators={"pelt": {"reason": reason}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            found(),
+            "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)",
+        ),
+        (
+            found(interval=[0.0, 681.0]),
+            "my-model begins to imitate people at about 215 training images "
+            "(95 %: from no image at all to 681; 40 people)",
+        ),
+        (
+            found(resamples_with_a_change=0.66),
+            "my-model begins to imitate people at about 215 training images "
+            "(95 %: 146 to 681; in 34 % of the resamples there was none; 40 people)",
+        ),
+        (
+            found(interval=None, resamples_with_a_change=0.0),
+            "my-model begins to imitate people at about 215 training images "
+            "(no interval: no resample has a threshold; 40 people)",
+        ),
+        (
+            found(no_jump={"p_value": 0.3}),
+            "my-model begins to imitate people at about 215 training images "
+            "(95 %: 146 to 681; 40 people; but chance alone often makes such a jump, p = 0.3)",
+        ),
+        (
+            found(below={"mean_score": 0.6}, above={"mean_score": 0.2}),
+            "no imitation threshold was found for my-model in people: the scores fall instead of rising, from a mean "
+            "of 0.60 to 0.20, at about 215 training images (40 people)",
+        ),
+        (
+            found(threshold=0),
+            "no imitation threshold was found for my-model in people: the scores change among concepts that have no "
+            "training image (40 people)",
+        ),
+        (
+            none("no change point at this penalty", of_all=False),
+            "no imitation threshold was found for my-model in people: PELT found no change in the scores at penalty "
+            "0.9 (40 people)",
+        ),
+        (
+            none("all scores are equal: 0.3"),
+            "no imitation threshold was found for my-model in people: all scores are alike (0.3) (40 people)",
+        ),
+        (
+            none("no more of a jump than chance makes (p = 0.4)", of_all=False),
+            "no imitation threshold was found for my-model in people: no more of a jump than chance makes (p = 0.4) "
+            "(40 people)",
+        ),
+    ],
+)
+def test_the_answer_or_why_there_is_none(given, said):
+    assert sentence(given, "my-model", "people") == said
+
+
+def test_a_threshold_of_one_image_is_in_the_singular():
+    assert "at about 1 training image (" in sentence(found(threshold=1), "m", "people")
+
+
+@pytest.mark.parametrize(
+    ("domain", "whom"),
+    [("people", "40 people"), ("classical_artists", "40 classical artists"), ("laion2b", "40 concepts")],
+)
+def test_concepts_are_called_by_their_domain_where_it_can_be_counted(domain, whom):
+    assert f"; {whom})" in sentence(found(), "m", domain)
+
+
+def test_real_results_are_said():
+    settings = {"penalty": 0.9, "resamples": 50, "seed": 0}
+    slugs = [f"c{i:02d}" for i in range(20)]
+    rise = detect(slugs, range(20), [0.1] * 10 + [0.9] * 10, **settings)
+    assert sentence(rise, "m", "people").startswith("m begins to imitate people at about 10 training images (95 %: ")
+    fall = detect(slugs, range(20), [0.9] * 10 + [0.1] * 10, **settings)
+    assert "begins" not in sentence(fall, "m", "people")
+    few = detect(["a", "b"], [1, 2], [0.1, 0.9], **settings)
+    assert "too few concepts have a count and a score: 2, at least 10 are needed" in sentence(few, "m", "people")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"threshold": 3}'])
+def test_a_file_that_is_not_a_threshold_is_named(tmp_path, text):
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(DataError, match=r"t\.json"):
+        read(tmp_path / "t.json")
+
+
+def test_a_table_alone_has_a_sentence_too(tmp_path, capsys):
+    rows = "".join(f"c{i},{i},{0.1 if i < 10 else 0.9}\n" for i in range(20))
+    (tmp_path / "t.csv").write_text("concept,effective_count,score\n" + rows)
+    assert main(["threshold", str(tmp_path / "t.csv"), "--resamples", "50"]) == 0
+    assert capsys.readouterr().out.startswith("imitation begins at about 10 training images (95 %: ")
+
+
+def test_an_audit_against_a_fall_is_refused(tmp_path):
+    (tmp_path / "t.json").write_text(json.dumps(found(below={"mean_score": 0.6}, above={"mean_score": 0.2})))
+    with pytest.raises(DataError, match="the scores fall at 215 images"):
+        read_threshold(str(tmp_path / "t.json"))
+
+
+# --- of studies and milestones ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with the results of my-model in people, but not of other-model."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "results/thresholds/my-model/people.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(found()))
+    (tmp_path / "results/paper/mine").mkdir(parents=True)
+    (tmp_path / "results/paper/mine/report.md").write_text("")
+    return tmp_path
+
+
+def config(*models, lacks=()):
+    return SimpleNamespace(
+        studies={"mine": None},
+        pairs=lambda study: [(model, "people") for model in models],
+        lacks=lambda model, domain: list(lacks),
+    )
+
+
+def test_a_study_ends_with_its_sentence_and_three_paths(place):
+    assert of_study(config("my-model"), "mine") == [
+        "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)",
+        "  report    results/paper/mine/report.md",
+        "  figure    results/thresholds/my-model/people.scores.png  (not made yet)",
+        "  pictures  results/thresholds/my-model/people.pictures.png  (not made yet)",
+    ]
+
+
+def test_what_a_model_lacks_is_said_in_its_place(place):
+    lines = of_study(config("my-model", "other-model", lacks=["refs: put it there", "x", "y"]), "mine")
+    assert lines[1] == (
+        "no imitation threshold yet for other-model in people: refs: put it there, and 2 more inputs that are missing"
+    )
+    assert len(lines) == 5
+
+
+def test_a_milestone_says_what_it_made_and_where(place):
+    sheets = [f"results/references/people/p{i}.png" for i in range(40)]
+    assert of_targets(config("my-model"), [("references", sheets)]) == [
+        "references:",
+        "  results/references/people/*.png: references of each concept, to look at, 40 files",
+    ]
+    assert made(["results/counts/laion/people.parquet"]) == [
+        "  results/counts/laion/people.parquet: effective count of each concept"
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["results/thresholds/my-model/people.json", "results/sensitivity/my-model/people.json"]
+)
+def test_a_milestone_with_a_threshold_says_the_sentence(place, path):
+    (place / path).parent.mkdir(parents=True, exist_ok=True)
+    (place / path).touch()
+    if "sensitivity" not in path:
+        (place / path).write_text(json.dumps(found()))
+    assert "my-model begins to imitate people at about 215" in made([path])[0]
+
+
+def test_another_score_is_named_in_its_sentence(place):
+    path = place / "results/alternatives/my-model/people.clip.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(found()))
+    assert made([str(path.relative_to(place))])[0].startswith("by the CLIP score: my-model begins to imitate people")
+
+
+def test_a_study_that_was_asked_for_by_its_report_says_its_answer(place):
+    lines = of_targets(config("my-model"), [("", ["results/paper/mine/report.md", "results/paper/mine/counts.tsv"])])
+    assert lines[0].startswith("my-model begins to imitate people")
+
+
+def test_the_report_begins_with_the_answer(place):
+    arguments = ["--thresholds", "results/thresholds/my-model/people.json", "--out", "results/paper/mine"]
+    data = json.loads((place / "results/thresholds/my-model/people.json").read_text())
+    data["single"] = {"threshold": 215}
+    (place / "results/thresholds/my-model/people.json").write_text(json.dumps(data))
+    assert main(["report", "mine", *arguments, "--missing", "other/people: refs: put it there"]) == 0
+    lines = (place / "results/paper/mine/report.md").read_text().splitlines()
+    assert lines[2] == (
+        "**My-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people).**"
+    )
+    assert lines[4] == "**No imitation threshold yet for other in people: refs: put it there.**"
+
+
+# --- tables for a terminal --------------------------------------------------------------------------------------------
+
+WIDE = [f"column {i}" for i in range(14)]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize(
+    "cell", ["0.123", "a long reason that goes on and on, beyond any width that a terminal has " * 3]
+)
+def test_a_wide_table_fits_the_terminal_and_loses_nothing(rows, cell):
+    text = "\n".join(["\t".join(WIDE), *("\t".join([f"row{n}", *[cell] * 13]) for n in range(rows))])
+    shown = aligned(text, 100)
+    assert max(map(len, shown.splitlines())) <= 100
+    for word in (*WIDE, *(f"row{n}" for n in range(rows))):
+        assert word in shown
+    assert shown.count(cell.split()[-1]) >= 13 * rows
+
+
+def test_a_table_that_fits_stays_a_table():
+    assert aligned("a\tb\n1\t22\n", 100) == "a  b\n-  --\n1  22"
+
+
+def test_one_row_is_turned_without_its_empty_cells():
+    text = "\t".join(WIDE) + "\n" + "\t".join(["x"] * 13 + [""])
+    lines = aligned(text, 60).splitlines()
+    assert len(lines) == 13 and lines[0].split() == ["column", "0", "x"]

@@ -1,0 +1,135 @@
+"""Every script of benchmarks/ runs at a small size and prints or writes the table that the docs show."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from fit.embedders import files
+from fit.embedders.base import Found
+
+ROOT = Path(__file__).parents[2]
+PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"
+SMALL = {
+    "captions": ("--rows 80 --names 300 --rounds 1 --folder {folder}/captions", r"\| 300 names, 1 thread \| -?\d+"),
+    "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
+    "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
+    "generation": (
+        "--images-per-prompt 1 --batch-size 3 --rounds 1 --steps 1 --compared 1",
+        r"`fit generate`, tables written \| [\d.]+",
+    ),
+    "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
+    "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit match` \| [\d.]+"),
+    "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
+    "threshold": (
+        "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
+        r"\| logistic, 20 resamples \| [\d.]+ s",
+    ),
+}
+"""Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
+MARKS = {"planning": ["planning"], "threshold": ["simulation", "timing"]}
+
+
+def run(script, arguments):
+    """Run a script of benchmarks/ in a process of its own."""
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), *arguments.split()]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT)
+
+
+def test_every_script_has_a_small_size_here():
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == {*SMALL, "atelier"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SMALL)
+def test_a_benchmark_prints_its_table(script, tmp_path):
+    page, marks = tmp_path / "page.md", MARKS.get(script, [])
+    page.write_text("".join(PAGE.format(mark) for mark in marks), encoding="utf-8")
+    arguments, row = SMALL[script]
+    done = run(script, arguments.format(folder=tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert re.search(row, done.stdout), done.stdout
+    assert not re.search(r"\bnan\b", done.stdout)
+    written = page.read_text(encoding="utf-8")
+    assert "STALE" not in written
+    assert written.count("before\n") == written.count("after\n") == len(marks)
+    assert not marks or re.search(row, written)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", ["--rows 7", "--names 1", "--rounds 0", "--hostile 999"])
+def test_captions_says_which_size_is_too_small(arguments, tmp_path):
+    done = run("captions", f"{arguments} --folder {tmp_path}/captions")
+    assert done.returncode == 2
+    assert arguments.split()[0] in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "captions").exists()
+
+
+# --- the default study's, whose runs take minutes: its table on a study that is made up -------------------------------
+
+
+@pytest.fixture
+def atelier():
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("benchmark_atelier", ROOT / "benchmarks/atelier.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_study(results, threshold=50):
+    """What a finished study of 40 painters leaves: half score 0.1 below `threshold`, half 0.6 above."""
+    names = [f"painter-{number:02d}" for number in range(40)]
+    counts = [*range(1, 21), *range(60, 80)]
+    folders = ["thresholds/atelier", "scores/atelier", "counts/atelier", "atelier"]
+    vectors = results / "embeddings/atelier-style/references/painters"
+    for folder in [results / name for name in folders] + [vectors]:
+        folder.mkdir(parents=True)
+    found = {
+        "threshold": threshold,
+        "single": {"threshold": 55},
+        "below": {"concepts": 20},
+        "interval": [40, 70],
+        "changes": [{"effective_count": 50}],
+    }
+    (results / "thresholds/atelier/painters.json").write_text(json.dumps(found))
+    scores = [0.1] * 20 + [0.6] * 20
+    pl.DataFrame({"concept": names, "score": scores}).write_parquet(results / "scores/atelier/painters.parquet")
+    table = pl.DataFrame({"concept": names, "effective_count": counts})
+    table.write_parquet(results / "counts/atelier/painters.parquet")
+    painters = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+    pl.DataFrame({"painter": [*painters, None]}).write_parquet(results / "atelier/truth.parquet")
+    for number, name in enumerate(names[:4]):
+        each = np.eye(4, dtype=np.float32)[number]
+        pq.write_table(files.rows(["a", "b"], [[Found(each)], [Found(each)]], 4), vectors / f"{name}.parquet")
+
+
+def test_the_atelier_table_has_a_column_per_seed_and_marks_a_missed_bar(atelier, tmp_path, monkeypatch, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.format("bars"), encoding="utf-8")
+
+    def run_study(seed, folder):
+        make_study(folder / "results", {1: 50, 2: 5000}[seed])
+        return 1.0
+
+    monkeypatch.setattr(atelier, "run_study", run_study)
+    words = ["atelier.py", "--seeds", "1", "2", "--folder", str(tmp_path / "bars"), "--docs", str(page)]
+    monkeypatch.setattr(sys, "argv", words)
+    atelier.main()
+    written = page.read_text(encoding="utf-8")
+    assert "| | bar | seed 1 | seed 2 |" in written
+    assert "| threshold, images (PELT) | 10 to 100 | 50 | 5000 **(missed)** |" in written
+    assert "| concepts below, above | at least 15 | 20, 20 | 20, 20 |" in written
+    assert "| ROC AUC of the encoder | at least 0.98 | 1.0000 | 1.0000 |" in written
+    assert "| median relative error from 20 images | at most 15 % | 0.0% | 0.0% |" in written
+    assert written.startswith("before\n") and written.endswith("after\n") and "STALE" not in written
+    assert "seed 2: 1.0 minutes" in capsys.readouterr().out

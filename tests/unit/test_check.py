@@ -1,0 +1,155 @@
+"""What is missing or wrong is said before anything runs."""
+
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from fit.check import ABSENT, WRONG, examine, screen
+from fit.check.findings import Finding
+from fit.check.models import pipeline_problems
+from fit.cli import main
+from fit.studies import load
+
+ROOT = Path(__file__).parents[2]
+SLUGS = [f"van-{letter}" for letter in "abcdefghijkl"]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Half-way: folders of references and generated pictures, counts; returns the configuration, to be changed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text((ROOT / "config.yaml").read_text())
+    (tmp_path / "concepts").symlink_to(ROOT / "concepts")
+    (tmp_path / "people.tsv").write_text("concept\tname\n" + "".join(f"{s}\tVincent {s}\n" for s in SLUGS))
+    (tmp_path / "counts.csv").write_text(
+        "concept,effective_count\n" + "".join(f"{s},{i}\n" for i, s in enumerate(SLUGS))
+    )
+    for kind, number in (("references", 10), ("generated", 1)):
+        for slug in SLUGS:
+            (tmp_path / kind / slug).mkdir(parents=True)
+            for i in range(number):
+                (tmp_path / kind / slug / f"{i}.png").write_bytes(b"x")
+    (tmp_path / "style").mkdir()
+    (tmp_path / "style/open_clip_config.json").write_text("{}")
+    (tmp_path / "style/open_clip_model.safetensors").write_bytes(b"x")
+    return {
+        "default_study": "mine",
+        "studies": {"mine": {"models": ["my-model"], "domains": ["people"]}},
+        "embedders": {"tiny": {"backend": "openclip", "model": "local-dir:style", "gpus": 0}},
+        "domains": {
+            "people": {
+                "concepts": "people.tsv",
+                "embedder": "tiny",
+                "references": {"folder": "references"},
+                "same_concept_cut": "midpoint",
+                "targets": "matches_and_references",
+                "prompts": ["a photograph of {name}"],
+            }
+        },
+        "corpora": {"my-corpus": {"provided_counts": "counts.csv"}},
+        "models": {"my-model": {"corpus": "my-corpus", "provided_images": "generated"}},
+    }
+
+
+def look(data, **options):
+    Path("mine.yaml").write_text(yaml.safe_dump(data))
+    return examine(load("config.yaml", "mine.yaml"), "mine", quick=True, **options)
+
+
+def said(data):
+    return "\n".join(map(str, look(data)))
+
+
+def test_a_study_in_order_says_so(study, capsys):
+    assert look(study) == []
+    assert main(["check", "--config", "config.yaml", "mine.yaml"]) == 0
+    assert "in order: 12 concepts, 1 domain, 1 model, 1 corpus" in capsys.readouterr().out
+
+
+def test_a_wrong_header_stops_before_the_first_job(study, capsys):
+    Path("counts.csv").write_text("slug,count\nvan-a,1\n")
+    assert "counts.csv, line 1: no column 'concept'" in said(study)
+    assert main(["check", "--config", "config.yaml", "mine.yaml"]) == 1
+
+
+@pytest.mark.parametrize("name", ["Van-A", "van_a", "Vincent van-a", "van-aa"])
+def test_a_folder_that_is_named_otherwise_is_pointed_out(study, name):
+    Path("references/van-a").rename(Path("references", name))
+    assert f"{name} (did you mean van-a?)" in said(study)
+
+
+def test_too_few_references_name_the_key(study):
+    for slug in SLUGS:
+        Path("references", slug, "0.png").unlink()
+    found = look(study)
+    assert [finding.kind for finding in found] == [WRONG]
+    assert "12 of 12 concepts have fewer than 10" in found[0].text
+    assert "`domains.people.references.least`" in found[0].text
+
+
+def test_generated_pictures_of_each_concept_are_needed(study):
+    Path("generated/van-b/0.png").unlink()
+    assert "no generated images of 1 of 12 concepts: van-b" in said(study)
+
+
+def test_what_is_not_there_is_missing_and_nearly_found(study):
+    Path("references").rename("References")
+    (finding,) = look(study)
+    assert finding.kind == ABSENT
+    assert "did you mean References?" in finding.text
+
+
+def test_tables_of_pictures_are_checked_by_type(study):
+    pq.write_table(pa.table({"concept": SLUGS, "bytes": ["aGVsbG8="] * 12}), "refs.parquet")
+    study["domains"]["people"]["references"] = {"table": "refs.parquet"}
+    assert "column 'bytes' is string" in said(study)
+
+
+def test_captions_are_looked_at(study):
+    Path("c.csv").write_text("text,url\nx,u\n")
+    study["corpora"]["my-corpus"] = {"captions": {"files": ["c.csv"]}, "images": "http"}
+    assert "c.csv: no column 'caption'" in said(study)
+
+
+def test_an_unknown_backend_and_a_hub_id_that_is_none(study):
+    study["embedders"]["tiny"]["backend"] = "openclipp"
+    study["models"]["my-model"] = {"corpus": "my-corpus", "pipeline": "data/models/sd"}
+    text = said(study)
+    assert "no embedder is called 'openclipp'; did you mean 'openclip'?" in text
+    assert "data/models/sd: there is no such folder, and a hub id is OWNER/NAME" in text
+
+
+def test_a_pipeline_lacks_what_its_index_names(tmp_path):
+    index = {"_class_name": "X", "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index | {"scheduler": ["diffusers", "DDIMScheduler"]}))
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet/config.json").write_text("{}")
+    (tmp_path / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    problems = list(pipeline_problems(tmp_path))
+    assert len(problems) == 2
+    assert "a pointer of Git LFS" in problems[0] and "vae: there is no such folder" in problems[1]
+
+
+def test_only_what_a_milestone_needs_is_looked_at(study):
+    Path("counts.csv").unlink()
+    assert look(study, only=("models",)) == []
+    assert len(look(study, only=("corpora",))) == 1
+
+
+def test_a_screen_is_no_longer_than_a_screen():
+    text = screen([Finding(WRONG, "k", f"fault {i}") for i in range(400)], "paper")
+    assert len(text.splitlines()) == 13
+    assert "and 388 more; `fit check paper` lists all" in text
+
+
+def test_a_look_imports_no_torch(study):
+    code = "import sys; from fit.cli import main; main(['check']); sys.exit('torch' in sys.modules)"
+    import subprocess
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0

@@ -1,0 +1,292 @@
+"""What the docs tell a reader to type names what is there."""
+
+import argparse
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from fit.cli import make_parser
+from fit.concepts import read_sheet
+from fit.studies import load
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOOLS = ("fit", "snakemake", "make", "python")
+PLACES = {
+    "counts": ("corpora", "domains"),
+    "captions": ("corpora", "domains"),
+    "images": ("corpora", "domains", "concepts"),
+    "matches": ("corpora", "domains", "concepts"),
+    "references": ("domains", "concepts"),
+    "generated": ("models", "domains", "concepts"),
+    "scores": ("models", "domains", "concepts"),
+    "thresholds": ("models", "domains"),
+    "sensitivity": ("models", "domains"),
+    "alternatives": ("models", "domains"),
+    "embeddings": ("embedders", None, "domains", "concepts"),
+    "cuts": ("domains",),
+    "paper": ("studies",),
+    "atelier": (),
+    "cache": (),
+    "logs": (),
+}
+"""What the folders below results/ are named after, in order."""
+
+
+class UnknownError(Exception):
+    """Something that a page tells a reader to type is not there."""
+
+
+@cache
+def config():
+    """config.yaml as the workflow checks it."""
+    return load(ROOT / "config.yaml")
+
+
+@cache
+def slugs(domain):
+    """The slugs on the sheet of a domain."""
+    return {concept.concept for concept in read_sheet(ROOT / config().domains[domain].concepts)}
+
+
+# --- finding --------------------------------------------------------------------------------------------------------
+
+
+def blocks_of(text):
+    """Lines of the fenced and indented blocks of `text`, continued ones joined; and what is left of it."""
+    blocks, rest, fenced, block = [], [], False, False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or (line.startswith("    ") and (block or not rest or not rest[-1].strip())):
+            block = not fenced
+            blocks.append(line.strip())
+        else:
+            block = block and not line.strip()
+            rest.append(line)
+    return "\n".join(blocks).replace("\\\n", " ").splitlines(), "\n".join(rest)
+
+
+def commands_of(text):
+    """(command, whether it is in a block) of each command in `text`: inline ones may be a name only."""
+    lines, rest = blocks_of(text)
+    inline = [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", rest)]
+    for command, whole in [(line, True) for line in lines] + [(found, False) for found in inline]:
+        if command.split(" ")[0] in TOOLS and "..." not in command and "…" not in command:
+            yield re.sub(r"[\[\]]", "", command) if not whole else command, whole
+
+
+# --- checking -------------------------------------------------------------------------------------------------------
+
+
+def parse(parser, words):
+    """What `parser` makes of `words`; raises UnknownError with its words where it takes them for an error."""
+
+    def error(message):
+        raise UnknownError(message)
+
+    for each in parsers_of(parser):
+        each.error = error
+    return parser.parse_args(words)
+
+
+def parsers_of(parser):
+    """`parser` and the parsers of its commands, however deep."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from parsers_of(below)
+
+
+def check_fit(words, whole):
+    """A command of the package; where not `whole`, arguments may be missing, but what is there must be known."""
+    if words[-1:] in (["--help"], ["--version"]):
+        return
+    parser, rest = make_parser(), list(words)
+    while rest and (groups := [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]):
+        if rest[0] not in groups[0].choices:
+            raise UnknownError(f"{rest[0]} is not a command")
+        parser = groups[0].choices[rest.pop(0)]
+    known = {flag for action in parser._actions for flag in action.option_strings}
+    if unknown := [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]:
+        raise UnknownError(f"{unknown} of `fit {shlex.join(words)}`")
+    try:
+        args = parse(make_parser(), words)
+    except UnknownError as error:
+        if whole or "arguments are required" not in str(error):
+            raise
+        return
+    study = getattr(args, "study", None)
+    if study and not study.isupper() and study not in config().studies:
+        raise UnknownError(f"study {study}")
+
+
+def check_snakemake(words):
+    """A command line of Snakemake: its options are known; its targets are rules, or results that the config knows."""
+    from snakemake.cli import get_argument_parser
+
+    args = parse(get_argument_parser(), words)
+    rules = {rule for path in RULES for rule in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.M)}
+    for target in args.targets:
+        if target.startswith("results/"):
+            check_place(target)
+        elif target not in rules:
+            raise UnknownError(f"{target} is not a rule")
+    for profile in args.profile or []:
+        if not (ROOT / profile / "config.yaml").exists():
+            raise UnknownError(f"profile {profile}")
+
+
+RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+
+
+def check_make(words):
+    """Targets of the Makefile."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    if unknown := set(words) - set(targets):
+        raise UnknownError(f"make {unknown}")
+
+
+def check_python(words):
+    """A script of this repository, with options that it has."""
+    script = ROOT / words[0]
+    if not words[0].startswith("benchmarks/") or not script.exists():
+        raise UnknownError(words[0])
+    calls = [node for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    adding = [call for call in calls if getattr(call.func, "attr", "") == "add_argument"]
+    known = {flag.value for call in adding for flag in call.args if isinstance(flag, ast.Constant)}
+    if unknown := [word for word in words[1:] if word.startswith("--") and word.partition("=")[0] not in known]:
+        raise UnknownError(f"{unknown} of {words[0]}")
+
+
+def check_command(command, whole=True):
+    """Raise UnknownError where `command` names what is not there."""
+    tool, *words = shlex.split(command, comments=True)
+    if tool == "fit":
+        check_fit(words, whole)
+    elif words:
+        {"snakemake": check_snakemake, "make": check_make, "python": check_python}[tool](words)
+
+
+def check_place(place):
+    """Raise UnknownError where a path below results/ is not one of the config's, or its concept not on its sheet."""
+    kind, *parts = place.removeprefix("results/").strip("/").split("/")
+    if kind not in PLACES:
+        raise UnknownError(f"results/{kind}")
+    domain = None
+    for part, of in zip(parts, PLACES[kind], strict=False):
+        if of is None or part[:1] in "{*<":
+            continue
+        known = getattr(config(), of) if of != "concepts" else slugs(domain) if domain else [part]
+        name = part if part in known else part.split(".")[0]
+        if name not in known:
+            raise UnknownError(f"{name} of {place} is not one of the {of}")
+        domain = name if of == "domains" else domain
+
+
+def places_of(text):
+    """Paths below results/ that `text` names."""
+    return [place.rstrip(".,:") for place in re.findall(r"\bresults/[\w.{}*/-]*\w[\w.{}*/-]*", text)]
+
+
+# --- tests ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_only_commands_options_targets_and_results_that_there_are(page):
+    text, wrong = page.read_text(encoding="utf-8"), []
+    for check, arguments in [(check_command, found) for found in commands_of(text)] + [
+        (check_place, (place,)) for place in places_of(text)
+    ]:
+        try:
+            check(*arguments)
+        except (UnknownError, ValueError) as error:
+            wrong.append(f"{arguments[0]}: {error}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_commands_are_found_in_blocks_and_in_lines_and_over_the_end_of_a_line():
+    text = "Do\n\n    fit a \\\n      --b  # c\n    make d\n\nor `fit images\nshow FILE`.\n\n```\nsnakemake\n```\n"
+    found = list(commands_of(text))
+    assert [(shlex.split(command, comments=True), whole) for command, whole in found] == [
+        (["fit", "a", "--b"], True),
+        (["make", "d"], True),
+        (["snakemake"], True),
+        (["fit", "images", "show", "FILE"], False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit captoins count",
+        "fit captions cuont",
+        "fit images show FILE --unpak FOLDER",
+        "fit plan no-such-study",
+        "snakemake no_such",
+        "snakemake --no-such",
+        "snakemake --profile no-such paper",
+        "snakemake -f results/scores/atelier/painters/ada-morrini.parquet",
+        "make nothing",
+        "python benchmarks/nothing.py",
+        "python benchmarks/captions.py --rwos 8",
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_command_that_is_not_there_is_found(command, whole):
+    with pytest.raises(UnknownError):
+        check_command(command, whole)
+
+
+def test_a_command_in_a_block_needs_its_arguments():
+    check_command("fit images retry", whole=False)
+    with pytest.raises(UnknownError):
+        check_command("fit images retry", whole=True)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "results/scores/atelier/painters/ada-morrini.png",
+        "results/nothing/atelier",
+        "results/counts/laion2b-en/painters.parquet",
+        "results/scores/sd9/painters.parquet",
+        "results/thresholds/sd1.1/painter.json",
+        "results/paper/nothing/report.md",
+    ],
+)
+def test_a_result_that_no_study_has_is_found(place):
+    with pytest.raises(UnknownError):
+        check_place(place)
+
+
+@pytest.mark.slow
+def test_snakemake_plans_what_the_readme_asks_it_for(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "concepts").mkdir()
+    for sheet in (ROOT / "concepts").glob("*.tsv"):  # some concepts of each sheet, and those that the page names
+        header, *rows = sheet.read_text(encoding="utf-8").splitlines(keepends=True)
+        some = [row for number, row in enumerate(rows) if number < 4 or f"/{row.split(chr(9))[0]}." in readme]
+        (tmp_path / "concepts" / sheet.name).write_text(header + "".join(some), encoding="utf-8")
+    (tmp_path / "config.yaml").write_text((ROOT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    lines, _ = blocks_of(readme)
+    asked = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("snakemake")]
+    targets = list(dict.fromkeys(word for words in asked for word in words if not word.startswith("-")))
+
+    def plan(*targets):
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--dry-run", "--quiet"]
+        profile = ["--workflow-profile", str(ROOT / "profiles/default")]
+        words = [*command, "rules", *profile, "--", *targets]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+
+    assert "paper" in targets and len(targets) >= 5
+    done = plan(*targets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert plan("no_such").returncode != 0

@@ -1,0 +1,219 @@
+"""Folders are read in one way by all: links are followed, once; what is not a user's picture is left out."""
+
+import os
+import tarfile
+
+import numpy as np
+import pytest
+
+from fit.captions.sources import open_captions
+from fit.cli import main
+from fit.folders import fingerprint, walk_folder
+from fit.generators import weights
+from fit.images import table
+
+
+def png(shade):
+    return table.encode_png(np.full((8, 8, 3), shade, np.float32))
+
+
+def put(folder, *names, data=b"x"):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def imported(folder, kind="generated", slug="van-gogh", place="images"):
+    out = folder / "out" / f"{slug}.parquet"
+    command = ["images", "import", "--kind", kind, "--place", str(folder / place), "--out", str(out)]
+    assert main(command) == 0
+    return table.read(out).to_pylist()
+
+
+def test_links_to_folders_and_files_are_followed(tmp_path):
+    put(tmp_path, "images/van-gogh/one prompt/0.png", "store/p1/0.png", "store/p2/0.png", "store/p2/1.png", data=png(0))
+    for name in ("p1", "p2"):
+        (tmp_path / "images/van-gogh" / name).symlink_to(tmp_path / "store" / name)
+    (tmp_path / "images/van-gogh/one prompt/1.png").symlink_to(tmp_path / "store/p1/0.png")
+    rows = imported(tmp_path)
+    prompts = [row["prompt"] for row in rows]
+    assert prompts == ["one prompt", "one prompt", "p1", "p2", "p2"]
+
+
+def test_a_linked_folder_of_a_concept_is_followed(tmp_path):
+    put(tmp_path, "store/0.png", data=png(0))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/van-gogh").symlink_to(tmp_path / "store")
+    assert len(imported(tmp_path)) == 1
+
+
+def test_loops_are_cut_and_said_and_broken_links_are_said(tmp_path, capsys):
+    put(tmp_path, "images/van-gogh/a/0.png", "images/turner/9.png", data=png(0))
+    (tmp_path / "images/van-gogh/a/again").symlink_to(tmp_path / "images/van-gogh")
+    (tmp_path / "images/van-gogh/all").symlink_to(tmp_path / "images")  # a folder that the concept's lies in
+    (tmp_path / "images/van-gogh/itself").symlink_to("itself")
+    (tmp_path / "images/van-gogh/gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert [row["image_id"] for row in imported(tmp_path)] == ["a/0.png"]
+    said = capsys.readouterr().err
+    assert "links that lead to nothing are left out: gone.png, itself" in said
+    assert "links that lead back to a folder that they lie in are left out: a/again, all" in said
+
+
+def test_two_links_to_one_folder_are_two_folders(tmp_path):
+    put(tmp_path, "store/0.png")
+    for name in ("a", "b"):
+        (tmp_path / "walked").mkdir(exist_ok=True)
+        (tmp_path / "walked" / name).symlink_to(tmp_path / "store")
+    assert walk_folder(tmp_path / "walked").names == ["a/0.png", "b/0.png"]
+
+
+def test_what_is_no_picture_is_left_out_without_a_word(tmp_path, capsys):
+    put(tmp_path, "images/van-gogh/0.JPG", "images/van-gogh/1.jfif", "images/van-gogh/without-a-suffix", data=png(0))
+    beside = ["0.txt", "0.json", "Thumbs.db", "desktop.ini", ".DS_Store", "__MACOSX/._0.jpg", ".hidden/9.png", "x.mp4"]
+    put(tmp_path, *(f"images/van-gogh/{name}" for name in beside))
+    for kind in ("generated", "training"):
+        assert [row["image_id"] for row in imported(tmp_path, kind)] == ["0.JPG", "1.jfif", "without-a-suffix"]
+    assert capsys.readouterr().err.count("fit:") == 0
+
+
+def test_a_damaged_picture_is_still_told(tmp_path, capsys):
+    put(tmp_path, "images/van-gogh/0.png", data=png(0))
+    put(tmp_path, "images/van-gogh/1.png", data=png(0)[:40])
+    assert len(imported(tmp_path)) == 1
+    assert "van-gogh: 1 generated images can't be decoded" in capsys.readouterr().err
+
+
+def test_a_folder_of_what_is_no_picture_says_what_it_has(tmp_path, capsys):
+    put(tmp_path, "images/van-gogh/0.heic", "images/van-gogh/1.mp4")
+    for kind in ("generated", "training", "photographs"):
+        command = ["images", "import", "--kind", kind, "--place", str(tmp_path / "images")]
+        assert main([*command, "--out", str(tmp_path / "van-gogh.parquet")]) == 1
+        assert "it has files that end in .heic, .mp4" in capsys.readouterr().err
+
+
+def test_photographs_are_found_however_deep_and_behind_links(tmp_path):
+    put(tmp_path, "store/0.png", "images/deep/down/1.png", data=png(0))
+    put(tmp_path, "images/deep/1.txt")
+    (tmp_path / "images/linked").symlink_to(tmp_path / "store")
+    assert [row["image_id"] for row in imported(tmp_path, "photographs")] == ["deep/down/1.png", "linked/0.png"]
+
+
+def test_a_fingerprint_sees_what_changes_deep_and_not_that_a_folder_was_copied(tmp_path):
+    put(tmp_path, "a/b/c.png")
+    before = fingerprint(tmp_path)
+    os.utime(tmp_path / "a/b/c.png", (1, 1))
+    put(tmp_path, "a/.hidden")
+    assert fingerprint(tmp_path) == before
+    put(tmp_path, "a/b/d.png")
+    after = fingerprint(tmp_path)
+    assert after != before
+    put(tmp_path, "a/b/d.png", data=b"longer")
+    assert fingerprint(tmp_path) not in (before, after)
+    assert fingerprint(tmp_path / "nowhere") == ""
+
+
+def test_a_pipeline_is_told_from_others_through_links(tmp_path):
+    put(tmp_path, "hub/unet.safetensors", "pipeline/model_index.json")
+    (tmp_path / "pipeline/unet").symlink_to(tmp_path / "hub")
+    before = weights.fingerprint(tmp_path / "pipeline")
+    assert [name for name, _, _ in before] == ["model_index.json", "unet/unet.safetensors"]
+    put(tmp_path, "hub/unet.safetensors", data=b"other")
+    assert weights.fingerprint(tmp_path / "pipeline") != before
+
+
+# --- pictures with captions -------------------------------------------------------------------------------------------
+
+
+def rows_of(path):
+    source = open_captions(str(path))
+    rows = [row for batch in source.batches(["caption", "url"]) for row in batch.to_pylist()]
+    with_images = [row for batch in source.batches(["caption", "url", "image"]) for row in batch.to_pylist()]
+    assert [(row["caption"], row["url"]) for row in with_images] == [(row["caption"], row["url"]) for row in rows]
+    assert all(row["image"] for row in with_images)
+    return [(row["url"].rpartition("/")[2], row["caption"]) for row in rows]
+
+
+def as_tar(folder, names=None):
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w") as archive:
+        for name in names or sorted(entry.name for entry in folder.iterdir()):
+            archive.add(folder / name, name)
+    return path
+
+
+@pytest.mark.parametrize("pack", [lambda folder: folder, as_tar], ids=["folder", "tar"])
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (
+            {f"J. M. W. Turner {i}{end}": f"Turner {i}" for i in range(3) for end in (".jpg", ".txt")},
+            [(f"J. M. W. Turner {i}.jpg", f"Turner {i}") for i in range(3)],
+        ),
+        (
+            {f"www.example.com_{i}{end}": str(i) for i in range(2) for end in (".jpg", ".txt")},
+            [("www.example.com_0.jpg", "0"), ("www.example.com_1.jpg", "1")],
+        ),
+        # In webdataset's layout another picture of the same row; a picture of its own here, without a caption.
+        (
+            {"000.jpg": "", "000.seg.png": "", "000.txt": "a dog"},
+            [("000.jpg", "a dog"), ("000.seg.png", None)],
+        ),
+        ({"a.jpg": "", "a.png": "", "a.txt": "both"}, [("a.jpg", "both"), ("a.png", "both")]),
+        ({"A.JPG": "", "A.TXT": "upper"}, [("A.JPG", "upper")]),
+        ({"a.jpg": "", "a.jpg.txt": "full name"}, [("a.jpg", "full name")]),
+        ({"a.jpg": "", "a.json": '{"caption": "of json"}', "metadata.json": "[1]"}, [("a.jpg", "of json")]),
+        ({"a.jpg": "", "._a.jpg": "", "Thumbs.db": "", "note.txt": "of nothing"}, [("a.jpg", None)]),
+    ],
+)
+def test_dots_are_ordinary_and_no_picture_is_lost(tmp_path, pack, files, found):
+    put(tmp_path / "crawl")
+    for name, text in files.items():
+        put(tmp_path / "crawl", name, data=text.encode() or b"bytes")
+    assert rows_of(pack(tmp_path / "crawl")) == found
+
+
+def test_captions_may_come_before_all_pictures_of_a_tar(tmp_path):
+    for i in range(400):
+        put(tmp_path / "crawl", f"{i:03d}.jpg")
+        put(tmp_path / "crawl", f"{i:03d}.txt", data=str(i).encode())
+    names = [f"{i:03d}{end}" for end in (".txt", ".jpg") for i in range(400)]
+    assert rows_of(as_tar(tmp_path / "crawl", names)) == [(f"{i:03d}.jpg", str(i)) for i in range(400)]
+
+
+def test_a_caption_long_after_its_picture_is_an_error_not_a_lost_caption(tmp_path, capsys):
+    for i in range(400):
+        put(tmp_path / "crawl", f"{i:03d}.jpg", f"{i:03d}.txt")
+    names = [f"{i:03d}{end}" for end in (".jpg", ".txt") for i in range(400)]
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    command = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(tmp_path / "o.parquet")]
+    assert main([*command, "--captions", str(as_tar(tmp_path / "crawl", names))]) == 1
+    assert "000.txt comes long after its picture; put them next to each other" in capsys.readouterr().err
+
+
+def test_a_json_that_holds_no_text_is_named(tmp_path, capsys):
+    put(tmp_path / "crawl", "a.jpg")
+    put(tmp_path / "crawl", "a.json", data=b'{"caption": 7}')
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    command = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(tmp_path / "o.parquet")]
+    assert main([*command, "--captions", str(tmp_path / "crawl")]) == 1
+    assert "a.json: caption or url is not text" in capsys.readouterr().err
+
+
+def test_a_folder_of_captions_follows_links(tmp_path):
+    put(tmp_path, "store/a.jpg", "store/a.txt")
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl/linked").symlink_to(tmp_path / "store")
+    (tmp_path / "crawl/loop").symlink_to(tmp_path / "crawl")
+    assert rows_of(tmp_path / "crawl") == [("a.jpg", "x")]
+
+
+def test_a_link_in_a_tar_is_an_error_not_a_lost_picture(tmp_path, capsys):
+    put(tmp_path / "crawl", "a.jpg", "a.txt")
+    (tmp_path / "crawl/b.jpg").symlink_to("a.jpg")
+    (tmp_path / "crawl/c.jpg").hardlink_to(tmp_path / "crawl/a.jpg")
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    command = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(tmp_path / "o.parquet")]
+    for name in ("b.jpg", "c.jpg"):
+        assert main([*command, "--captions", str(as_tar(tmp_path / "crawl", ["a.jpg", "a.txt", name]))]) == 1
+        assert f"{name} is a link to a.jpg, which can't be followed in a tar" in capsys.readouterr().err

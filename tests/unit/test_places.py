@@ -1,0 +1,374 @@
+"""Nothing that is not ours is replaced or removed, and nothing is written over what a command reads."""
+
+import ast
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fit.cli import main
+from fit.errors import PlaceError
+from fit.images import table
+from fit.images.collect import Parts, work_folder
+from fit.paths import MARK, WorkFolder, whole
+
+PACKAGE = Path(__file__).parents[2] / "src/fit"
+
+
+def png(shade):
+    return table.encode_png(np.full((8, 8, 3), shade, np.float32))
+
+
+def put(folder, *names, data=b"x"):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def fails(capsys, *command):
+    assert main([str(word) for word in command]) == 1
+    return capsys.readouterr().err
+
+
+@pytest.fixture
+def crawl(tmp_path):
+    """A sheet and captions to count; returns the folder."""
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    (tmp_path / "c.csv").write_text("caption,url\nby Ann,u\n")
+    return tmp_path
+
+
+def counting(crawl, *more, sheet="s.tsv"):
+    command = ["captions", "count", "--concepts", crawl / sheet, "--captions", crawl / "c.csv"]
+    return [*command, "--counts", crawl / "out/o.parquet", *more]
+
+
+# --- folders that are ours, and those that are not --------------------------------------------------------------------
+
+
+def test_a_folder_to_reuse_that_holds_something_else_is_refused_before_anything_is_written(crawl, capsys):
+    put(crawl, "mine/thesis/chapter.txt", "mine/thesis/counts.parquet")
+    before = contents(crawl)
+    said = fails(capsys, *counting(crawl, "--reuse", crawl / "mine"))
+    assert "mine: this folder has files that FIT did not write (thesis/chapter.txt" in said and "--reuse" in said
+    assert contents(crawl) == before
+
+
+def test_what_was_counted_under_other_settings_goes_and_what_a_user_put_there_stays(crawl, capsys):
+    assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept")))) == 0
+    (first,) = [path for path in (crawl / "kept").iterdir() if path.is_dir()]
+    put(crawl, "kept/notes/mine.txt", f"kept/{first.name}/mine.txt")
+    assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept", "--max-hits", "7")))) == 0
+    assert set(contents(crawl / "kept")) >= {"notes/mine.txt", f"{first.name}/mine.txt"}
+    assert not (first / "counts.parquet").exists()
+    assert f"left there, as FIT did not write it: {first.name}/mine.txt" in capsys.readouterr().err
+
+
+def test_counts_kept_by_an_earlier_version_are_taken_over(crawl, capsys):
+    assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept")))) == 0
+    (crawl / "kept" / MARK).unlink()
+    put(crawl, "kept/0123456789abcdef/counts.parquet", "kept/0123456789abcdef/hits.parquet")
+    capsys.readouterr()
+    assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept")))) == 0
+    assert "every concept was counted before" in capsys.readouterr().out
+    assert not (crawl / "kept/0123456789abcdef").exists()
+
+
+@pytest.mark.parametrize("kind", ["counts", "names", "hits", "shards"])
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"half"), Path.unlink], ids=["half", "gone"])
+def test_damaged_counts_are_counted_again(crawl, capsys, kind, damage):
+    command = list(map(str, counting(crawl, "--reuse", crawl / "kept")))
+    assert main(command) == 0
+    (kept,) = (crawl / "kept").glob(f"*/{kind}.parquet")
+    damage(kept)
+    assert main(command) == 0
+    assert table.read(crawl / "out/o.parquet").column("captions").to_pylist() == [1]
+
+
+def test_a_file_that_is_merged_twice_is_an_error_that_names_both(crawl, capsys):
+    for part in ("a", "b"):
+        put(crawl, f"{part}/.keep")
+        command = ["captions", "count", "--concepts", crawl / "s.tsv", "--captions", crawl / "c.csv"]
+        outputs = [word for kind in ("counts", "names", "hits", "shards") for word in (f"--{kind}", f"{part}/{kind}")]
+        outputs = [crawl / f"{word}.parquet" if not word.startswith("--") else word for word in outputs]
+        assert main(list(map(str, [*command, *outputs]))) == 0
+    parts = [crawl / "a/counts.parquet", crawl / "b/counts.parquet"]
+    said = fails(capsys, "captions", "merge", "--parts", *parts, "--counts", crawl / "m.parquet")
+    assert "b/shards.parquet: c.csv is counted in" in said and "a/shards.parquet too" in said
+
+
+def test_parts_of_an_earlier_version_are_gone_on_with(tmp_path):
+    from fit.generators import parts
+
+    for work in (work_folder(tmp_path / "images"), parts.work_folder(tmp_path / "generated")):
+        suffix = "arrow" if work.path.name == "images" else "parquet"
+        names = ["000000", ".000064.4711"]  # the second is what a kill left of a file
+        put(work.path, *(f"ada/0123456789abcdef/{name}.{suffix}" for name in names))
+        work.claim()
+        work.remove("ada")
+        assert list(contents(work.path)) == [MARK]
+
+
+def importing(folder, *more, kind="training"):
+    command = ["images", "import", "--kind", kind, "--place", folder / "pics", "--out", folder / "out/ada.parquet"]
+    return [*command, *more]
+
+
+@pytest.mark.parametrize("work", ["pics", "pics/ada", "pics/ada/work", "other"])
+def test_a_place_for_work_that_holds_or_lies_in_a_users_pictures_is_refused(tmp_path, capsys, work):
+    put(tmp_path, "pics/ada/1.png", "pics/ada/sub/2.png", "other/ada/3.png", data=png(0))
+    before = contents(tmp_path)
+    assert "--work" in fails(capsys, *importing(tmp_path, "--work", tmp_path / work))
+    assert contents(tmp_path) == before
+
+
+def test_work_leaves_nothing_but_its_mark_and_can_be_used_again(tmp_path):
+    put(tmp_path, "pics/ada/1.png", data=png(0))
+    for kind in ("training", "generated"):
+        assert main(list(map(str, importing(tmp_path, "--work", tmp_path / "work", kind=kind)))) == 0
+        assert list(contents(tmp_path / "work")) == [MARK]
+
+
+def test_generating_into_a_place_of_pictures_is_refused_before_the_model_is_loaded(tmp_path, capsys):
+    from fit.concepts import Concept
+    from fit.generators.run import generate_tables
+
+    put(tmp_path, "mine/ada/1.png", data=png(0))
+    settings = {"prompts": ["{name}"], "images_per_prompt": 1, "batch_size": 1, "study_seed": 0}
+    with pytest.raises(PlaceError, match=r"mine: this folder has files that FIT did not write \(ada/1.png\)"):
+        generate_tables(None, [Concept("ada", "Ada")], [tmp_path / "ada.parquet"], work=tmp_path / "mine", **settings)
+    assert contents(tmp_path) == {"mine/ada/1.png": png(0)}
+
+
+def test_a_damaged_part_is_discarded_and_said_and_the_others_are_kept(tmp_path, capsys):
+    work_folder(tmp_path / "work").claim()
+    folder = tmp_path / "work/ada/0123456789abcdef"
+    parts = Parts(folder)
+    for name in ("a", "b"):
+        parts.add(dict.fromkeys(table.COLLECTED.names) | {"image_id": name, "bytes": b"x" * (9 << 20)})
+    first, second = sorted(folder.iterdir())
+    first.write_bytes(first.read_bytes()[:5000])
+    again = Parts(folder)
+    assert set(again.place) == {"b"} and not first.exists() and second.exists()
+    assert "000000.arrow: damaged" in capsys.readouterr().err
+    again.add(dict.fromkeys(table.COLLECTED.names) | {"image_id": "a", "status": "gone"})
+    again.assemble(["a", "b"], tmp_path / "t.parquet")
+    assert table.read(tmp_path / "t.parquet").column("image_id").to_pylist() == ["a", "b"]
+
+
+def test_what_is_not_marked_is_not_removed(tmp_path):
+    put(tmp_path, "mine/ada/0123456789abcdef/000000.arrow")
+    with pytest.raises(PlaceError, match="FIT did not make this folder"):
+        work_folder(tmp_path / "mine").remove("ada")
+    place = WorkFolder(tmp_path / "linked", "a test", r".*/x")
+    place.claim()
+    (tmp_path / "linked/ada").symlink_to(tmp_path / "mine/ada")
+    place.remove("ada")
+    assert (tmp_path / "mine/ada/0123456789abcdef/000000.arrow").exists()
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_as_output_replaces_only_what_was_written_as_one(tmp_path):
+    def write(name):
+        with whole(tmp_path / "model") as part:
+            part.mkdir()
+            put(part, name)
+
+    put(tmp_path, "model/photo.png")
+    with pytest.raises(PlaceError, match="FIT did not make it, so it is not replaced"):
+        write("a")
+    assert contents(tmp_path) == {"model/photo.png": b"x"}
+    (tmp_path / "model/photo.png").unlink()
+    write("a")
+    write("b")
+    assert set(contents(tmp_path / "model")) == {"b", MARK}
+    put(tmp_path, "model/notes.txt")
+    with pytest.raises(PlaceError, match=r"files that FIT did not write \(notes.txt\)"):
+        write("c")
+    assert set(contents(tmp_path / "model")) == {"b", MARK, "notes.txt"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_training_into_a_folder_of_pictures_is_refused_before_it_begins(tmp_path, capsys):
+    put(tmp_path, "pictures/1.png")
+    command = ["atelier", "train-style-encoder", "--steps", "100000", "--seed", "0", "--out", tmp_path / "pictures"]
+    assert "pictures: this folder is there already" in fails(capsys, *command)
+    assert contents(tmp_path) == {"pictures/1.png": b"x"}
+
+
+def test_unpacking_writes_over_no_picture_of_a_user_and_loses_none(tmp_path, capsys):
+    names = ["a/b", "a_b", "a:b", "c"]
+    table.write(pa.table({"image_id": names, "bytes": [png(i / 4) for i in range(4)]}), tmp_path / "t.parquet")
+    put(tmp_path, "mine/c.png", data=b"my own")
+    assert "--unpack" in fails(capsys, "images", "show", tmp_path / "t.parquet", "--unpack", tmp_path / "mine")
+    assert contents(tmp_path / "mine") == {"c.png": b"my own"}
+    for _ in range(2):
+        assert main(["images", "show", str(tmp_path / "t.parquet"), "--unpack", str(tmp_path / "new")]) == 0
+        assert len(list((tmp_path / "new").glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["concepts", "sample", "--candidates", "s.tsv", "--counts", "c.csv", "--size", "1", "--out", "s.tsv"],
+        ["counts", "import", "--table", "c.csv", "--sheet", "s.tsv", "--out", "./c.csv"],
+        ["threshold", "c.csv", "--out", "c.csv"],
+        ["images", "show", "t.parquet", "--sheet", "t.parquet"],
+        ["captions", "count", "--concepts", "s.tsv", "--captions", "*.csv", "--counts", "c.csv"],
+        ["captions", "count", "--concepts", "s.tsv", "--captions", "c.csv", "--counts", "n.csv", "--hits", "n.csv"],
+        ["audit", "--threshold", "3", "--counts", "c.csv", "--hits", "t.parquet", "--plan", "c"],
+        ["images", "import", "--kind", "training", "--place", "t.parquet", "--out", "t.parquet"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_no_command_writes_over_what_it_reads_or_writes_a_file_twice(crawl, capsys, monkeypatch, command):
+    monkeypatch.chdir(crawl)
+    table.write(pa.table({"concept": ["ann"], "image_id": ["a"], "bytes": [png(0)]}), crawl / "t.parquet")
+    before = contents(crawl)
+    said = fails(capsys, *command)
+    assert "would be written" in said
+    assert contents(crawl) == before
+
+
+def test_two_outputs_of_one_concept_are_an_error_that_names_both(tmp_path, capsys):
+    put(tmp_path, "pics/ada/1.png", data=png(0))
+    said = fails(capsys, *importing(tmp_path, tmp_path / "b/ada.parquet"))
+    assert "out/ada.parquet" in said and "b/ada.parquet" in said and "'ada'" in said
+    assert not (tmp_path / "out").exists()
+    command = ["report", "mine", "--out", tmp_path / "r", "--counts", tmp_path / "a/m/d.parquet"]
+    assert "'m/d'" in fails(capsys, *command, tmp_path / "b/m/d.parquet")
+
+
+def test_only_the_ground_floor_removes_and_renames():
+    allowed = {"paths.py"}
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.attr if isinstance(node, ast.Attribute) else ""
+            if name in ("rmtree", "unlink", "rmdir", "rename", "remove_file") and path.name not in allowed:
+                found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {name}")
+    assert not found
+
+
+# --- what tables of pictures hold -------------------------------------------------------------------------------------
+
+HF = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def references(folder, columns):
+    names, arrays = [name for name, _ in columns], [array for _, array in columns]
+    pq.write_table(pa.Table.from_arrays(arrays, names=names), folder / "refs.parquet")
+    (folder / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    command = ["references", "collect", "--source", "table", "--place", folder / "refs.parquet", "--sheet"]
+    return [*command, folder / "s.tsv", "--out", folder / "out/ann.parquet"]
+
+
+CONCEPT = ("concept", pa.array(["ann", "bo"]))
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        pa.array([png(0), None]),
+        pa.array([png(0), None], pa.large_binary()),
+        pa.array([{"bytes": png(0), "path": None}, None], HF),
+        pa.array([{"bytes": png(0), "path": "a.png"}, {"bytes": png(1), "path": "b.png"}], HF),
+    ],
+    ids=["bytes", "large", "struct", "struct with paths"],
+)
+@pytest.mark.parametrize("column", ["bytes", "image", "picture"])
+def test_pictures_of_a_table_are_read_as_hugging_face_writes_them_too(tmp_path, pictures, column):
+    assert main(list(map(str, references(tmp_path, [CONCEPT, (column, pictures)])))) == 0
+    assert table.read(tmp_path / "out/ann.parquet").column("bytes").to_pylist() == [png(0)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ([CONCEPT, ("bytes", pa.array(["aGVsbG8=", "eA=="]))], "column 'bytes' holds text, not pictures; decode it"),
+        ([CONCEPT, ("image", pa.array([[1], [2]]))], "column 'image' holds list<"),
+        ([CONCEPT, ("image", pa.array([{"path": "a"}, {"path": "b"}]))], "column 'image' holds struct<"),
+        (
+            [CONCEPT, ("image", pa.array([{"bytes": None, "path": "pics/a.png"}, {"bytes": png(0), "path": "b"}], HF))],
+            "1 pictures have only a path in column 'image', and no bytes (the first: 'pics/a.png' of ann)",
+        ),
+        ([("concept", pa.array([1, 2])), ("bytes", pa.array([png(0)] * 2))], "column 'concept' holds whole numbers"),
+        ([CONCEPT, CONCEPT, ("bytes", pa.array([png(0)] * 2))], "2 columns are called 'concept'"),
+        ([CONCEPT, *[("bytes", pa.array([png(0)] * 2))] * 2], "2 columns are called 'bytes'"),
+        ([CONCEPT, ("pixels", pa.array([png(0)] * 2))], "no column of pictures, bytes or image or picture; it has"),
+        ([("slug", pa.array(["ann", "bo"])), ("bytes", pa.array([png(0)] * 2))], "no column 'concept'"),
+    ],
+)
+def test_columns_are_checked_by_type_and_named(tmp_path, capsys, columns, said):
+    found = fails(capsys, *references(tmp_path, columns))
+    assert said in found and "refs.parquet" in found and found.count("\n") == 1
+    assert not (tmp_path / "out/ann.parquet").exists()
+
+
+def test_a_damaged_table_is_named_without_a_traceback(tmp_path, capsys):
+    command = references(tmp_path, [CONCEPT, ("bytes", pa.array([png(i / 9) * 50 for i in range(2)]))])
+    data = bytearray((tmp_path / "refs.parquet").read_bytes())
+    data[4:400] = bytes(396)
+    (tmp_path / "refs.parquet").write_bytes(data)
+    assert "refs.parquet: damaged" in fails(capsys, *command)
+
+
+@pytest.mark.parametrize("of_type", [pa.binary(), HF], ids=["bytes", "struct"])
+def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_type):
+    pictures = [png(0), None, png(1)]
+    if of_type == HF:
+        pictures = [{"bytes": png(0), "path": None}, {"bytes": None, "path": "x.png"}, {"bytes": png(1), "path": "y"}]
+    columns = {"caption": ["by Ann"] * 3, "url": list("abc"), "image": pa.array(pictures, of_type)}
+    pq.write_table(pa.table(columns), tmp_path / "c.parquet")
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    command = ["captions", "count", "--concepts", tmp_path / "s.tsv", "--captions", tmp_path / "c.parquet"]
+    assert main(list(map(str, [*command, "--counts", tmp_path / "n.parquet"]))) == 0
+    command = ["images", "collect", "--source", "embedded", "--hits", tmp_path / "n.hits.parquet", "--corpus"]
+    assert main(list(map(str, [*command, tmp_path / "c.parquet", "--out", tmp_path / "out/ann.parquet"]))) == 0
+    rows = table.read(tmp_path / "out/ann.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "path_only" if of_type == HF else "gone", "ok"]
+    assert ("1 pictures have only a path in column 'image'" in capsys.readouterr().err) == (of_type == HF)
+
+
+def test_a_table_of_photographs_needs_no_concepts(tmp_path):
+    pictures = pa.array([{"bytes": png(i / 3), "path": "x"} for i in range(3)], HF)
+    pq.write_table(pa.table({"image": pictures}), tmp_path / "p.parquet")
+    command = ["images", "import", "--kind", "photographs", "--place", tmp_path / "p.parquet"]
+    assert main(list(map(str, [*command, "--out", tmp_path / "out/d.parquet"]))) == 0
+    assert table.read(tmp_path / "out/d.parquet").column("status").to_pylist() == ["ok"] * 3
+
+
+# --- another attempt --------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_that_finds_or_fixes_nothing_leaves_the_file_alone(tmp_path, capsys):
+    row = dict.fromkeys(table.COLLECTED.names) | {"url": "http://127.0.0.1:1/x.png"}
+    rows = [row | {"image_id": "a", "status": "connection"}, row | {"image_id": "b", "status": "ok", "bytes": png(0)}]
+    path = tmp_path / "ann.parquet"
+    table.write(pa.Table.from_pylist(rows, schema=table.COLLECTED), path)
+    before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
+    for status in ("http_503", "connection"):
+        command = ["images", "retry", str(path), "--allow-loopback", "yes", "--retries", "0", "--status", status]
+        assert main(command) == 0
+        assert "the file is left as it is" in capsys.readouterr().out
+        assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
+        assert [entry.name for entry in tmp_path.iterdir()] == ["ann.parquet"]
+
+
+def test_work_in_progress_outlives_another_timeout(tmp_path):
+    from fit.images.collect import of_results
+    from fit.images.fetch import FetchSettings
+
+    patient = FetchSettings(total_timeout_s=5, connect_timeout_s=2, connections=9, connections_per_host=2, retries=9)
+    assert of_results(patient) == of_results(FetchSettings())
+    assert json.dumps(of_results(FetchSettings(honour_opt_out=False))) != json.dumps(of_results(FetchSettings()))

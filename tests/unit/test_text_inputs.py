@@ -1,0 +1,365 @@
+"""Text that users bring: read as it is meant, or refused with the line and both readings; nothing wrong in silence."""
+
+import codecs
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fit.cli import main
+from fit.concepts import read_sheet
+from fit.errors import ConfigError, CorpusError, DataError, SheetError
+from fit.folders import table_files, without_folders
+from fit.images.provided import read_counts
+from fit.images.references import read_vetoes, unmatched_vetoes
+from fit.images.table import read
+from fit.studies import Captions
+from fit.threshold import read_table
+from fit.usertables import as_count, as_number, read_user_table
+
+SHEET = "concept\tname\nvan-gogh\tVincent van Gogh\ndurer\tAlbrecht Dürer\n"
+
+
+def table_of(tmp_path, data, name="t.csv", columns=("concept", "effective_count")):
+    path = tmp_path / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_user_table(path, columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("t.csv", "concept,effective_count\n00,5\n"),
+        ("t.CSV", "concept,effective_count\r\n00,5\r\n"),
+        ("t.csv", "\ufeffconcept,effective_count\n00,5\n"),
+        ("t.csv", "concept;effective_count\n00;5\n"),
+        ("t.csv", "sep=;\nconcept;effective_count\n00;5\n"),
+        ("t.csv", "concept\teffective_count\n00\t5\n"),
+        ("t.TSV", "concept\teffective_count\r00\t5\r"),
+        ("t.txt", "concept\teffective_count\n00\t5\n\n"),
+        ("t.csv", codecs.BOM_UTF16_LE + "concept,effective_count\n00,5\n".encode("utf-16-le")),
+        ("t.csv", codecs.BOM_UTF16_BE + "concept,effective_count\n00,5\n".encode("utf-16-be")),
+        ("t.csv", '"concept","effective_count",\n"00","5",\n'),
+    ],
+)
+def test_a_table_is_read_as_programs_write_it_and_slugs_stay_text(tmp_path, name, data):
+    found = table_of(tmp_path, data, name)
+    assert [(row["concept"], row["effective_count"]) for row in found.rows] == [("00", "5")]
+
+
+def test_another_separator_than_promised_is_said(tmp_path, capsys):
+    table_of(tmp_path, "concept;effective_count\na;5\n")
+    assert "separated by semicolons, not commas" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "the file is empty"),
+        ("concept,effective_count\n", "no row"),
+        ("concept,effective_count\na,1\nb\n", "line 3: 1 cells"),
+        ("concept,effective_count\na,1,200\n", "line 2: 3 cells"),
+        ("concept,effective_count,effective_count\na,1,2\n", "2 columns are named 'effective_count'"),
+        ("Concept,effective_count\na,1\n", "rename 'Concept'"),
+        (b"concept,effective_count\na\0,1\n", "line 2: it has NUL bytes"),
+        ("concept,effective_count\nd\u00fcrer,1\n".encode("cp1252"), "line 2: byte 25 is not UTF-8"),
+        ('concept,effective_count\n"a" b,1\n', "line 2: the quotes of"),
+        ('concept,effective_count\n"a,1\nb,2\nc",3\n', "line 2: the quotes of"),
+        ('concept,effective_count\n"a,1\nb,2\n', "line 2: the quotes of"),
+        (b"PK\3\4 workbook", "a spreadsheet's workbook"),
+    ],
+)
+def test_a_table_that_cannot_be_read_for_sure_is_refused_with_its_line(tmp_path, data, said):
+    with pytest.raises(DataError, match=said):
+        table_of(tmp_path, data)
+
+
+def test_parquet_is_read_under_any_suffix_and_a_slug_is_not_a_number(tmp_path):
+    pq.write_table(pa.table({"concept": ["a"], "effective_count": [5.0]}), tmp_path / "t.PARQUET")
+    assert read_counts(tmp_path / "t.PARQUET", ["a"]) == {"a": 5}
+    pq.write_table(pa.table({"concept": [7], "effective_count": [5]}), tmp_path / "n.parquet")
+    with pytest.raises(DataError, match="'concept' holds int64, not text"):
+        read_counts(tmp_path / "n.parquet", ["7"])
+    pq.write_table(
+        pa.table([["a"], [1], [2]], names=["concept", "effective_count", "effective_count"]), tmp_path / "d.parquet"
+    )
+    with pytest.raises(DataError, match="2 columns are named 'effective_count'"):
+        read_counts(tmp_path / "d.parquet", ["a"])
+
+
+@pytest.mark.parametrize(("cell", "count"), [("12", 12), ("12.0", 12), ("1e3", 1000), (" 7 ", 7), (3.0, 3), ("", None)])
+def test_whole_counts(cell, count):
+    assert as_count(cell, "x") == count
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("0.9", "not whole"),
+        ("12.9", "not whole"),
+        (1.2, "not whole"),
+        ("1.200", "1200 .*or 1.2 "),
+        ("1.000", "1000 .*or 1.0 "),
+        ("1.234.567", "1234567"),
+        ("1,200", "1200 .*or 1.200 "),
+        ("1,200.5", "1200.5"),
+        ("1 200", "1200"),
+        ("1\u00a0200", "1200"),
+        ("1'200", "1200"),
+        ("1’200", "1200"),
+        ("3,5", r"is it 3\.5"),
+        ("1.200,5", r"is it 1200\.5"),
+        ("-1", "below 0"),
+        ("nan", "not a number"),
+        ("inf", "not a number"),
+        ("1_000", "1000"),
+        (True, "not a number"),
+    ],
+)
+def test_a_count_that_is_not_whole_or_may_be_two_numbers_is_refused_with_the_readings(cell, said):
+    with pytest.raises(DataError, match=said):
+        as_count(cell, "x")
+
+
+def test_a_score_may_have_three_decimals_but_no_decimal_comma():
+    assert as_number("1.200", "x") == 1.2
+    with pytest.raises(DataError, match=r"is it 0\.53"):
+        as_number("0,53", "x")
+
+
+def test_numbers_are_checked_wherever_users_give_them(tmp_path, capsys):
+    (tmp_path / "s.tsv").write_text("concept\tname\na\tAnn\n")
+    (tmp_path / "t.csv").write_text("concept;effective_count;score;captions\na;3;0,53;1.200\n")
+    with pytest.raises(DataError, match=r"line 2, concept 'a': captions is '1\.200'"):
+        read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("concept;effective_count;score\na;3;0,53\n")
+    with pytest.raises(DataError, match="line 2, concept 'a': score is '0,53'"):
+        read_table(tmp_path / "t.csv")
+    (tmp_path / "c.csv").write_text("concept,effective_count,captions\na,1,1\na,2,2\n")
+    out = ["--out", str(tmp_path / "o")]
+    for command in (
+        ["counts", "import", "--table", str(tmp_path / "c.csv"), "--sheet", str(tmp_path / "s.tsv"), *out],
+        ["audit", "--counts", str(tmp_path / "c.csv"), "--threshold", "3"],
+        [
+            "concepts",
+            "sample",
+            "--candidates",
+            str(tmp_path / "s.tsv"),
+            "--counts",
+            str(tmp_path / "c.csv"),
+            "--size",
+            "1",
+            *out,
+        ],
+    ):
+        assert main(command) == 1
+        assert "line 3: concept 'a' is in line 2 too" in capsys.readouterr().err
+    (tmp_path / "c.csv").write_text("concept,effective_count\na,1\n")
+    assert main(["audit", "--counts", str(tmp_path / "c.csv"), "--threshold", "1.200"]) == 1
+    assert "1200" in capsys.readouterr().err
+
+
+# --- sheets and vetoes ------------------------------------------------------------------------------------------------
+
+
+def names_of(tmp_path, text, name="s.tsv"):
+    (tmp_path / name).write_text(text)
+    return [(concept.concept, *concept.names) for concept in read_sheet(tmp_path / name)]
+
+
+def test_a_sheet_that_a_spreadsheet_quoted_is_read_as_meant(tmp_path):
+    text = 'concept\tname\taliases\na\t"Ada ""The Hat"" Example"\t"Ada, painter|The Hat"\nb\t"Gogh, Vincent"\t\n'
+    expected = [("a", 'Ada "The Hat" Example', "Ada, painter", "The Hat"), ("b", "Gogh, Vincent")]
+    assert names_of(tmp_path, text) == expected
+
+
+def test_a_lone_quote_in_a_sheet_is_a_part_of_the_name(tmp_path):
+    text = 'concept\tname\na\t"Weird Al" Yankovic\nb\t"Weird Bo\nc\tCy "The Hat" Lee\nd\tDi"\n'
+    assert [name for _, name in names_of(tmp_path, text)] == [
+        '"Weird Al" Yankovic', '"Weird Bo', 'Cy "The Hat" Lee', 'Di"',
+    ]  # fmt: skip
+
+
+def test_sheets_of_other_separators_and_with_lost_last_cells(tmp_path):
+    assert names_of(tmp_path, "concept;name;aliases\na;Ann;\n", "s.csv") == [("a", "Ann")]
+    assert names_of(tmp_path, "concept\tname\taliases\tgroup\na\tAnn\n") == [("a", "Ann")]
+    with pytest.raises(SheetError, match="2 columns are named 'name'"):
+        names_of(tmp_path, "concept\tname\tname\na\tAnn\tBo\n")
+
+
+def test_vetoes_that_match_nothing_are_named_with_what_was_meant(tmp_path):
+    (tmp_path / "v.csv").write_text("concept;image_id\nann;01.PNG\nann;02.png\nvangogh;x\n")
+    vetoes = read_vetoes(tmp_path / "v.csv")
+    said = unmatched_vetoes(vetoes, {"ann": ["01.png", "02.png"]}, ["ann", "van-gogh"])
+    assert len(said) == 2
+    assert "'01.PNG' matches no candidate image; did you mean '01.png'?" in said[0]
+    assert "'vangogh' match no concept of the sheet; did you mean 'van-gogh'?" in said[1]
+    # The other jobs of the workflow do not repeat what the first says of the sheet.
+    assert unmatched_vetoes(vetoes, {"van-gogh": ["x"]}, ["ann", "van-gogh"]) == []
+    (tmp_path / "v.csv").write_text("concept,image_id\nann,\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        read_vetoes(tmp_path / "v.csv")
+
+
+# --- captions ---------------------------------------------------------------------------------------------------------
+
+
+def counted(tmp_path, captions, *options, sheet=SHEET):
+    (tmp_path / "sheet.tsv").write_text(sheet)
+    files = ["--concepts", str(tmp_path / "sheet.tsv"), "--counts", str(tmp_path / "out.parquet")]
+    if main(["captions", "count", *files, "--captions", str(captions), *options]):
+        return None
+    rows = read(tmp_path / "out.parquet").to_pylist()
+    return {row["concept"]: row["captions"] for row in rows} | {"rows": rows[0]["corpus_rows"]}
+
+
+def test_tab_separated_captions_do_not_quote(tmp_path):
+    lines = ['"Starry Night" by Vincent van Gogh', '"Sunflowers by Vincent van Gogh', 'a "Vincent van Gogh"']
+    (tmp_path / "c.tsv").write_text("url\tcaption\n" + "".join(f"u\t{line}\n" for line in lines))
+    assert counted(tmp_path, tmp_path / "c.tsv") == {"van-gogh": 3, "durer": 0, "rows": 3}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_captions_in_any_encoding_and_with_any_separator(tmp_path, separator, encoding, end):
+    text = end.join([f"url{separator}caption", f"u{separator}by Albrecht Dürer", f"u{separator}x", ""])
+    (tmp_path / "c.CSV").write_bytes(text.encode(encoding))
+    options = ["--encoding", "windows-1252"] if encoding == "cp1252" else []
+    assert counted(tmp_path, tmp_path / "c.CSV", *options) == {"van-gogh": 0, "durer": 1, "rows": 2}
+
+
+def test_malformed_captions_are_said_with_share_and_remedy(tmp_path, capsys):
+    (tmp_path / "c.csv").write_bytes("url,caption\nu,by Albrecht Dürer\nu,x\n".encode("cp1252"))
+    assert counted(tmp_path, tmp_path / "c.csv")["durer"] == 0
+    said = capsys.readouterr().err
+    assert "1 of 2 captions (50.0%) are not text in UTF-8" in said
+    assert "--encoding" in said
+    assert "concepts that no caption mentions: 2 (van-gogh, durer)" in said
+    assert counted(tmp_path, tmp_path / "c.csv", "--encoding", "windoze") is None
+    assert "'windoze' is not a known encoding" in capsys.readouterr().err
+
+
+def test_a_folder_of_files_stands_for_them_as_spark_writes_it(tmp_path):
+    for part in ("lang=en", "lang=fr"):
+        (tmp_path / "x.parquet" / part).mkdir(parents=True)
+        pq.write_table(
+            pa.table({"caption": ["Vincent van Gogh", None], "url": ["u", "v"]}),
+            tmp_path / "x.parquet" / part / "part-0.parquet",
+        )
+    (tmp_path / "x.parquet" / "_SUCCESS").write_text("")
+    (tmp_path / "x.parquet" / ".part-0.parquet.crc").write_text("x")
+    assert len(without_folders([str(tmp_path / "x.parquet")])) == 2
+    assert counted(tmp_path, tmp_path / "x.parquet") == {"van-gogh": 2, "durer": 0, "rows": 4}
+
+
+def test_a_folder_of_something_else_says_what_it_was_taken_for(tmp_path, capsys):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "notes.docx").write_text("x")
+    with pytest.raises(CorpusError, match=r"taken for a folder of captions.*1 \.docx"):
+        table_files(folder)
+    (folder / "a.jpg").write_bytes(b"x")
+    assert counted(tmp_path, folder) is None
+    assert "none has a caption" in capsys.readouterr().err
+    (folder / "c.csv").write_text("caption,url\nx,u\n")
+    with pytest.raises(CorpusError, match="beside 1 pictures"):
+        table_files(folder)
+
+
+def test_a_shard_of_nulls_is_null_captions_and_no_error(tmp_path, capsys):
+    pq.write_table(pa.table({"caption": pa.nulls(5), "url": ["u"] * 5}), tmp_path / "c.parquet")
+    assert counted(tmp_path, tmp_path / "c.parquet")["rows"] == 5
+    assert "5 of 5 captions (100.0%) are empty" in capsys.readouterr().err
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"caption": None, "url": "u"}) + "\n" for _ in range(3)))
+    assert counted(tmp_path, tmp_path / "c.jsonl")["rows"] == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda p: pq.write_table(pa.table([["a"], ["b"], ["u"]], names=["caption", "caption", "url"]), p),
+            "2 columns",
+        ),
+        (lambda p: pq.write_table(pa.table({"caption": [["a"]], "url": ["u"]}), p), "list"),
+        (lambda p: pq.write_table(pa.table({"caption": [{"a": "b"}], "url": ["u"]}), p), "struct"),
+        (lambda p: pq.write_table(pa.table({"caption": [1.5], "url": ["u"]}), p), "double, not text"),
+    ],
+)
+def test_caption_columns_are_checked_by_type(tmp_path, capsys, make, said):
+    make(tmp_path / "c.parquet")
+    assert counted(tmp_path, tmp_path / "c.parquet") is None
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ['{"caption": ', "[" * 100_000, '{"caption": "a", "url": "u"}\n{"caption": 5, "url": "u"}\n', "caption\n"]
+)
+def test_any_broken_shard_is_an_error_in_words_or_skipped(tmp_path, capsys, text):
+    (tmp_path / "c.jsonl").write_text(text)
+    assert counted(tmp_path, tmp_path / "c.jsonl") is None
+    assert "c.jsonl" in capsys.readouterr().err
+    assert counted(tmp_path, tmp_path / "c.jsonl", "--on-bad-shard", "skip")["rows"] == 0
+
+
+def test_names_and_captions_match_composed_and_decomposed(tmp_path):
+    captions = ["Albrecht D\u00fcrer", "Albrecht Du\u0308rer", "Albrecht Durer"]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"caption": text, "url": "u"}) + "\n" for text in captions))
+    for name in captions[:2]:
+        found = counted(tmp_path, tmp_path / "c.jsonl", sheet=f"concept\tname\ndurer\t{name}\n")
+        assert found == {"durer": 2, "rows": 3}
+    assert len(read(tmp_path / "out.names.parquet")) == 1
+
+
+def test_merge_and_audit_take_what_count_writes(tmp_path, capsys):
+    for part in "ab":
+        (tmp_path / part).mkdir()
+        (tmp_path / part / f"{part}.csv").write_text("url,caption\nu,Vincent van Gogh\n")
+        assert counted(tmp_path / part, tmp_path / part / f"{part}.csv")["van-gogh"] == 1
+    parts = [str(tmp_path / part / "out.parquet") for part in "ab"]
+    assert main(["captions", "merge", "--parts", *parts, "--counts", str(tmp_path / "m.parquet")]) == 0
+    assert read(tmp_path / "m.parquet").column("captions").to_pylist() == [2, 0]
+    capsys.readouterr()
+    assert main(["audit", "--counts", str(tmp_path / "m.parquet"), "--threshold", "2"]) == 0
+    said = capsys.readouterr()
+    assert "These are counts of captions, not effective counts" in said.out
+    assert main(["captions", "merge", "--parts", parts[0], parts[0], "--counts", str(tmp_path / "m.parquet")]) == 1
+    assert "is counted in" in capsys.readouterr().err
+    (tmp_path / "a/out.names.parquet").unlink()
+    assert main(["captions", "merge", "--parts", *parts, "--counts", str(tmp_path / "m.parquet")]) == 1
+    assert "out.names.parquet" in capsys.readouterr().err
+
+
+def test_an_encoding_in_the_configuration_is_known():
+    assert Captions(files=["a.csv"], encoding="windows-1252").encoding == "windows-1252"
+    with pytest.raises(ValueError, match="not a known encoding"):
+        Captions(files=["a.csv"], encoding="windoze")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("J.M.W. Turner", "1 token (j.m.w)"),
+        ("J. M. W. Turner", "'J.M.W. Turner'; add that as an alias"),
+        ("Georgia O\u2019Keeffe", '"Georgia O\'Keeffe"'),
+        ("Georgia O'Keeffe", "'Georgia O\u2019Keeffe'"),
+        ("Black &amp; White", "HTML entity '&amp;'; write '&'"),
+        ("葛飾北斎", "script without spaces"),
+        ("Albrecht Du\u0308rer", "decomposed Unicode"),
+        ("Ann\u200bLee", "U+200B"),
+    ],
+)
+def test_the_check_of_a_sheet_says_what_an_analyzer_makes_of_a_name(tmp_path, capsys, name, said):
+    (tmp_path / "s.tsv").write_text(f"concept\tname\na\t{name}\nb\tPlain Name\n")
+    assert main(["concepts", "check", str(tmp_path / "s.tsv")]) == 0
+    warned = capsys.readouterr().err
+    assert said in warned
+    assert "Plain Name" not in warned
+
+
+def test_quotes_that_a_program_put_around_tab_separated_captions_are_pointed_out(tmp_path, capsys):
+    (tmp_path / "c.tsv").write_text('url\tcaption\n"u"\t"a"\n"u"\t"b"\n"u"\t"c"\n')
+    assert counted(tmp_path, tmp_path / "c.tsv")["rows"] == 3
+    assert "begin and end with a quote" in capsys.readouterr().err
