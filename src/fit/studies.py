@@ -786,7 +786,7 @@ STAGES = {
     "match_images": (1, _nothing),
     "estimate_counts": (3, _nothing),
     "scale_counts": (2, _nothing),
-    "generate_images": (2, _generate_images),
+    "generate_images": (3, _generate_images),
     "draw_generated": (1, _nothing),
     "score_imitation": (2, _score_imitation),
     "tabulate_scores": (3, _nothing),
@@ -808,7 +808,9 @@ Raise a stage's version in the commit that changes what it computes: Snakemake d
 
 
 def _locate(error):
-    key = ".".join(str(part) for part in error["loc"] if part not in ("constrained-str", "[key]"))
+    # Where a value may be of several types, pydantic names each type behind the key.
+    kinds = ("constrained-", "literal[", "[key]")
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(kinds))
     message = error["msg"].removeprefix("Value error, ")
     return key, message
 

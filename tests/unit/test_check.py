@@ -136,6 +136,48 @@ def test_a_pipeline_lacks_what_its_index_names(tmp_path):
     assert "a pointer of Git LFS" in problems[0] and "vae: there is no such folder" in problems[1]
 
 
+@pytest.fixture
+def sharded(tmp_path):
+    """A pipeline's folder with shards of one component, and their index."""
+    unet = tmp_path / "unet"
+    unet.mkdir()
+    (tmp_path / "model_index.json").write_text(json.dumps({"unet": ["diffusers", "UNet2DConditionModel"]}))
+    (unet / "config.json").write_text("{}")
+    shards = [f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for name in shards:
+        (unet / name).write_bytes(b"x")
+    index = unet / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {name: name for name in shards}}))
+    return unet
+
+
+def test_a_shard_that_is_missing_is_named(sharded):
+    assert list(pipeline_problems(sharded.parent)) == []
+    (sharded / "diffusion_pytorch_model-00002-of-00002.safetensors").unlink()
+    (problem,) = pipeline_problems(sharded.parent)
+    assert "diffusion_pytorch_model-00002-of-00002.safetensors of 2 shards" in problem
+
+
+def test_weights_that_are_not_loaded_do_not_matter(sharded):
+    (sharded / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    assert list(pipeline_problems(sharded.parent)) == []
+    (problem,) = pipeline_problems(sharded.parent, "fp16")
+    assert "a pointer of Git LFS" in problem
+
+
+def test_the_variant_of_a_model_is_looked_at(study, sharded):
+    study["models"]["my-model"] = {"corpus": "my-corpus", "pipeline": str(sharded.parent), "variant": "fp32"}
+    assert "no weights of the variant `fp32`" in said(study)
+
+
+def test_a_scheduler_that_is_none_is_named_with_a_suggestion(study, sharded):
+    for name, words in (("logging", "no scheduler 'logging'"), ("DDIMSheduler", "did you mean 'DDIMScheduler'?")):
+        study["models"]["my-model"] = {"corpus": "my-corpus", "pipeline": str(sharded.parent), "scheduler": name}
+        assert words in said(study)
+    study["models"]["my-model"]["scheduler"] = "DPMSolverMultistepScheduler"
+    assert "scheduler" not in said(study)
+
+
 def test_only_what_a_milestone_needs_is_looked_at(study):
     Path("counts.csv").unlink()
     assert look(study, only=("models",)) == []

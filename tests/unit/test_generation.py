@@ -687,7 +687,7 @@ def test_code_that_a_model_brings_is_not_run(pipeline, tmp_path):
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": ["evil", "Evil"]}))
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
-    with pytest.raises(ModelError, match=r"can't load this pipeline|is missing, which model_index\.json names"):
+    with pytest.raises(ModelError, match="can't load this pipeline without running code"):
         generators.load("diffusers", pipeline=str(folder), **SAMPLING)
     assert not (tmp_path / "ran").exists()
 

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
 from fit import embedders, generators
 from fit.check.findings import ABSENT, REMARK, WRONG, some
 from fit.check.tables import is_local
+from fit.errors import ModelError
+from fit.generators import weights
 from fit.nearby import near, nearest
 
 PACKAGES = {
@@ -74,25 +77,28 @@ def of_model(config, name, found):
         return
     if is_local(place):
         if Path(place).is_dir():
-            for problem in pipeline_problems(place):
+            for problem in pipeline_problems(place, model.variant):
                 found.add(WRONG, key, f"{problem} (`{key}`)")
         else:
             found.add(WRONG, key, f"{place}: a file, and a pipeline is a folder (model_index.json in it); fix `{key}`")
     elif not place.startswith("results/"):
         _of_hub(place, model.download, key, found, "save the pipeline into a folder")
-    if model.scheduler and not _is_in_diffusers(model.scheduler):
-        found.add(WRONG, f"models.{name}.scheduler", f"`models.{name}.scheduler`: diffusers has no {model.scheduler!r}")
+    known = _schedulers()
+    if model.scheduler and known and model.scheduler not in known:
+        other = nearest(model.scheduler, known)
+        text = f"`models.{name}.scheduler`: diffusers has no scheduler {model.scheduler!r}"
+        found.add(WRONG, f"models.{name}.scheduler", text + (f"; did you mean {other!r}?" if other else ""))
 
 
-def _is_in_diffusers(name):
-    """Whether diffusers has a class of that name; it is looked up in the text, as importing takes seconds."""
+def _schedulers():
+    """The names of diffusers' schedulers, looked up in its text, as importing takes seconds; none without diffusers."""
     origin = getattr(find_spec("diffusers"), "origin", None)
-    return not origin or f'"{name}"' in Path(origin).read_text(encoding="utf-8")
+    return set(re.findall(r'"(\w+Scheduler)"', Path(origin).read_text(encoding="utf-8"))) if origin else set()
 
 
-def pipeline_problems(folder):
+def pipeline_problems(folder, variant=None):
     """Yield what a folder lacks of a diffusers pipeline: its index, the parts that it names, their configuration and
-    weights, all shards of these. Which variant of the weights is wanted is the generator's affair."""
+    weights of `variant`, all shards of these. Weights that would not be loaded do not matter."""
     index = Path(folder, "model_index.json")
     try:
         parts = json.loads(index.read_text(encoding="utf-8"))
@@ -104,41 +110,38 @@ def pipeline_problems(folder):
     except (OSError, ValueError) as error:
         yield f"{index}: can't be read ({error}); get the file again"
         return
+    try:
+        loaded, why_not = weights.weight_files(folder, weights.variant_in(folder, variant)), None
+    except ModelError as error:
+        loaded, why_not = None, str(error)
+    said = False
     for name, value in parts.items():
-        if not (isinstance(value, list) and len(value) == 2 and all(value)) or name == "safety_checker":
+        if not (isinstance(value, list) and len(value) == 2 and all(value)) or name.startswith(("_", "safety_checker")):
             continue
         part = Path(folder, name)
         if not part.is_dir():
             other = near(part)
+            said = True
             yield f"{part}: there is no such folder, and model_index.json names it" + (
                 f"; did you mean {other}?" if other else "; get it with the rest of the pipeline"
             )
         elif not any(word in str(value[1]) for word in WITHOUT_WEIGHTS):
-            yield from _part_problems(part)
+            for problem in _part_problems(part, loaded):
+                said = True
+                yield problem
+    if why_not and not said:
+        yield why_not
 
 
-def _part_problems(part):
+def _part_problems(part, loaded):
     if not (part / "config.json").is_file():
         yield f"{part}: no config.json in it; get it with the rest of the pipeline"
-    weights = sorted(part.glob("*.safetensors"))
-    for index in part.glob("*.safetensors.index*.json"):
-        yield from _shard_problems(index)
-    if not weights:
+    found = sorted(part.glob("*.safetensors"))
+    if not found:
         others = [path.name for path in part.iterdir() if path.suffix in (".bin", ".pt", ".ckpt", ".msgpack")]
         only = f" (only {some(others, 2)}, which may run code and are not read)" if others else ""
         yield f"{part}: no .safetensors in it{only}; get or save the weights as safetensors"
-    yield from filter(None, map(weights_problem, weights))
-
-
-def _shard_problems(index):
-    try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        yield f"{index}: can't be read ({error}); get the file again"
-        return
-    lacking = sorted(name for name in names if not (index.parent / name).is_file())
-    if lacking:
-        yield f"{index.parent}: shards are missing that {index.name} names: {some(lacking, 3)}; get them again"
+    yield from filter(None, (weights_problem(path) for path in found if loaded is None or path in loaded))
 
 
 # --- the hub ----------------------------------------------------------------------------------------------------------

@@ -254,8 +254,7 @@ class Diffusers(Generator):
             quiet()
         index = weights.read_index(folder)
         kind = pipelines.pipeline_class(self._pipeline, index)
-        if kind is not None:
-            pipelines.check_makes_pictures_of_texts(self._pipeline, kind)
+        pipelines.check_makes_pictures_of_texts(self._pipeline, kind)
         weights.weight_files(folder, self._variant)  # all there, before gigabytes are read
         off = {name: None for name in ("safety_checker",) if name in index}
         of_variant = {"variant": self._variant} if self._variant else {}

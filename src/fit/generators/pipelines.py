@@ -19,18 +19,21 @@ def _parameters(kind):
 
 
 def pipeline_class(place, index):
-    """The class that model_index.json names, or None where it is not one of diffusers' own.
+    """The class of diffusers that model_index.json names.
 
     Args:
         place: what errors call the pipeline.
         index: what model_index.json says, a dict.
 
     Raises:
-        ModelError: this diffusers has no such class, or lacks a package for it.
+        ModelError: it is code of the model's own, or this diffusers has no such class, or lacks a package for it.
     """
     name = index.get("_class_name")
     if not isinstance(name, str):
-        return None
+        raise ModelError(
+            f"{place}: diffusers can't load this pipeline without running code that comes with it "
+            f"(`_class_name` in model_index.json is {name!r}), and such code is not run; name another `pipeline`"
+        )
     kind = getattr(diffusers, name, None)
     if isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline):
         return kind

@@ -60,7 +60,7 @@ def _components(index):
     return {
         name: value
         for name, value in index.items()
-        if isinstance(value, list) and len(value) == 2 and value[0] and name != "safety_checker"
+        if isinstance(value, list) and len(value) == 2 and value[0] and name[0] != "_" and name != "safety_checker"
     }
 
 
