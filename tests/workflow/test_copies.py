@@ -39,6 +39,7 @@ def study(workplace):
         "same_concept_cut": 0.2,
         "targets": "matches_and_references",
         "prompts": ["a picture of {name}"],
+        "concepts_per_job": 1,
     }
     config["corpora"]["at_hand"] = {"provided_counts": "counts.csv"}
     config["models"]["counted"] = {"corpus": "at_hand", "provided_images": "generated"}

@@ -61,5 +61,5 @@ def test_a_bad_sheet(workplace):
     (workplace.folder / "twice.tsv").write_text("concept\tname\na\tA\na\tB\n")
     workplace.config["domains"]["celebrities"]["concepts"] = "twice.tsv"
     output = workplace.fails("-n")
-    assert "twice.tsv, line 3: concept 'a' stands in line 2 too" in output
+    assert "twice.tsv, line 3: concept 'a' is in line 2 too" in output
     assert "Traceback" not in output
