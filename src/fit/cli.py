@@ -31,15 +31,19 @@ def _json_in(path, keys, command):
     return found
 
 
-def _cut_in(path):
-    found = _json_in(path, ("cut",), "fit cut")
+def _cut_in(path, *also):
+    found = _json_in(path, ("cut", *also), "fit cut")
     if found["cut"] is None:
         raise FitError(f"{path}: no cut was found: {found.get('reason', 'it does not say why')}")
     return found
 
 
 def _threshold_in(path):
-    return _json_in(path, ("threshold", "interval", "below", "changes"), "fit threshold --out")
+    return _json_in(
+        path,
+        ("threshold", "interval", "below", "above", "changes", "concepts", "estimator", "penalty"),
+        "fit threshold --out",
+    )
 
 
 def _by_slug(paths):
@@ -579,11 +583,15 @@ def audit(args):
 # --- sensitivity ------------------------------------------------------------------------------------------------------
 
 
+CUTS_TRIED = ("midpoint", "best_f1", "lowest_positive", "highest_negative")
+"""Keys of what `fit cut` writes that fit.sensitivity.cuts_around takes."""
+
+
 def sensitivity_rescore(args):
     from fit.images.table import write
     from fit.sensitivity import rescore_concept
 
-    cut = _cut_in(args.cut) if args.cut else None
+    cut = _cut_in(args.cut, *CUTS_TRIED) if args.cut else None
     art_cut = _cut_in(args.art_cut)["cut"] if args.art_cut else None
     for out, compared in _compared(args):
         write(rescore_concept(**compared, top_k=args.top_k, cut=cut, art_cut=art_cut), out, row_group=4096)
@@ -600,7 +608,7 @@ def sensitivity_measure(args):
         _threshold_in(args.threshold),
         rescored=_by_slug(args.rescored),
         top_k=args.top_k,
-        cut=_cut_in(args.cut) if args.cut else None,
+        cut=_cut_in(args.cut, *CUTS_TRIED) if args.cut else None,
         prompts=args.prompts,
     )
     if args.out:

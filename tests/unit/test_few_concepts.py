@@ -3,6 +3,7 @@ used: each stage gives an answer, or says in words what is missing; never a trac
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -102,9 +103,8 @@ def run(capsys, *words):
 def finite(path):
     """Whether no number in a Parquet or JSON file is NaN or infinite (null is how a missing one is written)."""
     if path.endswith(".json"):
-        bad = []
-        with open(path, encoding="utf-8") as file:
-            json.load(file, parse_constant=bad.append)
+        bad: list[str] = []
+        json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=bad.append)
         return not bad
     table = pq.read_table(path)
     numbers = [column for column in table.columns if pa.types.is_floating(column.type)]
@@ -143,8 +143,9 @@ def test_references_and_cuts(study, capsys):
 
 def through_scores(study, capsys):
     """Run the stages from matches to scores, all of which have an answer for any number of concepts."""
-    (study.folder / "given.json").write_text('{"cut": 0.4, "midpoint": null}')
     cut = study.file("given.json")
+    flags = ["--references", *study.paths("references"), "--embeddings", *study.paths("of_references")]
+    assert run(capsys, "cut", "concepts", *flags, "--method", 0.4, "--out", cut)[0] == 0
     flags = ["--images", *study.paths("images"), "--references", *study.paths("references"), "--cut", cut]
     flags += ["--reference-embeddings", *study.paths("of_references"), "--out", *study.paths("matches")]
     art = ["--art-embeddings", *study.paths("art"), "--art-texts", study.file("texts.parquet"), "--art-cut", cut]
@@ -196,11 +197,11 @@ def test_threshold_and_all_that_reads_it(study, capsys):
     assert finite(threshold) and json.loads((study.folder / "threshold.json").read_text())["threshold"] is None
     given = [table, "--threshold", threshold]
     out = ["--title", "t", "--out", study.file("figure.png")]
+    folders = ["--references", study.file("references"), "--generated", study.file("generated")]
     for command in (
         ["plot", "threshold", *given, *out],
         ["plot", "counts", study.file("captions.parquet"), *out],
-        ["plot", "contact-sheet", *given, "--references", study.file("references"), "--generated"]
-        + [study.file("generated"), *out],
+        ["plot", "contact-sheet", *given, *folders, *out],
         *(["plot", "generated", path, *out] for path in study.paths("generated")),
     ):
         assert run(capsys, *command)[0] == 0
