@@ -154,6 +154,7 @@ def captions_count(args):
             on_bad_shard=args.on_bad_shard,
             threads=args.threads,
             reuse=args.reuse,
+            part=args.part,
             **_columns_and_sampling(args),
         )
     _report_counts(outputs)
@@ -977,6 +978,7 @@ def make_parser():
     add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
     add("--threads", type=int, default=1, help="files read at once")
     add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")
+    add("--part", action="store_true", help="the files are a part of a corpus, which may have no row")
     _add_caption_outputs(add)
     add = _command(group, "merge", captions_merge, "merge counts of several groups of files into one")
     _many(add, "parts", metavar="FILE", help="counts.parquet of each, beside names, hits and shards.parquet")

@@ -48,9 +48,15 @@ class CaptionFile(ABC):
         """Open the file at `path`, whose text is of `encoding` where its format does not say.
 
         Raises:
-            CorpusError: it is missing or unreadable.
+            CorpusError: it is missing or unreadable, or there is no such encoding.
         """
         self.path, self.encoding = path, encoding
+        try:
+            b"    ".decode(encoding, "replace")
+        except LookupError:
+            raise CorpusError(
+                f"{path}: {encoding!r} is not a known encoding; such are utf-8, windows-1252, latin-1, utf-16"
+            ) from None
         self.name = shard_name(path)
         try:
             self._system, self._inside = file_system(path)
