@@ -202,10 +202,14 @@ def images_import(args):
 
 
 def images_retry(args):
-    from fit.images.collect import retry
+    from fit.images.collect import MAY_PASS, retry
+    from fit.images.table import read
 
     for table in args.files:
-        tried, fixed = retry(table, set(args.status), **_fetching(args))
+        there = set(read(table, ["status"]).column("status").to_pylist()) if args.status else set()
+        for status in sorted(set(args.status or ()) - there):
+            print(f"fit: {table}: no row has the status {status!r}; it has {', '.join(sorted(there))}", file=sys.stderr)
+        tried, fixed = retry(table, set(args.status or MAY_PASS), **_fetching(args))
         left = "" if fixed else "; the file is left as it is"
         print(f"{table}: {tried} fetched again, {fixed} of them now images{left}")
 
@@ -1006,8 +1010,8 @@ def make_parser():
     add(
         "--status",
         nargs="+",
-        default=["timeout", "connection", "truncated", "http_429", "http_500", "http_502", "http_503", "http_504"],
-        help="which failures (default: those that may pass)",
+        default=None,
+        help="which failures, as `fit images stats` names them (default: those that may pass)",
     )
     _add_fetching(add)
     add = _command(group, "stats", images_stats, "count the statuses of image tables")

@@ -18,7 +18,7 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 _MARKED = "fit.captions.marked"
 """Handler of decoding errors: what is not in the encoding becomes a lone surrogate, which is not valid in UTF-8 either,
 so that its caption is counted as malformed. Python's "replace" would make valid text of it, in silence."""
-codecs.register_error(_MARKED, lambda error: ("\udcff", error.end))
+codecs.register_error(_MARKED, lambda error: ("\udcff", getattr(error, "end", 0)))
 _BAD = (pa.ArrowException, OSError, EOFError, ValueError, RecursionError)
 
 
