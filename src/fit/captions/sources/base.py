@@ -100,7 +100,7 @@ class CaptionFile(ABC):
             if column not in self.schema.names:
                 raise CorpusError(
                     f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
-                    "say which holds what under `captions` in config.yaml"
+                    "say which holds what: `captions` in config.yaml, or --caption-column and --url-column"
                 )
             if (times := self.schema.names.count(column)) > 1:
                 raise CorpusError(f"{self.path}: {times} columns are named {column!r}; keep one, or rename the others")
