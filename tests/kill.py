@@ -27,8 +27,10 @@ from snakemake_logger_plugin_fit.stages import rule_of
 
 MARK = "FIT_KILL_TEST"
 """Variable in the environment of all that runs here: so a process is found that has left its group."""
-NOT_RESULTS = ("logs", "benchmarks", "cache", ".written-here")
+NOT_RESULTS = ("logs", "benchmarks", "cache")
 """What lies in results/ and holds times, or what a stop must not lose until a result is there."""
+KNOWN = {".fit-folder", ".snakemake_timestamp", ".written-here"}
+"""Hidden files that belong where they are."""
 WAYS = {
     "-9 to all": ("all", signal.SIGKILL),
     "-9 to fit": ("fit", signal.SIGKILL),
@@ -69,8 +71,7 @@ class Story:
 
 def is_temporary(path):
     """Whether a path is of a file that is not finished, which has a hidden name, or lies in a folder with one."""
-    hidden = (part for part in path.parts if part.startswith("."))
-    return any(part != ".fit-folder" for part in hidden)
+    return any(part.startswith(".") and part != ".fit-folder" for part in path.parts)
 
 
 def hashes(results):
@@ -253,7 +254,8 @@ def run(folder, kills, seed, targets=()):
                 within_s /= 2  # the job was quicker than usual
             for what in differences(reference, hashes(results), complete=False):
                 story.say_wrong(f"after {job.rule}, {way}: {what}")
-            print(f"{number} of {kills}: {job.rule}, {way}", file=sys.stderr, flush=True)
+            when = "" if story.kills and story.kills[-1][2] else ", its job had ended"
+            print(f"{number} of {kills}: {job.rule}, {way}{when}", file=sys.stderr, flush=True)
             unlock(place, story)
         # Each result by name: of one that is not there Snakemake asks nothing where what was made of it is newer.
         place.run("--", *(output for job in jobs for output in job.outputs))
@@ -263,7 +265,7 @@ def run(folder, kills, seed, targets=()):
             story.say_wrong(f"in the end: {what}")
     finally:
         end_all(place)
-    left = [path for path in results.rglob(".*") if path.name.count(".") > 2]
+    left = [path for path in results.rglob(".*") if path.name not in KNOWN]
     return jobs, story, len(reference), left
 
 
@@ -282,10 +284,11 @@ def main(arguments=None):
     print(table(jobs, story))
     running = sum(running for *_, running in story.kills)
     print(
-        f"\n{len(story.kills)} kills (seed {args.seed}), {running} of them while the job ran, the others between its end "
-        f"and Snakemake's. `snakemake --unlock` was needed {story.unlocked} times; {story.went_on} times the job went on "
-        f"after its Snakemake was killed, beside the run that resumed. Temporary files left by kills: {len(left)}. "
-        f"{compared} results compared in the end and after each kill: {'not ' * bool(story.wrong)}all the same."
+        f"\n{len(story.kills)} kills (seed {args.seed}), {running} of them while the job ran, the others between its "
+        f"end and Snakemake's. `snakemake --unlock` was needed {story.unlocked} times. {story.went_on} times the job "
+        "went on after its Snakemake was killed, beside the run that resumed. Temporary files left: "
+        f"{len(left)}. {compared} results compared in the end and after each kill: "
+        f"{'NOT ' * bool(story.wrong)}all the same."
     )
     for what in story.wrong:
         print(f"\nWRONG: {what}")
