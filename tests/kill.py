@@ -169,7 +169,7 @@ def unlock(place, story):
 def kill(place, job, way, within_s, story):
     """Make `job` again, what it needs before, and kill it at a random moment. Returns whether it was early enough."""
     whom, number = WAYS[way]
-    log = place.folder / "snakemake.log"
+    log, before = place.folder / "snakemake.log", set(processes(place.folder))
     with log.open("w") as output:
         process = place.start("--force", job.outputs[0], output=output)
     deadline, fit = time.monotonic() + PATIENCE_S, None
@@ -204,16 +204,16 @@ def kill(place, job, way, within_s, story):
         end_all(place)
     if whom == "Snakemake":
         # Nobody told the job: it goes on, beside the run that resumes.
-        story.went_on += any(processes(place.folder))
-    elif survivors := wait_for_the_end(place, 5):
+        story.went_on += bool(set(processes(place.folder)) - before)
+    elif survivors := wait_for_the_end(place, 5, before):
         story.say_wrong(f"{job.rule}, {way}: {len(survivors)} processes go on")
     return True
 
 
-def wait_for_the_end(place, seconds):
-    """Numbers of the study's processes that still run after some seconds."""
+def wait_for_the_end(place, seconds, known=frozenset()):
+    """Numbers of the study's processes that still run after some seconds, but for those that are known."""
     deadline = time.monotonic() + seconds
-    while (running := list(processes(place.folder))) and time.monotonic() < deadline:
+    while (running := set(processes(place.folder)) - known) and time.monotonic() < deadline:
         time.sleep(0.1)
     return running
 
