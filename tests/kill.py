@@ -113,21 +113,16 @@ def state(entry):
     return (entry / "stat").read_text().rpartition(")")[2].split()[0]
 
 
-def parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 def fit_of(job, folder):
-    """The process of `fit` that does `job`, or None: the one that writes its log, not one of its children."""
-    writing = {}
+    """The process of `fit` that does `job`, or None: what writes its log and is called so, not its shell."""
     for pid in processes(folder):
         try:
             to = Path(f"/proc/{pid}/fd/1").readlink()
-            if to == folder / job.log and Path(f"/proc/{pid}/comm").read_text().strip() not in ("bash", "sh"):
-                writing[pid] = parent(pid)
+            if to == folder / job.log and Path(f"/proc/{pid}/comm").read_text().strip() == "fit":
+                return pid
         except OSError:
             continue
-    return next((pid for pid, above in writing.items() if above not in writing), None)
+    return None
 
 
 # --- the study ------------------------------------------------------------------------------------------------------
