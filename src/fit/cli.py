@@ -60,10 +60,10 @@ def _set_threads(count):
 
 
 def _print_rows(rows):
+    from fit.escaping import delimited
     from fit.tables import aligned
 
-    lines = [list(rows[0]), *(row.values() for row in rows)]
-    print(aligned("\n".join("\t".join(map(str, line)) for line in lines)))
+    print(aligned(delimited([list(rows[0]), *(row.values() for row in rows)])))
 
 
 def concepts_check(args):
