@@ -650,7 +650,7 @@ def sensitivity_outliers(args):
 def ratings_serve(args):
     from fit.concepts import read_sheet
     from fit.ratings.pairs import sample_pairs
-    from fit.ratings.server import Study, is_loopback, serve
+    from fit.ratings.server import Study, hosts_of, is_loopback, serve
     from fit.ratings.store import Answers
 
     names = {concept.concept: concept.name for concept in read_sheet(args.names)} if args.names else {}
@@ -659,8 +659,13 @@ def ratings_serve(args):
         print(f"fit: {concept}: not shown, as {why}", file=sys.stderr)
     if len(pairs) < args.pairs:
         print(f"fit: there are only {len(pairs)} pictures to ask about", file=sys.stderr)
+    hosts = hosts_of(args.host, args.hostname)
     if not is_loopback(args.host):
-        print("fit: whoever reaches this machine at that address can see these pictures and answer", file=sys.stderr)
+        print(
+            f"fit: --host {args.host}: whoever reaches this machine there can see these pictures and answer under any "
+            f"name, and nothing is encrypted; it answers requests for {hosts}; further names: --hostname",
+            file=sys.stderr,
+        )
 
     def started(url):
         concepts = len({pair.concept for pair in pairs})
@@ -670,7 +675,7 @@ def ratings_serve(args):
     with Answers(args.out) as answers:
         before = len(answers.ratings)
         study = Study(pairs, answers, seed=args.seed, question=args.question, names=names)
-        serve(study, args.host, args.port, started)
+        serve(study, args.host, args.port, started, hosts)
         print(f"\n{len(answers.ratings) - before} answers more in {args.out}, {len(answers.ratings)} in all")
 
 
@@ -1203,6 +1208,14 @@ def make_parser():
     add("--pairs", type=int, default=200, help="pictures to ask each rater about")
     add("--seed", type=int, default=0, help="of their choice and order")
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+    add(
+        "--hostname",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names by which browsers may ask for the page, beside localhost and, unless only this machine is served, "
+        "its own name and addresses",
+    )
     add("--port", type=int, default=8000, help="0 for any that is free")
     add("--question", default="How much does the picture look like the same person or style as the others?")
     add("--names", metavar="SHEET", default=None, help="concept sheet, to show raters the names (default: don't)")

@@ -24,8 +24,12 @@ FIRST_NODES = 8
 LARGEST_BATCH = 1024
 """Faces of a batch that a file may insist on: 150 kB each, and the last batch is filled up to it."""
 
-UNLOADABLE = tuple(kind for kind in vars(raised).values() if isinstance(kind, type) and issubclass(kind, Exception))
-"""What onnxruntime raises, which has no base but Exception, where a file is not a model that it can run."""
+_RAISED = [kind for kind in vars(raised).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+UNLOADABLE: tuple[type[Exception], ...] = (*_RAISED, UnicodeDecodeError)
+"""What onnxruntime raises, which has no base but Exception, where a file is not a model that it can run; the last where
+names in it are not UTF-8."""
+UNRUNNABLE: tuple[type[Exception], ...] = (*_RAISED, TypeError, ValueError)
+"""As UNLOADABLE, where it can't be run; the last two where an output is no tensor of numbers."""
 
 
 class ArcFace(FaceEmbedder):
@@ -90,7 +94,7 @@ class ArcFace(FaceEmbedder):
     def _run(self, batch):
         try:
             return np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
-        except (*UNLOADABLE, TypeError, ValueError) as error:  # the last two: an output that is no tensor of numbers
+        except UNRUNNABLE as error:
             if "allocate memory" in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error
             raise ModelError(
@@ -113,7 +117,7 @@ def _open(path):
     there = onnxruntime.get_available_providers()
     try:
         return onnxruntime.InferenceSession(path, options, providers=[name for name in wanted if name in there])
-    except (*UNLOADABLE, ValueError) as error:  # the last: names that are not UTF-8
+    except UNLOADABLE as error:
         raise ModelError(
             f"{path}: onnxruntime can't load this as an ONNX model ({brief(error)}). {PUBLISHED}"
         ) from error
