@@ -5,9 +5,11 @@ import difflib
 import os
 import select
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from fit.errors import FitError
+from fit.folders import as_text
 
 STOPPED, CLOSED_PIPE = 130, 141
 """Exit statuses of a command that Ctrl-C stopped, and of one whose reader has gone, as shells give them."""
@@ -85,6 +87,8 @@ def same_length(args, *names):
 
 def guarded(function, args):
     """Run `function(args)` and return the exit status. What a user can fix is said in a line, without a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal can't show is shown with \\x and \\u
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = function(args) or 0
         sys.stdout.flush()
@@ -94,6 +98,8 @@ def guarded(function, args):
     except KeyboardInterrupt:
         print("fit: stopped; what was finished is kept", file=sys.stderr)
         return STOPPED
+    except UnicodeEncodeError as error:
+        return _say(f"{as_text(error.object[:300])!r} has bytes that are not UTF-8; rename the file, or fix the text")
     except BrokenPipeError as error:
         if not _is_closed():
             return _say(f"{error}; run it again")
