@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test unit workflow test-slurm lint format setup lock clean
 
 run: setup            ## run the default study and say what it found
-	snakemake --no-hooks
+	@snakemake --no-hooks
 	@echo
 	@fit tables show results/paper/atelier/thresholds.tsv
 	@echo
@@ -44,11 +44,12 @@ setup: $(SETUP)
 
 # uv installs the locked packages in a fraction of pip's time and shares them between checkouts.
 $(SETUP): pyproject.toml requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	touch $@
+	@echo "setting up .venv: the packages of requirements.lock, some minutes the first time"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
 
 lock: setup           ## pin everything anew
 	uv pip compile --quiet --upgrade pyproject.toml --all-extras --universal --generate-hashes \

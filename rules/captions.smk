@@ -29,7 +29,7 @@ rule count_captions:
         "--caption-column {params.settings[caption_column]:q} --url-column {params.settings[url_column]:q} "
         "--columns {params.settings[columns]:q} --tokens {params.settings[tokens]} "
         "--fold-accents {params.settings[fold_accents]} --max-hits {params.settings[max_hits]} "
-        "--seed {params.settings[seed]} --threads {threads} "
+        "--seed {params.settings[seed]} --threads {threads} --part "
         "--reuse results/cache/captions/{wildcards.corpus}/{wildcards.domain}/{wildcards.part} "
         "--counts {output.counts:q} --names {output.names:q} --hits {output.hits:q} --shards {output.shards:q} "
         "> {log:q} 2>&1"

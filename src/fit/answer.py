@@ -56,7 +56,8 @@ def why_none(found: dict[str, Any]) -> str | None:
     if threshold is not None:
         unseen = f"{threshold:.0f}" == "0"
         return "the scores change among concepts that have no training image" if unseen else None
-    reason = found.get("reason") or found["estimators"][found["estimator"]]["reason"]
+    headline = found.get("estimators", {}).get(found.get("estimator"), {})
+    reason = found.get("reason") or headline.get("reason") or "no change point was found"
     for pattern, words in REASONS:
         matched = re.fullmatch(pattern, reason)
         if matched:

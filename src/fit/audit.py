@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from fit.answer import falls
+from fit.answer import falls, why_none
 from fit.errors import DataError
 from fit.escaping import cell, delimited
 from fit.images.collect import links_of
@@ -128,7 +128,8 @@ def read_threshold(given):
                 f"{given}: no JSON with `threshold`; give a file that `fit threshold --out` wrote"
             ) from None
         if images is None:
-            raise DataError(f"{given}: no change point was found, so there is nothing to compare with")
+            why = why_none(found)
+            raise DataError(f"{given}: there is no threshold to compare with: {why}; give a number of images")
         if falls(found):
             raise DataError(
                 f"{given}: the scores fall at {images:.0f} images, so that this is not a threshold of imitation; give "

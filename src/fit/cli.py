@@ -31,15 +31,19 @@ def _json_in(path, keys, command):
     return found
 
 
-def _cut_in(path):
-    found = _json_in(path, ("cut",), "fit cut")
+def _cut_in(path, *also):
+    found = _json_in(path, ("cut", *also), "fit cut")
     if found["cut"] is None:
         raise FitError(f"{path}: no cut was found: {found.get('reason', 'it does not say why')}")
     return found
 
 
 def _threshold_in(path):
-    return _json_in(path, ("threshold", "interval", "below", "changes"), "fit threshold --out")
+    return _json_in(
+        path,
+        ("threshold", "interval", "below", "above", "changes", "concepts", "estimator", "penalty"),
+        "fit threshold --out",
+    )
 
 
 def _by_slug(paths):
@@ -150,6 +154,7 @@ def captions_count(args):
             on_bad_shard=args.on_bad_shard,
             threads=args.threads,
             reuse=args.reuse,
+            part=args.part,
             **_columns_and_sampling(args),
         )
     _report_counts(outputs)
@@ -197,10 +202,14 @@ def images_import(args):
 
 
 def images_retry(args):
-    from fit.images.collect import retry
+    from fit.images.collect import MAY_PASS, retry
+    from fit.images.table import read
 
     for table in args.files:
-        tried, fixed = retry(table, set(args.status), **_fetching(args))
+        there = set(read(table, ["status"]).column("status").to_pylist()) if args.status else set()
+        for status in sorted(set(args.status or ()) - there):
+            print(f"fit: {table}: no row has the status {status!r}; it has {', '.join(sorted(there))}", file=sys.stderr)
+        tried, fixed = retry(table, set(args.status or MAY_PASS), **_fetching(args))
         left = "" if fixed else "; the file is left as it is"
         print(f"{table}: {tried} fetched again, {fixed} of them now images{left}")
 
@@ -579,11 +588,15 @@ def audit(args):
 # --- sensitivity ------------------------------------------------------------------------------------------------------
 
 
+CUTS_TRIED = ("midpoint", "best_f1", "lowest_positive", "highest_negative")
+"""Keys of what `fit cut` writes that fit.sensitivity.cuts_around takes."""
+
+
 def sensitivity_rescore(args):
     from fit.images.table import write
     from fit.sensitivity import rescore_concept
 
-    cut = _cut_in(args.cut) if args.cut else None
+    cut = _cut_in(args.cut, *CUTS_TRIED) if args.cut else None
     art_cut = _cut_in(args.art_cut)["cut"] if args.art_cut else None
     for out, compared in _compared(args):
         write(rescore_concept(**compared, top_k=args.top_k, cut=cut, art_cut=art_cut), out, row_group=4096)
@@ -600,7 +613,7 @@ def sensitivity_measure(args):
         _threshold_in(args.threshold),
         rescored=_by_slug(args.rescored),
         top_k=args.top_k,
-        cut=_cut_in(args.cut) if args.cut else None,
+        cut=_cut_in(args.cut, *CUTS_TRIED) if args.cut else None,
         prompts=args.prompts,
     )
     if args.out:
@@ -974,6 +987,7 @@ def make_parser():
     add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
     add("--threads", type=int, default=1, help="files read at once")
     add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")
+    add("--part", action="store_true", help="the files are a part of a corpus, which may have no row")
     _add_caption_outputs(add)
     add = _command(group, "merge", captions_merge, "merge counts of several groups of files into one")
     _many(add, "parts", metavar="FILE", help="counts.parquet of each, beside names, hits and shards.parquet")
@@ -1001,8 +1015,8 @@ def make_parser():
     add(
         "--status",
         nargs="+",
-        default=["timeout", "connection", "truncated", "http_429", "http_500", "http_502", "http_503", "http_504"],
-        help="which failures (default: those that may pass)",
+        default=None,
+        help="which failures, as `fit images stats` names them (default: those that may pass)",
     )
     _add_fetching(add)
     add = _command(group, "stats", images_stats, "count the statuses of image tables")

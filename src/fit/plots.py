@@ -270,7 +270,8 @@ def references_sheet(table, path, title, columns=8):
 
 
 def generated_sheet(table, path, title, columns=12):
-    """Draw generated pictures of a concept, the first of each prompt beside it; one that failed by its status.
+    """Draw generated pictures of a concept, the first of each prompt beside it; one that failed by its status; without
+    any, a blank page.
 
     Args:
         table: path of a table of the schema GENERATED; path: of the picture to write; columns: pictures a prompt.
@@ -279,17 +280,18 @@ def generated_sheet(table, path, title, columns=12):
     of_prompts: dict[str, list] = {}
     for number, row in enumerate(rows):
         of_prompts.setdefault(row["prompt"], []).append(number)
-    columns = min(columns, max(map(len, of_prompts.values())))
+    columns = min(columns, max(map(len, of_prompts.values()), default=1))
     pictures = images.pictures_at(
         table, [number for of_prompt in of_prompts.values() for number in of_prompt[:columns]]
     )
-    width, height = columns + 2.6, 1.05 * len(of_prompts) + 0.45
-    figure, grid = plt.subplots(len(of_prompts), columns, figsize=(width, height), squeeze=False)
+    lines = max(1, len(of_prompts))
+    width, height = columns + 2.6, 1.05 * lines + 0.45
+    figure, grid = plt.subplots(lines, columns, figsize=(width, height), squeeze=False)
     figure.subplots_adjust(left=2.5 / width, right=0.995, bottom=0.01, top=1 - 0.4 / height, wspace=0.05, hspace=0.05)
     figure.suptitle(f"{title or 'Generated'}: {len(rows)} pictures", fontsize=10)
     for axes in grid.flat:
         axes.axis("off")
-    for cells, (prompt, of_prompt) in zip(grid, of_prompts.items(), strict=True):
+    for cells, (prompt, of_prompt) in zip(grid, of_prompts.items(), strict=False):
         text = textwrap.fill(prompt, 34)
         cells[0].text(-0.08, 0.5, text, transform=cells[0].transAxes, ha="right", va="center", fontsize=7)
         for axes, number in zip(cells, of_prompt, strict=False):

@@ -195,7 +195,7 @@ class Captions(_Strict):
     @classmethod
     def _known_encoding(cls, encoding):
         try:
-            "".encode(encoding)
+            b"    ".decode(encoding, "replace")
         except LookupError:
             raise ValueError("not a known encoding; such are utf-8, windows-1252, latin-1, utf-16") from None
         return encoding
@@ -767,7 +767,7 @@ STAGES = {
     "train_style_encoder": (1, _of_atelier("encoder_steps")),
     "train_art_filter": (1, _of_atelier("art_filter_steps")),
     "train_generator": (3, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
-    "count_captions": (3, _count_captions),
+    "count_captions": (4, _count_captions),
     "merge_captions": (1, _merge_captions),
     "plot_counts": (2, _nothing),
     "collect_images": (2, _collect_images),

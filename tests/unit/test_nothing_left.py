@@ -10,7 +10,7 @@ import pytest
 from fit.cli import main
 from fit.errors import DataError
 from fit.images import table
-from fit.matching import concept_means, find_cut
+from fit.matching import concept_means, find_cut, no_cut
 from fit.plots import contact_sheet, counts_figure, cut_figure, sensitivity_figure, threshold_figure
 from fit.sensitivity import measure as measure_sensitivity
 from fit.threshold import describe, measure
@@ -65,7 +65,7 @@ def test_two_concepts_are_enough_for_a_cut(tmp_path):
 
 def test_a_cut_that_is_none_is_refused_by_whoever_needs_it(tmp_path, capsys):
     left, right = references(tmp_path, {"a": 3})
-    (tmp_path / "cut.json").write_text('{"cut": null, "reason": "too few"}')
+    (tmp_path / "cut.json").write_text(json.dumps(no_cut([], [], "too few")))
     files = ["--images", right[0], "--references", left[0], "--reference-embeddings", right[0]]
     assert main(["match", *files, "--cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "m.parquet")]) == 1
     assert f"{tmp_path / 'cut.json'}: no cut was found: too few" in capsys.readouterr().err

@@ -360,7 +360,9 @@ def test_a_retry_that_finds_or_fixes_nothing_leaves_the_file_alone(tmp_path, cap
     for status in ("http_503", "connection"):
         command = ["images", "retry", str(path), "--allow-loopback", "yes", "--retries", "0", "--status", status]
         assert main(command) == 0
-        assert "the file is left as it is" in capsys.readouterr().out
+        said = capsys.readouterr()
+        assert "the file is left as it is" in said.out
+        assert ("no row has the status 'http_503'; it has connection, ok" in said.err) == (status == "http_503")
         assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
         assert [entry.name for entry in tmp_path.iterdir()] == ["ann.parquet"]
 

@@ -80,6 +80,20 @@ def test_counts_at_hand(tmp_path, capsys):
     command = ["counts", "import", "--table", str(tmp_path / "c.csv"), "--sheet", str(tmp_path / "s.tsv")]
     assert main([*command, "--out", str(tmp_path / "n.parquet")]) == 0
     assert table.read(tmp_path / "n.parquet").to_pydict() == {"concept": ["bo", "ann"], "effective_count": [3, 12]}
+    assert "counts of concepts that the sheet does not have: 1 (cy)" in capsys.readouterr().err
+
+
+def test_a_folder_or_a_count_that_is_named_otherwise_is_pointed_out(pictures):
+    (pictures / "pictures/Van_Gogh").mkdir()
+    (pictures / "pictures/Van_Gogh/a.jpg").write_bytes(b"x")
+    with pytest.raises(
+        DataError, match=r"no training images of 'van-gogh' \(is .*/Van_Gogh of it\? name it van-gogh\)"
+    ):
+        place = {"what": "training images", "work": pictures / "work"}
+        import_images(pictures / "pictures", targets(pictures, "van-gogh"), **place, **PLACES)
+    (pictures / "c.csv").write_text("concept,effective_count\nVan Gogh,12\n")
+    with pytest.raises(DataError, match=r"no count of van-gogh \(it has Van Gogh for van-gogh\)"):
+        read_counts(pictures / "c.csv", ["van-gogh"])
 
 
 @pytest.mark.parametrize(

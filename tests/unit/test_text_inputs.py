@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import tarfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -239,6 +240,47 @@ def test_malformed_captions_are_said_with_share_and_remedy(tmp_path, capsys):
     assert "concepts that no caption mentions: 2 (van-gogh, durer)" in said
     assert counted(tmp_path, tmp_path / "c.csv", "--encoding", "windoze") is None
     assert "'windoze' is not a known encoding" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_captions_beside_pictures_have_an_encoding_too(tmp_path, kind, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, text in enumerate(("by Albrecht Dürer", "Dürer: Albrecht Dürer", "by Albrecht Dürer ")):
+        (folder / f"{number}.jpg").write_bytes(b"x")
+        (folder / f"{number}.txt").write_bytes(text.encode("cp1252"))
+    if kind == "tar":
+        with tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+            for file in sorted(folder.iterdir()):
+                tar.add(file, file.name)
+    place = folder if kind == "folder" else tmp_path / "pictures.tar"
+    assert counted(tmp_path, place) == {"van-gogh": 0, "durer": 0, "rows": 3}
+    assert "3 of 3 captions (100.0%) are not text in UTF-8" in capsys.readouterr().err
+    assert counted(tmp_path, place, "--encoding", "windows-1252") == {"van-gogh": 0, "durer": 3, "rows": 3}
+    assert "not text" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "cp1253"])
+def test_captions_that_are_not_in_the_encoding_that_was_given_are_malformed(tmp_path, encoding, capsys):
+    lines = ["url,caption", "u,by Albrecht D\xd2rer", "u,\xd2"]  # byte D2 is nothing in windows-1253
+    if encoding == "utf-16-le":
+        data = "\n".join(lines).encode("utf-16-le") + b"\x00\xd8x\x00\n\x00"  # half a pair
+    else:
+        data = "\n".join(lines).encode("latin-1")
+    (tmp_path / "c.csv").write_bytes(data)
+    counted(tmp_path, tmp_path / "c.csv", "--encoding", encoding)
+    assert "are not text in UTF-8, or not in the encoding that was given" in capsys.readouterr().err
+
+
+def test_a_corpus_without_a_row_is_an_error_but_a_part_of_one_may_have_none(tmp_path, capsys):
+    (tmp_path / "c.csv").write_text("url,caption\n")
+    assert counted(tmp_path, tmp_path / "c.csv") is None
+    assert "c.csv: no caption was read, since there is no row" in capsys.readouterr().err
+    assert not (tmp_path / "out.parquet").exists()
+    assert counted(tmp_path, tmp_path / "c.csv", "--part") == {"van-gogh": 0, "durer": 0, "rows": 0}
+    out = ["--counts", str(tmp_path / "all.parquet")]
+    assert main(["captions", "merge", "--parts", str(tmp_path / "out.parquet"), *out]) == 1
+    assert "no caption was read" in capsys.readouterr().err
 
 
 def test_a_folder_of_files_stands_for_them_as_spark_writes_it(tmp_path):

@@ -300,6 +300,14 @@ def _shards_table(rows):
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["shard"]), schema=SHARDS)
 
 
+def _check_some_row(rows, part):
+    """Raise CorpusError where files of captions (rows of SHARDS) could be read, and none of them has a row."""
+    read_ones = [row["shard"] for row in rows if row["status"] == "ok"]
+    if read_ones and not part and not any(row["rows"] for row in rows):
+        some = ", ".join(read_ones[:3]) + (f" and {len(read_ones) - 3} more files" if len(read_ones) > 3 else "")
+        raise CorpusError(f"{some}: no caption was read, since there is no row; check that these are the right files")
+
+
 def _check_files(files, columns, on_bad_shard, encoding):
     """Look at every file before the first is read: a bad one should not be found after an hour of good ones.
 
@@ -328,7 +336,7 @@ def _check_files(files, columns, on_bad_shard, encoding):
     return rows, prints
 
 
-def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows):
+def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows, part):
     with (
         tempfile.TemporaryDirectory(prefix=".hits-", dir=outputs.hits.parent) as folder,
         tqdm(total=rows, desc="captions", unit="row", unit_scale=True, mininterval=2) as progress,
@@ -350,6 +358,7 @@ def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threa
             one_pass.stopped = True
             pool.shutdown(cancel_futures=True)
             raise
+        _check_some_row(shard_rows, part)
         for writer in one_pass.writers:
             writer.flush()
         files_of_hits = [path for writer in one_pass.writers for path in writer.files]
@@ -362,7 +371,7 @@ def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threa
 
 
 def count_captions(
-    concepts, files, outputs, *, columns=None, sampling=None, on_bad_shard="fail", threads=1, reuse=None
+    concepts, files, outputs, *, columns=None, sampling=None, on_bad_shard="fail", threads=1, reuse=None, part=False
 ):
     """Count the captions that mention each concept, and sample the rows behind them.
 
@@ -374,9 +383,10 @@ def count_captions(
         on_bad_shard: "fail", or "skip" a broken file: nothing of it counts, and the outputs say so.
         threads: how many files are read at once.
         reuse: a folder that keeps what was counted, so that a concept more later is counted alone; None for none.
+        part: whether the files are a part of a corpus, which may have no row.
 
     Raises:
-        CorpusError: a file is not usable, or two have the same name.
+        CorpusError: a file is not usable, two have the same name, or there is no row.
         SheetError: a name has no token.
         PlaceError: `reuse` holds files that are not FIT's.
     """
@@ -388,7 +398,7 @@ def count_captions(
     for path in (outputs.counts, outputs.names, outputs.hits, outputs.shards):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     if not place:
-        _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows)
+        _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows, part)
         return
     settings = json.dumps([repr(columns), repr(sampling), on_bad_shard, fingerprint])
     key = blake2b(settings.encode(), digest_size=8).hexdigest()
@@ -401,11 +411,11 @@ def count_captions(
             print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
         with tempfile.TemporaryDirectory(prefix=".new-", dir=place.path) as folder:
             fresh = Outputs.in_folder(folder)
-            _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows)
+            _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows, part)
             others = set(known) - {concept.concept for concept in new}
             parts = [(fresh, None), (kept, others)] if others else [(fresh, None)]
-            with place.whole(key) as part:
-                _unite_concepts(parts, Outputs.in_folder(part), columns, sampling)
+            with place.whole(key) as unfinished:
+                _unite_concepts(parts, Outputs.in_folder(unfinished), columns, sampling)
     else:
         print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
     for other in place.path.iterdir():  # counts of other files or settings
@@ -518,6 +528,7 @@ def merge_counts(parts, outputs, *, columns=None, sampling=None):
 
     Raises:
         DataError: the parts are not of the same concepts and names, or two are of one file.
+        CorpusError: none has a row.
     """
     columns, sampling = columns or Columns(), sampling or Sampling()
     rows = [(part, row) for part in parts for row in read(part.shards, SHARDS.names, schema=SHARDS).to_pylist()]
@@ -529,6 +540,7 @@ def merge_counts(parts, outputs, *, columns=None, sampling=None):
                 "different files, and name each part once"
             )
         first[row["shard"]] = part
+    _check_some_row([row for _, row in rows], part=False)
     shards = _shards_table([row for _, row in rows])
     tables = {kind: [read(getattr(part, kind)) for part in parts] for kind in ("counts", "names")}
     for kind, keys in (("counts", ["concept"]), ("names", ["concept", "name"])):
@@ -576,7 +588,7 @@ def losses(shards):
     for key, what, least, remedy in (
         (
             "malformed_captions",
-            "are not text in UTF-8, so names with other than English letters are missed",
+            "are not text in UTF-8, or not in the encoding that was given, so names in them may be missed",
             0.0,
             "say what they are, with `captions.encoding` in config.yaml or --encoding (windows-1252 is usual)",
         ),
@@ -589,7 +601,7 @@ def losses(shards):
             more = f" and {len(bad) - 3} more files" if len(bad) > 3 else ""
             said.append(f"{lost:,} of {total:,} captions ({lost / total:.1%}) {what}: {most}{more}; {remedy}")
     if rows and not total:
-        said.append("no caption was read: the files have no row; check that they are the right ones")
+        said.append("no caption was read: this part of the corpus has no row")
     return said
 
 

@@ -334,6 +334,10 @@ def gather(source, links, targets, *, work, identity, limits):
             place.remove(concept)
 
 
+MAY_PASS = ("timeout", "connection", "truncated", "http_429", "http_500", "http_502", "http_503", "http_504")
+"""Statuses of failures that another day may end well."""
+
+
 def retry(table, statuses, *, settings, limits):
     """Fetch the failures of an image table again, and write the table again if a row of it is another one now.
 

@@ -10,6 +10,7 @@ from fit.errors import DataError
 from fit.folders import PICTURES, as_text, is_picture, walk_folder
 from fit.images.collect import Given, Link, gather
 from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures, open_parquet, read, write
+from fit.nearby import near, nearest
 from fit.paths import outside
 from fit.usertables import as_count, once, read_user_table
 
@@ -140,9 +141,11 @@ def import_images(place, targets, *, what, work, limits, none_too=False):
         folder = Path(place, concept)
         if not of_concept and not (none_too and folder.is_dir() and not _say_what_else(folder)):
             none = ", leave the folder empty if there are none" if none_too else ""
+            other = None if folder.is_dir() or not Path(place).is_dir() else near(folder)
+            meant = f" (is {other} of it? name it {concept})" if other else ""
             raise DataError(
-                f"{place}: no {what} of {concept!r}{_say_what_else(folder)}; put {', '.join(PICTURES[:4])} files into "
-                f"{folder}{none}, or take the concept off the sheet"
+                f"{place}: no {what} of {concept!r}{_say_what_else(folder)}{meant}; put "
+                f"{', '.join(PICTURES[:4])} files into {folder}{none}, or take the concept off the sheet"
             )
     gather(source, links, targets, work=work, identity=[what, str(place)], limits=limits)
 
@@ -232,6 +235,14 @@ def read_counts(path, concepts, column="effective_count"):
             raise DataError(f"{where} is empty, not a count; write 0 where there is none")
         counts[concept] = count
     missing = [concept for concept in concepts if concept not in counts]
+    others = [concept for concept in counts if concept not in set(concepts)]
     if missing:
-        raise DataError(f"{path}: no count of {', '.join(missing[:5])}; add a row for each, or take them off the sheet")
+        meant = [f"{other} for {concept}" for concept in missing[:5] if (other := nearest(concept, others))]
+        said = f" (it has {', '.join(meant)})" if meant else ""
+        raise DataError(
+            f"{path}: no count of {', '.join(missing[:5])}{said}; add a row for each, or take them off the sheet"
+        )
+    if others:
+        some = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+        print(f"fit: {path}: counts of concepts that the sheet does not have: {len(others)} ({some})", file=sys.stderr)
     return {concept: counts[concept] for concept in concepts}

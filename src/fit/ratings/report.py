@@ -175,10 +175,11 @@ def summary(report):
         why = "one concept" if correlation["concepts"] < 2 else "all scores or all ratings the same"
         lines.append(f"score and mean rating of a concept: no correlation: {why}")
     else:
-        low, high = correlation["interval"] or (float("nan"), float("nan"))
+        interval = correlation["interval"]
+        among = f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "none, there are too few concepts"
         lines.append(
             f"score and mean rating of a concept: Spearman {correlation['spearman']:.2f} "
-            f"(95 % bootstrap interval over concepts: {low:.2f} to {high:.2f}), Kendall {correlation['kendall']:.2f}"
+            f"(95 % bootstrap interval over concepts: {among}), Kendall {correlation['kendall']:.2f}"
         )
     both = agreement["pictures_with_two_or_more"]
     if agreement["alpha_ordinal"] is None:

@@ -23,7 +23,7 @@ def open_captions(path, encoding="utf-8"):
     """The captions of the file at `path`, on this machine or behind an address such as s3://, hf:// or https://.
 
     Args:
-        path: of a file, or of a folder of pictures; encoding: of text files that do not say theirs.
+        path: of a file, or of a folder of pictures; encoding: of text that does not say its own.
 
     Raises:
         CorpusError: it is missing, unreadable, or of no known format.
@@ -41,7 +41,7 @@ def open_captions(path, encoding="utf-8"):
             "(and .gz, .zst, .bz2), from folders of such files, and from folders of pictures"
         )
     source = find(FORMATS, suffix, "format of captions")
-    return source(str(path)) if suffix in ("folder", ".tar") else source(str(path), encoding)
+    return source(str(path), encoding)
 
 
 def find_files(names):

@@ -49,11 +49,17 @@ class CaptionFile(ABC):
         """Open the file at `path`, whose text is of `encoding` where its format does not say.
 
         Raises:
-            CorpusError: it is missing or unreadable.
+            CorpusError: it is missing or unreadable, or there is no such encoding.
         """
         if as_text(path) != path:
             raise CorpusError(f"{as_text(path)}: its name is not UTF-8, so Arrow can't open it; rename it")
         self.path, self.encoding = path, encoding
+        try:
+            b"    ".decode(encoding, "replace")
+        except LookupError:
+            raise CorpusError(
+                f"{path}: {encoding!r} is not a known encoding; such are utf-8, windows-1252, latin-1, utf-16"
+            ) from None
         self.name = shard_name(path)
         try:
             self._system, self._inside = file_system(path)
@@ -97,7 +103,7 @@ class CaptionFile(ABC):
             if column not in self.schema.names:
                 raise CorpusError(
                     f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
-                    "say which holds what under `captions` in config.yaml"
+                    "say which holds what: `captions` in config.yaml, or --caption-column and --url-column"
                 )
             if (times := self.schema.names.count(column)) > 1:
                 raise CorpusError(f"{self.path}: {times} columns are named {column!r}; keep one, or rename the others")

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fit.captions.sources.base import CaptionFile
+from fit.captions.sources.text import as_utf8
 from fit.errors import DataError
 from fit.folders import as_text, has_picture_suffix, is_data, walk_folder
 
@@ -37,7 +38,8 @@ def _is_sidecar(name):
 class _Sidecars:
     """The files beside pictures that say something of them: by their names without the last ending."""
 
-    def __init__(self):
+    def __init__(self, encoding):
+        self._encoding = encoding
         self._texts, self._jsons = {}, {}
         self._without = set()  # stems of pictures that were given away without any
 
@@ -48,7 +50,7 @@ class _Sidecars:
         return _stem(name) in self._without
 
     def of(self, picture):
-        """(caption, url) of a picture, None what nothing says.
+        """(caption, url) of a picture, None what nothing says; the caption as bytes, of which some may be no UTF-8.
 
         Raises:
             ValueError: its JSON is none, or holds no caption or url that is text.
@@ -58,7 +60,7 @@ class _Sidecars:
         about = next((self._jsons[key] for key in keys if key in self._jsons), None)
         if text is None and about is None:
             self._without |= set(keys)
-        caption, url = None if text is None else text().decode("utf-8", "replace").strip(), None
+        caption, url = None if text is None else as_utf8(text(), self._encoding).strip(), None
         if about is not None:
             try:
                 about = json.loads(about())
@@ -66,16 +68,28 @@ class _Sidecars:
                 raise ValueError(f"{_stem(picture)}.json: {error}") from None
             if not isinstance(about, dict):
                 raise ValueError(f"{_stem(picture)}.json: no keys in it")
-            caption, url = about.get("caption") if caption is None else caption, about.get("url")
-            if not all(value is None or isinstance(value, str) for value in (caption, url)):
+            said, url = about.get("caption"), about.get("url")
+            if not all(value is None or isinstance(value, str) for value in (said, url)):
                 raise ValueError(f"{_stem(picture)}.json: caption or url is not text")
+            if caption is None and said is not None:
+                caption = said.encode()
         return caption, url
+
+
+_SCHEMA = pa.schema([("caption", pa.string()), ("url", pa.string()), ("image", pa.binary())])
+_UNCHECKED = pa.schema([_SCHEMA.field("caption").with_type(pa.binary()), *list(_SCHEMA)[1:]])
+
+
+def _batch(rows):
+    """Rows as a record batch of _SCHEMA; captions that are not UTF-8 stay so, as in text files."""
+    batch = pa.RecordBatch.from_pylist(rows, schema=_UNCHECKED)
+    return batch.set_column(0, _SCHEMA.field("caption"), batch.column(0).cast(pa.string(), safe=False))
 
 
 class _PicturesWithCaptions(CaptionFile):
     @property
     def schema(self):
-        return pa.schema([("caption", pa.string()), ("url", pa.string()), ("image", pa.binary())])
+        return _SCHEMA
 
     @abstractmethod
     def _rows(self, with_images):
@@ -87,12 +101,12 @@ class _PicturesWithCaptions(CaptionFile):
             for row in self._rows("image" in columns):
                 rows.append(row)
                 if len(rows) == _ROWS:
-                    yield pa.RecordBatch.from_pylist(rows, schema=self.schema).select(columns)
+                    yield _batch(rows).select(columns)
                     rows = []
         except (tarfile.TarError, OSError, EOFError, ValueError, AttributeError) as error:  # of the tar, or of a json
             raise self.broken(error) from None
         if rows:
-            yield pa.RecordBatch.from_pylist(rows, schema=self.schema).select(columns)
+            yield _batch(rows).select(columns)
 
 
 class TarCaptions(_PicturesWithCaptions):
@@ -109,7 +123,7 @@ class TarCaptions(_PicturesWithCaptions):
         return self._system.open_input_stream(self._inside, compression="detect")
 
     def _rows(self, with_images):
-        sidecars, size = _Sidecars(), 0
+        sidecars, size = _Sidecars(self.encoding), 0
         waiting: deque[tuple] = deque()  # (name, bytes of it, its bytes)
 
         def first():
@@ -158,7 +172,7 @@ class FolderCaptions(_PicturesWithCaptions):
         self.fingerprint = f"{self.name} {len(walked.names)} {newest}"
 
     def _rows(self, with_images):
-        sidecars = _Sidecars()
+        sidecars = _Sidecars(self.encoding)
         pictures = []
         for name in self._names:
             if has_picture_suffix(name):

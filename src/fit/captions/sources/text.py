@@ -15,7 +15,24 @@ _HEADER = 1 << 16  # bytes that are looked at for a header
 QUOTED_SHARE = 0.2
 """Share of the first cells in quotes from which on a tab-separated file looks as if a program had quoted it."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MARKED = "fit.captions.marked"
+"""Handler of decoding errors: what is not in the encoding becomes a lone surrogate, which is not valid in UTF-8 either,
+so that its caption is counted as malformed. Python's "replace" would make valid text of it, in silence."""
+codecs.register_error(_MARKED, lambda error: ("\udcff", getattr(error, "end", 0)))
 _BAD = (pa.ArrowException, OSError, EOFError, ValueError, RecursionError)
+
+
+def codec_of(beginning, encoding):
+    """The codec of text that begins with these bytes: what its byte order mark says, else `encoding`."""
+    return next((name for bom, name in _BOMS if beginning.startswith(bom)), codecs.lookup(encoding).name)
+
+
+def as_utf8(data, encoding):
+    """Bytes of text in `encoding` as UTF-8, without a byte order mark; what cannot be decoded stays no UTF-8."""
+    codec = codec_of(data, encoding)
+    if codec not in ("utf-8", "ascii"):
+        data = data.decode(codec, _MARKED).encode("utf-8", "surrogatepass")
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 class _TextCaptions(CaptionFile):
@@ -36,15 +53,9 @@ class _TextCaptions(CaptionFile):
 
     def _open(self):
         try:
-            self._codec = codecs.lookup(self.encoding).name
-        except LookupError:
-            raise CorpusError(
-                f"{self.path}: {self.encoding!r} is not a known encoding; such are utf-8, windows-1252, latin-1, utf-16"
-            ) from None
-        try:
             with self._system.open_input_stream(self._inside, compression="detect") as stream:
                 self._beginning = stream.read(_HEADER)
-            self._codec = next((name for bom, name in _BOMS if self._beginning.startswith(bom)), self._codec)
+            self._codec = codec_of(self._beginning, self.encoding)
             if self._codec == "utf-8" and b"\0" in self._beginning[:200]:
                 raise CorpusError(
                     f"{self.path}: it has NUL bytes, so it is no text in UTF-8; say `encoding: utf-16` (or --encoding)"
@@ -71,14 +82,14 @@ class _Transcoded:
     """A stream of UTF-8, made of one in another encoding as it is read."""
 
     def __init__(self, stream, codec):
-        self._stream, self._decoder = stream, codecs.getincrementaldecoder(codec)("replace")
+        self._stream, self._decoder = stream, codecs.getincrementaldecoder(codec)(_MARKED)
         self._rest = b""
         self.closed = False
 
     def read(self, size=-1):
         while len(self._rest) < size or size < 0:
             data = self._stream.read(_BLOCK)
-            self._rest += self._decoder.decode(data, final=not data).encode("utf-8", "replace")
+            self._rest += self._decoder.decode(data, final=not data).encode("utf-8", "surrogatepass")
             if not data:
                 break
         size = len(self._rest) if size < 0 else size
