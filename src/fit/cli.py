@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import math
 import sys
 from itertools import islice
 from pathlib import Path
 
 from fit.errors import FitError
-from fit.manners import Parser, Version, guarded, same_length
+from fit.manners import Number, Parser, Version, guarded, same_length
 
 
 def _print_json(data, path):
@@ -328,10 +329,6 @@ def embed_texts(args):
     embed(args.backend, _weights(args), args.texts, args.out)
 
 
-def _number_or_auto(text):
-    return None if text == "auto" else float(text)
-
-
 def embed_prompts(args):
     from fit.concepts import read_sheet
     from fit.embedders.run import embed_texts as embed
@@ -351,9 +348,9 @@ def _method(text):
     if text in ("midpoint", "best_f1"):
         return text
     try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine") from None
+        return COSINE(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine from -1 to 1") from None
 
 
 def _write_cut(positive, negative, args, labels, title):
@@ -875,6 +872,60 @@ def atelier_train_generator(args):
 
 # --- arguments --------------------------------------------------------------------------------------------------------
 
+COSINE = Number(float, -1, 1)
+STEPS = Number(int, 1, 10**9)
+"""Of a training; Model.steps is of a picture."""
+
+
+def _seconds():
+    return Number(float, 0, 86_400, beyond=True)
+
+
+NUMBERS = {
+    "anonymous": Number(int, 0, 10**9),
+    "autoencoder_steps": STEPS,
+    "batch_size": Number(int, 1, 1_000_000),
+    "candidates": Number(int, 1, 10_000),
+    "columns": Number(int, 1, 1000),
+    "connect_timeout_s": _seconds(),
+    "connections": Number(int, 1, 10_000),
+    "connections_per_host": Number(int, 1, 1000),
+    "decode_timeout_s": _seconds(),
+    "decoders": Number(int, 0, 4096),
+    "detection_side": Number(int, 64, 65_536),
+    "guidance": Number(float, -math.inf, math.inf),
+    "height": Number(int, 8, 65_536, also=("0",)),
+    "images_per_prompt": Number(int, 1, 1_000_000),
+    "keep": Number(int, 2, 10_000),
+    "largest": Number(int, 1, 10**9),
+    "least": Number(int, 1, 10_000),
+    "max_bytes": Number(int, 1, 2**40),
+    "max_hits": Number(int, 0, 10**9),
+    "max_pixels": Number(int, 1, 2**40),
+    "min_face_size": Number(int, 12, 65_536),
+    "min_side": Number(int, 1, 1_000_000),
+    "most": Number(int, 1, 1_000_000),
+    "pairs": Number(int, 1, 1_000_000),
+    "penalty": Number(float, 0, math.inf, beyond=True),
+    "photographs": Number(int, 2, 1_000_000),
+    "pixel_mean": Number(float, -math.inf, math.inf, also=("auto",)),
+    "pixel_std": Number(float, 0, math.inf, beyond=True, also=("auto",)),
+    "port": Number(int, 0, 65_535),
+    "references": Number(int, 2, 10_000),
+    "resamples": Number(int, 1, 10_000_000),
+    "retries": Number(int, 0, 100),
+    "rows": Number(int, 0, 10**9),
+    "seed": Number(int, 0, 2**63 - 1),
+    "size": Number(int, 1, 10**9),
+    "steps": Number(int, 1, 10_000),
+    "threads": Number(int, 1, 4096, also=("0",)),
+    "top_k": Number(int, 1, 1_000_000),
+    "total_timeout_s": _seconds(),
+    "width": Number(int, 8, 65_536, also=("0",)),
+    "zeros": Number(int, 0, 1_000_000),
+}
+"""Option that is a number -> its bounds, which are those of the key of the same name in fit.studies."""
+
 
 def _command(commands, name, function, help_text):
     parser = commands.add_parser(name, help=help_text, description=help_text)
@@ -883,6 +934,8 @@ def _command(commands, name, function, help_text):
     def add(*flags, **options):
         if flags[0].startswith("--") and "default" not in options and options.get("action") is None:
             options.setdefault("required", True)
+        if options.get("type") in (int, float):
+            options["type"] = NUMBERS[flags[0].removeprefix("--").replace("-", "_")]
         parser.add_argument(*flags, **options)
 
     return add
@@ -943,7 +996,7 @@ def _add_limits(add):
     add("--max-pixels", type=int, default=100_000_000)
     add("--min-side", type=int, default=1, help="shortest side of a picture, in pixels")
     add("--decode-timeout-s", type=float, default=20.0)
-    add("--decoders", type=int, default=2, help="processes that decode")
+    add("--decoders", type=Number(int, 1, 4096), default=2, help="processes that decode")
 
 
 def make_parser():
@@ -1067,7 +1120,7 @@ def make_parser():
     add("--detection-side", type=int, default=1280, help="longest side in pixels of what faces are searched in")
     add("--min-face-size", type=int, default=20, help="side of the smallest faces, in pixels of that")
     for name in ("--pixel-mean", "--pixel-std"):
-        add(name, type=_number_or_auto, default=None, help="arcface: how pixels are scaled; auto: as the file tells")
+        add(name, type=float, default=None, help="arcface: how pixels are scaled; auto: as the file tells")
     add("--channels", choices=("rgb", "bgr"), default="rgb", help="arcface: order of the colours")
     _many(add, "images", "out")
     add = _command(group, "texts", embed_texts, "embed texts, for the art filter")
@@ -1319,7 +1372,7 @@ def make_parser():
     add = _command(commands, "plan", plan, "what a study will cost: GPU and CPU hours, disk, links")
     add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
     add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
-    add("--gpus", type=int, default=1, help="that work at once, for the time it takes")
+    add("--gpus", type=Number(int, 1, 1_000_000), default=1, help="that work at once, for the time it takes")
 
     add = _command(commands, "check", check, "what a study lacks, and what is wrong with its inputs, before it runs")
     add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
@@ -1340,13 +1393,14 @@ def make_parser():
         add(f"--{name}")
     for name, function in (("style-encoder", atelier_train_style_encoder), ("art-filter", atelier_train_art_filter)):
         add = _command(group, f"train-{name}", function, f"train the {name.replace('-', ' ')} on painters of its own")
-        add("--steps", type=int)
+        add("--steps", type=STEPS)
         add("--seed", type=int)
         add("--threads", type=int, default=0)
         add("--out", help="folder to write")
     add = _command(group, "train-generator", atelier_train_generator, "train the text-to-image pipeline")
     add("--training-set")
-    for name in ("autoencoder-steps", "steps", "batch-size", "seed"):
+    add("--steps", type=STEPS)
+    for name in ("autoencoder-steps", "batch-size", "seed"):
         add(f"--{name}", type=int)
     add("--threads", type=int, default=0)
     add("--out", help="folder to write")

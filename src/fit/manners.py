@@ -2,9 +2,11 @@
 
 import argparse
 import difflib
+import math
 import os
 import select
 import sys
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -65,6 +67,45 @@ class Parser(argparse.ArgumentParser):
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         return found, rest
+
+
+@dataclass(frozen=True)
+class Number:
+    """The type of an option that is a number within bounds: a function of its text."""
+
+    kind: type
+    """int or float."""
+    low: float
+    high: float
+    beyond: bool = False
+    """Whether it has to be more than `low`."""
+    also: tuple[str, ...] = ()
+    """Other texts that are allowed: of a number, or "auto", which stands for None."""
+
+    def __call__(self, text):
+        """The number that `text` is.
+
+        Raises:
+            argparse.ArgumentTypeError: it is none, or not within the bounds; the message says them.
+        """
+        if text in self.also:
+            return None if text == "auto" else self.kind(text)
+        try:
+            value = self.kind(text)
+        except ValueError:
+            value = math.nan
+        inside = self.low < value <= self.high if self.beyond else self.low <= value <= self.high
+        if not inside or math.isinf(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
+        return value
+
+    def __str__(self):
+        """The bounds in words."""
+        low = "" if math.isinf(self.low) else f"{'above' if self.beyond else 'of at least'} {self.low:,}"
+        high = "" if math.isinf(self.high) else f"at most {self.high:,}"
+        within = " and ".join(filter(None, (low, high))) or "that is finite"
+        of_kind = "a whole number" if self.kind is int else "a number"
+        return f"{of_kind} {within}" + "".join(f", or {text}" for text in self.also)
 
 
 def same_length(args, *names):
