@@ -5,7 +5,10 @@ SETUP := .venv/.set-up
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env PATH="$$PATH")
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test unit workflow test-slurm lint format setup lock clean
+SERVICE := pypi
+AUDITED := requirements.lock
+
+.PHONY: run test unit workflow test-slurm lint format setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
@@ -42,18 +45,28 @@ format: setup
 
 setup: $(SETUP)
 
-# uv installs the locked packages in a fraction of pip's time and shares them between checkouts.
+# uv installs the locked packages in a fraction of pip's time and shares them between checkouts. Nothing comes unpinned: uv
+# is locked too, and fit is built with the locked setuptools.
 $(SETUP): pyproject.toml requirements.lock
 	@echo "setting up .venv: the packages of requirements.lock, some minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/uv.lock
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+vulnerabilities: setup  ## what is known to be vulnerable of the locked packages: asks PyPI, or SERVICE=osv
+	test -x .venv/audit/bin/python || uv venv --quiet .venv/audit
+	uv pip install --quiet --python .venv/audit/bin/python --require-hashes --requirement envs/audit.lock
+	.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes --vulnerability-service $(SERVICE) \
+		--requirement $(AUDITED)
 
 lock: setup           ## pin everything anew
 	uv pip compile --quiet --upgrade pyproject.toml --all-extras --universal --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+	echo pip-audit | uv pip compile --quiet --upgrade - --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --output-file envs/audit.lock
 	sed -i "s/^LOCK=.*/LOCK=$$(sha256sum < requirements.lock | cut -d' ' -f1)/" envs/fit.post-deploy.sh
 
 clean:                ## forget everything made, but the environment

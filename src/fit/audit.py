@@ -4,8 +4,6 @@ Nothing is measured here: counts are compared with a threshold, and the uncertai
 something is not known, the result says so.
 """
 
-import csv
-import io
 import json
 import math
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 
 from fit.answer import falls, why_none
 from fit.errors import DataError
+from fit.escaping import cell, delimited
 from fit.images.collect import links_of
 from fit.images.table import COLLECTED, read
 from fit.paths import whole
@@ -98,13 +97,9 @@ class Audit:
 
     def table(self):
         """The rows as tab-separated text; what is not known is an empty cell."""
-        text = io.StringIO()
         planned = any("planned" in row for row in self.rows)
         columns = COLUMNS + PLAN_COLUMNS * planned
-        writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
+        return delimited([columns, *([row.get(column, "") for column in columns] for row in self.rows)])
 
     def note(self):
         """The threshold, how many concepts lie where, what is not known, and STATEMENT, as text."""
@@ -313,8 +308,19 @@ def choose_rows(seen, image_ids, mentions, most, target):
     return chosen, max(left, 0.0)
 
 
+def _for_spreadsheets(table):
+    """An Arrow table whose text is escaped as fit.escaping.cell has it."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_string(column.type):
+            escaped = pa.array([cell(text) for text in table.column(at).to_pylist()], pa.string())
+            table = table.set_column(at, column, escaped)
+    return table
+
+
 def plan(found, counted, hits, out, images=None, matches=None):
     """Write which rows of the corpus to remove, OUT.parquet and OUT.csv, and note in `found` what that leaves.
+
+    Text in the CSV is escaped for spreadsheets (fit.escaping.cell); the Parquet file has it as the corpus does.
 
     Args:
         found: Audit of `counted`, whose rows get the columns PLAN_COLUMNS: rows planned, of them matching, images left
@@ -366,7 +372,7 @@ def plan(found, counted, hits, out, images=None, matches=None):
                 part = part.append_column("image", pa.array(["matches" if m else "not seen" for m in matching]))
                 part = part.append_column("similarity", pa.array(similarity, pa.float32())).cast(PLAN)
                 parquet_file.write_table(part)
-                csv_file.write_table(part)
+                csv_file.write_table(_for_spreadsheets(part))
     if unmentioned:
         found.remarks.append(f"Captions unknown, the sampled rows taken for all mentions: {_some(unmentioned)}.")
     if unjudged:

@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import math
 import sys
 from itertools import islice
 from pathlib import Path
 
 from fit.errors import FitError
-from fit.manners import Parser, Version, guarded, same_length
+from fit.manners import Number, Parser, Version, guarded, same_length
 
 
 def _print_json(data, path):
@@ -64,10 +65,10 @@ def _set_threads(count):
 
 
 def _print_rows(rows):
+    from fit.escaping import delimited
     from fit.tables import aligned
 
-    lines = [list(rows[0]), *(row.values() for row in rows)]
-    print(aligned("\n".join("\t".join(map(str, line)) for line in lines)))
+    print(aligned(delimited([list(rows[0]), *(row.values() for row in rows)])))
 
 
 def concepts_check(args):
@@ -328,10 +329,6 @@ def embed_texts(args):
     embed(args.backend, _weights(args), args.texts, args.out)
 
 
-def _number_or_auto(text):
-    return None if text == "auto" else float(text)
-
-
 def embed_prompts(args):
     from fit.concepts import read_sheet
     from fit.embedders.run import embed_texts as embed
@@ -351,9 +348,9 @@ def _method(text):
     if text in ("midpoint", "best_f1"):
         return text
     try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine") from None
+        return COSINE(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine from -1 to 1") from None
 
 
 def _write_cut(positive, negative, args, labels, title):
@@ -663,7 +660,7 @@ def sensitivity_outliers(args):
 def ratings_serve(args):
     from fit.concepts import read_sheet
     from fit.ratings.pairs import sample_pairs
-    from fit.ratings.server import Study, is_loopback, serve
+    from fit.ratings.server import Study, hosts_of, is_loopback, serve
     from fit.ratings.store import Answers
 
     names = {concept.concept: concept.name for concept in read_sheet(args.names)} if args.names else {}
@@ -672,8 +669,13 @@ def ratings_serve(args):
         print(f"fit: {concept}: not shown, as {why}", file=sys.stderr)
     if len(pairs) < args.pairs:
         print(f"fit: there are only {len(pairs)} pictures to ask about", file=sys.stderr)
+    hosts = hosts_of(args.host, args.hostname)
     if not is_loopback(args.host):
-        print("fit: whoever reaches this machine at that address can see these pictures and answer", file=sys.stderr)
+        print(
+            f"fit: --host {args.host}: whoever reaches this machine there can see these pictures and answer under any "
+            f"name, and nothing is encrypted; it answers requests for {hosts}; further names: --hostname",
+            file=sys.stderr,
+        )
 
     def started(url):
         concepts = len({pair.concept for pair in pairs})
@@ -683,7 +685,7 @@ def ratings_serve(args):
     with Answers(args.out) as answers:
         before = len(answers.ratings)
         study = Study(pairs, answers, seed=args.seed, question=args.question, names=names)
-        serve(study, args.host, args.port, started)
+        serve(study, args.host, args.port, started, hosts)
         print(f"\n{len(answers.ratings) - before} answers more in {args.out}, {len(answers.ratings)} in all")
 
 
@@ -870,6 +872,60 @@ def atelier_train_generator(args):
 
 # --- arguments --------------------------------------------------------------------------------------------------------
 
+COSINE = Number(float, -1, 1)
+STEPS = Number(int, 1, 10**9)
+"""Of a training; Model.steps is of a picture."""
+
+
+def _seconds():
+    return Number(float, 0, 86_400, beyond=True)
+
+
+NUMBERS = {
+    "anonymous": Number(int, 0, 10**9),
+    "autoencoder_steps": STEPS,
+    "batch_size": Number(int, 1, 1_000_000),
+    "candidates": Number(int, 1, 10_000),
+    "columns": Number(int, 1, 1000),
+    "connect_timeout_s": _seconds(),
+    "connections": Number(int, 1, 10_000),
+    "connections_per_host": Number(int, 1, 1000),
+    "decode_timeout_s": _seconds(),
+    "decoders": Number(int, 0, 4096),
+    "detection_side": Number(int, 64, 65_536),
+    "guidance": Number(float, -math.inf, math.inf),
+    "height": Number(int, 8, 65_536, also=("0",)),
+    "images_per_prompt": Number(int, 1, 1_000_000),
+    "keep": Number(int, 2, 10_000),
+    "largest": Number(int, 1, 10**9),
+    "least": Number(int, 1, 10_000),
+    "max_bytes": Number(int, 1, 2**40),
+    "max_hits": Number(int, 0, 10**9),
+    "max_pixels": Number(int, 1, 2**40),
+    "min_face_size": Number(int, 12, 65_536),
+    "min_side": Number(int, 1, 1_000_000),
+    "most": Number(int, 1, 1_000_000),
+    "pairs": Number(int, 1, 1_000_000),
+    "penalty": Number(float, 0, math.inf, beyond=True),
+    "photographs": Number(int, 2, 1_000_000),
+    "pixel_mean": Number(float, -math.inf, math.inf, also=("auto",)),
+    "pixel_std": Number(float, 0, math.inf, beyond=True, also=("auto",)),
+    "port": Number(int, 0, 65_535),
+    "references": Number(int, 2, 10_000),
+    "resamples": Number(int, 1, 10_000_000),
+    "retries": Number(int, 0, 100),
+    "rows": Number(int, 0, 10**9),
+    "seed": Number(int, 0, 2**63 - 1),
+    "size": Number(int, 1, 10**9),
+    "steps": Number(int, 1, 10_000),
+    "threads": Number(int, 1, 4096, also=("0",)),
+    "top_k": Number(int, 1, 1_000_000),
+    "total_timeout_s": _seconds(),
+    "width": Number(int, 8, 65_536, also=("0",)),
+    "zeros": Number(int, 0, 1_000_000),
+}
+"""Option that is a number -> its bounds, which are those of the key of the same name in fit.studies."""
+
 
 def _command(commands, name, function, help_text):
     parser = commands.add_parser(name, help=help_text, description=help_text)
@@ -878,6 +934,8 @@ def _command(commands, name, function, help_text):
     def add(*flags, **options):
         if flags[0].startswith("--") and "default" not in options and options.get("action") is None:
             options.setdefault("required", True)
+        if options.get("type") in (int, float):
+            options["type"] = NUMBERS[flags[0].removeprefix("--").replace("-", "_")]
         parser.add_argument(*flags, **options)
 
     return add
@@ -938,7 +996,7 @@ def _add_limits(add):
     add("--max-pixels", type=int, default=100_000_000)
     add("--min-side", type=int, default=1, help="shortest side of a picture, in pixels")
     add("--decode-timeout-s", type=float, default=20.0)
-    add("--decoders", type=int, default=2, help="processes that decode")
+    add("--decoders", type=Number(int, 1, 4096), default=2, help="processes that decode")
 
 
 def make_parser():
@@ -1062,7 +1120,7 @@ def make_parser():
     add("--detection-side", type=int, default=1280, help="longest side in pixels of what faces are searched in")
     add("--min-face-size", type=int, default=20, help="side of the smallest faces, in pixels of that")
     for name in ("--pixel-mean", "--pixel-std"):
-        add(name, type=_number_or_auto, default=None, help="arcface: how pixels are scaled; auto: as the file tells")
+        add(name, type=float, default=None, help="arcface: how pixels are scaled; auto: as the file tells")
     add("--channels", choices=("rgb", "bgr"), default="rgb", help="arcface: order of the colours")
     _many(add, "images", "out")
     add = _command(group, "texts", embed_texts, "embed texts, for the art filter")
@@ -1217,6 +1275,14 @@ def make_parser():
     add("--pairs", type=int, default=200, help="pictures to ask each rater about")
     add("--seed", type=int, default=0, help="of their choice and order")
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+    add(
+        "--hostname",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names by which browsers may ask for the page, beside localhost and, unless only this machine is served, "
+        "its own name and addresses",
+    )
     add("--port", type=int, default=8000, help="0 for any that is free")
     add("--question", default="How much does the picture look like the same person or style as the others?")
     add("--names", metavar="SHEET", default=None, help="concept sheet, to show raters the names (default: don't)")
@@ -1306,7 +1372,7 @@ def make_parser():
     add = _command(commands, "plan", plan, "what a study will cost: GPU and CPU hours, disk, links")
     add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
     add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
-    add("--gpus", type=int, default=1, help="that work at once, for the time it takes")
+    add("--gpus", type=Number(int, 1, 1_000_000), default=1, help="that work at once, for the time it takes")
 
     add = _command(commands, "check", check, "what a study lacks, and what is wrong with its inputs, before it runs")
     add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
@@ -1327,13 +1393,14 @@ def make_parser():
         add(f"--{name}")
     for name, function in (("style-encoder", atelier_train_style_encoder), ("art-filter", atelier_train_art_filter)):
         add = _command(group, f"train-{name}", function, f"train the {name.replace('-', ' ')} on painters of its own")
-        add("--steps", type=int)
+        add("--steps", type=STEPS)
         add("--seed", type=int)
         add("--threads", type=int, default=0)
         add("--out", help="folder to write")
     add = _command(group, "train-generator", atelier_train_generator, "train the text-to-image pipeline")
     add("--training-set")
-    for name in ("autoencoder-steps", "steps", "batch-size", "seed"):
+    add("--steps", type=STEPS)
+    for name in ("autoencoder-steps", "batch-size", "seed"):
         add(f"--{name}", type=int)
     add("--threads", type=int, default=0)
     add("--out", help="folder to write")

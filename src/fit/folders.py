@@ -21,6 +21,14 @@ NOT_DATA = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
+def as_text(name: str) -> str:
+    r"""The name of a file as text that can be written anywhere: bytes of it that are not UTF-8 become \xHH."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # text of JSON, which may have any half of a pair
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def is_data(name: str) -> bool:
     """Whether a file or folder of this name is a user's: not hidden, and not what a system leaves beside files."""
     return not name.startswith(".") and name.lower() not in NOT_DATA

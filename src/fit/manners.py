@@ -2,12 +2,16 @@
 
 import argparse
 import difflib
+import math
 import os
 import select
 import sys
+from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 from fit.errors import FitError
+from fit.folders import as_text
 
 STOPPED, CLOSED_PIPE = 130, 141
 """Exit statuses of a command that Ctrl-C stopped, and of one whose reader has gone, as shells give them."""
@@ -65,6 +69,45 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
 
+@dataclass(frozen=True)
+class Number:
+    """The type of an option that is a number within bounds: a function of its text."""
+
+    kind: type
+    """int or float."""
+    low: float
+    high: float
+    beyond: bool = False
+    """Whether it has to be more than `low`."""
+    also: tuple[str, ...] = ()
+    """Other texts that are allowed: of a number, or "auto", which stands for None."""
+
+    def __call__(self, text):
+        """The number that `text` is.
+
+        Raises:
+            argparse.ArgumentTypeError: it is none, or not within the bounds; the message says them.
+        """
+        if text in self.also:
+            return None if text == "auto" else self.kind(text)
+        try:
+            value = self.kind(text)
+        except ValueError:
+            value = math.nan
+        inside = self.low < value <= self.high if self.beyond else self.low <= value <= self.high
+        if not inside or math.isinf(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
+        return value
+
+    def __str__(self):
+        """The bounds in words."""
+        low = "" if math.isinf(self.low) else f"{'above' if self.beyond else 'of at least'} {self.low:,}"
+        high = "" if math.isinf(self.high) else f"at most {self.high:,}"
+        within = " and ".join(filter(None, (low, high))) or "that is finite"
+        of_kind = "a whole number" if self.kind is int else "a number"
+        return f"{of_kind} {within}" + "".join(f", or {text}" for text in self.also)
+
+
 def same_length(args, *names):
     """Check that lists of the command line go together, item by item.
 
@@ -85,6 +128,8 @@ def same_length(args, *names):
 
 def guarded(function, args):
     """Run `function(args)` and return the exit status. What a user can fix is said in a line, without a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal can't show is shown with \\x and \\u
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = function(args) or 0
         sys.stdout.flush()
@@ -94,6 +139,8 @@ def guarded(function, args):
     except KeyboardInterrupt:
         print("fit: stopped; what was finished is kept", file=sys.stderr)
         return STOPPED
+    except UnicodeEncodeError as error:
+        return _say(f"{as_text(error.object[:300])!r} has bytes that are not UTF-8; rename the file, or fix the text")
     except BrokenPipeError as error:
         if not _is_closed():
             return _say(f"{error}; run it again")

@@ -1,8 +1,6 @@
 """Concepts that defy the threshold: below it with a high score, above it with a low one, and what was measured of each
 that may be why."""
 
-import csv
-import io
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ import polars as pl
 
 from fit.embedders.files import read_single_faces, stream_embeddings
 from fit.errors import DataError
+from fit.escaping import delimited
 from fit.images.table import read
 from fit.matching import highest_similarity, kept_vectors, scaled_matches
 from fit.sensitivity import counts_at_cuts
@@ -349,13 +348,11 @@ def tabulate(table, outliers, medians):
 
     own_side, other_side: median scores; past: Outlier.past; causes: their names; why: what was measured.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[tuple] = [COLUMNS]
     for one in outliers:
         low, high = table.evidence[one.row, -2:]
         own, other = medians if one.side == "below" else medians[::-1]
-        writer.writerow(
+        rows.append(
             (
                 one.concept,
                 one.side,
@@ -367,7 +364,7 @@ def tabulate(table, outliers, medians):
                 "; ".join(why for _, why in one.causes),
             )
         )
-    return text.getvalue()
+    return delimited(rows)
 
 
 def describe(table, outliers, medians):

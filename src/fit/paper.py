@@ -3,11 +3,11 @@
 Every number comes from a file that a stage wrote; what a study lacks stands in the report instead of stopping it.
 """
 
-import csv
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -15,11 +15,9 @@ from tabulate import tabulate
 
 from fit.answer import why_none
 from fit.errors import DataError
+from fit.escaping import delimited, latex, markdown
 from fit.paths import whole
 from fit.published import MIMETIC2, THRESHOLDS
-
-FORMATS = {"md": "github", "tex": "latex_booktabs"}
-"""Suffix -> what tabulate calls it; .tsv is written besides."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,26 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
-    def render(self, form):
-        """As text in a format of tabulate."""
-        return tabulate(self.rows, headers=self.columns, tablefmt=form, disable_numparse=True)
+    def tsv(self):
+        """As tab-separated text."""
+        return delimited([self.columns, *self.rows])
+
+    def markdown(self):
+        """As a table of Markdown."""
+        header, *rows = ([markdown(text) for text in row] for row in [self.columns, *self.rows])
+        return tabulate(rows, headers=header, tablefmt="github", disable_numparse=True) + "\n"
+
+    def latex(self):
+        """As a table of LaTeX, with the package booktabs."""
+        header, *rows = (f"{' & '.join(map(latex, row))} \\\\" for row in [self.columns, *self.rows])
+        begin = [rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}", r"\toprule", header, r"\midrule"]
+        return "\n".join([*begin, *rows, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
     def write(self, folder):
         """Write NAME.tsv, NAME.md and NAME.tex into `folder`."""
-        with whole(Path(folder, f"{self.name}.tsv")) as part, part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, delimiter="\t", lineterminator="\n").writerows([self.columns, *self.rows])
-        for suffix, form in FORMATS.items():
+        for suffix, text in (("tsv", self.tsv()), ("md", self.markdown()), ("tex", self.latex())):
             with whole(Path(folder, f"{self.name}.{suffix}")) as part:
-                part.write_text(self.render(form) + "\n", encoding="utf-8")
+                part.write_text(text, encoding="utf-8", newline="")
 
 
 def _json(path):
@@ -181,23 +188,23 @@ def write_report(study, answers, tables, missing, figures, folder):
     folder = Path(folder)
     for table in tables:
         table.write(folder)
-    lines = [f"# {study}", ""]
+    lines = [f"# {markdown(study)}", ""]
     for text in answers:
-        lines += [f"**{text[:1].upper()}{text[1:]}.**", ""]
+        lines += [f"**{markdown(text[:1].upper() + text[1:])}.**", ""]
     for table in tables:
         if table.rows:
-            lines += [f"## {table.name.capitalize()}", "", table.render(FORMATS["md"]), ""]
+            lines += [f"## {table.name.capitalize()}", "", table.markdown()]
     if any(tuple(row[:2]) in THRESHOLDS for table in tables for row in table.rows):
         inside = "A difference of at most 1 half-interval lies inside the interval found here."
         lines += [f"Published: {MIMETIC2}, table 2. {inside}", ""]
     if missing:
         lines += ["## Missing", ""]
         for (model, domain), lacks in missing.items():
-            lines += [f"- {model}, {domain}:", *(f"    - {text}" for text in lacks)]
+            lines += [f"- {markdown(f'{model}, {domain}')}:", *(f"    - {markdown(text)}" for text in lacks)]
         lines.append("")
     if figures:
         lines += ["## Figures", ""]
         for caption, path in figures.items():
-            lines += [f"![{caption}]({os.path.relpath(path, folder)})", ""]
+            lines += [f"![{markdown(caption)}]({quote(os.path.relpath(path, folder))})", ""]
     with whole(folder / "report.md") as part:
         part.write_text("\n".join(lines), encoding="utf-8")

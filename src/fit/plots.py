@@ -14,6 +14,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from fit.answer import why_none
 from fit.images import table as images
 
+matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in a name is a dollar sign
+
 INK, ACCENT, SOFT, LEAF = "#1f2933", "#d55e00", "#0072b2", "#66c2a5"
 """Text and lines; the threshold; dots and bars; a second curve. After Okabe and Ito (Color Universal Design, 2008), the
 green made lighter: tests/unit/test_plots.py holds that they differ for colour-blind readers too. What is drawn together
@@ -142,7 +144,7 @@ def threshold_figure(counts, scores, found, title, path, score="imitation score"
     if strip is not None:
         _other_estimators(strip, found, others)
         strip.set_ylabel("other\nestimators", fontsize=8, rotation=0, ha="right", va="center")
-    (axes if strip is None else strip).set_title(title, fontsize=11, parse_math=False)
+    (axes if strip is None else strip).set_title(title, fontsize=11)
     axes.set_xlabel("effective count: training images of the concept")
     axes.set_ylabel(score)
     # Below the axes, as concepts may lie anywhere within.
@@ -262,7 +264,7 @@ def references_sheet(table, path, title, columns=8):
             picture = images.decode(row["bytes"], f"{table}, image {row['image_id']}")
             axes.imshow(picture, alpha=1 if row["kept"] else 0.35)
         colour = INK if row["kept"] else ACCENT
-        axes.set_title(f"{row['image_id'][-24:]}\n{row['fate']}", fontsize=5, color=colour, pad=2, parse_math=False)
+        axes.set_title(f"{row['image_id'][-24:]}\n{row['fate']}", fontsize=5, color=colour, pad=2)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -286,14 +288,12 @@ def generated_sheet(table, path, title, columns=12):
     width, height = columns + 2.6, 1.05 * lines + 0.45
     figure, grid = plt.subplots(lines, columns, figsize=(width, height), squeeze=False)
     figure.subplots_adjust(left=2.5 / width, right=0.995, bottom=0.01, top=1 - 0.4 / height, wspace=0.05, hspace=0.05)
-    figure.suptitle(f"{title or 'Generated'}: {len(rows)} pictures", fontsize=10, parse_math=False)
+    figure.suptitle(f"{title or 'Generated'}: {len(rows)} pictures", fontsize=10)
     for axes in grid.flat:
         axes.axis("off")
     for cells, (prompt, of_prompt) in zip(grid, of_prompts.items(), strict=False):
         text = textwrap.fill(prompt, 34)
-        cells[0].text(
-            -0.08, 0.5, text, transform=cells[0].transAxes, ha="right", va="center", fontsize=7, parse_math=False
-        )
+        cells[0].text(-0.08, 0.5, text, transform=cells[0].transAxes, ha="right", va="center", fontsize=7)
         for axes, number in zip(cells, of_prompt, strict=False):
             picture = pictures[number]
             if picture:

@@ -1,6 +1,5 @@
 """Making concept sheets: finding what is wrong with them, drawing one from a longer list, bringing a list here."""
 
-import csv
 import difflib
 import hashlib
 import html
@@ -16,6 +15,7 @@ from aiohttp import ClientError
 from fit.captions.analyzer import Analyzer
 from fit.concepts import read_sheet
 from fit.errors import SheetError
+from fit.escaping import delimited
 from fit.images.provided import read_counts
 from fit.paths import whole
 
@@ -253,11 +253,10 @@ def sample(candidates, counts, size, seed=0):
 
 def write_sheet(concepts, path):
     """Write a list of fit.concepts.Concept as a sheet, which fit.concepts.read_sheet reads."""
-    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
-        writer.writerow(["concept", "name", "aliases", "group"])
-        for concept in concepts:
-            writer.writerow([concept.concept, concept.name, "|".join(concept.aliases), concept.group])
+    rows = [(concept.concept, concept.name, "|".join(concept.aliases), concept.group) for concept in concepts]
+    with whole(path) as part:
+        text = delimited([("concept", "name", "aliases", "group"), *rows])
+        part.write_text(text, encoding="utf-8", newline="")
 
 
 # --- bringing ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from fit.errors import DataError
+from fit.escaping import delimited
 from fit.tables import aligned
 
 CELL = 60
@@ -51,9 +52,7 @@ def show(path, most=100):
 
 
 def _columns(rows):
-    text = io.StringIO()
-    csv.writer(text, delimiter="\t", lineterminator="\n").writerows(rows)
-    return aligned(text.getvalue())
+    return aligned(delimited(rows))
 
 
 def _parquet(path, most):

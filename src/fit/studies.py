@@ -796,7 +796,7 @@ STAGES = {
     "embed_prompts": (1, _embed_prompts),
     "score_otherwise": (2, _score_otherwise),
     "tabulate_alternative": (2, _nothing),
-    "report_study": (5, _report_study),
+    "report_study": (6, _report_study),
     "rescore_imitation": (1, _score_imitation),
     "measure_sensitivity": (2, _measure_sensitivity),
     "list_outliers": (2, _list_outliers),

@@ -8,6 +8,8 @@ import sys
 import textwrap
 import unicodedata
 
+from fit.escaping import delimited, uncell
+
 
 def _number(value):
     return "" if value is None else f"{value:.4f}"
@@ -35,14 +37,12 @@ def recognisers(assessed):
         "false non-matches",
         "false matches",
     )
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
+    lines: list[tuple] = [columns]
     for name, found, rows in assessed:
         for row in rows:
             quality = (_number(found[key]) for key in ("cut", "roc_auc", "equal_error_rate"))
-            writer.writerow((name, row["group"], row["concepts"], *quality, _share(row, "fnmr"), _share(row, "fmr")))
-    return text.getvalue()
+            lines.append((name, row["group"], row["concepts"], *quality, _share(row, "fnmr"), _share(row, "fmr")))
+    return delimited(lines)
 
 
 NO_TERMINAL = 100
@@ -101,7 +101,7 @@ def aligned(text, width=None):
         width: of the lines; None: that of the terminal, see terminal_width.
     """
     width = terminal_width() if width is None else width
-    rows = list(csv.reader(io.StringIO(text), delimiter="\t"))
+    rows = [[uncell(cell) for cell in row] for row in csv.reader(io.StringIO(text), delimiter="\t")]
     most = max(len(row) for row in rows)
     rows = [row + [""] * (most - len(row)) for row in rows]
     widths = [max(1, *(_columns(row[i]) for row in rows)) for i in range(most)]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fit.errors import DataError, FitError
+from fit.escaping import uncell
 
 PARQUET = (".parquet", ".pq")
 _TABS = (".tsv", ".tab", ".txt")
@@ -64,7 +65,8 @@ def read_user_table(
         missing: what to do about a file that is not there, for the error.
 
     Returns:
-        UserTable. Another separator than the suffix promises is said on stderr.
+        UserTable. Another separator than the suffix promises is said on stderr. An apostrophe that keeps a spreadsheet
+        from computing a cell is not a part of its text (fit.escaping.uncell).
 
     Raises:
         error: the file is missing, no such table, lacks a column or has one twice, or a row can't be read for sure.
@@ -219,7 +221,7 @@ def _text(path, text, columns, error, given, short_rows):
                     "missing (an empty cell, where nothing is known)"
                 )
             cells += [""] * (len(header) - len(cells))
-        rows.append(dict(zip(header, cells, strict=True)))
+        rows.append(dict(zip(header, map(uncell, cells), strict=True)))
         numbers.append(number)
     return UserTable(str(path), header, rows, numbers, "line")
 

@@ -7,13 +7,15 @@ import onnx
 import pytest
 import torch
 from faces import ASTRONAUT, cosine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from skimage.transform import SimilarityTransform, warp
 
 from fit import embedders
 from fit.embedders.alignment import TEMPLATE, align, similarity, template
-from fit.embedders.arcface import first_operators
+from fit.embedders.arcface import first_operators, normalises_itself
 from fit.embedders.base import Weights
 from fit.embedders.detection import Face, find_faces
 from fit.errors import ModelError
@@ -249,3 +251,71 @@ def test_what_is_no_recognition_model_says_so(tmp_path):
         load(network(path, vectors=False))
     with pytest.raises(ModelError, match=r"leave out the embedder's `dtype` \('float16'"):
         load(network(path), dtype="float16")
+
+
+def load(path):
+    return embedders.load("arcface", Weights(path))
+
+
+@pytest.mark.parametrize("batch", [0, 1025, 10**9, 2**62])
+def test_a_batch_that_nobody_could_give_is_named(tmp_path, batch):
+    with pytest.raises(ModelError, match=rf"a\.onnx: it takes {batch} faces at a time, and 1 to 1024"):
+        load(network(tmp_path / "a.onnx", shape=(batch, 3, 112, 112)))
+
+
+@pytest.mark.parametrize("shape", [("N", 3, 0, 112), ("N", 3, 111, 112), ("N", 3, 112, 10**9), ("N", 4, 112, 112)])
+def test_a_side_that_no_face_is_aligned_to_is_named(tmp_path, shape):
+    with pytest.raises(ModelError, match=r"a\.onnx: expected one input of float \[N, 3, 112, 112\]"):
+        load(one_node(tmp_path / "a.onnx", "Flatten", ["data"], shape=shape))
+
+
+def one_node(path, operator, inputs, constants=None, shape=("N", 3, 112, 112)):
+    """Write a model of one operator on the faces."""
+    node = helper.make_node(operator, inputs, ["vector"])
+    faces = helper.make_tensor_value_info("data", TensorProto.FLOAT, shape)
+    out = helper.make_tensor_value_info("vector", TensorProto.FLOAT, None)
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
+    graph = helper.make_graph([node], "faces", [faces], [out], initializers)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("operator", "to"), [("Reshape", [11, -1]), ("Expand", [10**9, 3, 112, 112]), ("Gather", [10**6])]
+)
+def test_a_first_operator_that_fails_is_an_error_in_words(tmp_path, operator, to):
+    path = one_node(tmp_path / "a.onnx", operator, ["data", "to"], {"to": np.array(to, np.int64)})
+    with pytest.raises(ModelError, match=r"a\.onnx: (onnxruntime can't run this model|the memory does not suffice)"):
+        load(path)
+
+
+def test_vectors_without_numbers_are_no_vectors(tmp_path):
+    constants = {"from": np.array([0], np.int64), "to": np.array([0], np.int64), "axis": np.array([1], np.int64)}
+    path = one_node(tmp_path / "a.onnx", "Slice", ["data", *constants], constants)
+    with pytest.raises(ModelError, match=r"found \[1, 0, 112, 112\]"):
+        load(path)
+
+
+def test_names_that_are_not_text_are_an_error_in_words(tmp_path):
+    path = network(tmp_path / "a.onnx")
+    data = (tmp_path / "a.onnx").read_bytes()
+    (tmp_path / "a.onnx").write_bytes(data.replace(b"data", b"d\xff\xfea"))
+    with pytest.raises(ModelError, match=r"a\.onnx: the names of its inputs are not text"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"\x3a", b"\x3a\xff", b"\x3a\x05\x0a", b"\xff" * 40, b"\x3a\x04\x0a\x02\x22\x09", b"\x3b\x00"]
+)
+def test_first_operators_that_cannot_be_read_are_an_error_in_words(tmp_path, damaged):
+    (tmp_path / "a.onnx").write_bytes(damaged)
+    try:
+        assert not normalises_itself(tmp_path / "a.onnx")
+    except ModelError as error:
+        assert "a.onnx: the first operators" in str(error)
+
+
+@given(st.binary(max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_are_a_traceback(tmp_path, data):
+    test_first_operators_that_cannot_be_read_are_an_error_in_words(tmp_path, b"\x3a" + data)

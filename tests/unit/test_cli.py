@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fit.cli import main
+from fit.errors import FitError
 from fit.images import table
 from fit.images.table import FLAT
 
@@ -84,10 +85,12 @@ def test_a_table_may_be_separated_by_tabs(scores, tmp_path, capsys):
     assert said[0] == said[1]
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--penalty", "0"), ("--penalty", "nan"), ("--resamples", "0")])
-def test_settings_that_cannot_be_are_errors(scores, capsys, flag, value):
-    assert main(["threshold", str(scores), flag, value]) == 1
-    assert "; give " in capsys.readouterr().err
+@pytest.mark.parametrize("wrong", [{"penalty": 0}, {"penalty": float("nan")}, {"resamples": 0}])
+def test_settings_that_cannot_be_are_errors(scores, wrong):
+    from fit.threshold import measure, read_table
+
+    with pytest.raises(FitError, match="; give "):
+        measure(read_table(str(scores)), **({"penalty": 0.9, "resamples": 20, "seed": 0} | wrong))
 
 
 @pytest.mark.parametrize("text", [None, "no json", "[]", '{"cut": 1}'])

@@ -1,9 +1,11 @@
 """The engine: pictures stream from tables through processes that decode and a model, and vectors into files."""
 
 import os
+import re
 import threading
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +15,10 @@ import torch
 from PIL import Image
 
 from fit import embedders
-from fit.embedders import run
+from fit.embedders import files, run
 from fit.embedders.base import Embedder, Found, Weights
 from fit.embedders.files import read_embeddings
-from fit.embedders.run import embed_tables
+from fit.embedders.run import embed_tables, embed_texts
 from fit.errors import FitError, ImageTableError, ModelError
 from fit.images import table
 from fit.memory import Halving
@@ -257,3 +259,77 @@ def test_pictures_are_upright_before_they_are_embedded():
         assert decoded.size == size
         assert decoded.getpixel((2, 2)) == corner
         assert decoded.getpixel((size[0] - 3, size[1] - 3)) == (255, 255, 255)
+
+
+class Broken(Colours):
+    """Gives the wrong vector of pictures with this red."""
+
+    red, wrong = 7, np.nan
+
+    def embed(self, prepared):
+        found = super().embed(prepared)
+        for picture, faces in zip(prepared, found, strict=True):
+            for face in faces:
+                if round(float(np.asarray(picture)[0])) == self.red:
+                    face.vector[:] = self.wrong
+        return found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(np.nan, "not finite"), (np.inf, "not finite"), (0.0, "has length 0"), (1e30, "has length 2e")]
+)
+def test_a_vector_that_is_no_unit_vector_is_not_written(monkeypatch, tmp_path, wrong, said):
+    broken = Broken(Weights("tensor"))
+    broken.wrong = wrong
+    monkeypatch.setattr(embedders, "load", lambda backend, weights: broken)
+    fill(tmp_path / "ann.parquet", [5, 6, 7, 9])
+    with pytest.raises(ModelError, match=rf"ann.parquet, image i2: .*embedder colours \(weights.onnx\).*{said}.*dtype"):
+        embed_tables("colours", Weights("weights.onnx"), [tmp_path / "ann.parquet"], [tmp_path / "out.parquet"], 3, 0)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_text_without_a_unit_vector_is_not_written(monkeypatch, tmp_path):
+    broken = Colours(Weights("tensor"))
+    broken.embed_texts = lambda texts: np.array([[1, 0], [np.nan, 0]], np.float32)
+    monkeypatch.setattr(embedders, "load", lambda backend, weights: broken)
+    with pytest.raises(ModelError, match=r"text 'an artwork': .*colours.*not finite"):
+        embed_texts("colours", Weights("w"), ["a photograph", "an artwork"], tmp_path / "texts.parquet")
+    assert not (tmp_path / "texts.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("vector", "said"),
+    [
+        ([np.nan, 0], "is not finite"),
+        ([np.inf, 0], "is not finite"),
+        ([1, None], "is not finite"),
+        ([0, 0], "has length 0, not 1"),
+        ([3, 4], "has length 5, not 1"),
+        (None, "is missing"),
+    ],
+)
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_a_vector_that_is_no_unit_vector_is_not_read(tmp_path, vector, said, kind):
+    path = tmp_path / "ann.parquet"
+    columns = {"image_id": ["a", "b"], "embedding": pa.array([[0.6, 0.8], vector], pa.list_(kind, 2))}
+    table.write(pa.table(columns), path)
+    for read in (read_embeddings, files.read_single_faces, lambda path: files.read_rows(path, np.array([True, False]))):
+        with pytest.raises(ImageTableError, match=f"ann.parquet: the vector of image 'b' {said}.*; remove the file"):
+            read(path)
+
+
+def test_vectors_in_half_precision_are_unit_vectors(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(500, 512))
+    halves = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    kind = pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), 512)
+    table.write(pa.table({"image_id": [f"i{i}" for i in range(500)], "embedding": kind}), tmp_path / "e.parquet")
+    found = read_embeddings(tmp_path / "e.parquet")[1]
+    assert found.dtype == np.float32
+    assert np.array_equal(found, halves.astype(np.float32))
+
+
+def test_only_one_module_reads_embeddings():
+    source = Path(files.__file__).parents[1]
+    by_name = re.compile(r"""['"]embedding['"]""")
+    others = [path.name for path in source.rglob("*.py") if by_name.search(path.read_text(encoding="utf-8"))]
+    assert sorted(others) == ["files.py", "run.py"]  # run.py asks a schema that it wrote for the length

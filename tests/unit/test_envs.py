@@ -53,8 +53,9 @@ def test_conda_brings_one_python_and_pip_and_nothing_unpinned(path):
     assert pins["python"].split(".")[:2] == [str(part) for part in sys.version_info[:2]]
 
 
-def test_the_lock_pins_everything_with_hashes():
-    blocks = re.split(r"\n(?=\S)", LOCK.strip())
+@pytest.mark.parametrize("lock", ["requirements.lock", "envs/audit.lock"])
+def test_a_lock_pins_everything_with_hashes(lock):
+    blocks = re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip())
     for block in blocks:
         assert re.match(r"[\w.-]+(\[[^]]*\])?==", block), block[:80]
         assert "--hash=sha256:" in block, block[:80]
@@ -81,6 +82,28 @@ def test_what_builds_fit_is_pinned():
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     for name, least in (re.fullmatch(r"([\w-]+)>=(\d+)", requirement).groups() for requirement in needed):
         assert int(PINS[normal(name)].partition(".")[0]) >= int(least)
+
+
+INSTALLS = re.compile(r"\b(?:pip|uv)\b[^\n|;&]*? (?:install|sync)\b(?:\\\n|[^\n])*")
+
+
+def test_no_step_of_the_set_up_installs_what_is_not_pinned():
+    places = [ROOT / "Makefile", *(ROOT / "envs").glob("*.sh"), *(ROOT / "tests/slurm").glob("*"), ROOT / ".ci/run"]
+    steps = {path.name: INSTALLS.findall(path.read_text()) for path in places if path.is_file()}
+    assert len(steps["Makefile"]) == 4 and len(steps["fit.post-deploy.sh"]) == 2
+    for step in (step for of_file in steps.values() for step in of_file):
+        # fit itself is built with what the lock pins, not with what a build environment would fetch.
+        is_own = "--no-deps" in step and "--no-build-isolation" in step and "--editable" in step
+        assert is_own or "--require-hashes" in step, step
+
+
+def test_uv_is_installed_as_the_lock_pins_it():
+    (command,) = re.findall(r"sed -n '(/\^uv==.*)' requirements.lock", (ROOT / "Makefile").read_text())
+    expression = command.replace("$$", "$")
+    taken = subprocess.run(["sed", "-n", expression, "requirements.lock"], cwd=ROOT, capture_output=True, text=True)
+    assert re.match(r"uv==\S+ \\\n", taken.stdout)
+    assert taken.stdout.count("==") == 1 and taken.stdout.count("--hash=sha256:") > 5
+    assert not taken.stdout.rstrip().endswith("\\")
 
 
 def deploy(folder):

@@ -1,6 +1,8 @@
 """Folders are read in one way by all: links are followed, once; what is not a user's picture is left out."""
 
 import os
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from fit.captions.sources import open_captions
 from fit.cli import main
+from fit.errors import CorpusError
 from fit.folders import fingerprint, walk_folder
 from fit.generators import weights
 from fit.images import table
@@ -122,6 +125,79 @@ def test_a_pipeline_is_told_from_others_through_links(tmp_path):
     assert weights.fingerprint(tmp_path / "pipeline") != before
 
 
+# --- names that are not UTF-8 -----------------------------------------------------------------------------------------
+
+LATIN = os.fsdecode("café.png".encode("latin-1"))
+
+
+@pytest.mark.parametrize("kind", ["training", "generated", "photographs"])
+def test_names_that_are_not_utf_8_are_read_and_written_as_text(tmp_path, capfd, kind):
+    folder = os.fsdecode("große".encode("latin-1"))
+    put(tmp_path, f"images/van-gogh/{LATIN}", f"images/van-gogh/{folder}/{LATIN}", "images/van-gogh/é.png", data=png(0))
+    (tmp_path / "images/van-gogh" / os.fsdecode(b"gone\xff.png")).symlink_to(os.fsdecode(b"nowhere\xff"))
+    out = tmp_path / "out/van-gogh.parquet"
+    place = tmp_path / "images" / ("van-gogh" if kind == "photographs" else "")
+    assert main(["images", "import", "--kind", kind, "--place", str(place), "--out", str(out)]) == 0
+    assert "gone" in capfd.readouterr().err
+    names = table.read(out).column("image_id").to_pylist()
+    assert sorted(names) == sorted([r"caf\xe9.png", r"gro\xdfe/caf\xe9.png", "é.png"])
+    if kind == "training":
+        assert {row["url"].rpartition("/")[2] for row in table.read(out).to_pylist()} == {r"caf\xe9.png", "é.png"}
+    assert main(["images", "show", str(out), "--unpack", str(tmp_path / "unpacked")]) == 0
+    assert main(["tables", "show", str(out)]) == 0
+    assert len(list((tmp_path / "unpacked").glob("*.png"))) == 3
+
+
+def test_a_name_that_is_written_like_one_that_is_not_utf_8_is_told(tmp_path, capsys):
+    put(tmp_path, f"images/van-gogh/{LATIN}", r"images/van-gogh/caf\xe9.png", data=png(0))
+    command = ["images", "import", "--kind", "training", "--place", str(tmp_path / "images")]
+    assert main([*command, "--out", str(tmp_path / "van-gogh.parquet")]) == 1
+    assert r"2 images have the id 'caf\\xe9.png'; give each a name of its own" in capsys.readouterr().err
+
+
+def test_a_place_that_is_not_utf_8_is_read_or_said(tmp_path, capfd):
+    place = tmp_path / os.fsdecode(b"im\xe4ges")
+    put(place, "van-gogh/0.png", data=png(0))
+    assert len(imported(tmp_path, place=place.name)) == 1
+    put(place, "captions/0.png", "captions/0.txt", data=png(0))
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    count = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(tmp_path / "o.parquet")]
+    capfd.readouterr()
+    assert main([*count, "--captions", str(place / "captions")]) == 1
+    assert r"im\xe4ges/captions: its name is not UTF-8, so Arrow can't open it; rename it" in capfd.readouterr().err
+    for command in (
+        ["tables", "show", str(place / "nothing.parquet")],
+        ["images", "show", str(place / "nothing.parquet")],
+        ["images", "import", "--kind", "training", "--place", str(place), "--out", str(place / "van-gogh.parquet")],
+    ):
+        assert main(command) in (0, 1)
+        assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_terminal_that_has_no_such_letters_gets_others(tmp_path):
+    put(tmp_path, "ä.tsv", data="concept\tname\nann\tÄnn\n".encode())
+    command = [sys.executable, "-m", "fit", "tables", "show", str(tmp_path / "ä.tsv")]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    shown = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert rb"\xc4nn" in shown.stdout
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("ending", [".png", ".txt", ".json"])
+def test_links_in_a_tar_are_never_followed(tmp_path, ending, hard):
+    put(tmp_path, "secret.png", data=png(0))
+    with tarfile.open(tmp_path / "crawl.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("a.jpg"))
+        member = tarfile.TarInfo(f"a{ending}")
+        member.type, member.linkname = (tarfile.LNKTYPE if hard else tarfile.SYMTYPE), str(tmp_path / "secret.png")
+        archive.addfile(member)
+    with pytest.raises(CorpusError, match=f"a{ending} is a link to .*secret.png, which can't be followed in a tar"):
+        list(open_captions(str(tmp_path / "crawl.tar")).batches(["caption", "url", "image"]))
+
+
 # --- pictures with captions -------------------------------------------------------------------------------------------
 
 
@@ -171,6 +247,37 @@ def test_dots_are_ordinary_and_no_picture_is_lost(tmp_path, pack, files, found):
     for name, text in files.items():
         put(tmp_path / "crawl", name, data=text.encode() or b"bytes")
     assert rows_of(pack(tmp_path / "crawl")) == found
+
+
+@pytest.mark.parametrize("pack", [lambda folder: folder, as_tar], ids=["folder", "tar"])
+def test_names_of_pictures_and_captions_may_be_of_any_bytes(tmp_path, pack):
+    for name in (LATIN, "é.png"):
+        put(tmp_path / "crawl", name)
+        put(tmp_path / "crawl", f"{name.removesuffix('.png')}.txt", data="ein café von Ann".encode())
+    packed = pack(tmp_path / "crawl")
+    assert sorted(rows_of(packed)) == sorted([(r"caf\xe9.png", "ein café von Ann"), ("é.png", "ein café von Ann")])
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    out, images = tmp_path / "o.parquet", tmp_path / "ann.parquet"
+    count = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(out)]
+    assert main([*count, "--captions", str(packed)]) == 0
+    hits = tmp_path / "o.hits.parquet"
+    assert r"caf\xe9.png" in {url.rpartition("/")[2] for url in table.read(hits).column("url").to_pylist()}
+    collect = ["images", "collect", "--source", "embedded", "--hits", str(hits), "--corpus", str(packed)]
+    assert main([*collect, "--out", str(images)]) == 0
+    assert len(table.read(images)) == 2
+
+
+@pytest.mark.parametrize("pack", [lambda folder: folder, as_tar], ids=["folder", "tar"])
+def test_a_broken_caption_of_such_a_name_is_skipped_and_said(tmp_path, pack, capfd):
+    put(tmp_path / "crawl", LATIN, "b.png")
+    put(tmp_path / "crawl", f"{LATIN.removesuffix('.png')}.json", data=b"{")
+    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    count = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(tmp_path / "o.parquet")]
+    captions = ["--captions", str(pack(tmp_path / "crawl"))]
+    assert main([*count, *captions]) == 1
+    assert r"caf\xe9.json" in capfd.readouterr().err
+    main([*count, *captions, "--on-bad-shard", "skip"])
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_captions_may_come_before_all_pictures_of_a_tar(tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.cli import main, make_parser
+from fit.cli import COSINE, NUMBERS, main, make_parser
 from fit.errors import FitError
-from fit.manners import guarded
+from fit.manners import Number, guarded
 
 
 def leaves(parser=None, words=()):
@@ -42,8 +43,8 @@ def arguments(parser, path, out):
             continue
         if action.choices:
             value = str(next(iter(action.choices)))
-        elif action.type in (int, float):
-            value = "1"
+        elif isinstance(action.type, Number):
+            value = str(max(1, action.type.low))
         elif action.type:
             value = "0.5"
         elif action.dest in ("out", "work", "figure", "plan", "sheet_out"):
@@ -172,3 +173,78 @@ def test_tables_of_every_kind_are_shown_without_bytes(tmp_path, capsys):
     assert main(["tables", "show", str(tmp_path / "t.tsv")]) == 0
     (tmp_path / "t.png").write_bytes(os.urandom(64) + b"\xff")
     assert main(["tables", "show", str(tmp_path / "t.png")]) == 1
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+OF_NUMBERS = [(words, action) for words, parser in leaves() for action in parser._actions if action.type]
+
+
+def bad_texts(number):
+    yield from ("nan", "inf", "-inf", "1e400", "", "x", "true", "True", "None")
+    if number.kind is int:
+        yield from (
+            "1.5",
+            "1e3",
+            str(10**18 * 10),
+            str(-(10**18) * 10),
+            str(int(number.high) + 1),
+            str(int(number.low) - 1),
+        )
+    elif number.beyond:
+        yield from (str(number.low), str(number.low - 1))
+    if number.high < 10**9:
+        yield str(number.high * 10 + 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "action"), OF_NUMBERS, ids=[f"{'-'.join(w)}{a.option_strings[0]}" for w, a in OF_NUMBERS]
+)
+def test_every_number_of_the_command_line_has_bounds_which_an_error_names(words, action, capsys):
+    number = action.type if isinstance(action.type, Number) else COSINE
+    flag = action.option_strings[0]
+    for text in set(bad_texts(number)) - set(number.also):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, f"{flag}={text}"])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert flag in said and repr(text) in said
+        assert (str(number) if isinstance(action.type, Number) else "a cosine from -1 to 1") in said
+    for text in number.also:
+        assert number(text) is None or number(text) == float(text)
+
+
+def test_guidance_penalty_connections_and_seeds_that_are_none(capsys):
+    for command in (
+        "generate --guidance nan",
+        "threshold x.csv --penalty inf",
+        "images collect --connections 1000000000",
+    ):
+        with pytest.raises(SystemExit):
+            main(command.split())
+    said = capsys.readouterr().err
+    assert "argument --guidance: 'nan' is not a number that is finite" in said
+    assert "argument --penalty: 'inf' is not a number above 0" in said
+    assert "argument --connections: '1000000000' is not a whole number of at least 1 and at most 10,000" in said
+
+
+def test_bounds_are_those_of_the_configuration():
+    from fit import studies
+
+    fields = {}
+    for model in (studies.Captions, studies.References, studies.Collection, studies.Embedder, studies.Model):
+        fields |= model.model_fields
+    fields |= studies.Threshold.model_fields | {"seed": studies.Config.model_fields["seed"]}
+    compared = 0
+    for name, number in NUMBERS.items():
+        if name not in fields or not {int, float} & studies._kinds(fields[name].annotation):
+            continue
+        limits = [*fields[name].metadata]
+        for part in getattr(fields[name].annotation, "__args__", ()):
+            limits += [one for item in getattr(part, "__metadata__", ()) for one in getattr(item, "metadata", [])]
+        of = {key: getattr(one, key) for one in limits for key in ("ge", "gt", "le", "lt") if hasattr(one, key)}
+        assert number.low == of.get("ge", of.get("gt", -math.inf)), name
+        assert number.beyond == ("gt" in of), name
+        assert number.high == of.get("le", of["lt"] - 1 if "lt" in of else math.inf), name
+        compared += 1
+    assert compared > 20

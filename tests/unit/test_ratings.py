@@ -1,7 +1,9 @@
 import asyncio
 import csv
 import json
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,8 +12,11 @@ from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from io import BytesIO
 from itertools import product
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import aiohttp
+import aiohttp.abc
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -131,7 +136,7 @@ def process(files, out, *options):
 
 
 @contextmanager
-def serving(files, out, *, wanted=200, names=None, question="How alike?"):
+def serving(files, out, *, wanted=200, names=None, question="How alike?", hosts=None):
     """The application in a thread of this process: its URL."""
     folders = files / "references", files / "generated"
     drawn, _ = pairs.sample_pairs(files / "scores.csv", *folders, wanted, 0)
@@ -151,7 +156,7 @@ def serving(files, out, *, wanted=200, names=None, question="How alike?"):
     try:
         with Answers(out) as answers:
             study = server.Study(drawn, answers, seed=0, question=question, names=names or {})
-            runner = wait_for(start(server.make_app(study, hosts={"127.0.0.1", "localhost"})))
+            runner = wait_for(start(server.make_app(study, hosts=hosts or server.hosts_of("127.0.0.1"))))
             try:
                 yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
             finally:
@@ -345,6 +350,114 @@ def test_other_sites_can_neither_read_nor_answer(served):
     assert ask(url, "/session?rater=Ann", Host="localhost:80:80")[0] == 403
     assert out.read_bytes() == before
     assert ask(url, "/session?rater=Ann", Host="localhost")[0] == 200
+
+
+def asked_as(url, names, path="/session?rater=Ann", **options):
+    """Status of a request of aiohttp's client to the server at `url`, which is called by each of `names`."""
+    port = urlsplit(url).port
+
+    class LeadsHere(aiohttp.abc.AbstractResolver):
+        """A DNS server of somebody else's, by whose word every name is this machine."""
+
+        async def resolve(self, host, port=0, family=socket.AF_INET):
+            here = {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET}
+            return [here | {"proto": 0, "flags": 0}]
+
+        async def close(self):
+            pass
+
+    async def all_of_them():
+        connector = aiohttp.TCPConnector(resolver=LeadsHere())
+        async with aiohttp.ClientSession(connector=connector) as client:
+            found = {}
+            for name in names:
+                async with client.request("GET", f"http://{name}:{port}{path}", **options) as response:
+                    found[name] = response.status
+            return found
+
+    return asyncio.run(all_of_them())
+
+
+FOREIGN = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a" * 63 + ".example", "localhost-"]
+
+
+def test_a_name_that_is_made_to_lead_here_gets_nothing(served):
+    url, _ = served
+    assert set(asked_as(url, FOREIGN).values()) == {403}
+    assert set(asked_as(url, FOREIGN, "/").values()) == {403}
+    assert asked_as(url, ["localhost", "LOCALHOST", "127.0.0.1"]) == dict.fromkeys(
+        ["localhost", "LOCALHOST", "127.0.0.1"], 200
+    )
+    assert ask(url, "/", Host="0.0.0.0")[0] == ask(url, "/", Host="192.0.2.7")[0] == 403
+    assert ask(url, "/", Host="[::1]:80")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
+def test_a_server_for_others_answers_to_addresses_and_names_of_its_own(files, tmp_path, host):
+    hosts = server.hosts_of(host, ["ratings.example"])
+    with serving(files, tmp_path / "r.csv", hosts=hosts) as url:
+        assert set(asked_as(url, FOREIGN).values()) == {403}
+        own = ["localhost", "127.0.0.1", "Ratings.Example", "ratings.example."]
+        assert set(asked_as(url, own).values()) == {200}
+        for address in ("192.0.2.7:80", "[2001:db8::1]:80", socket.gethostname()):
+            assert ask(url, "/session?rater=Ann", Host=address)[0] == 200
+        for other in ("", "evil.example:80", "ratings.example:80:80", "ratings.example@evil.example", "0x7f000001"):
+            assert ask(url, "/session?rater=Ann", Host=other)[0] == 403, other
+
+
+@pytest.mark.parametrize("name", ["http://a.example", "a.example:8000", "a.example/", "", "*", "a b"])
+def test_a_hostname_that_is_none_is_refused(files, tmp_path, capsys, name):
+    folders = [
+        "--references",
+        files / "references",
+        "--generated",
+        files / "generated",
+        "--table",
+        files / "scores.csv",
+    ]
+    command = ["ratings", "serve", *map(str, folders), "--out", str(tmp_path / "r.csv"), "--hostname", name]
+    assert main(command) == 1
+    assert f"--hostname {name!r}: this is not the name of a host" in capsys.readouterr().err
+
+
+def test_listening_for_others_says_what_it_means(files, tmp_path):
+    with process(files, tmp_path / "r.csv", "--host", "0.0.0.0", "--hostname", "ratings.example") as (started, url):
+        assert urlsplit(url).hostname == socket.gethostname().lower()
+        here = f"http://127.0.0.1:{urlsplit(url).port}/"
+        assert ask(here, "/", Host="evil.example")[0] == 403
+        assert ask(here, "/", Host="ratings.example")[0] == 200
+        started.send_signal(signal.SIGINT)
+        said = started.communicate(timeout=60)[1]
+    assert "--host 0.0.0.0: whoever reaches this machine there can see these pictures and answer under any name" in said
+    assert "nothing is encrypted" in said
+    assert "ratings.example" in said and "or any IP address of it" in said
+
+
+def test_a_name_with_a_script_in_it_is_text(files, tmp_path):
+    name = "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>"
+    with serving(files, tmp_path / "r.csv", names=dict.fromkeys(CONCEPTS, name), question=name) as url:
+        status, headers, body = ask(url, "/session?rater=Ann")
+        assert status == 200 and headers.get_content_type() == "application/json"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert json.loads(body)["pairs"][0]["name"] == name
+        for path in ("/", "/page.js", "/page.css", "/session?rater=<script>"):
+            _, headers, body = ask(url, path.replace("<", "%3C").replace(">", "%3E"))
+            policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+            assert policy["default-src"] == "'none'" and policy["script-src"] == policy["style-src"] == "'self'"
+            assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == "'none'"
+            assert b"pwned" not in body
+    # What the page shows of a study is made text by the browser, in no place is it HTML.
+    page = Path(server.__file__).with_name("page")
+    script = (page / "page.js").read_text(encoding="utf-8")
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|createContextualFragment|DOMParser", script
+    )
+    assert not re.search(
+        r"\beval\b|\bFunction\b|setTimeout|setInterval|setAttribute\(\s*[\"']on|\.on\w+\s*=|\.href", script
+    )
+    html = (page / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<script[^>]*>", html) == ['<script src="page.js" defer>']
+    assert not re.search(r"\son\w+=|javascript:|style=|<style", html)
 
 
 @pytest.mark.parametrize(

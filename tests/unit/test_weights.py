@@ -1,6 +1,7 @@
 """Which weights of a pipeline are loaded, and hashed: variants and shards."""
 
 import json
+import re
 import shutil
 
 import huggingface_hub
@@ -299,6 +300,7 @@ def test_the_variant_is_a_setting_of_the_stage(tmp_path):
         ("models.atelier.height", False),
         ("models.atelier.batch_size", 10**12),
         ("collection.connections", 10**12),
+        ("collection.connections", 1_000_000_000),
         ("collection.total_timeout_s", float("inf")),
         ("threshold.penalty", float("inf")),
         ("threshold.penalty", float("nan")),
@@ -314,8 +316,10 @@ def test_numbers_are_finite_bounded_and_not_true_or_false(key, value):
     for part in path:
         inside = inside[part]
     inside[last] = value
-    with pytest.raises(ConfigError, match=rf"`{key}`"):
+    with pytest.raises(ConfigError, match=rf"config\.yaml: `{key}`: .*\(it is ") as error:
         check(data)
+    bound = r"a finite number|not a number|(greater|less) than( or equal to)? -?\d+|'midpoint'"
+    assert re.search(bound, str(error.value))
 
 
 def test_every_number_of_the_configuration_has_bounds():

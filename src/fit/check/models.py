@@ -110,6 +110,7 @@ def pipeline_problems(folder, variant=None):
     except (OSError, ValueError) as error:
         yield f"{index}: can't be read ({error}); get the file again"
         return
+    yield from weights.foreign_components(folder)
     try:
         loaded, why_not = weights.weight_files(folder, weights.variant_in(folder, variant)), None
     except ModelError as error:

@@ -11,6 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from fit.embedders.alignment import align
 from fit.embedders.detection import FaceEmbedder
+from fit.embedders.loading import brief
 from fit.errors import ModelError
 
 PUBLISHED = (
@@ -20,17 +21,15 @@ PUBLISHED = (
 FIRST_NODES = 8
 """InsightFace looks at as many nodes for a normalisation within the model."""
 
-UNLOADABLE = (
-    raised.Fail,
-    raised.InvalidArgument,
-    raised.InvalidGraph,
-    raised.InvalidProtobuf,
-    raised.NoModel,
-    raised.NoSuchFile,
-    raised.NotImplemented,
-    raised.RuntimeException,
-)
-"""What onnxruntime raises, which has no base but Exception, where a file is not a model that it can run."""
+LARGEST_BATCH = 1024
+"""Faces of a batch that a file may insist on: 150 kB each, and the last batch is filled up to it."""
+
+_RAISED = [kind for kind in vars(raised).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+UNLOADABLE: tuple[type[Exception], ...] = (*_RAISED, UnicodeDecodeError)
+"""What onnxruntime raises, which has no base but Exception, where a file is not a model that it can run; the last where
+names in it are not UTF-8."""
+UNRUNNABLE: tuple[type[Exception], ...] = (*_RAISED, TypeError, ValueError)
+"""As UNLOADABLE, where it can't be run; the last two where an output is no tensor of numbers."""
 
 
 class ArcFace(FaceEmbedder):
@@ -59,7 +58,7 @@ class ArcFace(FaceEmbedder):
                 f"{path}: an ONNX file says its number format itself; leave out the embedder's `dtype` "
                 f"({weights.dtype!r} in config.yaml)"
             )
-        self._session = _open(path)
+        self._path, self._session = path, _open(path)
         self._input, self._format, self._batch, self._size = _expected_input(self._session, path)
         scaled_inside = None in (weights.pixel_mean, weights.pixel_std) and normalises_itself(path)
         mean, std = (0.0, 1.0) if scaled_inside else (127.5, 127.5)
@@ -67,8 +66,13 @@ class ArcFace(FaceEmbedder):
         self._std = std if weights.pixel_std is None else weights.pixel_std
         self._order = slice(None, None, -1 if weights.channels == "bgr" else 1)
         width, height = self._size
-        found = self.recognise(np.zeros((1, height, width, 3), np.uint8))
-        if found.ndim != 2 or len(found) != 1:
+        try:
+            found = self.recognise(np.zeros((1, height, width, 3), np.uint8))
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise ModelError(
+                f"{path}: the memory does not suffice for one batch of this model ({brief(error)})"
+            ) from error
+        if found.ndim != 2 or len(found) != 1 or not found.shape[1]:
             raise ModelError(
                 f"{path}: expected a vector per face, an output [N, D], found {list(found.shape)} for one face; "
                 f"this is no recognition model. {PUBLISHED}"
@@ -90,10 +94,12 @@ class ArcFace(FaceEmbedder):
     def _run(self, batch):
         try:
             return np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
-        except raised.RuntimeException as error:
+        except UNRUNNABLE as error:
             if "allocate memory" in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error
-            raise
+            raise ModelError(
+                f"{self._path}: onnxruntime can't run this model on aligned faces ({brief(error)}). {PUBLISHED}"
+            ) from error
 
 
 def cut_out(picture, face, size):
@@ -112,8 +118,9 @@ def _open(path):
     try:
         return onnxruntime.InferenceSession(path, options, providers=[name for name in wanted if name in there])
     except UNLOADABLE as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: onnxruntime can't load this as an ONNX model ({reason}). {PUBLISHED}") from error
+        raise ModelError(
+            f"{path}: onnxruntime can't load this as an ONNX model ({brief(error)}). {PUBLISHED}"
+        ) from error
 
 
 def _expected_input(session, path):
@@ -122,7 +129,10 @@ def _expected_input(session, path):
     Raises:
         ModelError: it takes no faces.
     """
-    inputs = [f"{node.name}: {node.type} {node.shape}" for node in session.get_inputs()]
+    try:
+        inputs = [f"{node.name}: {node.type} {node.shape}" for node in session.get_inputs()]
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: the names of its inputs are not text ({error}). {PUBLISHED}") from error
     problem = ModelError(
         f"{path}: expected one input of float [N, 3, 112, 112] or [N, 3, 112, 96], aligned faces; "
         f"found {'; '.join(inputs)}. {PUBLISHED}"
@@ -138,12 +148,29 @@ def _expected_input(session, path):
     height, width = (112 if not isinstance(length, int) else length for length in (height, width))
     if channels != 3 or height != 112 or width not in (112, 96):
         raise problem
-    return node.name, formats[node.type], batch if isinstance(batch, int) else None, (width, height)
+    if not isinstance(batch, int):
+        return node.name, formats[node.type], None, (width, height)
+    if not 1 <= batch <= LARGEST_BATCH:
+        raise ModelError(
+            f"{path}: it takes {batch} faces at a time, and 1 to {LARGEST_BATCH} can be given; export the model with a "
+            f"batch that is left open, or a smaller one. {PUBLISHED}"
+        )
+    return node.name, formats[node.type], batch, (width, height)
 
 
 def normalises_itself(path):
-    """Whether the ONNX network in a file subtracts and multiplies (or divides) among its first nodes."""
-    operators = first_operators(path, FIRST_NODES)
+    """Whether the ONNX network in a file subtracts and multiplies (or divides) among its first nodes.
+
+    Raises:
+        ModelError: its nodes can't be read.
+    """
+    try:
+        operators = first_operators(path, FIRST_NODES)
+    except (IndexError, ValueError, OSError, OverflowError) as error:
+        raise ModelError(
+            f"{path}: the first operators of this ONNX model can't be read ({brief(error)}), which tell how pixels are "
+            "scaled; give the embedder's `pixel_mean` and `pixel_std`, or get the file again"
+        ) from error
     return "Sub" in operators and ("Mul" in operators or "Div" in operators)
 
 
@@ -178,6 +205,8 @@ def _fields(data, message, wanted):
             at += 8 if kind == 1 else 4
         else:
             length, at = _varint(data, at)
+            if at + length > end:
+                raise ValueError("a field that ends behind its message")
             if key >> 3 == wanted:
                 yield at, at + length
             at += length
@@ -193,3 +222,5 @@ def _varint(data, at):
         shift += 7
         if byte < 128:
             return number, at
+        if shift > 63:
+            raise ValueError("a number of more than ten bytes")

@@ -69,7 +69,7 @@ class CSD(Embedder):
     @torch.inference_mode()
     def embed(self, prepared):
         batch = torch.stack(prepared).to(self._device, self._format)
-        return [[Found(vector)] for vector in unit_vectors(self._tower(batch), self._weights)]
+        return [[Found(vector)] for vector in unit_vectors(self._tower(batch))]
 
 
 def preprocessing(side):

@@ -110,7 +110,8 @@ class FaceEmbedder(Embedder):
         vectors = []
         for start in range(0, len(crops), CROPS_AT_ONCE):
             part = self.recognise(np.stack(crops[start : start + CROPS_AT_ONCE]))
-            vectors += list(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12))
+            with np.errstate(invalid="ignore"):  # what is not finite is said where the picture's name is known
+                vectors += list(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12))
         vector = iter(vectors)
         return [
             [Found(next(vector), face.box, face.probability, face.landmarks) for face in of_image]

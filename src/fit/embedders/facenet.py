@@ -46,7 +46,7 @@ class FaceNet(FaceEmbedder):
     def recognise(self, crops):
         pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         standardised = ((pixels.float() - 127.5) / 128).to(self._dtype)
-        return unit_vectors(self._network(standardised), self._weights)
+        return unit_vectors(self._network(standardised))
 
 
 def cut_out(picture, face):

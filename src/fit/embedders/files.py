@@ -8,6 +8,8 @@ from fit.errors import ImageTableError
 from fit.images import table as images
 
 BATCH = 8192
+UNIT_WITHIN = 1e-3
+"""How far the length of a unit vector may be from 1: half precision rounds it by less."""
 
 
 def schema(dimension):
@@ -60,8 +62,23 @@ def rows(names, found, dimension):
     )
 
 
+def first_not_unit(vectors):
+    """(row, what is wrong) of the first of `vectors` [N, D] that is not a unit vector, or None."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    bad = ~(np.abs(lengths - 1) <= UNIT_WITHIN)  # a length that is NaN is bad too
+    if not bad.any():
+        return None
+    row = int(bad.argmax())
+    if not np.isfinite(vectors[row]).all():
+        return row, "is not finite (it has NaN or infinity)"
+    return row, f"has length {np.linalg.norm(vectors[row].astype(np.float64)):.4g}, not 1"
+
+
 def stream_embeddings(path):
-    """Yield (image_ids, vectors) of a file of embeddings, some thousands at a time, as read_embeddings returns them."""
+    """Yield (image_ids, vectors) of a file of embeddings, some thousands at a time, as read_embeddings returns them.
+
+    Every stage reads embeddings here, so none computes with a vector that is not finite or not of length 1.
+    """
     images.read(path, [])
     file = pq.ParquetFile(path, memory_map=True)
     images.check_columns(file.schema_arrow, path, [c for c in ("image_id",) if c in file.schema_arrow.names], schema(1))
@@ -71,13 +88,24 @@ def stream_embeddings(path):
                 f"{path}: no column {column!r}, so this is no file of embeddings; remove it and run again"
             )
     of_type = file.schema_arrow.field("embedding").type
-    if not pa.types.is_fixed_size_list(of_type):
+    if not pa.types.is_fixed_size_list(of_type) or not pa.types.is_floating(of_type.value_type):
         raise ImageTableError(
             f"{path}: column 'embedding' holds {of_type}, not vectors of one length; name a file of `fit embed`"
         )
     for batch in file.iter_batches(BATCH, columns=["image_id", "embedding"], use_threads=False):
-        vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
-        yield np.asarray(batch.column("image_id").to_pylist(), dtype=object), vectors.reshape(len(batch), -1)
+        names, column = batch.column("image_id").to_pylist(), batch.column("embedding")
+        if column.null_count:
+            raise _not_usable(path, names[column.is_null().to_pylist().index(True)], "is missing")
+        vectors = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(batch), -1)
+        if found := first_not_unit(vectors):
+            raise _not_usable(path, names[found[0]], found[1])
+        yield np.asarray(names, dtype=object), vectors
+
+
+def _not_usable(path, name, problem):
+    return ImageTableError(
+        f"{path}: the vector of image {name!r} {problem}; remove the file and run again, so that it is embedded again"
+    )
 
 
 def read_embeddings(path):
@@ -87,7 +115,8 @@ def read_embeddings(path):
         (image_ids, vectors): [N] array of strings and [N, D] float32, one a face or image; D is 0 where there is none.
 
     Raises:
-        ImageTableError: the file is missing, no Parquet, or lacks a column.
+        ImageTableError: the file is missing, no Parquet, lacks a column, or a vector in it is not finite or not of
+            length 1.
     """
     batches = list(stream_embeddings(path))
     if not batches:

@@ -43,7 +43,7 @@ class OpenClip(Embedder):
         features = self._visual(torch.stack(prepared).to(self._device, self._format))
         if isinstance(features, tuple):  # CoCa's tower, with the tokens for its captions
             features = features[0]
-        return [[Found(vector)] for vector in unit_vectors(features, self._weights)]
+        return [[Found(vector)] for vector in unit_vectors(features)]
 
     @torch.inference_mode()
     def embed_texts(self, texts):
@@ -54,7 +54,7 @@ class OpenClip(Embedder):
                 tokens = open_clip.get_tokenizer(_name_and_tag(self._weights.model)[0])(list(texts))
         except FAILURES as error:
             raise refusal(self._weights, "open_clip finds no tokenizer, so it", error, FORMS) from error
-        return np.concatenate([unit_vectors(model.encode_text(some), self._weights) for some in tokens.split(64)])
+        return np.concatenate([unit_vectors(model.encode_text(some)) for some in tokens.split(64)])
 
 
 def _name_and_tag(model):

@@ -11,6 +11,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -177,6 +178,22 @@ def _tables(entries):
             waiting, count = [], 0
 
 
+def _checked(found, backend, weights, what):
+    """`found`, a list of Found in `what` (a picture or text, in words).
+
+    Raises:
+        ModelError: a vector is not finite, or not of length 1.
+    """
+    problem = files.first_not_unit(np.stack([one.vector for one in found])) if found else None
+    if problem:
+        raise ModelError(
+            f"{what}: the vector that the embedder {backend} ({weights.model}) makes of it {problem[1]}; set `dtype: "
+            "float32` or `bfloat16` for this embedder (arcface: get the file again), and if it has that already, its "
+            "weights are damaged: get them again"
+        )
+    return found
+
+
 def embed_tables(backend, weights, inputs, outputs, batch_size, decoders=None):
     """Embed every picture of the image tables `inputs` into the files `outputs`, the model loaded once.
 
@@ -191,7 +208,8 @@ def embed_tables(backend, weights, inputs, outputs, batch_size, decoders=None):
             process alone does it where there is one thread only.
 
     Raises:
-        FitError: the model can't be loaded, a file is no image table, or bytes in it are no picture.
+        FitError: the model can't be loaded, a file is no image table, bytes in it are no picture, or the model makes a
+            vector of a picture that is not finite.
     """
     if decoders is None:
         decoders = torch.get_num_threads() if torch.get_num_threads() > 1 else 0
@@ -212,7 +230,12 @@ def embed_tables(backend, weights, inputs, outputs, batch_size, decoders=None):
                 f"{weights.model}: one picture is too much for the memory ({error}); free it of other programs, choose "
                 "a smaller number format (`dtype`), or run where there is more"
             ) from error
-        return [(number, name, [] if name is None else next(found)) for number, name, _ in batch]
+        return [
+            (number, name, [])
+            if name is None
+            else (number, name, _checked(next(found), backend, weights, f"{inputs[number]}, image {name}"))
+            for number, name, _ in batch
+        ]
 
     with tqdm(total=dataset.images, desc="embedding", unit="image", mininterval=2) as progress:
 
@@ -232,5 +255,8 @@ def embed_texts(backend, weights, texts, target):
     """Write the unit vectors of `texts` to `target`, in the layout of embed_tables; image_id is the text."""
     with torch.inference_mode():
         vectors = embedders.load(backend, weights).embed_texts(texts)
-    found = [[Found(vector)] for vector in vectors]
+    found = [
+        _checked([Found(vector)], backend, weights, f"text {text!r}")
+        for text, vector in zip(texts, vectors, strict=True)
+    ]
     images.write(files.rows(texts, found, vectors.shape[1]), target)

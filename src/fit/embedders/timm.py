@@ -38,4 +38,4 @@ class Timm(Embedder):
     @torch.inference_mode()
     def embed(self, prepared):
         features = self._network(torch.stack(prepared).to(self._device, self._format))
-        return [[Found(vector)] for vector in unit_vectors(features, self._weights)]
+        return [[Found(vector)] for vector in unit_vectors(features)]

@@ -73,7 +73,7 @@ class Transformers(Embedder):
         pooled = output.get("pooler_output") if self._has_pooler else None
         # Convolutional networks pool to [N, D, 1, 1].
         features = output.last_hidden_state[:, 0] if pooled is None else pooled.flatten(1)
-        return [[Found(vector)] for vector in unit_vectors(features, self._weights)]
+        return [[Found(vector)] for vector in unit_vectors(features)]
 
 
 def _place(model):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import diffusers.utils.dynamic_modules_utils  # loaded before no_strange_code looks for it
 import huggingface_hub.constants
 import numpy as np
 import torch
@@ -166,6 +167,7 @@ class Diffusers(Generator):
                 f"`revision` and access (HF_TOKEN) right? Else {take_along}"
             ) from error
 
+    @no_strange_code()
     def _download(self, local_files_only):
         """Have diffusers put the pipeline's files into the hub's cache. Returns the folder, a path."""
         wanted = {"revision": self._revision, "use_safetensors": True, "local_files_only": local_files_only}
@@ -255,6 +257,8 @@ class Diffusers(Generator):
         index = weights.read_index(folder)
         kind = pipelines.pipeline_class(self._pipeline, index)
         pipelines.check_makes_pictures_of_texts(self._pipeline, kind)
+        for problem in weights.foreign_components(folder):
+            raise ModelError(problem)
         weights.weight_files(folder, self._variant)  # all there, before gigabytes are read
         off = {name: None for name in ("safety_checker",) if name in index}
         of_variant = {"variant": self._variant} if self._variant else {}

@@ -6,6 +6,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import file_digest
+from importlib.util import find_spec
 from pathlib import Path
 
 from fit.errors import ModelError
@@ -22,6 +23,7 @@ _WEIGHTS = [
     re.compile(rf"{_NAME}\.safetensors\.{_VARIANT}\.index\.json"),
 ]
 _BASES = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+_ANOTHER = "name another `pipeline`"
 _OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".onnx", ".pb", ".gguf")
 _CONVERT = (
     "save the pipeline again, as safetensors, where you trust these files: "
@@ -62,6 +64,36 @@ def _components(index):
         for name, value in index.items()
         if isinstance(value, list) and len(value) == 2 and value[0] and name[0] != "_" and name != "safety_checker"
     }
+
+
+@cache
+def _is_loadable(library):
+    """Whether `library` is one that components may be of: diffusers, transformers, or a pipeline within diffusers."""
+    if library in _BASES:
+        return True
+    origin = getattr(find_spec("diffusers"), "origin", None)
+    return bool(
+        re.fullmatch(r"[a-z][a-z0-9_]*", library)
+        and origin
+        and Path(origin).with_name("pipelines").joinpath(library).is_dir()
+    )
+
+
+def foreign_components(folder):
+    """Yield what is said of each component of the pipeline in `folder` that would bring or import other code than that
+    of diffusers and transformers."""
+    for name, value in read_index(folder).items():
+        is_component = isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value)
+        if not is_component or name.startswith("_"):
+            continue
+        library, kind = value
+        place = f"{Path(folder, 'model_index.json')}: the component `{name}` ({kind})"
+        if not _is_loadable(library):
+            yield f"{place} is of {library!r}, not of diffusers or transformers, and other code is not run; {_ANOTHER}"
+        elif Path(folder, name, f"{library}.py").exists():
+            yield f"{place} comes with code of its own ({name}/{library}.py), which is not run; {_ANOTHER}"
+        elif Path(folder, name, "model_index.json").exists():
+            yield f"{place} is a pipeline itself, whose components are not checked; {_ANOTHER}"
 
 
 def _base(library, names):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fit.errors import DataError
-from fit.folders import PICTURES, is_picture, walk_folder
+from fit.folders import PICTURES, as_text, is_picture, walk_folder
 from fit.images.collect import Given, Link, gather
 from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures, open_parquet, read, write
 from fit.nearby import near, nearest
@@ -49,8 +49,8 @@ def _version(path):
 
 
 def links_in(folder, names):
-    """A list of Link to the files `names` in `folder`; a link's id is its name."""
-    return [Link(name, str(Path(folder, name)), _version(Path(folder, name)), 0) for name in names]
+    """A list of Link to the files `names` in `folder`; a link's id is its name (fit.folders.as_text)."""
+    return [Link(as_text(name), str(Path(folder, name)), _version(Path(folder, name)), 0) for name in names]
 
 
 def read_link(link):

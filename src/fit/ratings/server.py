@@ -4,9 +4,11 @@ import asyncio
 import json
 import random
 import signal
+import socket
 import sys
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -28,6 +30,8 @@ PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 """Path -> file of the page, in the folder `page` beside this module. Nothing else on disk is served as a file."""
 
 RATER = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N} .@_'-]{0,59}")
+
+NAME = regex.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 SKIP = "skip"
 """What a rater answers in place of a rating who can't tell."""
@@ -71,12 +75,24 @@ def _load(picture):
     return for_browser(rows[0], f"{picture.table}, image {picture.image_id}")
 
 
+def is_address(host):
+    """Whether `host` is an IP address, not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host):
     """Whether only this machine reaches `host`, an address or name."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return ip_address(host).is_loopback if is_address(host) else host == "localhost"
+
+
+def url_for_others(host, port):
+    """The address to open, of a server that listens at `host`: the machine's name where that is all its addresses."""
+    everywhere = is_address(host) and ip_address(host).is_unspecified
+    return URL.build(scheme="http", host=socket.gethostname() if everywhere else host, port=port, path="/")
 
 
 def _key(picture):
@@ -142,25 +158,59 @@ def _rater(name):
     return name
 
 
-def _host_asked_for(request):
-    try:
-        return request.url.host
-    except ValueError:  # a Host header that is none
-        return None
+@dataclass(frozen=True)
+class Hosts:
+    """What a request may call this machine, so that no other site's page can have a browser ask under its own name.
 
-
-def make_app(study, *, hosts=None):
-    """The web application of a Study.
-
-    Args:
-        hosts: names of this machine by which a request must ask for it, so that no other site's page can have a browser
-            do so under its own name; None for any.
+    A site's name may be made to lead to this machine (DNS rebinding); an IP address is nobody's name.
     """
+
+    names: frozenset[str]
+    """In lower case; addresses too, where not any is accepted."""
+    any_address: bool
+    """Whether any IP address is accepted."""
+
+    def accept(self, request):
+        """Whether the Host header of an aiohttp request is one of these."""
+        try:
+            host = (request.url.host or "").lower().rstrip(".")
+        except ValueError:  # a Host header that is none
+            return False
+        return host in self.names or (self.any_address and is_address(host))
+
+    def __str__(self):
+        """The names in words."""
+        named = ", ".join(sorted(name for name in self.names if not is_address(name)))
+        return f"{named}, or any IP address of it" if self.any_address else named
+
+
+def hosts_of(host, names=()):
+    """The Hosts of a server that listens at `host`; `names`: others by which it may be asked for.
+
+    Raises:
+        DataError: one of `names` is not a host's name.
+    """
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise DataError(f"--hostname {name!r}: this is not the name of a host; leave out http://, port and path")
+    known = {"localhost", host, *names}
+    if is_loopback(host):
+        return Hosts(frozenset(name.lower() for name in (*known, "127.0.0.1", "::1")), any_address=False)
+    known |= {socket.gethostname(), socket.getfqdn()}
+    if is_address(host):
+        known.discard(host)  # 0.0.0.0 is all of them
+    return Hosts(frozenset(name.lower().rstrip(".") for name in known), any_address=True)
+
+
+def make_app(study, *, hosts):
+    """The web application of a Study, for requests that ask for it by one of `hosts` (Hosts)."""
 
     @web.middleware
     async def guard(request, handler):
-        if hosts is not None and _host_asked_for(request) not in hosts:
-            raise _refusal(web.HTTPForbidden, "ask for this page by the address that the server printed")
+        if not hosts.accept(request):
+            raise _refusal(
+                web.HTTPForbidden, "ask for this page by the address that the server printed, or see its --hostname"
+            )
         try:
             response = await handler(request)
         except FitError as error:
@@ -230,21 +280,21 @@ async def _serve(app, host, port, started):
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
             raise DataError(f"can't listen at {host}, port {port} ({error.strerror}); name another --port") from None
-        started(URL.build(scheme="http", host=host, port=runner.addresses[0][1], path="/"))
+        started(url_for_others(host, runner.addresses[0][1]))
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-def serve(study: Study, host: str, port: int, started: Callable[[URL], None]):
+def serve(study: Study, host: str, port: int, started: Callable[[URL], None], hosts: Hosts):
     """Serve a Study until Ctrl-C, or a polite kill.
 
     Args:
         host: address or name to listen at; port: 0 for any that is free.
         started: called with the page's URL as soon as it can be opened.
+        hosts: what a request may call this machine, as hosts_of has it.
 
     Raises:
         DataError: it can't listen there.
     """
-    hosts = {"localhost", "127.0.0.1", "::1", host} if is_loopback(host) else None
     asyncio.run(_serve(make_app(study, hosts=hosts), host, port, started))

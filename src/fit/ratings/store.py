@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 from fit.errors import DataError
+from fit.escaping import delimited, uncell
 from fit.usertables import as_number, read_user_table
 
 SCALE = (1, 2, 3, 4, 5)
@@ -94,7 +95,8 @@ def _parse(data, path):
     for row in rows:
         if None in row:
             raise DataError(f"{path}, line {rows.line_num}: more cells than the header has columns; quote the commas")
-        ratings.append((rows.line_num, _rating(row, f"{path}, line {rows.line_num}")))
+        cells = {column: uncell(text or "") for column, text in row.items()}
+        ratings.append((rows.line_num, _rating(cells, f"{path}, line {rows.line_num}")))
     return tuple(rows.fieldnames or ()), ratings
 
 
@@ -172,9 +174,7 @@ class Answers:
         return [rating for _, rating in ratings]
 
     def _append(self, rows):
-        lines = StringIO(newline="")
-        csv.writer(lines, lineterminator="\n").writerows(rows)
-        self._write(lines.getvalue().encode())
+        self._write(delimited(rows, ",").encode())
 
     def _write(self, data):
         size = os.fstat(self._file).st_size

@@ -9,6 +9,7 @@ from fsspec.core import url_to_fs
 from pyarrow import fs
 
 from fit.errors import CorpusError
+from fit.folders import as_text
 
 BATCH = 32_768  # rows
 
@@ -50,6 +51,8 @@ class CaptionFile(ABC):
         Raises:
             CorpusError: it is missing or unreadable, or there is no such encoding.
         """
+        if as_text(path) != path:
+            raise CorpusError(f"{as_text(path)}: its name is not UTF-8, so Arrow can't open it; rename it")
         self.path, self.encoding = path, encoding
         try:
             b"    ".decode(encoding, "replace")
@@ -130,6 +133,6 @@ class CaptionFile(ABC):
     def broken(self, error):
         """The CorpusError for a file that can't be read on."""
         return CorpusError(
-            f"{self.path}: not a readable file of captions ({error}); fetch or make it anew, "
+            f"{self.path}: not a readable file of captions ({as_text(str(error))}); fetch or make it anew, "
             "or go on without it: `on_bad_shard: skip`"
         )

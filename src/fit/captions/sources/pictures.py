@@ -18,7 +18,7 @@ import pyarrow as pa
 from fit.captions.sources.base import CaptionFile
 from fit.captions.sources.text import as_utf8
 from fit.errors import DataError
-from fit.folders import has_picture_suffix, is_data, walk_folder
+from fit.folders import as_text, has_picture_suffix, is_data, walk_folder
 
 _ROWS = 64  # a batch, since each has a picture
 _WAITING = 256  # pictures that wait for what is said of them, at most
@@ -129,7 +129,7 @@ class TarCaptions(_PicturesWithCaptions):
         def first():
             name, _, data = waiting.popleft()
             caption, url = sidecars.of(name)
-            return {"caption": caption, "url": url or name, "image": data}
+            return {"caption": caption, "url": url or as_text(name), "image": data}
 
         with self._stream() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
@@ -182,4 +182,4 @@ class FolderCaptions(_PicturesWithCaptions):
         for name in pictures:
             caption, url = sidecars.of(name)
             image = Path(self.path, name).read_bytes() if with_images else None
-            yield {"caption": caption, "url": url or name, "image": image}
+            yield {"caption": caption, "url": url or as_text(name), "image": image}
