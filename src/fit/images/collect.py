@@ -26,7 +26,7 @@ from fit.errors import DataError
 from fit.folders import as_text
 from fit.images.decode import Decoder, Picture
 from fit.images.fitting import fitting
-from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read
+from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read, write_groups
 from fit.paths import WorkFolder, by_key, discard, whole
 from fit.registry import find
 
@@ -206,12 +206,15 @@ class Parts:
         with self._lock:
             self._flush()
         with whole(target) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
-            for start in range(0, len(image_ids), ROW_GROUP):
-                places = [self.place[name] for name in image_ids[start : start + ROW_GROUP]]
-                # Opened anew for each group: what a mapped file has been read of stays in memory while it is open.
-                tables = {file: self._open(self._files[file]) for file in {file for file, _ in places}}
-                rows = [tables[file].slice(row, 1) for file, row in places]
-                writer.write_table(pa.concat_tables(rows).combine_chunks(), row_group_size=ROW_GROUP)
+            write_groups(writer, self._in_order(image_ids))
+
+    def _in_order(self, image_ids):
+        """Yield the rows of `image_ids`, tables of one row."""
+        for start in range(0, len(image_ids), ROW_GROUP):
+            places = [self.place[name] for name in image_ids[start : start + ROW_GROUP]]
+            # Opened again for each group: what a mapped file has been read of stays in memory while it is open.
+            tables = {file: self._open(self._files[file]) for file in {file for file, _ in places}}
+            yield from (tables[file].slice(row, 1) for file, row in places)
 
 
 def links_of(hits):
@@ -339,6 +342,14 @@ MAY_PASS = ("timeout", "connection", "truncated", "http_429", "http_500", "http_
 """Statuses of failures that another day may end well."""
 
 
+def _merged(table, fresh):
+    """Yield the rows of an image table, tables of one row; of those that `fresh` (image id -> dict) has, its own."""
+    file = pq.ParquetFile(table)
+    for group in range(file.num_row_groups):
+        for row in file.read_row_group(group).to_pylist():
+            yield pa.Table.from_pylist([fresh.get(row["image_id"], row)], schema=COLLECTED)
+
+
 def retry(table, statuses, *, settings, limits):
     """Fetch the failures of an image table again, and write the table again if a row of it is another one now.
 
@@ -365,8 +376,6 @@ def retry(table, statuses, *, settings, limits):
         fixed = sum(fresh[link.image_id]["status"] == "ok" for link in links)
         if fixed:
             with whole(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
-                for batch in pq.ParquetFile(table).iter_batches(ROW_GROUP):
-                    merged = [fresh.get(row["image_id"], row) for row in batch.to_pylist()]
-                    writer.write_table(pa.Table.from_pylist(merged, schema=COLLECTED), row_group_size=ROW_GROUP)
+                write_groups(writer, _merged(table, fresh))
         place.remove(".")
     return len(links), fixed

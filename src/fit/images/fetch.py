@@ -99,11 +99,12 @@ class FetchSettings:
     """How links are fetched.
 
     Attributes:
-        connections: requests under way at once, in all; it bounds memory, as each may hold max_bytes.
+        connections: requests under way at once, in all.
         connections_per_host: requests under way at once to one host name, whatever its port and scheme.
         connect_timeout_s: seconds for name lookup, TCP and TLS together.
         total_timeout_s: seconds for one attempt, its redirects and body included; waiting for a turn does not count.
         max_bytes: largest body in bytes, both as sent and decoded.
+        max_held_bytes: bytes of all bodies in memory at once, until they are handled; at least max_bytes.
         max_redirects: redirects followed in one attempt.
         retries: further attempts after a failure that another attempt may mend.
         backoff_s: seconds before the first retry, doubled for each further one; times 0.5 to 1.5, by url and attempt.
@@ -121,6 +122,7 @@ class FetchSettings:
     connect_timeout_s: float = 10.0
     total_timeout_s: float = 60.0
     max_bytes: int = 25_000_000
+    max_held_bytes: int = 256_000_000
     max_redirects: int = 5
     retries: int = 2
     backoff_s: float = 1.0
@@ -180,6 +182,8 @@ class Answer:
     location: str | None = None
     retry_after_s: float | None = None
     worth_retrying: bool = False
+    held: int = 0
+    """Bytes of the Budget that `data` holds."""
 
 
 # Which addresses are open
@@ -440,6 +444,28 @@ class HostTurns:
     users: int = 0
 
 
+class Budget:
+    """Bytes that may be held at once. Whoever asks for more than is left waits, in the order of asking."""
+
+    def __init__(self, total: int):
+        self._free = total
+        self._turn = asyncio.Lock()
+        self._returned = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        """Waits until `size` bytes, at most the total, are free, and holds them."""
+        async with self._turn:
+            while self._free < size:
+                self._returned.clear()
+                await self._returned.wait()
+            self._free -= size
+
+    def give_back(self, size: int) -> None:
+        """Frees bytes that were taken."""
+        self._free += size
+        self._returned.set()
+
+
 class Fetcher:
     """Fetches links, one call each, as many at once as its settings allow; used with `async with`."""
 
@@ -447,6 +473,7 @@ class Fetcher:
         self._settings = settings
         self._bot = settings.user_agent.partition("/")[0].strip().lower()
         self._turns = asyncio.Semaphore(settings.connections)
+        self._bodies = Budget(max(settings.max_held_bytes, settings.max_bytes))
         self._hosts: dict[str, HostTurns] = {}
         self._session: aiohttp.ClientSession | None = None
         self._resolver: CheckedResolver | None = None
@@ -491,6 +518,20 @@ class Fetcher:
             ConfigError: this machine ran out of open files.
             RuntimeError: not within `async with`.
         """
+        async with self.fetched(url) as found:
+            return found
+
+    @contextlib.asynccontextmanager
+    async def fetched(self, url: str) -> AsyncIterator[Fetched]:
+        """As `fetch`; within the block, the data counts as held (FetchSettings.max_held_bytes)."""
+        found, held = await self._fetch(url)
+        try:
+            yield found
+        finally:
+            self._bodies.give_back(held)
+
+    async def _fetch(self, url: str) -> tuple[Fetched, int]:
+        """What became of `url`, and how many bytes of the budget its data holds."""
         if self._session is None:
             raise RuntimeError("a Fetcher fetches within `async with Fetcher(settings) as fetcher`")
         attempt = 1
@@ -500,7 +541,7 @@ class Fetcher:
             if answer.worth_retrying and attempt <= self._settings.retries:
                 wait_s = retry_wait_s(self._settings, url, attempt, answer.retry_after_s)
             if wait_s is None:
-                return Fetched(answer.status, answer.data, answer.http_status, attempt)
+                return Fetched(answer.status, answer.data, answer.http_status, attempt), answer.held
             await asyncio.sleep(wait_s)  # without a turn, which others may use meanwhile
             attempt += 1
 
@@ -543,11 +584,11 @@ class Fetcher:
         """One request, without redirects; its body is read before this returns."""
         http_status = None
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as timer:
                 assert self._session is not None
                 async with self._session.get(url, allow_redirects=False) as response:
                     http_status = response.status
-                    return await self._read(response)
+                    return await self._read(response, timer)
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             found = failure(error)
         except Exception as error:
@@ -557,7 +598,7 @@ class Fetcher:
             found = failure(error)
         return Answer(found.status, http_status=http_status, worth_retrying=found.worth_retrying)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
+    async def _read(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> Answer:
         """What a response, of which the headers have come, amounts to; reads its body if that is wanted."""
         code = response.status
         is_redirect = code in REDIRECTS and "Location" in response.headers
@@ -577,7 +618,29 @@ class Fetcher:
         most = self._settings.max_bytes
         if (response.content_length or 0) > most:
             return Answer("too_large", http_status=code)
-        decoder = Decoder(response.headers.get("Content-Encoding", ""))
+        encoding = response.headers.get("Content-Encoding", "")
+        # How long a body will be is known only where nothing is to be decoded.
+        needed = most if encoding or response.content_length is None else response.content_length
+        await self._hold(needed, timer)
+        held = 0
+        try:
+            answer = await self._read_body(response, encoding)
+            held = answer.held
+            return answer
+        finally:
+            self._bodies.give_back(needed - held)
+
+    async def _hold(self, size: int, timer: asyncio.Timeout) -> None:
+        """Waits until `size` bytes may be held. It is our memory that is waited for, so that does not count as time."""
+        end, began = timer.when(), asyncio.get_running_loop().time()
+        timer.reschedule(None)
+        await self._bodies.take(size)
+        if end is not None:
+            timer.reschedule(end + asyncio.get_running_loop().time() - began)
+
+    async def _read_body(self, response: aiohttp.ClientResponse, encoding: str) -> Answer:
+        code, most = response.status, self._settings.max_bytes
+        decoder = Decoder(encoding)
         data = bytearray()
         received = 0
         async for block in self._blocks(response):
@@ -590,7 +653,7 @@ class Fetcher:
                 break
         if received and not decoder.is_done:
             return Answer("truncated", http_status=code, worth_retrying=True)
-        return Answer("ok", data=bytes(data), http_status=code)
+        return Answer("ok", data=bytes(data), http_status=code, held=len(data))
 
     async def _blocks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         """The body as it comes."""
@@ -627,7 +690,7 @@ async def fetch_all(
         links: pairs (key, url); iterated over once, in this thread.
         settings: of the fetching.
         handle: awaited as handle(key, fetched) once a link; several calls may be under way at once. While one waits,
-            the link's data is kept, and no other link takes its place.
+            the link's data counts as held (FetchSettings.max_held_bytes), and no other link takes its place.
 
     Raises:
         ConfigError: this machine ran out of open files. Besides, whatever `links` or `handle` raises: the first such
@@ -635,9 +698,14 @@ async def fetch_all(
     """
     waiting = iter(links)
 
+    async def bring(fetcher: Fetcher, key: Any, url: str):
+        # A function of its own: in the loop, the data would stay until the next link's.
+        async with fetcher.fetched(url) as found:
+            await handle(key, found)
+
     async def work(fetcher: Fetcher):
         for key, url in waiting:  # shared: each worker's loop takes links that no other has taken
-            await handle(key, await fetcher.fetch(url))
+            await bring(fetcher, key, url)
 
     async with Fetcher(settings) as fetcher:
         workers = [asyncio.create_task(work(fetcher)) for _ in range(WORKERS_PER_CONNECTION * settings.connections)]

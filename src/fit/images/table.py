@@ -18,6 +18,8 @@ from fit.errors import ImageTableError
 from fit.paths import WorkFolder, whole
 
 ROW_GROUP = 64
+GROUP_BYTES = 32 << 20
+"""Bytes of pictures from which on a row group ends before it has ROW_GROUP rows: whoever reads has one in memory."""
 
 COLLECTED = pa.schema(
     [
@@ -51,9 +53,30 @@ GENERATED = pa.schema(
 
 
 def write(table, path, row_group=ROW_GROUP):
-    """Write an Arrow table to `path` as Parquet, whole or not at all."""
+    """Write an Arrow table to `path` as Parquet, whole or not at all.
+
+    Row groups have `row_group` rows; in an image table fewer, where these have more than GROUP_BYTES bytes.
+    """
     with whole(path) as part:
-        pq.write_table(table, part, row_group_size=row_group, compression="zstd")
+        if "bytes" not in table.schema.names or table.nbytes <= GROUP_BYTES:
+            pq.write_table(table, part, row_group_size=row_group, compression="zstd")
+            return
+        with pq.ParquetWriter(part, table.schema, compression="zstd") as writer:
+            write_groups(writer, (table.slice(row, 1) for row in range(len(table))), row_group)
+
+
+def write_groups(writer, rows, row_group=ROW_GROUP):
+    """Write `rows`, Arrow tables of one row each, to a ParquetWriter in row groups as `write` makes them."""
+    group, size = [], 0
+    for row in rows:
+        length = len(row.column("bytes")[0].as_buffer() or b"")
+        if group and (len(group) == row_group or size + length > GROUP_BYTES):
+            writer.write_table(pa.concat_tables(group).combine_chunks())
+            group, size = [], 0
+        group.append(row)
+        size += length
+    if group:
+        writer.write_table(pa.concat_tables(group).combine_chunks())
 
 
 _KINDS = (
@@ -202,10 +225,13 @@ def stream(path, batch_size=ROW_GROUP):
     Raises:
         ImageTableError: the file is no image table, or bytes in it are no picture.
     """
-    for batch in open_table(path).iter_batches(batch_size=batch_size, columns=["image_id", "bytes"]):
-        images, _ = bytes_of(batch.column("bytes"))
-        rows = [(name, data) for name, data in zip(batch.column("image_id").to_pylist(), images, strict=True) if data]
-        yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
+    file = open_table(path)
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(batch_size=batch_size, row_groups=[group], columns=["image_id", "bytes"]):
+            images, _ = bytes_of(batch.column("bytes"))
+            names = batch.column("image_id").to_pylist()
+            rows = [(name, data) for name, data in zip(names, images, strict=True) if data]
+            yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
 
 
 def rows_to_show(path):
