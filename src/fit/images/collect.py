@@ -26,7 +26,7 @@ from fit.errors import DataError
 from fit.folders import as_text
 from fit.images.decode import Decoder, Picture
 from fit.images.fitting import fitting
-from fit.images.table import COLLECTED, ROW_GROUP, bytes_of, find_pictures, read, write_groups
+from fit.images.table import COLLECTED, GROUP_BYTES, ROW_GROUP, bytes_of, find_pictures, read, write_groups
 from fit.paths import WorkFolder, by_key, discard, whole
 from fit.registry import find
 
@@ -210,11 +210,18 @@ class Parts:
 
     def _in_order(self, image_ids):
         """Yield the rows of `image_ids`, tables of one row."""
-        for start in range(0, len(image_ids), ROW_GROUP):
-            places = [self.place[name] for name in image_ids[start : start + ROW_GROUP]]
-            # Opened again for each group: what a mapped file has been read of stays in memory while it is open.
-            tables = {file: self._open(self._files[file]) for file in {file for file, _ in places}}
-            yield from (tables[file].slice(row, 1) for file, row in places)
+        tables: dict[int, pa.Table] = {}
+        size = 0
+        for number, name in enumerate(image_ids):
+            file, row = self.place[name]
+            if file not in tables:
+                tables[file] = self._open(self._files[file])
+            one = tables[file].slice(row, 1)
+            size += len(one.column("bytes")[0].as_buffer() or b"")
+            yield one
+            # What a mapped file has been read of stays in memory while it is open.
+            if size > GROUP_BYTES or number % ROW_GROUP == ROW_GROUP - 1:
+                tables, size = {}, 0
 
 
 def links_of(hits):
