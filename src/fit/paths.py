@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fit.errors import PlaceError
@@ -20,6 +20,8 @@ MARK = ".fit-folder"
 _NOT_COUNTED = {MARK, ".snakemake_timestamp"}
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)\.(?:[0-9]+|[0-9a-f]{12})(?P<suffix>\.\w+)?")
 """What `whole` calls a file before it is whole; earlier versions took the number of the process."""
+_LOCK = re.compile(r"\.[^/]+\.lock")
+"""What WorkFolder.held locks, in the folder itself."""
 
 
 def _write_mark(folder, what, files=None):
@@ -150,7 +152,8 @@ class WorkFolder:
         folder, slash, last = name.rpartition("/")
         temporary = _TEMPORARY.fullmatch(last)
         written = temporary["stem"] + (temporary["suffix"] or "") if temporary else last
-        return bool(self._files.fullmatch(name) or self._files.fullmatch(folder + slash + written))
+        ours = self._files.fullmatch(name) or self._files.fullmatch(folder + slash + written)
+        return bool(ours or _LOCK.fullmatch(name))
 
     def claim(self):
         """Make the folder, or take one that is empty or ours; returns its path.
@@ -174,6 +177,51 @@ class WorkFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             _write_mark(self.path, self._what)
         return self.path
+
+    @contextmanager
+    def held(self, *names):
+        """Claim the folder and keep other processes from what it has under `names`, for the length of the block.
+
+        A job goes on when its Snakemake is killed, and the run that resumes starts the same job beside it: two that
+        write parts of one table would each read the other's. The later one waits, and says so; the system frees what
+        a killed process held. Names are taken in a fixed order, so that no two wait for each other.
+
+        Raises:
+            PlaceError: as claim.
+        """
+        self.claim()
+        with ExitStack() as held:
+            for name in sorted(set(names)):
+                path = self._lock(name, held)
+                held.callback(path.unlink, missing_ok=True)
+            yield
+
+    def _lock(self, name, held):
+        """Lock `name` until `held` is closed; returns the path of the file that is locked."""
+        import fcntl  # which Windows lacks
+
+        while True:
+            path = Path(self.claim(), f".{name}.lock")
+            try:
+                file = held.enter_context(path.open("a"))
+            except FileNotFoundError:
+                continue  # who held it has removed the folder meanwhile
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"fit: {path}: another process does the same work; waiting for its end", file=sys.stderr)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                print(
+                    f"fit: {path}: this file system has no locks ({error.strerror}); see that no other process does "
+                    "the same work",
+                    file=sys.stderr,
+                )
+                return path
+            # Who held it has removed it: what is locked must be what others will find.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                    return path
 
     def remove(self, inside):
         """Remove the folder `inside` this one, but for files that FIT did not write: they stay, and are said.

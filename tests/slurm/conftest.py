@@ -1,16 +1,9 @@
-import importlib.util
 import os
 import shutil
-from pathlib import Path
 
 import cluster as slurm
 import pytest
-
-ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("workplace", ROOT / "tests/workflow/conftest.py")
-_workplace = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_workplace)
-shrunken = _workplace.shrunken
+from workplace import ROOT, Workplace, shrink
 
 FIT = """\
 #!/usr/bin/env bash
@@ -87,5 +80,7 @@ class OnCluster:
 
 
 @pytest.fixture(scope="module")
-def on_cluster(cluster, shrunken):
-    return OnCluster(shrunken, cluster)
+def on_cluster(cluster, tmp_path_factory):
+    place = Workplace(tmp_path_factory.mktemp("atelier"))
+    shrink(place)
+    return OnCluster(place, cluster)

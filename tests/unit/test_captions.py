@@ -29,6 +29,7 @@ from fit.cli import main
 from fit.concepts import Concept
 from fit.errors import CorpusError, DataError, SheetError
 from fit.images.table import read
+from fit.paths import MARK
 
 MODES = [("standard", False), ("standard", True), ("words", False), ("words", True)]
 
@@ -373,6 +374,11 @@ def test_one_more_concept_does_not_recount_the_others(corpus, tmp_path, capsys):
     count(tmp_path / "out", corpus[:2], changed, max_hits=40, reuse=kept)
     assert "before" not in capsys.readouterr().out
     assert len(list(kept.glob("*/"))) == 1
+    # What a kill left of counts that were not kept yet is removed.
+    (kept / ".new-dead/.hits-dead").mkdir(parents=True)
+    (kept / ".new-dead/.hits-dead/0-0-0.parquet").write_bytes(b"PAR1")
+    count(tmp_path / "out", corpus[:2], changed, max_hits=40, reuse=kept)
+    assert sorted(path.name for path in kept.iterdir() if path.name.startswith(".")) == [MARK]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def check_make(words):
 def check_python(words):
     """A script of this repository, with options that it has."""
     script = ROOT / words[0]
-    if not words[0].startswith("benchmarks/") or not script.exists():
+    if not words[0].startswith(("benchmarks/", "tests/")) or not script.exists():
         raise UnknownError(words[0])
     calls = [node for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     adding = [call for call in calls if getattr(call.func, "attr", "") == "add_argument"]
@@ -236,6 +236,8 @@ def test_commands_are_found_in_blocks_and_in_lines_and_over_the_end_of_a_line():
         "snakemake -f results/scores/atelier/painters/ada-morrini.parquet",
         "make nothing",
         "python benchmarks/nothing.py",
+        "python tests/nothing.py",
+        "python tests/kill.py --kils 8",
         "python benchmarks/captions.py --rwos 8",
     ],
 )

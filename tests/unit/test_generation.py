@@ -561,6 +561,18 @@ def test_a_table_says_what_made_it(pipeline, sheet, tmp_path, capsys):
     assert set(said["versions"]) == {"fit", "diffusers", "torch", "transformers"}
 
 
+@pytest.mark.slow
+def test_a_table_has_the_same_bytes_whatever_process_made_it(pipeline, sheet, tmp_path):
+    made = []
+    for seed in ("1", "2"):  # by which Python orders sets
+        out = tmp_path / seed / "ada-morvek.parquet"
+        words = [sys.executable, "-m", "fit", *command(pipeline, sheet, out), "--images-per-prompt", "1"]
+        words += ["--scheduler", "DPMSolverMultistepScheduler"]  # it fills in much that the pipeline does not say
+        subprocess.run(words, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed})
+        made.append(out.read_bytes())
+    assert made[0] == made[1]
+
+
 def test_a_table_without_provenance_says_so(tmp_path, capsys):
     table.write(table.pa.table({"image_id": ["a"], "bytes": [b""]}), tmp_path / "t.parquet")
     assert main(["images", "show", str(tmp_path / "t.parquet"), "--provenance"]) == 1

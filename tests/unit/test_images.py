@@ -1,6 +1,9 @@
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pyarrow as pa
@@ -130,6 +133,47 @@ def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
         == 0
     )
     assert asked == [60, 60]
+
+
+def test_a_stop_at_the_second_concept_of_a_job_loses_nothing_of_the_first(crawl, monkeypatch):
+    asked = []
+
+    class Stopped(Embedded):
+        def bring(self, links, handle):
+            asked.append(len(links))
+            if len(asked) == 2:
+                raise KeyboardInterrupt
+            super().bring(links, handle)
+
+    whole_tables = collected(crawl, ["a", "b"])
+    monkeypatch.setattr("fit.images.collect.Embedded", Stopped)
+    with pytest.raises(KeyboardInterrupt):
+        collected(crawl, ["a", "b"])
+    (crawl / "images/a.parquet").unlink()  # as Snakemake does, where a job did not end well
+    assert collected(crawl, ["a", "b"]) == whole_tables
+    assert asked == [2, 4, 4]
+
+
+def test_two_that_collect_the_same_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
+    # A job whose Snakemake was killed goes on, beside the run that resumes.
+    monkeypatch.setattr("fit.images.collect._PART_ROWS", 5)
+    rows = 60
+    pq.write_table(pa.table({"image": [png(i / 99) for i in range(rows)]}), tmp_path / "s.parquet")
+    links_to(tmp_path, [f"u{i}" for i in range(rows)])
+    whole_table = collected(tmp_path, ["a"])["a"]
+    both, orders = Barrier(2), iter([(0, 1, 2), (2, 1, 0)])
+
+    class Shuffled(Embedded):
+        def bring(self, links, handle):
+            with suppress(BrokenBarrierError):  # one that waits for the other does not come
+                both.wait(1)
+            for first in next(orders):
+                super().bring(links[first::3], handle)
+
+    monkeypatch.setattr("fit.images.collect.Embedded", Shuffled)
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(collected, tmp_path, ["a"]) for _ in range(2)]
+    assert all(one.result()["a"].equals(whole_table) for one in found)
 
 
 def test_failures_are_fetched_again(tmp_path, capsys):

@@ -2,7 +2,10 @@
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pyarrow as pa
@@ -115,6 +118,51 @@ def test_parts_of_an_earlier_version_are_gone_on_with(tmp_path):
         work.claim()
         work.remove("ada")
         assert list(contents(work.path)) == [MARK]
+
+
+def test_what_a_process_holds_another_waits_for_until_it_is_killed(tmp_path, capfd):
+    script = (
+        "import sys, time; from fit.paths import WorkFolder\n"
+        "with WorkFolder(sys.argv[1], 'x', 'x').held('ada', 'bo'): print('held', flush=True); time.sleep(99)"
+    )
+    held, work = Event(), WorkFolder(tmp_path / "work", "x", "x")
+
+    def hold(name):
+        with work.held(name):
+            held.set()
+
+    with subprocess.Popen([sys.executable, "-c", script, tmp_path / "work"], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        hold("cy")  # nobody holds it
+        held.clear()
+        waiting = Thread(target=hold, args=["ada"])
+        waiting.start()
+        assert not held.wait(0.5)
+        other.kill()
+        waiting.join(30)
+    assert held.is_set()
+    assert ".ada.lock: another process does the same work" in capfd.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [".bo.lock", MARK]
+    hold("bo")  # what a kill left holds nobody up
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [MARK]
+
+
+def test_who_waits_for_a_folder_that_is_removed_holds_a_new_one(tmp_path):
+    work, order = WorkFolder(tmp_path / "work", "x", "x"), []
+
+    def hold():
+        with work.held("ada"):
+            order.append((work.path / MARK).exists())
+
+    with work.held("ada"):
+        waiting = Thread(target=hold)
+        waiting.start()
+        waiting.join(0.3)
+        assert order == []
+        work.remove(".")
+        assert not work.path.exists()
+    waiting.join(30)
+    assert order == [True]
 
 
 def importing(folder, *more, kind="training"):

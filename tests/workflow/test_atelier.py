@@ -7,7 +7,7 @@ import time
 
 import polars as pl
 import pytest
-from conftest import HOSTILE_NAMES
+from workplace import HOSTILE_NAMES
 
 from fit.images.table import read
 from fit.threshold import measure, read_table

@@ -28,6 +28,8 @@ from fit.folders import kind_of
 from fit.images.table import open_parquet, read, write
 from fit.paths import WorkFolder, whole
 
+_NEW = ".new-"
+"""How the name of a folder begins whose counts are not kept yet."""
 _KEY = re.compile(r"\.?[0-9a-f]{16}(\.[0-9a-f]{12})?")
 _KEPT = rf"({_KEY.pattern}/)?(\.new-[^/]+/)?(\.hits-[^/]+/)?((counts|names|hits|shards)|[0-9]+-[0-9]+-[0-9]+)\.parquet"
 """What is in a folder of counts that are kept, in that of an earlier version too."""
@@ -393,7 +395,7 @@ def count_captions(
     columns, sampling = columns or Columns(), sampling or Sampling()
     place = reuse and WorkFolder(reuse, "counts that are kept (--reuse)", _KEPT, "--reuse")
     if place:
-        place.claim()
+        place.claim()  # before every file is looked at
     rows, fingerprint = _check_files(files, columns.to_read(sampling.max_hits), on_bad_shard, columns.encoding)
     for path in (outputs.counts, outputs.names, outputs.hits, outputs.shards):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -404,24 +406,25 @@ def count_captions(
     key = blake2b(settings.encode(), digest_size=8).hexdigest()
     kept = Outputs.in_folder(Path(place.path, key))
     phrases = Phrases.of(concepts, Analyzer(sampling.tokens, sampling.fold_accents))
-    known, asked = _names_by_concept(_kept_names(kept)), _names_by_concept(phrases)
-    new = [concept for concept in concepts if known.get(concept.concept) != asked[concept.concept]]
-    if new:
-        if known:
-            print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=place.path) as folder:
-            fresh = Outputs.in_folder(folder)
-            _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows, part)
-            others = set(known) - {concept.concept for concept in new}
-            parts = [(fresh, None), (kept, others)] if others else [(fresh, None)]
-            with place.whole(key) as unfinished:
-                _unite_concepts(parts, Outputs.in_folder(unfinished), columns, sampling)
-    else:
-        print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
-    for other in place.path.iterdir():  # counts of other files or settings
-        if other.is_dir() and other.name != key and _KEY.fullmatch(other.name):
-            place.remove(other.name)
-    _unite_concepts([(kept, set(phrases.concepts))], outputs, columns, sampling, phrases)
+    with place.held("counts"):
+        known, asked = _names_by_concept(_kept_names(kept)), _names_by_concept(phrases)
+        new = [concept for concept in concepts if known.get(concept.concept) != asked[concept.concept]]
+        if new:
+            if known:
+                print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
+            with tempfile.TemporaryDirectory(prefix=_NEW, dir=place.path) as folder:
+                fresh = Outputs.in_folder(folder)
+                _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows, part)
+                others = set(known) - {concept.concept for concept in new}
+                parts = [(fresh, None), (kept, others)] if others else [(fresh, None)]
+                with place.whole(key) as unfinished:
+                    _unite_concepts(parts, Outputs.in_folder(unfinished), columns, sampling)
+        else:
+            print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
+        for other in list(place.path.iterdir()):  # counts of other files or settings, and what a kill left
+            if other.is_dir() and other.name != key and (_KEY.fullmatch(other.name) or other.name.startswith(_NEW)):
+                place.remove(other.name)
+        _unite_concepts([(kept, set(phrases.concepts))], outputs, columns, sampling, phrases)
 
 
 def _kept_names(kept):

@@ -316,6 +316,8 @@ class Diffusers(Generator):
         self.load()
         pipe = self._pipe
         scheduler = getattr(pipe, "scheduler", None)
+        config = dict(scheduler.config) if scheduler else {}
+        config.pop("_use_default_values", None)  # names in the order of a set, which is another in each process
         return {
             "pipeline": self._pipeline,
             "class": type(pipe).__name__,
@@ -328,7 +330,7 @@ class Diffusers(Generator):
             "safety_checker": getattr(pipe, "safety_checker", None) is not None,
             **self._sampling,
             "scheduler": type(scheduler).__name__ if scheduler else "",
-            "scheduler_config": dict(scheduler.config) if scheduler else {},
+            "scheduler_config": config,
         }
 
     # --- pictures -----------------------------------------------------------------------------------------------------

@@ -167,34 +167,34 @@ def generate_tables(
         StoppedError: SIGTERM came; the batch under way was finished.
     """
     place = work_folder(work or Path(outputs[0]).parent / ".generated")
-    place.claim()
     plans = {concept.concept: plan(concept, prompts, images_per_prompt, study_seed) for concept in concepts}
-    parts_of = _parts_of(generator, concepts, place.path, plans, image_format)
-    total, kept = sum(map(len, plans.values())), sum(parts.done for parts in parts_of)
-    if kept:
-        print(f"fit: {kept} of {total} pictures are there from an earlier run")
-    with (
-        _Termination() as termination,
-        tqdm(total=total, initial=kept, desc="generating", unit="image", mininterval=2) as progress,
-    ):
-        if kept < total:
-            generator.load()
-        for concept, parts in zip(concepts, parts_of, strict=True):
-            todo = plans[concept.concept][parts.done :]
-            _generate(generator, parts, todo, batch_size, image_format, termination, progress)
-        if termination.asked and sum(parts.done for parts in parts_of) < total:
-            done = sum(parts.done for parts in parts_of)
-            raise StoppedError(
-                f"stopped by SIGTERM after {done} of {total} pictures; they are kept: run again to go on"
-            )
-        statuses = {
-            concept.concept: Counter(parts.assemble(target))
-            for concept, parts, target in zip(concepts, parts_of, outputs, strict=True)
-        }
-    # Not before: where one table of a job fails, Snakemake removes the others too.
-    for concept in concepts:
-        place.remove(concept.concept)
-    return statuses
+    with place.held(*plans):
+        parts_of = _parts_of(generator, concepts, place.path, plans, image_format)
+        total, kept = sum(map(len, plans.values())), sum(parts.done for parts in parts_of)
+        if kept:
+            print(f"fit: {kept} of {total} pictures are there from an earlier run")
+        with (
+            _Termination() as termination,
+            tqdm(total=total, initial=kept, desc="generating", unit="image", mininterval=2) as progress,
+        ):
+            if kept < total:
+                generator.load()
+            for concept, parts in zip(concepts, parts_of, strict=True):
+                todo = plans[concept.concept][parts.done :]
+                _generate(generator, parts, todo, batch_size, image_format, termination, progress)
+            if termination.asked and sum(parts.done for parts in parts_of) < total:
+                done = sum(parts.done for parts in parts_of)
+                raise StoppedError(
+                    f"stopped by SIGTERM after {done} of {total} pictures; they are kept: run again to go on"
+                )
+            statuses = {
+                concept.concept: Counter(parts.assemble(target))
+                for concept, parts, target in zip(concepts, parts_of, outputs, strict=True)
+            }
+        # Not before: where one table of a job fails, Snakemake removes the others too.
+        for concept in concepts:
+            place.remove(concept.concept)
+        return statuses
 
 
 def _generate(generator, parts, todo, batch_size, image_format, termination, progress):

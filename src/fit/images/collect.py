@@ -318,10 +318,9 @@ def gather(source, links, targets, *, work, identity, limits):
         DataError: two links of a concept have the same id.
     """
     place = work_folder(work)
-    place.claim()
     # What was decoded within another time is the same picture.
     limiting = {name: value for name, value in asdict(limits).items() if name not in ("timeout_s", "workers")}
-    with _Gathering(limits, sum(map(len, links.values()))) as gathering:
+    with place.held(*links), _Gathering(limits, sum(map(len, links.values()))) as gathering:
         for concept, of_concept in links.items():
             rows = [[link.image_id, link.url, link.shard, link.row] for link in of_concept]
             for image_id, times in Counter(link.image_id for link in of_concept).items():
@@ -331,6 +330,8 @@ def gather(source, links, targets, *, work, identity, limits):
             parts = Parts(Path(place.path, concept, key))
             gathering.bring(source, of_concept, parts)
             parts.assemble([link.image_id for link in of_concept], targets[concept])
+        # Not before: where a job of several concepts is stopped, Snakemake removes the tables of all.
+        for concept in links:
             place.remove(concept)
 
 
@@ -355,17 +356,17 @@ def retry(table, statuses, *, settings, limits):
     if not links:
         return 0, 0
     place = work_folder(Path(table).with_name(f".{Path(table).stem}.retried"))
-    place.claim()
     settled = blake2b(json.dumps(of_results(settings)).encode(), digest_size=8).hexdigest()
-    with _Gathering(limits, len(links)) as gathering:
-        parts = Parts(Path(place.path, "retried", settled))
-        gathering.bring(Http(settings), links, parts)
-    fresh = {row["image_id"]: row for row in parts.rows()}
-    fixed = sum(fresh[link.image_id]["status"] == "ok" for link in links)
-    if fixed:
-        with whole(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
-            for batch in pq.ParquetFile(table).iter_batches(ROW_GROUP):
-                merged = [fresh.get(row["image_id"], row) for row in batch.to_pylist()]
-                writer.write_table(pa.Table.from_pylist(merged, schema=COLLECTED), row_group_size=ROW_GROUP)
-    place.remove(".")
+    with place.held("retried"):
+        with _Gathering(limits, len(links)) as gathering:
+            parts = Parts(Path(place.path, "retried", settled))
+            gathering.bring(Http(settings), links, parts)
+        fresh = {row["image_id"]: row for row in parts.rows()}
+        fixed = sum(fresh[link.image_id]["status"] == "ok" for link in links)
+        if fixed:
+            with whole(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
+                for batch in pq.ParquetFile(table).iter_batches(ROW_GROUP):
+                    merged = [fresh.get(row["image_id"], row) for row in batch.to_pylist()]
+                    writer.write_table(pa.Table.from_pylist(merged, schema=COLLECTED), row_group_size=ROW_GROUP)
+        place.remove(".")
     return len(links), fixed
