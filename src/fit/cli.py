@@ -36,6 +36,8 @@ def _cut_in(path, *also):
     found = _json_in(path, ("cut", *also), "fit cut")
     if found["cut"] is None:
         raise FitError(f"{path}: no cut was found: {found.get('reason', 'it does not say why')}")
+    if not isinstance(found["cut"], (int, float)) or not -1 <= found["cut"] <= 1:
+        raise FitError(f"{path}: its cut is {found['cut']!r}, not a cosine; name a file that `fit cut` wrote")
     return found
 
 

@@ -262,3 +262,13 @@ def test_an_art_cut_that_is_given_needs_no_photographs(concept):
     assert main(["cut", "art", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
     found = json.loads(out.read_text())
     assert found["cut"] == 0.18 and found["fpr"] is None and figure.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("cut", ["NaN", "Infinity", "1.5", '"0.5"', "[0.5]"])
+def test_a_cut_that_is_no_cosine_is_an_error(concept, capsys, cut):
+    (concept / "cut.json").write_text(f'{{"cut": {cut}}}')
+    files = ["--images", concept / "images.parquet", "--references", concept / "references.parquet"]
+    files += ["--reference-embeddings", concept / "refs.parquet", "--cut", concept / "cut.json"]
+    assert main(["match", *map(str, files), "--out", str(concept / "ann.parquet")]) == 1
+    assert "cut.json: its cut is" in capsys.readouterr().err
+    assert not (concept / "ann.parquet").exists()
