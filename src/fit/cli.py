@@ -997,7 +997,7 @@ def _add_compared(add):
 def _add_limits(add):
     add("--max-pixels", type=int, default=100_000_000)
     add("--min-side", type=int, default=1, help="shortest side of a picture, in pixels")
-    add("--decode-timeout-s", type=float, default=20.0)
+    add("--decode-timeout-s", type=float, default=20.0, help="processor time for one picture, at most")
     add("--decoders", type=Number(int, 1, 4096), default=2, help="processes that decode")
 
 

@@ -18,6 +18,8 @@ TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".tar")
 COMPRESSED = (".gz", ".zst", ".bz2")
 NOT_DATA = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 """What systems leave beside a user's files, in lower case. Hidden files are left out too."""
+LARGEST_FILE = 128 << 20
+"""Bytes of the largest picture, or cell of a table, that is read: a larger one is left out and said."""
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
 

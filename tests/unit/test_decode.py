@@ -534,16 +534,17 @@ def test_a_crash_costs_one_picture(unreliable, drawings, bytes_):
             assert decoder.decode(data) == expected
 
 
-def test_a_hang_costs_one_picture(unreliable, drawings):
-    with Decoder(Limits(workers=1, timeout_s=1)) as decoder:
+@pytest.mark.parametrize("bytes_", [b"hang", b"spin"])
+def test_a_hang_costs_one_picture(unreliable, drawings, bytes_):
+    with Decoder(Limits(workers=1, timeout_s=0.3)) as decoder:
         hung = pids(decoder)
-        assert decoder.decode(b"hang") == Picture("decoder_timeout")
+        assert decoder.decode(bytes_) == Picture("decoder_timeout")
         assert not is_alive(hung[0])
         assert [decoder.decode(data) for data, _ in drawings[:4]] == [expected for _, expected in drawings[:4]]
 
 
 def test_a_stopped_worker_is_a_hang_too(drawings):
-    with Decoder(Limits(workers=1, timeout_s=1)) as decoder:
+    with Decoder(Limits(workers=1, timeout_s=0.3)) as decoder:
         os.kill(pids(decoder)[0], signal.SIGSTOP)
         # More than a socket holds, so that sending has to give up as well.
         assert decoder.decode(bytes(8 << 20)) == Picture("decoder_timeout")
@@ -567,7 +568,7 @@ def test_answers_are_not_mixed_up_while_workers_fail(unreliable, drawings):
     work = [(data, expected) for data, expected in drawings]
     for at, (data, status) in enumerate(hostile.items()):
         work.insert(5 + 10 * at, (data, Picture(status)))
-    with Decoder(Limits(timeout_s=1)) as decoder, ThreadPoolExecutor(4) as threads:
+    with Decoder(Limits(timeout_s=0.3)) as decoder, ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(decoder.decode, [data for data, _ in work]))
     assert answers == [expected for _, expected in work]
 

@@ -115,12 +115,16 @@ class Given(ImageSource):
     """Bytes at hand."""
 
     def __init__(self, read_bytes):
-        """`read_bytes` gives the bytes of a link."""
+        """`read_bytes` gives the bytes of a link, or None where there are too many."""
         self._read_bytes = read_bytes
 
     def bring(self, links, handle):
+        def read_and_handle(link):
+            data = self._read_bytes(link)
+            handle(link, Arrived("too_large" if data is None else "ok", data))
+
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda link: handle(link, Arrived("ok", self._read_bytes(link))), links))
+            list(pool.map(read_and_handle, links))
 
 
 class Http(ImageSource):

@@ -58,7 +58,7 @@ STATUSES = (
     "too_many_pixels",  # its header asks for more than Limits.max_pixels: a decompression bomb
     "too_small",  # a side is below Limits.min_side
     "decoder_crashed",  # its worker died, or needed more memory than Limits.max_memory_mb
-    "decoder_timeout",  # its worker took longer than Limits.timeout_s
+    "decoder_timeout",  # its worker took longer than Limits.timeout_s of processor time
 )
 
 KEPT_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
@@ -92,7 +92,7 @@ class Limits:
 
     max_pixels: int = 100_000_000  # width x height, as the header says
     min_side: int = 1  # pixels
-    timeout_s: float = 20  # for one picture, once a worker has it
+    timeout_s: float = 20  # of processor time for one picture, so that a busy machine changes nothing
     max_memory_mb: int = 2048  # address space of one worker, of which it takes 120 to start
     workers: int = 2
 
@@ -362,6 +362,7 @@ _ANSWER = struct.Struct(">B?QQQQ")  # place in STATUSES, whether the bytes are k
 _READY, _READ = b"S", b"R"  # a worker has started; it has read the bytes of a picture
 
 START_S = 300  # on a cluster's file system, importing NumPy in a hundred jobs at once takes minutes
+PATIENCE = 10  # times timeout_s, after which a worker that has had no processor time for a picture is given up
 GRACE_S = 10  # after which a worker ends itself, if the process that should have ended it has gone
 RENEWED_AFTER = 10_000  # pictures, lest what decoders leak becomes the fault of a picture
 
@@ -444,8 +445,9 @@ class _Worker:
             self.restart()
             return Picture("decoder_timeout")
         except OSError:
+            out_of_time = self.process is not None and self._exit_status() == -signal.SIGPROF
             self.restart()
-            return Picture("decoder_crashed")
+            return Picture("decoder_timeout" if out_of_time else "decoder_crashed")
         except BaseException:
             # Interrupted halfway: the next picture must not get this one's answer.
             self.end()
@@ -454,6 +456,13 @@ class _Worker:
         if self.decoded >= RENEWED_AFTER:
             self.end()
         return picture
+
+    def _exit_status(self):
+        """That of the process, which has closed its socket; None if it goes on all the same."""
+        try:
+            return self.process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _hand_over(self, data):
         """Send `data`, and see that it was read. Returns when it has to be decoded."""
@@ -466,8 +475,9 @@ class _Worker:
 
     def _send(self, data):
         self.await_ready()
-        deadline = monotonic() + self.limits.timeout_s
-        self.socket.settimeout(self.limits.timeout_s)
+        patience_s = PATIENCE * self.limits.timeout_s
+        deadline = monotonic() + patience_s
+        self.socket.settimeout(patience_s)
         self.socket.sendall(_LENGTH.pack(len(data)))
         self.socket.sendall(data)
         self._receive(len(_READ), deadline)
@@ -543,7 +553,7 @@ class Decoder:
     def decode(self, data):
         """The Picture of `data` (bytes), as `inspect` makes it. Any thread may call; it blocks until a worker is free.
 
-        A worker that takes longer than `timeout_s`, or dies, is replaced; its picture is "decoder_timeout" or
+        A worker that takes more processor time than `timeout_s`, or dies, is replaced; its picture is "decoder_timeout" or
         "decoder_crashed". One that died while it had nothing to do costs no picture.
 
         Raises:
@@ -615,8 +625,11 @@ def _serve_picture(requests, answers, limits):
         return False
     answers.write(_READ)
     answers.flush()
-    signal.alarm(math.ceil(limits.timeout_s + GRACE_S))
+    signal.alarm(math.ceil(PATIENCE * limits.timeout_s + GRACE_S))
+    # Its signal ends this process, which the other side can tell from other ends.
+    signal.setitimer(signal.ITIMER_PROF, limits.timeout_s)
     picture = inspect(data, limits)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
     kept = picture.data is data
     clean = b"" if kept or picture.data is None else picture.data

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fit.errors import DataError
-from fit.folders import PICTURES, as_text, is_picture, walk_folder
+from fit.folders import LARGEST_FILE, PICTURES, as_text, is_picture, walk_folder
 from fit.images.collect import Given, Link, gather
 from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures, open_parquet, read, write
 from fit.nearby import near, nearest
@@ -54,13 +54,13 @@ def links_in(folder, names):
 
 
 def read_link(link):
-    """The bytes of a file that links_in made a link of.
+    """The bytes of a file that links_in made a link of; None where it is larger than LARGEST_FILE.
 
     Raises:
         DataError: it can't be read.
     """
     try:
-        return Path(link.url).read_bytes()
+        return Path(link.url).read_bytes() if Path(link.url).stat().st_size <= LARGEST_FILE else None
     except OSError as error:
         raise DataError(f"{link.url}: can't be read ({error.strerror}); let this user read it, or remove it") from None
 

@@ -1,9 +1,14 @@
 """Captions in Parquet."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fit.captions.sources.base import BATCH, CaptionFile
+from fit.errors import CorpusError
+from fit.folders import LARGEST_FILE
+
+_BATCH_BYTES = 64 << 20
 
 
 class ParquetCaptions(CaptionFile):
@@ -24,7 +29,47 @@ class ParquetCaptions(CaptionFile):
 
     def batches(self, columns):
         try:
-            for batch in self._file.iter_batches(BATCH, columns=columns, use_threads=False):
+            rows = min((self._rows_at_once(group, columns) for group in range(self._file.num_row_groups)), default=BATCH)
+            for batch in self._file.iter_batches(rows, columns=columns, use_threads=False):
                 yield batch.select(columns)
         except (pa.ArrowException, OSError) as error:
             raise self.broken(error) from None
+
+    def _rows_at_once(self, group, columns):
+        """How many rows of a row group to read at once, so that these have at most about _BATCH_BYTES bytes.
+
+        A value that repeats is in the file once, in its dictionary, and in a batch as often as it is meant: ten kilobytes
+        may be gigabytes.
+
+        Raises:
+            CorpusError: a value alone is larger than LARGEST_FILE.
+        """
+        metadata = self._file.metadata.row_group(group)
+        chunks = [metadata.column(i) for i in range(metadata.num_columns)]
+        chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns]
+        size, rows = sum(chunk.total_uncompressed_size for chunk in chunks), metadata.num_rows
+        least = min(BATCH, max(1, _BATCH_BYTES * rows // max(1, size)))
+        texts = [
+            chunk.path_in_schema
+            for chunk in chunks
+            # A value is not larger than its column, so that small ones need no look.
+            if chunk.has_dictionary_page
+            and chunk.physical_type == "BYTE_ARRAY"
+            and chunk.path_in_schema in columns
+            and chunk.total_uncompressed_size * min(rows, BATCH) > _BATCH_BYTES
+        ]
+        if not texts:
+            return least
+        settings = {"pre_buffer": False, "buffer_size": 1 << 20, "metadata": self._file.metadata}
+        file = pq.ParquetFile(self._system.open_input_file(self._inside), read_dictionary=texts, **settings)
+        first = next(file.iter_batches(1, row_groups=[group], columns=texts, use_threads=False))
+        longest = 0
+        for name, column in zip(first.schema.names, first.columns, strict=True):
+            here = pc.max(pc.binary_length(column.dictionary)).as_py() or 0 if len(column) else 0
+            if here > LARGEST_FILE:
+                raise CorpusError(
+                    f"{self.path}: a value of column {name!r} has {here:,} bytes, more than {LARGEST_FILE:,}; remove it, "
+                    "or go on without the file: `on_bad_shard: skip`"
+                )
+            longest += here
+        return min(least, max(1, _BATCH_BYTES // max(1, longest)))

@@ -7,6 +7,7 @@ where nothing says another) and image, the bytes.
 """
 
 import json
+import sys
 import tarfile
 from abc import abstractmethod
 from collections import deque
@@ -18,11 +19,12 @@ import pyarrow as pa
 from fit.captions.sources.base import CaptionFile
 from fit.captions.sources.text import as_utf8
 from fit.errors import DataError
-from fit.folders import as_text, has_picture_suffix, is_data, walk_folder
+from fit.folders import LARGEST_FILE, as_text, has_picture_suffix, is_data, walk_folder
 
 _ROWS = 64  # a batch, since each has a picture
 _WAITING = 256  # pictures that wait for what is said of them, at most
 _WAITING_BYTES = 64 << 20
+_SIDECAR_BYTES = 16 << 20
 
 
 def _stem(name):
@@ -33,6 +35,18 @@ def _stem(name):
 
 def _is_sidecar(name):
     return name.lower().endswith((".txt", ".json"))
+
+
+def _is_small_enough(where, size):
+    """Whether a picture of `size` bytes is read; one that is not is said."""
+    if size > LARGEST_FILE:
+        print(f"fit: {as_text(where)}: {size:,} bytes, more than {LARGEST_FILE:,}, so it is left out", file=sys.stderr)
+    return size <= LARGEST_FILE
+
+
+def _check_sidecar(name, size):
+    if size > _SIDECAR_BYTES:
+        raise ValueError(f"{as_text(name)} has {size:,} bytes, more than a caption or its JSON has ({_SIDECAR_BYTES:,})")
 
 
 class _Sidecars:
@@ -144,9 +158,12 @@ class TarCaptions(_PicturesWithCaptions):
                 if content is None:
                     continue
                 if has_picture_suffix(member.name):
-                    waiting.append((member.name, member.size, content.read() if with_images else None))
+                    read = with_images and _is_small_enough(f"{self.path}, {member.name}", member.size)
+                    waiting.append((member.name, member.size, content.read() if read else None))
                     size += member.size
-                elif _is_sidecar(member.name) and sidecars.take(member.name, partial(bytes, content.read())):
+                elif _is_sidecar(member.name):
+                    _check_sidecar(member.name, member.size)
+                if _is_sidecar(member.name) and sidecars.take(member.name, partial(bytes, content.read())):
                     raise ValueError(
                         f"{member.name} comes long after its picture; put them next to each other (tar --sort=name)"
                     )
@@ -178,8 +195,11 @@ class FolderCaptions(_PicturesWithCaptions):
             if has_picture_suffix(name):
                 pictures.append(name)
             elif _is_sidecar(name):
+                _check_sidecar(name, Path(self.path, name).stat().st_size)
                 sidecars.take(name, Path(self.path, name).read_bytes)
         for name in pictures:
             caption, url = sidecars.of(name)
-            image = Path(self.path, name).read_bytes() if with_images else None
+            place = Path(self.path, name)
+            read = with_images and _is_small_enough(str(place), place.stat().st_size)
+            image = place.read_bytes() if read else None
             yield {"caption": caption, "url": url or as_text(name), "image": image}
