@@ -276,7 +276,7 @@ class Collection(_Strict):
     min_side: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Shortest side of a picture, in pixels; smaller ones are left out."""
     decode_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 20
-    """Seconds that a picture may take to decode."""
+    """Seconds of processor time that a picture may take to decode."""
 
 
 class Embedder(_Strict):

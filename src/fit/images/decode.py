@@ -553,8 +553,8 @@ class Decoder:
     def decode(self, data):
         """The Picture of `data` (bytes), as `inspect` makes it. Any thread may call; it blocks until a worker is free.
 
-        A worker that takes more processor time than `timeout_s`, or dies, is replaced; its picture is "decoder_timeout" or
-        "decoder_crashed". One that died while it had nothing to do costs no picture.
+        A worker that takes more processor time than `timeout_s`, or dies, is replaced; its picture is
+        "decoder_timeout" or "decoder_crashed". One that died while it had nothing to do costs no picture.
 
         Raises:
             FitError: no worker starts any more.

@@ -67,7 +67,8 @@ def write(table, path, row_group=ROW_GROUP):
 
 def write_groups(writer, rows, row_group=ROW_GROUP):
     """Write `rows`, Arrow tables of one row each, to a ParquetWriter in row groups as `write` makes them."""
-    group, size = [], 0
+    group: list[pa.Table] = []
+    size = 0
     for row in rows:
         length = len(row.column("bytes")[0].as_buffer() or b"")
         if group and (len(group) == row_group or size + length > GROUP_BYTES):

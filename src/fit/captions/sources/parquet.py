@@ -29,7 +29,9 @@ class ParquetCaptions(CaptionFile):
 
     def batches(self, columns):
         try:
-            rows = min((self._rows_at_once(group, columns) for group in range(self._file.num_row_groups)), default=BATCH)
+            rows = min(
+                (self._rows_at_once(group, columns) for group in range(self._file.num_row_groups)), default=BATCH
+            )
             for batch in self._file.iter_batches(rows, columns=columns, use_threads=False):
                 yield batch.select(columns)
         except (pa.ArrowException, OSError) as error:
@@ -38,8 +40,8 @@ class ParquetCaptions(CaptionFile):
     def _rows_at_once(self, group, columns):
         """How many rows of a row group to read at once, so that these have at most about _BATCH_BYTES bytes.
 
-        A value that repeats is in the file once, in its dictionary, and in a batch as often as it is meant: ten kilobytes
-        may be gigabytes.
+        A value that repeats is in the file once, in its dictionary, and in a batch as often as it is meant: ten
+        kilobytes may be gigabytes.
 
         Raises:
             CorpusError: a value alone is larger than LARGEST_FILE.
@@ -68,8 +70,8 @@ class ParquetCaptions(CaptionFile):
             here = pc.max(pc.binary_length(column.dictionary)).as_py() or 0 if len(column) else 0
             if here > LARGEST_FILE:
                 raise CorpusError(
-                    f"{self.path}: a value of column {name!r} has {here:,} bytes, more than {LARGEST_FILE:,}; remove it, "
-                    "or go on without the file: `on_bad_shard: skip`"
+                    f"{self.path}: a value of column {name!r} has {here:,} bytes, more than {LARGEST_FILE:,}; remove "
+                    "it, or go on without the file: `on_bad_shard: skip`"
                 )
             longest += here
         return min(least, max(1, _BATCH_BYTES // max(1, longest)))

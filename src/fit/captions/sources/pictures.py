@@ -46,7 +46,9 @@ def _is_small_enough(where, size):
 
 def _check_sidecar(name, size):
     if size > _SIDECAR_BYTES:
-        raise ValueError(f"{as_text(name)} has {size:,} bytes, more than a caption or its JSON has ({_SIDECAR_BYTES:,})")
+        raise ValueError(
+            f"{as_text(name)} has {size:,} bytes, more than a caption or its JSON has ({_SIDECAR_BYTES:,})"
+        )
 
 
 class _Sidecars:
