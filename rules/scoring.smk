@@ -74,4 +74,4 @@ rule tabulate_scores:
         | {"groups": groups_of(wildcards)},
     shell:
         "fit scores --counts {input.counts:q} --scores {input.scores:q} --sheet {input.sheet:q} "
-        "--out {output.table:q} 2> {log:q}"
+        "--out {output.table:q} > {log:q} 2>&1"
