@@ -190,6 +190,10 @@ class MisbehavingServer:
         """As many bytes as the path says."""
         return answer(bytes(int(rest)))
 
+    async def sized_as_it_comes(self, send, rest, **_):
+        """The same, without saying so before."""
+        await send(head("200 OK", "Connection: close") + bytes(int(rest)))
+
     async def status(self, rest, query, **_):
         """The HTTP status that the path says, with the query's pairs as headers."""
         body = b"" if rest in ("204", "304") else b"no"

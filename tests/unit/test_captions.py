@@ -2,6 +2,7 @@
 
 import json
 import random
+import tarfile
 import unicodedata
 
 import numpy as np
@@ -25,6 +26,7 @@ from fit.captions.count import (
 from fit.captions.explain import explain
 from fit.captions.matcher import Matcher
 from fit.captions.phrases import Phrases, normal_forms
+from fit.captions.sources import open_captions
 from fit.cli import main
 from fit.concepts import Concept
 from fit.errors import CorpusError, DataError, SheetError
@@ -569,3 +571,54 @@ def test_a_file_of_an_unknown_format(tmp_path):
         count(tmp_path / "out", [str(tmp_path / "x.xlsx")])
     with pytest.raises(CorpusError, match=r"\*\.parquet"):
         count(tmp_path / "out", [str(tmp_path / "*.parquet")])
+
+
+@pytest.mark.parametrize("first", ["", "x"])
+def test_a_value_that_repeats_is_not_unpacked_all_at_once(tmp_path, first):
+    """Ten kilobytes whose one long value is meant forty thousand times: gigabytes, were it read as it is meant."""
+    values = pa.DictionaryArray.from_arrays(pa.array([0] + [1] * 40_000, pa.int32()), [first, "ada lee " * 25_000])
+    file = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"caption": values, "url": ["u"] * 40_001}), file, store_schema=False)
+    assert file.stat().st_size < 100_000
+    rows = 0
+    for batch in open_captions(str(file)).batches(["caption", "url"]):
+        rows += len(batch)
+        assert batch.nbytes < 100 << 20
+        if rows > 1000:
+            break
+    else:
+        raise AssertionError("not read")
+
+
+def test_a_value_that_is_too_large_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("fit.captions.sources.parquet.LARGEST_FILE", 1000)
+    monkeypatch.setattr("fit.captions.sources.parquet._BATCH_BYTES", 1000)
+    pq.write_table(pa.table({"caption": ["x" * 1001] * 5, "url": ["u"] * 5}), tmp_path / "a.parquet")
+    with pytest.raises(CorpusError, match="a value of column 'caption' has 1,001 bytes, more than 1,000"):
+        list(open_captions(str(tmp_path / "a.parquet")).batches(["caption"]))
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_a_picture_or_a_text_that_is_too_large_is_not_read(tmp_path, monkeypatch, kind, capsys):
+    monkeypatch.setattr("fit.captions.sources.pictures.LARGEST_FILE", 1000)
+    monkeypatch.setattr("fit.captions.sources.pictures._SIDECAR_BYTES", 100)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, size in (("a", 1001), ("b", 10)):
+        (folder / f"{name}.jpg").write_bytes(bytes(size))
+        (folder / f"{name}.txt").write_text(name)
+
+    def place():
+        if kind == "folder":
+            return str(folder)
+        with tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+            for file in sorted(folder.iterdir()):
+                tar.add(file, file.name)
+        return str(tmp_path / "pictures.tar")
+
+    found = pa.Table.from_batches(open_captions(place()).batches(["caption", "image"])).to_pydict()
+    assert found == {"caption": ["a", "b"], "image": [None, bytes(10)]}
+    assert "1,001 bytes, more than 1,000, so it is left out" in capsys.readouterr().err
+    (folder / "b.txt").write_text("b" * 101)
+    with pytest.raises(CorpusError, match=r"b\.txt has 101 bytes, more than a caption or its JSON has"):
+        list(open_captions(place()).batches(["caption"]))

@@ -8,9 +8,12 @@ import sys
 import threading
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from io import BytesIO
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -448,7 +451,7 @@ from fit.images import decode
 
 inspect = decode.inspect
 
-def unreliable(data, limits):
+def unreliable(data, limits, one_at_a_time):
     if data == b"sleep":
         time.sleep(1e6)
     if data == b"hang":
@@ -464,11 +467,11 @@ def unreliable(data, limits):
         bytearray(limits.max_memory_mb << 20)
     if data == b"babble":
         os.write(0, b"x" * 1000)
-    return inspect(data, limits)
+    return inspect(data, limits, one_at_a_time)
 
 decode.inspect = unreliable
 decode.GRACE_S = 0.4
-decode.serve(decode.Limits(**json.loads(sys.argv[1])))
+decode.serve(decode.Limits(**json.loads(sys.argv[1])), *map(int, sys.argv[2:]))
 """
 
 
@@ -543,6 +546,33 @@ def test_a_hang_costs_one_picture(unreliable, drawings, bytes_):
         assert decoder.decode(bytes_) == Picture("decoder_timeout")
         assert not is_alive(hung[0])
         assert [decoder.decode(data) for data, _ in drawings[:4]] == [expected for _, expected in drawings[:4]]
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    now, most = [], []
+
+    @contextmanager
+    def one_at_a_time():
+        now.append(1)
+        most.append(len(now))
+        yield
+        now.pop()
+
+    small, large = encoded(drawing(), "PNG"), encoded(Image.new("1", (5000, 4000)), "PNG")
+    assert inspect(small, LIMITS, one_at_a_time).status == "ok" and not most
+    assert inspect(large, LIMITS, one_at_a_time).status == "ok" and most == [1] and not now
+    with (tmp_path / "turns").open("wb"), ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        held = list(processes.map(hold, [str(tmp_path / "turns")] * 2))
+    (first, second) = sorted(held)
+    assert first[1] <= second[0]
+
+
+def hold(path):
+    """When the lock of a file was had, and when it was given back."""
+    with Path(path).open("ab") as turns, decode._locked(turns.fileno()):
+        began = time.monotonic()
+        time.sleep(0.3)
+        return began, time.monotonic()
 
 
 def test_a_stopped_worker_is_a_hang_too(drawings):

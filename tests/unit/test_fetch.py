@@ -686,6 +686,39 @@ def test_a_busy_host_does_not_keep_others_from_idle_ones(server, names):
     assert asyncio.run(run()) == ["idle", "busy", "busy"]
 
 
+@pytest.mark.parametrize("path", ["/size/1000", "/sized-as-it-comes/1000"])
+def test_bodies_are_held_within_one_budget_until_they_are_handled(server, path):
+    held, most = 0, []
+
+    async def handle(_, fetched):
+        nonlocal held
+        held += len(fetched.data)
+        most.append(held)
+        await asyncio.sleep(0.01)
+        held -= len(fetched.data)
+
+    limits = {"max_bytes": 1200, "max_held_bytes": 3000, "connections": 8, "connections_per_host": 8}
+    links = [(i, server.url(path)) for i in range(24)]
+    asyncio.run(fetch_all(links, settings(total_timeout_s=0.5, **limits), handle))
+    assert len(most) == 24 and 1000 < max(most) <= 3000
+
+
+def test_a_body_that_grows_past_the_budget_of_others_waits_and_is_not_timed_out(server):
+    async def run():
+        limits = settings(max_bytes=1000, max_held_bytes=2000, total_timeout_s=1.0)
+        async with Fetcher(limits) as fetcher:
+            async with fetcher.fetched(server.url("/size/1000")) as first, fetcher.fetched(server.url("/size/900")):
+                assert len(first.data) == 1000
+                waiting = asyncio.create_task(fetcher.fetch(server.url("/sized-as-it-comes/900")))
+                await asyncio.sleep(1.5)
+                assert not waiting.done()
+            return await waiting, await fetcher.fetch(server.url("/endless")), await fetcher.fetch(server.url("/html"))
+
+    waited, endless, after = asyncio.run(run())
+    assert (waited.status, len(waited.data)) == ("ok", 900)
+    assert (endless.status, after.status) == ("too_large", "ok")
+
+
 def test_limits_in_all_and_per_host_hold(server, names):
     names.update({"a.example": ["127.0.0.1"], "b.example": ["127.0.0.1"], "c.example": ["127.0.0.1"]})
     links = [(i, server.url("/held", host=f"{'abc'[i % 3]}.example")) for i in range(60)]

@@ -265,3 +265,15 @@ def test_a_sheet_of_pictures_decodes_no_others_and_no_rejected_ones(tmp_path, mo
     references = {"image_id": ["a", "b"], "kept": [False, True], "fate": ["vetoed", "kept"], "bytes": [png(0.1)] * 2}
     table.write(pa.table(references), tmp_path / "references.parquet")
     assert table.rows_to_show(tmp_path / "references.parquet").tolist() == [1]
+
+
+def test_row_groups_end_before_their_pictures_are_too_many_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "GROUP_BYTES", 1000)
+    sizes = [400, 400, 400, 5000, 10, 10]
+    rows = {"image_id": [str(i) for i in range(6)], "bytes": [bytes(size) for size in sizes]}
+    table.write(pa.table(rows), tmp_path / "a.parquet")
+    file = pq.ParquetFile(tmp_path / "a.parquet")
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 1, 1, 2]
+    assert file.read().to_pydict() == rows
+    table.write(pa.table(rows), tmp_path / "b.parquet", row_group=1)
+    assert pq.ParquetFile(tmp_path / "b.parquet").num_row_groups == 6

@@ -21,9 +21,12 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import warnings
 import zlib
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from io import BytesIO
 from threading import Condition, Lock
 from time import monotonic
@@ -125,13 +128,19 @@ class _Source(BytesIO):
         return data
 
 
-def inspect(data, limits):
+LARGE_PIXELS = 16_000_000
+"""Pictures of more pixels, which take hundreds of megabytes to decode, are decoded one at a time by all workers."""
+
+
+def inspect(data, limits, one_at_a_time=nullcontext):
     """Decode `data` (bytes) in this process: what a worker does.
 
     A clean picture is the first frame, turned as EXIF says, 8 bit, RGB, transparency put on white. Bytes that are such
     a picture are kept as they are (greys too: every reader makes RGB of them). Others are encoded anew, without
     metadata or colour profile: as PNG, or as JPEG of quality 95 where the source had lost details already. The same
     bytes give the same picture.
+
+    `one_at_a_time` makes the context manager that is entered for pictures of more than LARGE_PIXELS.
 
     Returns:
         A Picture, whose status is none of the "decoder_..." ones.
@@ -160,10 +169,11 @@ def inspect(data, limits):
     if min(picture.size) < limits.min_side:
         return Picture("too_small", **said)
     try:
-        picture.load()
-        if name == "PNG" and _has_damaged_chunks(data):
-            return Picture("corrupt", **said)
-        return _clean(picture, data)
+        with one_at_a_time() if picture.width * picture.height > LARGE_PIXELS else nullcontext():
+            picture.load()
+            if name == "PNG" and _has_damaged_chunks(data):
+                return Picture("corrupt", **said)
+            return _clean(picture, data)
     except Exception as error:  # for the same reason
         return Picture(_what_failed(error, name, data), **said)
 
@@ -261,6 +271,9 @@ def _is_lossy(picture, data):
     return picture.format in ("JPEG", "MPO", "AVIF")
 
 
+_ROWS = 256
+
+
 def _flatten(picture, data):
     """A loaded picture as RGB of 8 bits on white: itself if its bytes are that already, RGB or grey."""
     transparency = picture.info.get("transparency")
@@ -288,9 +301,11 @@ def _flatten(picture, data):
             )
         if picture.mode == "La":  # has no direct way to RGBA
             picture = picture.convert("LA")
-        picture = picture.convert("RGBA")
         page = Image.new("RGB", picture.size, "white")
-        page.paste(picture, mask=picture.getchannel("A"))
+        # Some rows at a time: of a large picture, each copy is hundreds of megabytes.
+        for top in range(0, picture.height, _ROWS):
+            rows = picture.crop((0, top, picture.width, min(top + _ROWS, picture.height))).convert("RGBA")
+            page.paste(rows, (0, top), mask=rows.getchannel("A"))
         return page
     if picture.mode in ("RGB", "L") and depth <= 8 and picture.format in KEPT_FORMATS:
         return picture
@@ -319,7 +334,7 @@ def _to_8_bits(values):
 def _encode(picture, lossy):
     """The bytes of a picture, as RGB."""
     buffer = BytesIO()
-    picture = picture.convert("RGB")
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
     picture.info = {}  # of which Pillow would write profiles and comments
     if lossy and max(picture.size) <= JPEG_MAX_SIDE:
         picture.save(buffer, "JPEG", quality=95, subsampling=0)
@@ -373,8 +388,9 @@ class _Worker:
     One thread at a time may call it; only `stop` may be called by another meanwhile.
     """
 
-    def __init__(self, limits):
-        self.limits = limits
+    def __init__(self, limits, turns):
+        """`turns` is an open file that all workers lock for large pictures."""
+        self.limits, self._turns = limits, turns
         self.process: Any = None  # a subprocess.Popen, while there is one
         self.socket: Any = None  # our end of the socket that is its standard input
         self.ready = False
@@ -392,9 +408,10 @@ class _Worker:
             try:
                 self.socket, theirs = socket.socketpair()
                 with theirs:
-                    command = [*WORKER, json.dumps(asdict(self.limits))]
+                    turns = self._turns.fileno()
+                    command = [*WORKER, json.dumps(asdict(self.limits)), str(turns)]
                     self.process = subprocess.Popen(
-                        command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment
+                        command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, pass_fds=[turns]
                     )
             except OSError as error:
                 raise FitError(f"a process that decodes pictures can't be started: {error}") from error
@@ -527,7 +544,8 @@ class Decoder:
         self._changed = Condition()  # of _idle and _open
 
     def __enter__(self):
-        self._workers = [_Worker(self.limits) for _ in range(self.limits.workers)]
+        self._turns = tempfile.TemporaryFile()
+        self._workers = [_Worker(self.limits, self._turns) for _ in range(self.limits.workers)]
         try:
             for worker in self._workers:
                 worker.start()
@@ -549,6 +567,7 @@ class Decoder:
             worker.stop()
         for worker in idle:
             worker.end()
+        self._turns.close()
 
     def decode(self, data):
         """The Picture of `data` (bytes), as `inspect` makes it. Any thread may call; it blocks until a worker is free.
@@ -591,8 +610,22 @@ def _limit_resources(limits):
             print(f"pictures are decoded without {name}: {error}", file=sys.stderr)
 
 
-def serve(limits):
+@contextmanager
+def _locked(turns):
+    """Holds the lock of the open file `turns` (its number), of this process among all that have the file open."""
+    import fcntl  # which Windows lacks
+
+    fcntl.lockf(turns, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(turns, fcntl.LOCK_UN)
+
+
+def serve(limits, turns=None):
     """Be a worker: decode what comes through the socket that is this process's standard input, until that closes.
+
+    `turns` is the number of an open file that is locked for large pictures; None to lock nothing.
 
     Any exception ends the process, which the other side calls "decoder_crashed"; memory that ran out among them.
     """
@@ -610,11 +643,12 @@ def serve(limits):
         answers.flush()
         # What decoders have to say of hostile bytes would fill the log.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        while _serve_picture(requests, answers, limits):
+        one_at_a_time = nullcontext if turns is None else partial(_locked, turns)
+        while _serve_picture(requests, answers, limits, one_at_a_time):
             pass
 
 
-def _serve_picture(requests, answers, limits):
+def _serve_picture(requests, answers, limits, one_at_a_time):
     """Decode what comes next. Returns False if nothing does. Holds no picture while it waits, as it has returned."""
     head = requests.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
@@ -628,7 +662,7 @@ def _serve_picture(requests, answers, limits):
     signal.alarm(math.ceil(PATIENCE * limits.timeout_s + GRACE_S))
     # Its signal ends this process, which the other side can tell from other ends.
     signal.setitimer(signal.ITIMER_PROF, limits.timeout_s)
-    picture = inspect(data, limits)
+    picture = inspect(data, limits, one_at_a_time)
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
     kept = picture.data is data
@@ -642,4 +676,4 @@ def _serve_picture(requests, answers, limits):
 
 
 if __name__ == "__main__":
-    serve(Limits(**json.loads(sys.argv[1])))
+    serve(Limits(**json.loads(sys.argv[1])), *map(int, sys.argv[2:]))

@@ -104,7 +104,7 @@ class FetchSettings:
         connect_timeout_s: seconds for name lookup, TCP and TLS together.
         total_timeout_s: seconds for one attempt, its redirects and body included; waiting for a turn does not count.
         max_bytes: largest body in bytes, both as sent and decoded.
-        max_held_bytes: bytes of all bodies in memory at once, until they are handled; at least max_bytes.
+        max_held_bytes: bytes of all bodies in memory at once, until they are handled; at least twice max_bytes.
         max_redirects: redirects followed in one attempt.
         retries: further attempts after a failure that another attempt may mend.
         backoff_s: seconds before the first retry, doubled for each further one; times 0.5 to 1.5, by url and attempt.
@@ -122,7 +122,7 @@ class FetchSettings:
     connect_timeout_s: float = 10.0
     total_timeout_s: float = 60.0
     max_bytes: int = 25_000_000
-    max_held_bytes: int = 256_000_000
+    max_held_bytes: int = 128_000_000
     max_redirects: int = 5
     retries: int = 2
     backoff_s: float = 1.0
@@ -466,6 +466,31 @@ class Budget:
         self._returned.set()
 
 
+class Lease:
+    """Bytes of a Budget that one body holds."""
+
+    def __init__(self, budget: Budget, timer: asyncio.Timeout):
+        self._budget, self._timer = budget, timer
+        self.size = 0
+
+    async def grow(self, size: int) -> None:
+        """Waits until `size` bytes in all are held. What is waited for is our memory, so it does not count as time."""
+        if size <= self.size:
+            return
+        loop = asyncio.get_running_loop()
+        end, began = self._timer.when(), loop.time()
+        self._timer.reschedule(None)
+        await self._budget.take(size - self.size)
+        self.size = size
+        if end is not None:
+            self._timer.reschedule(end + loop.time() - began)
+
+    def shrink(self, size: int) -> None:
+        """Gives back all but `size` bytes."""
+        self._budget.give_back(self.size - size)
+        self.size = size
+
+
 class Fetcher:
     """Fetches links, one call each, as many at once as its settings allow; used with `async with`."""
 
@@ -473,7 +498,11 @@ class Fetcher:
         self._settings = settings
         self._bot = settings.user_agent.partition("/")[0].strip().lower()
         self._turns = asyncio.Semaphore(settings.connections)
-        self._bodies = Budget(max(settings.max_held_bytes, settings.max_bytes))
+        total = max(settings.max_held_bytes, 2 * settings.max_bytes)
+        self._bodies = Budget(total)
+        # What bodies of unknown length hold at first. All connections together hold a quarter, so that the rest, which
+        # is more than one body, is there for one of them to grow.
+        self._first_bytes = max(1, min(1 << 20, settings.max_bytes, total // 4 // settings.connections))
         self._hosts: dict[str, HostTurns] = {}
         self._session: aiohttp.ClientSession | None = None
         self._resolver: CheckedResolver | None = None
@@ -618,33 +647,25 @@ class Fetcher:
         most = self._settings.max_bytes
         if (response.content_length or 0) > most:
             return Answer("too_large", http_status=code)
-        encoding = response.headers.get("Content-Encoding", "")
-        # How long a body will be is known only where nothing is to be decoded.
-        needed = most if encoding or response.content_length is None else response.content_length
-        await self._hold(needed, timer)
-        held = 0
+        encoding, length = response.headers.get("Content-Encoding", ""), response.content_length
+        lease = Lease(self._bodies, timer)
+        answer = None
         try:
-            answer = await self._read_body(response, encoding)
-            held = answer.held
+            # Of what is to be decoded, a block may become any number of bytes.
+            await lease.grow(most if encoding else self._first_bytes if length is None else length)
+            answer = await self._read_body(response, Decoder(encoding), lease)
             return answer
         finally:
-            self._bodies.give_back(needed - held)
+            lease.shrink(answer.held if answer else 0)
 
-    async def _hold(self, size: int, timer: asyncio.Timeout) -> None:
-        """Waits until `size` bytes may be held. It is our memory that is waited for, so that does not count as time."""
-        end, began = timer.when(), asyncio.get_running_loop().time()
-        timer.reschedule(None)
-        await self._bodies.take(size)
-        if end is not None:
-            timer.reschedule(end + asyncio.get_running_loop().time() - began)
-
-    async def _read_body(self, response: aiohttp.ClientResponse, encoding: str) -> Answer:
+    async def _read_body(self, response: aiohttp.ClientResponse, decoder: Decoder, lease: Lease) -> Answer:
         code, most = response.status, self._settings.max_bytes
-        decoder = Decoder(encoding)
         data = bytearray()
         received = 0
         async for block in self._blocks(response):
             received += len(block)
+            if received > lease.size:
+                await lease.grow(most)
             data += decoder.decode(block, most + 1 - len(data))
             # What is received counts too: an endless stream of encoded nothing decodes to no bytes at all.
             if len(data) > most or received > most:
