@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from ctypes import CDLL
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -31,6 +32,7 @@ from fit.paths import WorkFolder, by_key, discard, whole
 from fit.registry import find
 
 _PART_ROWS, _PART_BYTES = 256, 8 << 20
+_M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from so many bytes on are given back to the system when freed
 _PARTS = r"([^/]+/[0-9a-f]{16}/)?[0-9]{6}\.arrow"
 
 
@@ -266,9 +268,16 @@ class _Gathering:
 
     def __enter__(self):
         self._decoder.__enter__()
+        # Arrow's usual allocator keeps what was freed, and glibc's does once it has seen large blocks: of pictures of
+        # 20 MB, hundreds of megabytes.
+        self._pool = pa.default_memory_pool()
+        pa.set_memory_pool(pa.system_memory_pool())
+        if sys.platform == "linux" and hasattr(libc := CDLL(None), "mallopt"):
+            libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
         return self
 
     def __exit__(self, *error):
+        pa.set_memory_pool(self._pool)
         self._progress.close()
         self._decoder.__exit__(*error)
 
