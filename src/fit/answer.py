@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fit.errors import DataError
+from fit.errors import DataError, again
 
 CHANCE = 0.05
 """As fit.threshold.report.CHANCE, which would import the estimators here."""
 
 REASONS = (
-    (r"no change point at this penalty", "PELT found no change in the scores at penalty {penalty:g}"),
+    (r"no change point at this penalty", "the scores do not jump (PELT, penalty {penalty:g})"),
     (r"all scores are equal: (?P<value>.*)", "all scores are alike ({value})"),
     (r"all counts are equal: (?P<value>.*)", "all concepts have the same number of training images ({value})"),
     (
@@ -75,6 +75,23 @@ def _interval(found: dict[str, Any]) -> str:
     return f"{text}; in {100 * none:.0f} % of the resamples there was none" if round(100 * none) else text
 
 
+def _other_estimators(found: dict[str, Any]) -> str:
+    """Where the headline's estimator found nothing: what the others found, and whether chance does as well."""
+    found_by = {
+        name: other["threshold"]
+        for name, other in found.get("estimators", {}).items()
+        if name != found.get("estimator") and other.get("threshold") is not None
+    }
+    p_value = (found.get("no_jump") or {}).get("p_value")
+    if found["threshold"] is not None or not found_by or p_value is None:
+        return ""
+    if p_value > CHANCE:
+        return f", and nothing in them is beyond chance, p = {p_value:.2g}"
+    low, high = (f"{end(found_by.values()):.0f}" for end in (min, max))
+    at = low if low == high else f"{low} to {high}"
+    return f", though {' and '.join(found_by)} would put one at {at} training images, p = {p_value:.2g}"
+
+
 def sentence(found: dict[str, Any], model: str | None = None, domain: str | None = None) -> str:
     """The answer in a sentence, without a full stop.
 
@@ -91,7 +108,7 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
     of_whom = (f" for {model}" if model else "") + (f" in {domain}" if domain else "")
     threshold, why = found["threshold"], why_none(found)
     if why:
-        return f"no imitation threshold was found{of_whom}: {why} ({of_all})"
+        return f"no imitation threshold was found{of_whom}: {why}{_other_estimators(found)} ({of_all})"
     who = f"{model} begins to imitate {domain}" if model and domain else f"imitation{of_whom} begins"
     p_value = (found.get("no_jump") or {}).get("p_value")
     chance = f"; but chance alone often makes such a jump, p = {p_value:.2g}" if (p_value or 0) > CHANCE else ""
@@ -100,15 +117,19 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
     return f"{who} at about {threshold:.0f} {images} ({_interval(found)}; {of_all}{by}{chance})"
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """The JSON that `fit threshold --out` wrote to `path`. Raises DataError where it is not one."""
+def read(path: str | Path, *also: str) -> dict[str, Any]:
+    """The JSON that `fit threshold --out` wrote to `path`, with the keys `also`.
+
+    Raises:
+        DataError: it is not one.
+    """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no JSON that can be read ({error}); remove it and run again") from None
-    missing = {"threshold", "interval", "estimator", "estimators", "concepts"} - set(found if found else ())
+        raise DataError(f"{path}: no JSON that can be read ({error}); {again(path)}") from None
+    missing = {"threshold", "interval", "estimator", "estimators", "concepts", *also} - set(found if found else ())
     if not isinstance(found, dict) or missing:
-        raise DataError(f"{path}: not what `fit threshold --out` writes; remove it and run again")
+        raise DataError(f"{path}: not what `fit threshold --out` writes; {again(path)}")
     return found
 
 

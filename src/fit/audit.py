@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -333,6 +334,10 @@ def plan(found, counted, hits, out, images=None, matches=None):
         DataError, ImageTableError: the hits are not of these counts, or the images not of these hits.
     """
     by_concept = {of.concept: of for of in counted}
+    if not set(pc.unique(read(hits, ["concept"]).column("concept")).to_pylist()) & set(by_concept):
+        raise DataError(
+            f"{hits}: no row mentions a concept of these counts; give the hits and the counts of one corpus"
+        )
     target = found.threshold.low - 1
     unjudged, unmentioned, short = [], [], []
     with (

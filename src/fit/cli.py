@@ -248,6 +248,8 @@ def images_show(args):
     if not pictures:
         raise FitError(f"{args.file}: no picture in it; its column `status` says why")
     out = args.sheet or Path(args.file).with_suffix(".png").name
+    if not args.sheet and Path(out).exists():
+        raise FitError(f"{out}: there is such a file already; name the picture to write with --sheet")
     with whole(out) as part:
         table.contact_sheet(pictures, args.columns).save(part)
     print(f"{len(pictures)} pictures in {out}")
@@ -570,6 +572,9 @@ def audit(args):
         raise FitError("audit: a plan takes --hits (the rows to choose from) and --plan (the files to write) together")
     if bool(args.images) != bool(args.matches) or (args.images and not args.hits):
         raise FitError("audit: --images and --matches go together, with --hits and --plan")
+    for folder in filter(None, (args.images, args.matches)):
+        if not Path(folder).is_dir():
+            raise FitError(f"{folder}: there is no such folder; name the one that has a file per concept")
     counted, skipped, of_captions = read_counted(args.counts)
     if of_captions:
         print(

@@ -1,5 +1,7 @@
 """Errors that a user can mend. Each message names the file, the concept, key or line, and the remedy."""
 
+from pathlib import Path
+
 
 class FitError(Exception):
     """Base of every error that `fit` raises on purpose; the command line prints it without a traceback."""
@@ -39,3 +41,10 @@ class StoppedError(FitError):
 
 class PlaceError(FitError):
     """A folder or file is in the way of what a command would write, and is not ours to replace."""
+
+
+def again(path):
+    """What to do about a file that can't be used: a result is made again, a user's own file must not be removed."""
+    if "results" in Path(path).parts:
+        return "remove it and run again"
+    return "name the file that is meant, or make this one again"

@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 from tabulate import tabulate
 
-from fit.answer import why_none
-from fit.errors import DataError
+from fit.answer import read, why_none
+from fit.errors import DataError, again
 from fit.escaping import delimited, latex, markdown
-from fit.paths import whole
+from fit.paths import WorkFolder, whole
 from fit.published import MIMETIC2, THRESHOLDS
 
 
@@ -50,11 +50,15 @@ class Table:
                 part.write_text(text, encoding="utf-8", newline="")
 
 
+SHOWN = ("single", "no_jump", "below", "above")
+"""What a report shows of a threshold, beside what fit.answer.read asks for."""
+
+
 def _json(path):
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no JSON that can be read ({error}); remove it and run again") from None
+        raise DataError(f"{path}: no JSON that can be read ({error}); {again(path)}") from None
 
 
 def _span(interval):
@@ -108,7 +112,7 @@ def thresholds_table(thresholds, missing, counts):
     )
     rows: list[tuple[str, ...]] = []
     for (model, domain), path in thresholds.items():
-        found = _json(path)
+        found = read(path, *SHOWN)
         threshold, interval, published = found["threshold"], found["interval"], THRESHOLDS.get((model, domain))
         others = (found["single"], *(found["estimators"].get(name, {}) for name in ("isotonic", "logistic")))
         p_value = found["no_jump"]["p_value"]
@@ -185,12 +189,15 @@ def write_report(study, answers, tables, missing, figures, folder):
         tables: list of Table; missing: as thresholds_table takes it.
         figures: caption -> path of a picture; folder: where to write.
     """
-    folder = Path(folder)
+    # Nobody has named the files in it: what lies there already is a user's.
+    folder = WorkFolder(folder, "reports", r"(?!)", "--out").claim()
     for table in tables:
         table.write(folder)
     lines = [f"# {markdown(study)}", ""]
     for text in answers:
-        lines += [f"**{markdown(text[:1].upper() + text[1:])}.**", ""]
+        # A model's name stays as it is.
+        first = text[:1].upper() if text.startswith(("no ", "imitation")) else text[:1]
+        lines += [f"**{markdown(first + text[1:])}.**", ""]
     for table in tables:
         if table.rows:
             lines += [f"## {table.name.capitalize()}", "", table.markdown()]

@@ -82,8 +82,28 @@ def none(reason, of_all=True):
         ),
         (
             none("no change point at this penalty", of_all=False),
-            "no imitation threshold was found for my-model in people: PELT found no change in the scores at penalty "
-            "0.9 (40 people)",
+            "no imitation threshold was found for my-model in people: the scores do not jump (PELT, penalty 0.9) "
+            "(40 people)",
+        ),
+        (
+            none("no change point at this penalty", of_all=False)
+            | {
+                "estimators": {
+                    "pelt": {"threshold": None},
+                    "single": {"threshold": 106},
+                    "isotonic": {"threshold": 126},
+                }
+            }
+            | {"reason": "no change point at this penalty", "no_jump": {"p_value": 0.02}},
+            "no imitation threshold was found for my-model in people: the scores do not jump (PELT, penalty 0.9), "
+            "though single and isotonic would put one at 106 to 126 training images, p = 0.02 (40 people)",
+        ),
+        (
+            none("no change point at this penalty", of_all=False)
+            | {"estimators": {"pelt": {"threshold": None}, "single": {"threshold": 106}}}
+            | {"reason": "no change point at this penalty", "no_jump": {"p_value": 0.27}},
+            "no imitation threshold was found for my-model in people: the scores do not jump (PELT, penalty 0.9), and "
+            "nothing in them is beyond chance, p = 0.27 (40 people)",
         ),
         (
             none("all scores are equal: 0.3"),
@@ -222,10 +242,11 @@ def test_the_report_begins_with_the_answer(place):
     data = json.loads((place / "results/thresholds/my-model/people.json").read_text())
     data["single"] = {"threshold": 215}
     (place / "results/thresholds/my-model/people.json").write_text(json.dumps(data))
+    (place / "results/paper/mine/report.md").unlink()
     assert main(["report", "mine", *arguments, "--missing", "other/people: refs: put it there"]) == 0
     lines = (place / "results/paper/mine/report.md").read_text().splitlines()
     assert lines[2] == (
-        "**My-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people).**"
+        "**my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people).**"
     )
     assert lines[4] == "**No imitation threshold yet for other in people: refs: put it there.**"
 

@@ -422,3 +422,30 @@ def test_work_in_progress_outlives_another_timeout(tmp_path):
     patient = FetchSettings(total_timeout_s=5, connect_timeout_s=2, connections=9, connections_per_host=2, retries=9)
     assert of_results(patient) == of_results(FetchSettings())
     assert json.dumps(of_results(FetchSettings(honour_opt_out=False))) != json.dumps(of_results(FetchSettings()))
+
+
+def test_a_report_is_not_written_among_other_files(tmp_path, capsys):
+    (tmp_path / "report.md").write_text("my thesis")
+    assert main(["report", "mine", "--out", str(tmp_path)]) == 1
+    assert "this folder has files that FIT did not write (report.md)" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+    for _ in range(2):
+        assert main(["report", "mine", "--out", str(tmp_path / "new")]) == 0
+
+
+def test_a_picture_that_nobody_named_replaces_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "tables" / "ada.parquet")
+    (tmp_path / "ada.png").write_text("mine")
+    assert main(["images", "show", "tables/ada.parquet"]) == 1
+    assert "ada.png: there is such a file already; name the picture to write with --sheet" in capsys.readouterr().err
+    assert (tmp_path / "ada.png").read_text() == "mine"
+    assert main(["images", "show", "tables/ada.parquet", "--sheet", "ada.png"]) == 0
+
+
+def test_only_results_are_said_to_be_removed(tmp_path, capsys):
+    for folder in ("results", "mine"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.parquet").write_text("no Parquet")
+        assert main(["images", "stats", str(tmp_path / folder / "x.parquet")]) == 1
+        assert ("remove it" in capsys.readouterr().err) == (folder == "results")

@@ -98,7 +98,7 @@ def test_estimators_that_agree_are_marked_below_one_another(tmp_path, drawn):
     ("counts", "scores", "why"),
     [
         (range(20), [0.9] * 10 + [0.1] * 10, "the scores fall instead of rising"),
-        (range(20), [0.1, 0.2] * 10, "PELT found no change"),
+        (range(20), [0.1, 0.2] * 10, "the scores do not jump"),
         ([1, 2], [0.1, 0.9], "too few concepts"),
         ([0] * 20, [0.1, 0.9] * 10, "all concepts have the same number of training images"),
     ],

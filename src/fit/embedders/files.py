@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fit.errors import ImageTableError
+from fit.errors import ImageTableError, again
 from fit.images import table as images
 
 BATCH = 8192
@@ -84,9 +84,7 @@ def stream_embeddings(path):
     images.check_columns(file.schema_arrow, path, [c for c in ("image_id",) if c in file.schema_arrow.names], schema(1))
     for column in ("image_id", "embedding"):
         if column not in file.schema_arrow.names:
-            raise ImageTableError(
-                f"{path}: no column {column!r}, so this is no file of embeddings; remove it and run again"
-            )
+            raise ImageTableError(f"{path}: no column {column!r}, so this is no file of embeddings; {again(path)}")
     of_type = file.schema_arrow.field("embedding").type
     if not pa.types.is_fixed_size_list(of_type) or not pa.types.is_floating(of_type.value_type):
         raise ImageTableError(

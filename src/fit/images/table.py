@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
-from fit.errors import ImageTableError
+from fit.errors import ImageTableError, again
 from fit.paths import WorkFolder, whole
 
 ROW_GROUP = 64
@@ -175,7 +175,7 @@ def open_parquet(path):
     except FileNotFoundError:
         raise ImageTableError(f"{path}: there is no such file; ask snakemake for it, or mend the path") from None
     except (pa.ArrowException, OSError) as error:
-        raise ImageTableError(f"{path}: not a readable Parquet file ({error}); remove it and run again") from None
+        raise ImageTableError(f"{path}: not a readable Parquet file ({error}); {again(path)}") from None
 
 
 def read(path, columns=None, only=None, schema=None):
@@ -202,7 +202,7 @@ def read(path, columns=None, only=None, schema=None):
         filters = [(column, "in", list(values)) for column, values in only.items()]
         return pq.read_table(path, columns=columns, filters=filters, partitioning=None)
     except (pa.ArrowException, OSError) as error:
-        raise ImageTableError(f"{path}: damaged ({error}); remove it and run again") from None
+        raise ImageTableError(f"{path}: damaged ({error}); {again(path)}") from None
 
 
 def open_table(path):
