@@ -12,7 +12,7 @@ from fit.images.collect import Given, Link, gather
 from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures, open_parquet, read, write
 from fit.nearby import near, nearest
 from fit.paths import outside
-from fit.usertables import as_count, once, read_user_table
+from fit.usertables import as_count, once, plain, read_user_table, shown
 
 
 def files_of_concepts(folder, concepts, what):
@@ -229,7 +229,7 @@ def read_counts(path, concepts, column="effective_count"):
     table = read_user_table(path, ("concept", column))
     counts = {}
     for index, concept in enumerate(once(table)):
-        where = f"{table.where(index)}, concept {concept!r}: {column}"
+        where = f"{table.where(index)}, concept {shown(concept)}: {column}"
         count = as_count(table.rows[index][column], where)
         if count is None:
             raise DataError(f"{where} is empty, not a count; write 0 where there is none")
@@ -237,12 +237,14 @@ def read_counts(path, concepts, column="effective_count"):
     missing = [concept for concept in concepts if concept not in counts]
     others = [concept for concept in counts if concept not in set(concepts)]
     if missing:
-        meant = [f"{other} for {concept}" for concept in missing[:5] if (other := nearest(concept, others))]
+        meant = [f"{plain([other])} for {concept}" for concept in missing[:5] if (other := nearest(concept, others))]
         said = f" (it has {', '.join(meant)})" if meant else ""
         raise DataError(
             f"{path}: no count of {', '.join(missing[:5])}{said}; add a row for each, or take them off the sheet"
         )
     if others:
-        some = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-        print(f"fit: {path}: counts of concepts that the sheet does not have: {len(others)} ({some})", file=sys.stderr)
+        print(
+            f"fit: {path}: counts of concepts that the sheet does not have: {len(others)} ({plain(others, 5)})",
+            file=sys.stderr,
+        )
     return {concept: counts[concept] for concept in concepts}
