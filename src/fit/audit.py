@@ -192,7 +192,7 @@ def read_counted(path):
 
         count, captions = whole_number(column), whole_number("captions")
         low, high = (None, None) if of_captions else as_interval(row, count, place)
-        if count is None or low is None:
+        if count is None or low is None or high is None:
             low = high = None
         else:
             low, high = math.floor(low), max(math.ceil(high), count)

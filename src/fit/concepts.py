@@ -76,7 +76,9 @@ def read_sheet(path):
                 "give one of them another slug, or unite their rows"
             )
         if lost := next((cell for cell in (name, row.get("aliases") or "") if "\n" in cell or "\t" in cell), None):
-            raise SheetError(f"{where}: concept {slug!r}: {shown(lost)} has a line break or a tab; take it out of the cell")
+            raise SheetError(
+                f"{where}: concept {slug!r}: {shown(lost)} has a line break or a tab; take it out of the cell"
+            )
         line_of[slug] = line
         aliases = tuple(alias.strip() for alias in (row.get("aliases") or "").split("|") if alias.strip())
         concepts.append(Concept(slug, name, aliases, (row.get("group") or "").strip()))

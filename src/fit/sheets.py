@@ -143,8 +143,8 @@ def check(paths):
             continue
         if notes := notes_of(path):
             found.warnings.append(
-                f"{path}: columns that are not read, as notes are not: {', '.join(map(shown, notes))}; a sheet's own are "
-                f"{', '.join(COLUMNS)}"
+                f"{path}: columns that are not read, as notes are not: {', '.join(map(shown, notes))}; those that are "
+                f"read are {', '.join(COLUMNS)}"
             )
         of_one_word = []
         for concept in concepts:

@@ -56,7 +56,7 @@ def misspelt(names, known):
     A column of a name that nothing knows may hold notes; one of nearly a known name would be passed over in silence.
     """
     lacking = [column for column in known if column not in names]
-    found = {}
+    found: dict[str, str] = {}
     for name in names:
         if name and name not in known:
             close = difflib.get_close_matches(name.strip().casefold(), lacking, n=1, cutoff=0.82)
@@ -114,8 +114,8 @@ def read_user_table(
         from computing a cell is not a part of its text (fit.escaping.uncell).
 
     Raises:
-        error: the file is missing, compressed, no such table, lacks a column, has one twice or one with a misspelt name,
-            or a row can't be read for sure.
+        error: the file is missing, compressed, no such table, lacks a column, has one twice or one with a misspelt
+            name, or a row can't be read for sure.
     """
     try:
         data = Path(path).read_bytes()
@@ -359,8 +359,8 @@ def _readings(text):
 _WHOLE = re.compile(r"[+-]?\d{1,30}")
 LARGEST_COUNT = 2**63 - 1
 """What the tables of results can hold."""
-LARGEST_SCORE = 1e100
-"""Squares of scores, and sums of them, have to be finite."""
+LARGEST_SCORE = 1e30
+"""Powers of scores, and sums of them, have to be finite."""
 
 
 def as_number(value, where, whole=False):
@@ -452,8 +452,8 @@ def as_interval(row, count, where):
     several_faces = matches is not None and downloaded is not None and matches > downloaded
     if count < low or (count > high and not several_faces):
         raise DataError(
-            f"{where}: the count {count:,} is not within its interval, low {low:g} to high {high:g}; correct the row, or "
-            "take the interval out"
+            f"{where}: the count {count:,} is not within its interval, low {low:g} to high {high:g}; correct the row, "
+            "or take the interval out"
         )
     return low, high
 

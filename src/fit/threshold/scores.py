@@ -97,8 +97,11 @@ def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=Non
 
 
 def _lists(value, depth):
-    """`value`, or the JSON in it, as lists in `depth` levels whose leaves are numbers or None; ValueError if not, or if one
-    is beyond LARGEST_SCORE."""
+    """`value`, or the JSON in it, as lists in `depth` levels whose leaves are numbers up to LARGEST_SCORE or None.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if isinstance(value, str):
         value = json.loads(value) if value.strip() else None
     if value is None:
@@ -142,8 +145,8 @@ def read_table(path):
     and high, of the counts.
 
     Raises:
-        DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not whole
-            or not within its interval, an empty count or score, or holds something that sort_scores refuses.
+        DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not
+            whole or not within its interval, an empty count or score, or holds something that sort_scores refuses.
     """
     optional = ("group", "image_scores", "prompt_scores", *EVIDENCE)
     table = read_user_table(path, ("concept", "effective_count", "score"), optional=optional, empty=True)
