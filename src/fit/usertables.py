@@ -29,7 +29,6 @@ _BOMS += ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """First bytes of a compressed file -> what compressed it."""
-csv.field_size_limit(2**31 - 1)  # the module's own 131,072 characters are fewer than a cell of image scores may have
 
 SHOWN = 80
 """Characters of a cell that an error shows."""

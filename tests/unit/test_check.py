@@ -104,6 +104,15 @@ def test_what_is_not_there_is_missing_and_nearly_found(study):
     assert "did you mean References?" in finding.text
 
 
+def test_a_count_that_no_table_can_hold_is_said(study):
+    rows = "".join(f"{slug},{5 + 2**63 * (slug == SLUGS[3])}\n" for slug in SLUGS)
+    Path("counts.csv").write_text(f"concept,effective_count\n{rows}")
+    study["corpora"]["my-corpus"] = {"provided_counts": "counts.csv"}
+    assert f"counts.csv, line 5, concept {SLUGS[3]!r}: effective_count is '9223372036854775813', more than" in said(
+        study
+    )
+
+
 def test_tables_of_pictures_are_checked_by_type(study):
     pq.write_table(pa.table({"concept": SLUGS, "bytes": ["aGVsbG8="] * 12}), "refs.parquet")
     study["domains"]["people"]["references"] = {"table": "refs.parquet"}

@@ -175,6 +175,11 @@ def test_a_long_cell_is_read_and_no_error_shows_all_of_it(tmp_path):
         assert "(200,00" in str(problem.value)
 
 
+def test_a_table_with_a_long_cell_is_shown(tmp_path, capsys):
+    assert main(["tables", "show", str(csv_of(tmp_path, f"concept,notes\na,{'x' * 200_000}\n"))]) == 0
+    assert capsys.readouterr().out.count("x") == 200_000
+
+
 def test_invisible_characters_are_shown_as_escapes_and_a_second_byte_order_mark_is_none(tmp_path, capsys):
     path = tmp_path / "t.csv"
     path.write_text("\ufeff\ufeffconcept,effective_count\na,5\n\u200bb,6\n", encoding="utf-8")
