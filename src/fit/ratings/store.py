@@ -55,8 +55,8 @@ def _rating(row, where):
             number = 0.0
         if number not in SCALE:
             raise DataError(
-                f"{where}: rating is {shown(cells['rating'])}, not one of 1, 2, 3, 4, 5; correct it, or leave it empty for "
-                "a picture that was skipped"
+                f"{where}: rating is {shown(cells['rating'])}, not one of 1, 2, 3, 4, 5; correct it, or leave it "
+                "empty for a picture that was skipped"
             )
         rating = int(number)
     return Rating(rating=rating, **{column: cell for column, cell in cells.items() if column != "rating"})
