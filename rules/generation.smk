@@ -81,6 +81,7 @@ for batch in LIGHT:
             settings=batch.settings("import_generated", place=generated_folder),
         shell:
             "fit images import --kind generated --place {params.settings[place]:q} "
+            "--sheet {params.settings[sheet]:q} "
             "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "
             + LIMITS
             + "--out {output.images:q} > {log:q} 2>&1"

@@ -71,6 +71,7 @@ for batch in LIGHT:
             settings=batch.settings("import_training_images", place=corpus_folder),
         shell:
             "fit images import --kind training --place {params.settings[place]:q} "
+            "--sheet {params.settings[sheet]:q} "
             "--work results/cache/imported/{wildcards.corpus}/{wildcards.domain} "
             + LIMITS
             + "--out {output.images:q} > {log:q} 2>&1"

@@ -20,7 +20,7 @@ from fit.escaping import cell, delimited
 from fit.images.collect import links_of
 from fit.images.table import COLLECTED, read
 from fit.paths import whole
-from fit.usertables import as_count, as_number, once, read_user_table
+from fit.usertables import as_count, as_interval, as_number, once, plain, read_user_table, shown
 
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
@@ -169,37 +169,34 @@ def read_counted(path):
     Returns:
         (list of Counted, the number of rows of the corpus that the counts leave out because they could not be read,
         whether captions stand for effective counts). Low and high enclose the count: where several faces of an image
-        match, a count may exceed its interval.
+        match, and a count exceeds its interval, high is the count.
 
     Raises:
-        DataError: it can't be read, lacks a column, repeats a concept, or holds what is no whole count.
+        DataError: it can't be read, lacks a column or has a misspelt one, repeats a concept, or holds what is not a
+            whole count or not within its interval.
     """
-    table = read_user_table(path, ("concept",))
+    optional = ("effective_count", "captions", "low", "high", "matches", "downloaded", "skipped_rows")
+    table = read_user_table(path, ("concept",), optional=optional)
     of_captions = "effective_count" not in table.columns and "captions" in table.columns
     column = "captions" if of_captions else "effective_count"
     if column not in table.columns:
-        has = ", ".join(table.columns)
-        raise DataError(f"{path}: no column 'effective_count', and no 'captions' in its place (found: {has})")
+        raise DataError(
+            f"{path}: no column 'effective_count', and no 'captions' in its place (found: {plain(table.columns)})"
+        )
     counted: list[Counted] = []
     skipped = 0
     for index, concept in enumerate(once(table)):
-        row, place = table.rows[index], f"{table.where(index)}, concept {concept!r}"
+        row, place = table.rows[index], f"{table.where(index)}, concept {shown(concept)}"
 
         def whole_number(name, row=row, place=place):
             return as_count(row.get(name), f"{place}: {name}")
 
-        def end(name, rounded, row=row, place=place):
-            number = as_number(row.get(name), f"{place}: {name}", whole=True)
-            return None if number is None else rounded(number)
-
         count, captions = whole_number(column), whole_number("captions")
-        low, high = (None, None) if of_captions else (end("low", math.floor), end("high", math.ceil))
-        if min(low or 0, high or 0) < 0:
-            raise DataError(f"{place}: low is {low} and high {high}; a count is not below 0")
+        low, high = (None, None) if of_captions else as_interval(row, count, place)
         if count is None or low is None or high is None:
             low = high = None
         else:
-            low, high = min(low, count), max(high, count)
+            low, high = math.floor(low), max(math.ceil(high), count)
         counted.append(Counted(concept, count, low, high, captions))
         skipped = max(skipped, whole_number("skipped_rows") or 0)
     return counted, skipped, of_captions

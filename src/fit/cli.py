@@ -188,12 +188,15 @@ def images_collect(args):
 
 
 def images_import(args):
+    from fit.concepts import read_sheet
     from fit.images.decode import Limits
     from fit.images.provided import import_generated, import_images, import_photographs
 
     targets = _by_slug(args.out)
     limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
     places = {"work": args.work or Path(args.out[0]).parent / ".imported", "limits": limits}
+    if args.kind != "photographs":
+        places["sheet"] = [concept.concept for concept in read_sheet(args.sheet)] if args.sheet else None
     if args.kind == "training":
         import_images(args.place, targets, what="training images", none_too=True, **places)
         return
@@ -256,14 +259,14 @@ def images_show(args):
 
 
 def references_collect(args):
-    from fit.concepts import find_concepts
+    from fit.concepts import find_concepts, read_sheet
     from fit.images.references import collect_references
 
     targets = _by_slug(args.out)
     work = args.work or Path(args.out[0]).parent / ".collected"
     places = {"wanted": args.candidates, "cache": args.cache, "work": work}
-    concepts = find_concepts(args.sheet, targets)
-    collect_references(args.source, args.place, concepts, targets, **places, **_fetching(args))
+    concepts, sheet = find_concepts(args.sheet, targets), [concept.concept for concept in read_sheet(args.sheet)]
+    collect_references(args.source, args.place, concepts, targets, sheet=sheet, **places, **_fetching(args))
 
 
 def references_select(args):
@@ -1067,6 +1070,7 @@ def make_parser():
     add = _command(group, "import", images_import, "take pictures that are at hand")
     add("--kind", choices=("training", "generated", "photographs"), help="photographs: one folder, without slugs")
     add("--place", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
+    add("--sheet", default="", help="concept sheet, by which rows of a table that are of no concept are named")
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
     add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
     _add_limits(add)

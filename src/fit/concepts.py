@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 
 from fit.errors import SheetError
-from fit.usertables import read_user_table
+from fit.usertables import read_user_table, shown
 
 SLUG = re.compile(r"[a-z0-9-]+")
+COLUMNS = ("concept", "name", "aliases", "group")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,24 @@ class Concept:
         return (self.name, *self.aliases)
 
 
+def _read(path):
+    return read_user_table(
+        path,
+        COLUMNS[:2],
+        optional=COLUMNS[2:],
+        error=SheetError,
+        separator="\t",
+        short_rows=True,
+        empty=True,
+        missing="there is no such concept sheet: write one, or correct `concepts` in config.yaml",
+    )
+
+
+def notes_of(path):
+    """Columns of a concept sheet that are not read, such as notes; names, in its order. Raises as read_sheet does."""
+    return [name for name in _read(path).columns if name and name not in COLUMNS]
+
+
 def read_sheet(path):
     """Read a concept sheet.
 
@@ -35,27 +54,20 @@ def read_sheet(path):
         A list of Concept, in the sheet's order.
 
     Raises:
-        SheetError: the file is missing or empty, lacks a column, or a row has a bad or repeated slug or an empty name.
+        SheetError: the file is missing or empty, lacks a column or has a misspelt one, or a row has a bad or repeated
+            slug or an empty name.
     """
-    table = read_user_table(
-        path,
-        ("concept", "name"),
-        error=SheetError,
-        separator="\t",
-        short_rows=True,
-        empty=True,
-        missing="there is no such concept sheet: write one, or correct `concepts` in config.yaml",
-    )
+    table = _read(path)
     concepts: list[Concept] = []
     line_of: dict[str, int] = {}
     for index, row in enumerate(table.rows):
         where, line = table.where(index), table.lines[index]
         for column in ("name", "aliases", "group"):
             if not isinstance(row.get(column) or "", str):
-                raise SheetError(f"{where}: {column} is {row[column]!r}, not text; write it as text")
+                raise SheetError(f"{where}: {column} is {shown(row[column])}, not text; write it as text")
         slug, name = (row["concept"] or "").strip(), (row["name"] or "").strip()
         if not SLUG.fullmatch(slug):
-            raise SheetError(f"{where}: concept {slug!r} is no slug; use only a-z, 0-9 and -")
+            raise SheetError(f"{where}: concept {shown(slug)} is no slug; use only a-z, 0-9 and -")
         if not name:
             raise SheetError(f"{where}: concept {slug!r} has an empty name; write the name captions use")
         if slug in line_of:
@@ -64,7 +76,9 @@ def read_sheet(path):
                 "give one of them another slug, or unite their rows"
             )
         if lost := next((cell for cell in (name, row.get("aliases") or "") if "\n" in cell or "\t" in cell), None):
-            raise SheetError(f"{where}: concept {slug!r}: {lost!r} has a line break or a tab; take it out of the cell")
+            raise SheetError(
+                f"{where}: concept {slug!r}: {shown(lost)} has a line break or a tab; take it out of the cell"
+            )
         line_of[slug] = line
         aliases = tuple(alias.strip() for alias in (row.get("aliases") or "").split("|") if alias.strip())
         concepts.append(Concept(slug, name, aliases, (row.get("group") or "").strip()))

@@ -4,7 +4,12 @@ A spreadsheet computes a cell that begins with `=`, Markdown shows HTML and link
 gets its text so that it is shown as it is.
 """
 
+import csv
 import re
+
+csv.field_size_limit(
+    2**31 - 1
+)  # the csv module's own 131,072 characters are fewer than a cell of image scores may have
 
 _APOSTROPHES_AND_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """Signs at which spreadsheets begin a formula, those of double width too (OWASP, "CSV Injection")."""

@@ -12,7 +12,7 @@ from fit.embedders.files import read_single_faces, stream_embeddings
 from fit.errors import DataError
 from fit.escaping import delimited
 from fit.images.table import read
-from fit.matching import highest_similarity, kept_vectors, scaled_matches
+from fit.matching import highest_similarity, kept_vectors, read_counts_of, scaled_matches
 from fit.sensitivity import counts_at_cuts
 
 FEW_REFERENCES = 10
@@ -106,7 +106,7 @@ class _Evidence:
         self.middle, self.half = sum(medians) / 2, (medians[1] - medians[0]) / 2
         self.concepts = table.concepts.tolist()
         self.count_of = dict(zip(self.concepts, table.counts, strict=True))
-        self.counts = {row["concept"]: row for row in read(measurements.counts).to_pylist()}
+        self.counts = read_counts_of(measurements.counts, ("effective_count",))
         shares = [self.share(concept) for concept in self.concepts]
         known = [share for share in shares if share is not None]
         self.usual_share = float(np.median(known)) if known else None

@@ -9,7 +9,7 @@ from fit.concepts import read_sheet
 from fit.embedders.files import read_rows, read_single_faces
 from fit.errors import DataError
 from fit.images.table import GENERATED, read
-from fit.matching import kept_vectors
+from fit.matching import kept_vectors, read_counts_of
 
 AT_ONCE = 8192
 """Targets of which a copy in double precision is in memory at once."""
@@ -179,12 +179,11 @@ def tabulate_scores(counts, scores, sheet=None):
     Returns:
         (Arrow table of the schema OF_CONCEPT, sorted by count; the concepts without any score -> their paths).
     """
-    read(counts, ["concept", "effective_count"])
-    count_of = {row["concept"]: row for row in read(counts).to_pylist()}
+    count_of = read_counts_of(counts, ("effective_count",))
     group_of = {concept.concept: concept.group for concept in read_sheet(sheet)} if sheet else {}
     rows, unscored, images_of = [], {}, {}
     for concept, path in scores.items():
-        prompts = read(path, ["prompt", "score", "image_scores"]).to_pylist()
+        prompts = read(path, ["prompt", "score", "image_scores"], schema=OF_PROMPT).to_pylist()
         of_prompts = [row["score"] for row in prompts if row["score"] is not None]
         if not of_prompts:
             unscored[concept] = path

@@ -13,11 +13,12 @@ import numpy as np
 from aiohttp import ClientError
 
 from fit.captions.analyzer import Analyzer
-from fit.concepts import read_sheet
+from fit.concepts import COLUMNS, notes_of, read_sheet
 from fit.errors import SheetError
 from fit.escaping import delimited
 from fit.images.provided import read_counts
 from fit.paths import whole
+from fit.usertables import shown
 
 ALIKE = 0.9
 """Names whose difflib ratio is this or more may be two spellings of one."""
@@ -140,6 +141,11 @@ def check(paths):
         except SheetError as error:
             found.errors.append(str(error))
             continue
+        if notes := notes_of(path):
+            found.warnings.append(
+                f"{path}: columns that are not read, as notes are not: {', '.join(map(shown, notes))}; those that are "
+                f"read are {', '.join(COLUMNS)}"
+            )
         of_one_word = []
         for concept in concepts:
             slug = concept.concept

@@ -653,7 +653,8 @@ def _limits(config):
 
 def _of_provided(kind, wildcard):
     def pick(config, job):
-        return _limits(config) | {"place": getattr(config, kind)[job[wildcard]].provided_images}
+        place = getattr(config, kind)[job[wildcard]].provided_images
+        return _limits(config) | {"place": place, "sheet": config.domains[job["domain"]].concepts}
 
     return pick
 
@@ -666,6 +667,8 @@ def _collection(config):
 def _collect_references(config, job):
     references = config.domains[job["domain"]].references
     found = {"source": references.source, "place": references.place, "candidates": references.candidates}
+    if references.source == "table":
+        found["reading"] = 2  # a version of how tables are read, so that what came from the web is not asked for again
     return found | _collection(config)
 
 
@@ -771,8 +774,8 @@ STAGES = {
     "merge_captions": (1, _merge_captions),
     "plot_counts": (2, _nothing),
     "collect_images": (2, _collect_images),
-    "import_training_images": (1, _of_provided("corpora", "corpus")),
-    "import_generated": (2, _of_provided("models", "model")),
+    "import_training_images": (2, _of_provided("corpora", "corpus")),
+    "import_generated": (3, _of_provided("models", "model")),
     "import_counts": (1, _nothing),
     "collect_references": (2, _collect_references),
     "select_references": (3, _select_references),

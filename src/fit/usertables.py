@@ -4,6 +4,7 @@ CSV, tab-separated, semicolon-separated and Parquet. A row that can be read in t
 """
 
 import csv
+import difflib
 import io
 import math
 import re
@@ -26,6 +27,40 @@ _BOMS: tuple[tuple[bytes, str], ...] = (
 )
 _BOMS += ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+"""First bytes of a compressed file -> what compressed it."""
+
+SHOWN = 80
+"""Characters of a cell that an error shows."""
+
+
+def shown(value):
+    """`value` as an error shows it: as Python writes it, so that invisible characters are escapes, and not too long."""
+    if isinstance(value, str) and len(value) > SHOWN:
+        return f"{value[:SHOWN]!r}... ({len(value):,} characters)"
+    text = repr(value)
+    return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]}..."
+
+
+def plain(names, most=20):
+    """Names in a line, each as it is, or as `shown` has it where it has invisible characters or is long."""
+    names = [name for name in names if name]
+    few = [name if name.isprintable() and len(name) <= SHOWN else shown(name) for name in names[:most]]
+    return ", ".join(few) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
+
+
+def misspelt(names, known):
+    """Columns that are not in `known` but nearly so, for one of `known` that is not there: name -> the one meant.
+
+    A column of a name that nothing knows may hold notes; one of nearly a known name would be passed over in silence.
+    """
+    lacking = [column for column in known if column not in names]
+    found: dict[str, str] = {}
+    for name in names:
+        if name and name not in known:
+            close = difflib.get_close_matches(name.strip().casefold(), lacking, n=1, cutoff=0.82)
+            found |= {name: close[0]} if close else {}
+    return found
 
 
 @dataclass(frozen=True)
@@ -51,13 +86,22 @@ class UserTable:
 
 
 def read_user_table(
-    path, columns, *, error: type[FitError] = DataError, separator="", short_rows=False, empty=False, missing=""
+    path,
+    columns,
+    *,
+    optional=(),
+    error: type[FitError] = DataError,
+    separator="",
+    short_rows=False,
+    empty=False,
+    missing="",
 ):
     """Read a table: Parquet, or text whose separator, byte order mark and line ends are found by themselves.
 
     Args:
         path: of the file.
-        columns: names of columns that it must have.
+        columns: names of columns that it must have; optional: of those that it may have. A column whose name is nearly
+            one of them is an error, any other is passed over.
         error: the class of errors to raise.
         separator: what separates its cells, where the file's suffix does not say.
         short_rows: whether a row may lack its last cells, which are empty then.
@@ -69,7 +113,8 @@ def read_user_table(
         from computing a cell is not a part of its text (fit.escaping.uncell).
 
     Raises:
-        error: the file is missing, no such table, lacks a column or has one twice, or a row can't be read for sure.
+        error: the file is missing, compressed, no such table, lacks a column, has one twice or one with a misspelt
+            name, or a row can't be read for sure.
     """
     try:
         data = Path(path).read_bytes()
@@ -81,10 +126,14 @@ def read_user_table(
         raise error(f"{path}: can't be read ({problem.strerror}); check the path and its permissions") from None
     if not data.strip():
         raise error(f"{path}: the file is empty; it needs a header with {', '.join(columns)}, and a row for each")
+    if packed := next((program for sign, program in _PACKED.items() if data.startswith(sign)), ""):
+        raise error(f"{path}: the file is compressed ({packed}); unpack it, and give the file that was in it")
     if data[:4] == b"PAR1" or Path(path).suffix.lower() in PARQUET:
         table = _parquet(path, columns, error)
     else:
         table = _text(path, _decoded(data, path, error), columns, error, separator, short_rows)
+    for name, meant in misspelt(table.columns, [*columns, *optional]).items():
+        raise error(f"{path}: column {shown(name)} is not one that is read; did you mean {meant!r}? Rename or drop it")
     if not table.rows and not empty:
         raise error(f"{path}: it has a header and no row below it; add a row for each concept")
     return table
@@ -94,13 +143,13 @@ def _check_columns(path, names, columns, error, where="", hint=""):
     twice = [name for name, times in Counter(names).items() if times > 1 and name]
     if twice:
         raise error(
-            f"{path}{where}: {len([n for n in names if n == twice[0]])} columns are named {twice[0]!r}; keep one"
+            f"{path}{where}: {len([n for n in names if n == twice[0]])} columns are named {shown(twice[0])}; keep one"
         )
     for column in columns:
         if column not in names:
-            near = next((name for name in names if name.lower() == column), None)
-            remedy = f"; rename {near!r}" if near else hint
-            has = ", ".join(name for name in names if name) or "nothing"
+            near = next((name for name in names if name.lower().strip("\ufeff\u200b ") == column), None)
+            remedy = f"; rename {shown(near)}" if near else hint
+            has = plain(names)
             raise error(
                 f"{path}{where}: no column {column!r}; the header needs {', '.join(columns)} (found: {has}){remedy}"
             )
@@ -150,7 +199,8 @@ def _decoded(data, path, error):
             f"{path}, line {line}: it has NUL bytes, so it is no text in UTF-8 (UTF-16 without a byte order mark?); "
             "save it as UTF-8"
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    # Of two programs that write a byte order mark each, the second's mark is left.
+    return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _split(line, separator):
@@ -246,11 +296,12 @@ def _records(path, lines, start, separator, width, error):
             plain = [one.split(separator) for one in inside if one.strip()]
             if quoted is None or (end - begin > 1 and all(len(one) == width for one in plain)):
                 cell = next((cell for cell in line.split(separator) if '"' in cell), line).strip()
-                doubled = cell.replace('"', '""')
+                doubled = cell[:SHOWN].replace('"', '""') + ("..." if len(cell) > SHOWN else "")
                 other = f"one cell down to line {end}" if quoted is not None else "the beginning of a quoted cell"
                 raise error(
-                    f"{path}, line {begin + 1}: the quotes of {cell!r} can be read as {other}, or as quotes in the "
-                    f'text; for quotes in the text write "{doubled}", for a quoted cell close it before the separator'
+                    f"{path}, line {begin + 1}: the quotes of {shown(cell)} can be read as {other}, or as quotes in "
+                    f'the text; for quotes in the text write "{doubled}", for a quoted cell close it before the '
+                    "separator"
                 )
             cells, at = quoted, end
         yield begin + 1, cells
@@ -283,7 +334,7 @@ def _multiline(lines, begin, separator):
 _SPACES = "\u00a0\u202f\u2009 "
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _GROUPS = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[{_SPACES}'’_]\d{{3}})+(?:[.,]\d+)?")
-_COMMAS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:\.\d{3})*,\d+")
 
 
@@ -304,53 +355,106 @@ def _readings(text):
     return None
 
 
+_WHOLE = re.compile(r"[+-]?\d{1,30}")
+LARGEST_COUNT = 2**63 - 1
+"""What the tables of results can hold."""
+LARGEST_SCORE = 1e30
+"""Powers of scores, and sums of them, have to be finite."""
+
+
 def as_number(value, where, whole=False):
     """`value`, a number or its text, as a float; None for an empty cell.
 
     Args:
-        where: file, line, concept and column, for errors; whole: whether points between thousands are possible.
+        where: file, line, concept and column, for errors; whole: whether it is a count, or an end of its interval, in
+            which points between thousands are possible.
 
     Raises:
-        DataError: it is no number, not finite, or could be read as two.
+        DataError: it is no number, not finite, could be read as two, or is larger than any count or score is.
     """
     if value is None or (isinstance(value, str) and not value.strip(_SPACES)):
         return None
+    text = value
     if isinstance(value, str):
         text = value.strip(_SPACES)
         if (whole or not _POINTS.fullmatch(text) or text.count(".") > 1) and (readings := _readings(text)):
-            raise DataError(f"{where} is {text!r}: {readings} Write digits, and a point only before decimals")
-        value = text if "_" not in text else "no number"
+            raise DataError(f"{where} is {shown(text)}: {readings} Write digits, and a point only before decimals")
     try:
-        number = float(value)
+        number = math.nan if isinstance(text, str) and "_" in text else float(text)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
-        raise DataError(f"{where} is {value!r}, not a number; write one with digits, or drop the row")
+        raise DataError(f"{where} is {shown(value)}, not a number; write one with digits, or drop the row")
+    if whole and abs(number) > LARGEST_COUNT:
+        raise DataError(f"{where} is {shown(value)}, more than any count is ({LARGEST_COUNT:,}); correct the row")
+    if abs(number) > LARGEST_SCORE:
+        raise DataError(f"{where} is {shown(value)}, beyond {LARGEST_SCORE:g}; correct the row")
     return number
 
 
 def as_count(value, where):
-    """`value`, a number or its text, as a whole count of 0 or more; None for an empty cell.
+    """`value`, a number or its text, as a whole count of 0 to LARGEST_COUNT; None for an empty cell.
 
-    12.0 and 1e3 are whole; 1.000 may be a thousand, and is refused.
+    12.0 and 1e3 are whole; 1.000 may be a thousand, and is refused. Digits are kept as they are, also those that a
+    float has no room for.
 
     Raises:
-        DataError: it is no number, not whole, negative, or could be read as two numbers.
+        DataError: it is no number, not whole, negative, too large, or could be read as two numbers.
     """
+    number: float | int | None
     if isinstance(value, int) and not isinstance(value, bool):
-        number: float | int | None = value
+        number = value
+    elif isinstance(value, str) and _WHOLE.fullmatch(value.strip(_SPACES)):
+        number = int(value.strip(_SPACES))
     else:
         number = as_number(value, where, whole=True)
     if number is None:
         return None
     if number < 0:
-        raise DataError(f"{where} is {value!r}, not a count, since it is below 0; correct the row")
+        raise DataError(f"{where} is {shown(value)}, not a count, since it is below 0; correct the row")
+    if number > LARGEST_COUNT or int(number) > LARGEST_COUNT:
+        raise DataError(f"{where} is {shown(value)}, more than any count is ({LARGEST_COUNT:,}); correct the row")
     if number != int(number):
         raise DataError(
-            f"{where} is {value!r}, not a count, since it is not whole: is it {math.floor(number)} or "
+            f"{where} is {shown(value)}, not a count, since it is not whole: is it {math.floor(number)} or "
             f"{math.ceil(number)}, or were points between thousands lost? Write a whole number"
         )
     return int(number)
+
+
+def as_interval(row, count, where):
+    """The ends of the interval of a count, in the columns low and high of its row: (low, high), floats, None each
+    where both are empty or missing.
+
+    Where a table says that more faces match than images were downloaded, the count may exceed its interval, which is
+    one of images (fit.matching.effective_count).
+
+    Args:
+        row: column -> cell; count: as as_count returns it, None where it is not known; where: file, line and concept.
+
+    Raises:
+        DataError: an end is no number or below 0, only one is there, or they do not enclose the count.
+    """
+    low, high = (as_number(row.get(name), f"{where}: {name}", whole=True) for name in ("low", "high"))
+    if low is None and high is None:
+        return None, None
+    if low is None or high is None:
+        there, lacks = ("high", "low") if low is None else ("low", "high")
+        raise DataError(f"{where}: it has {there} but no {lacks}; write both ends of the interval, or neither")
+    if low < 0:
+        raise DataError(f"{where}: low is {low:g} and high {high:g}; a count is not below 0; correct the row")
+    if low > high:
+        raise DataError(f"{where}: low, {low:g}, is above high, {high:g}; are they exchanged?")
+    if count is None:
+        return low, high
+    matches, downloaded = (as_number(row.get(name), f"{where}: {name}") for name in ("matches", "downloaded"))
+    several_faces = matches is not None and downloaded is not None and matches > downloaded
+    if count < low or (count > high and not several_faces):
+        raise DataError(
+            f"{where}: the count {count:,} is not within its interval, low {low:g} to high {high:g}; correct the row, "
+            "or take the interval out"
+        )
+    return low, high
 
 
 def once(table, column="concept", error: type[FitError] = DataError):
@@ -366,7 +470,7 @@ def once(table, column="concept", error: type[FitError] = DataError):
             raise error(f"{table.where(index)}: {column} is empty, a row without a name; write it, or drop the row")
         if name in row_of:
             raise error(
-                f"{table.where(index)}: {column} {name!r} is in {table.unit} {table.lines[row_of[name]]} too, a "
+                f"{table.where(index)}: {column} {shown(name)} is in {table.unit} {table.lines[row_of[name]]} too, a "
                 f"repeated {column}; keep one of the rows"
             )
         row_of[name] = index

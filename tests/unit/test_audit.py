@@ -133,7 +133,9 @@ def test_a_table_that_is_no_counts(tmp_path, text, said):
 
 
 def test_counts_of_any_kind(tmp_path):
-    (tmp_path / "c.csv").write_text("concept,effective_count,low,high\na,8,7.2,8.9\nb,,1,2\nc,9,2,8\nd,3,,4\n")
+    (tmp_path / "c.csv").write_text(
+        "concept,effective_count,low,high,matches,downloaded\na,8,7.2,8.9,,\nb,,1,2,,\nc,9,2,8,9,8\nd,3,,,,\n"
+    )
     counted, skipped, of_captions = read_counted(tmp_path / "c.csv")
     # Where several faces of an image match, a count may exceed its interval: c.
     assert counted == [Counted("a", 8, 7, 9), Counted("b", None), Counted("c", 9, 2, 9), Counted("d", 3)]

@@ -104,10 +104,30 @@ def test_what_is_not_there_is_missing_and_nearly_found(study):
     assert "did you mean References?" in finding.text
 
 
+def test_a_count_that_no_table_can_hold_is_said(study):
+    rows = "".join(f"{slug},{5 + 2**63 * (slug == SLUGS[3])}\n" for slug in SLUGS)
+    Path("counts.csv").write_text(f"concept,effective_count\n{rows}")
+    study["corpora"]["my-corpus"] = {"provided_counts": "counts.csv"}
+    assert f"counts.csv, line 5, concept {SLUGS[3]!r}: effective_count is '9223372036854775813', more than" in said(
+        study
+    )
+
+
 def test_tables_of_pictures_are_checked_by_type(study):
     pq.write_table(pa.table({"concept": SLUGS, "bytes": ["aGVsbG8="] * 12}), "refs.parquet")
     study["domains"]["people"]["references"] = {"table": "refs.parquet"}
-    assert "column 'bytes' is string" in said(study)
+    assert "column 'bytes' holds text, not pictures" in said(study)
+
+
+def test_tables_of_pictures_are_checked_as_they_are_read(study):
+    concepts = [f"{slug} " for slug in SLUGS[:10]] + [SLUGS[10].upper(), None]
+    column = pa.array(concepts).cast(pa.string_view())
+    pq.write_table(pa.table({"concept": column, "image": [{"bytes": b"x", "path": ""}] * 12}), "refs.parquet")
+    study["domains"]["people"]["references"] = {"table": "refs.parquet", "least": 1}
+    text = said(study)
+    assert "refs.parquet: 1 rows without a concept (the first is row 12)" in text
+    assert f"concepts that are on no sheet: {SLUGS[10].upper()} (did you mean {SLUGS[10]}?)" in text
+    assert f"2 of 12 concepts have fewer than 1 reference images and are left out: {SLUGS[10]} (0" in text
 
 
 def test_captions_are_looked_at(study):

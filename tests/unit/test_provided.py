@@ -110,3 +110,103 @@ def test_counts_that_are_none(tmp_path, text, said):
     (tmp_path / "c.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         read_counts(tmp_path / "c.csv", ["ann"])
+
+
+# --- pictures in a table ----------------------------------------------------------------------------------------------
+
+
+def table_of(tmp_path, **columns):
+    pq.write_table(pa.table(columns), tmp_path / "p.parquet")
+    return tmp_path / "p.parquet"
+
+
+def imported(tmp_path, place, *concepts, **options):
+    made = targets(tmp_path, *concepts)
+    import_images(place, made, what="training images", work=tmp_path / "work", **options, **PLACES)
+    return {concept: table.read(path).column("image_id").to_pylist() for concept, path in made.items()}
+
+
+def test_rows_of_a_table_that_are_of_no_concept_are_named_and_spaces_are_none(tmp_path, capsys):
+    owners = ["ada ", "ada", "Ada", None, "eve", " ", "Ada"]
+    place = table_of(tmp_path, concept=owners, bytes=[png(shade / 9) for shade in range(7)])
+    assert imported(tmp_path, place, "ada") == {"ada": ["ada-0000", "ada-0001"]}
+    said = capsys.readouterr().err
+    assert "2 rows without a concept (the first is row 4)" in said
+    assert "3 rows of what is not a concept given here" in said
+    assert "'Ada' (2 rows; did you mean ada?), 'eve' (1 row)" in said
+    # One job of a study names what is of no concept of the sheet, and none what is of another job.
+    for sheet, named in ((["ada", "eve"], True), (["eve", "ada"], False)):
+        imported(tmp_path, place, "ada", sheet=sheet)
+        said = capsys.readouterr().err
+        assert ("'Ada' (2 rows; did you mean ada?)" in said) == named
+        assert "'eve'" not in said
+
+
+def test_the_command_names_them_by_the_sheet(tmp_path, capsys):
+    place = table_of(tmp_path, concept=["ada", "eve", "bo"], bytes=[png(0), png(1), png(1)])
+    (tmp_path / "s.tsv").write_text("concept\tname\nada\tAda\neve\tEve\n")
+    command = ["images", "import", "--kind", "training", "--place", str(place), "--out", str(tmp_path / "ada.parquet")]
+    assert main([*command, "--sheet", str(tmp_path / "s.tsv"), "--work", str(tmp_path / "work")]) == 0
+    assert "1 row of what is not a concept of the sheet, so that their pictures are left out: 'bo' (1 row)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_concept_that_a_table_lacks_is_named_with_what_it_has(tmp_path):
+    place = table_of(tmp_path, concept=["Van Gogh", "ada"], bytes=[png(0), png(1)])
+    with pytest.raises(DataError, match=r"no training images of 'van-gogh' \(is 'Van Gogh' of it\? write 'van-gogh'"):
+        imported(tmp_path, place, "ada", "van-gogh")
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_text_of_any_type_names_concepts(tmp_path, kind):
+    concepts = pa.array(["ada", "bo", "ada"]).cast(kind)
+    place = table_of(tmp_path, concept=concepts, bytes=[png(0), png(0.5), png(1)])
+    assert imported(tmp_path, place, "bo", "ada") == {"bo": ["bo-0000"], "ada": ["ada-0000", "ada-0001"]}
+    found = table.read(place, ["bytes"], only={"concept": ["ada"]})
+    assert found.to_pydict() == {"bytes": [png(0), png(1)]}
+    assert table.read(place, ["bytes"], only={"concept": ["cy"]}).num_rows == 0
+
+
+def test_pictures_of_any_type_of_bytes_in_several_row_groups(tmp_path):
+    shades = [png(shade / 9) for shade in range(9)]
+    for kind in (pa.binary_view(), pa.large_binary()):
+        rows = pa.table({"concept": ["ada", "bo", "bo"] * 3, "image": pa.array(shades).cast(kind)})
+        pq.write_table(rows, tmp_path / "p.parquet", row_group_size=4)
+        assert len(imported(tmp_path, tmp_path / "p.parquet", "ada")["ada"]) == 3
+        assert table.read(tmp_path / "ada.parquet").column("bytes").to_pylist() == shades[::3]
+
+
+def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
+    place = table_of(
+        tmp_path,
+        concept=["ada", "bo", "ada", "ada"],
+        bytes=[png(0), png(0.3), png(0.6), png(1)],
+        prompt=["a photo of Ada", "a photo of Bo", "Ada in Rome", None],
+        image_id=["x", "x", "y", "z"],
+    )
+    made = targets(tmp_path, "ada", "bo")
+    assert import_generated(place, made, work=tmp_path / "work", **PLACES) == {}
+    found = [(row["image_id"], row["prompt"]) for row in table.read(made["ada"]).to_pylist()]
+    assert found == [("x", "a photo of Ada"), ("y", "Ada in Rome"), ("z", "")]
+    assert table.read(made["bo"]).column("prompt").to_pylist() == ["a photo of Bo"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"image_id": ["x", "x"]}, "its column 'image_id' is not used, as rows 1 and 2 of ada both have 'x'"),
+        ({"image_id": ["x", None]}, "its column 'image_id' is not used, as row 2 has none"),
+        ({"image_id": [1, 2]}, "its column 'image_id' is not read, as it holds int64, not text"),
+        ({"prompt": [1, 2]}, "its column 'prompt' is not read, as it holds int64, not text"),
+        ({"Prompt": ["a", "b"]}, "its column 'Prompt' is not read; name it 'prompt' if it is that"),
+    ],
+)
+def test_ids_and_prompts_that_do_not_serve_are_said(tmp_path, capsys, columns, said):
+    place = table_of(tmp_path, concept=["ada", "ada"], bytes=[png(0), png(1)], **columns)
+    made = targets(tmp_path, "ada")
+    import_generated(place, made, work=tmp_path / "work", **PLACES)
+    assert f"{place}: {said}\n" in capsys.readouterr().err
+    found = table.read(made["ada"])
+    assert found.column("image_id").to_pylist() == ["ada-0000", "ada-0001"]
+    assert found.column("prompt").to_pylist() == ["", ""]

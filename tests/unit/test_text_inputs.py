@@ -131,7 +131,7 @@ def test_a_score_may_have_three_decimals_but_no_decimal_comma():
 
 def test_numbers_are_checked_wherever_users_give_them(tmp_path, capsys):
     (tmp_path / "s.tsv").write_text("concept\tname\na\tAnn\n")
-    (tmp_path / "t.csv").write_text("concept;effective_count;score;captions\na;3;0,53;1.200\n")
+    (tmp_path / "t.csv").write_text("concept;effective_count;score;captions\na;3;0.53;1.200\n")
     with pytest.raises(DataError, match=r"line 2, concept 'a': captions is '1\.200'"):
         read_table(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text("concept;effective_count;score\na;3;0,53\n")

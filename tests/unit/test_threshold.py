@@ -263,7 +263,7 @@ def test_tables_of_both_kinds_say_the_same(tmp_path):
         assert np.isnan(found.evidence[0]).all()
         assert read_scores(path)[0] == ["a", "b"]
     texts.with_columns(image_scores=pl.lit("[[oops]]")).write_csv(tmp_path / "bad.csv")
-    with pytest.raises(DataError, match=r"bad\.csv, line 2: image_scores holds something that is no list"):
+    with pytest.raises(DataError, match=r"bad\.csv, line 2: image_scores holds something that is not a list"):
         read_table(tmp_path / "bad.csv")
     texts.drop("score").write_csv(tmp_path / "less.csv")
     with pytest.raises(DataError, match=r"less\.csv, line 1: no column 'score'"):

@@ -5,9 +5,10 @@ import subprocess
 import numpy as np
 import polars as pl
 import pytest
-from conftest import HOSTILE_NAMES
+from workplace import HOSTILE_NAMES
 
 from fit.atelier.painting import draw_styles, paint
+from fit.escaping import markdown
 from fit.images.table import encode_png, read
 
 STUDIED = ["counted", "crawled"]
@@ -119,7 +120,7 @@ def test_what_lacks_its_inputs_is_listed_and_the_rest_is_found(study):
     assert [row["model"] for row in rows] == ["counted", "crawled"]
     assert "not found" not in rows[0]["threshold"] and "not found" in rows[1]["threshold"]
     report = (study.folder / "results/paper/paper/report.md").read_text()
-    assert "elsewhere.parquet: put it there, or mend `corpora.crawl.captions.files`" in report
+    assert markdown("elsewhere.parquet: put it there, or mend `corpora.crawl.captions.files`") in report
 
 
 def test_a_concept_without_pictures_is_named(study):

@@ -109,38 +109,26 @@ def counts_in_table(path, key, found, concept=True):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from fit.images.table import check_columns, find_pictures
+
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException):
         found.add(WRONG, key, f"{path}: neither a folder of pictures nor a Parquet file that can be read; fix `{key}`")
         return None
     schema = file.schema_arrow
-    for column in ("concept", "bytes") if concept else ("bytes",):
-        if schema.names.count(column) != 1:
-            how_many = "no column" if column not in schema.names else "more than one column"
-            found.add(WRONG, key, f"{path}: {how_many} {column!r}; it has {some(schema.names, 8)} (`{key}`)")
-            return None
-    if not _holds_bytes(schema.field("bytes").type):
-        found.add(
-            WRONG,
-            key,
-            f"{path}: column 'bytes' is {schema.field('bytes').type}, not the bytes of pictures; write encoded "
-            f"pictures (PNG, JPEG ...) as binary (`{key}`)",
-        )
+    try:
+        find_pictures(schema, path)
+        if not concept:
+            return {"": file.metadata.num_rows}
+        check_columns(schema, path, ["concept"], pa.schema([("concept", pa.string())]))
+    except FitError as error:
+        found.add(WRONG, key, f"{error} (`{key}`)")
         return None
-    if not concept:
-        return {"": file.metadata.num_rows}
-    kind = schema.field("concept").type
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        found.add(WRONG, key, f"{path}: column 'concept' is {kind}, not text: slugs of the sheet (`{key}`)")
-        return None
-    return Counter(file.read(columns=["concept"]).column("concept").to_pylist())
-
-
-def _holds_bytes(kind):
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    names = [cell and cell.strip() for cell in file.read(columns=["concept"]).column("concept").to_pylist()]
+    counts = Counter(name for name in names if name)
+    if len(names) > sum(counts.values()):
+        first = next(row for row, name in enumerate(names, 1) if not name)
+        nameless = len(names) - sum(counts.values())
+        found.add(REMARK, key, f"{path}: {nameless} rows without a concept (the first is row {first}) (`{key}`)")
+    return counts

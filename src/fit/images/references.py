@@ -26,7 +26,7 @@ def _from_search(service, query, concepts, wanted, cache, settings):
     return Http(settings), links
 
 
-def collect_references(kind, place, concepts, targets, *, wanted, cache, work, settings, limits):
+def collect_references(kind, place, concepts, targets, *, wanted, cache, work, settings, limits, sheet=None):
     """Collect the reference candidates of concepts, an image table of the schema COLLECTED each.
 
     Args:
@@ -35,7 +35,7 @@ def collect_references(kind, place, concepts, targets, *, wanted, cache, work, s
         concepts: list of fit.concepts.Concept.
         targets: slug -> path of the image table to write.
         wanted: how many candidates to search for; cache: folder that keeps the answers of a search.
-        work, settings, limits: as fit.images.collect.collect takes them.
+        work, settings, limits: as fit.images.collect.collect takes them; sheet: as links_at takes it.
 
     Raises:
         ConfigError: there is no such kind, or a search lacks its key.
@@ -45,7 +45,7 @@ def collect_references(kind, place, concepts, targets, *, wanted, cache, work, s
     if kind in ("folder", "table"):
         if kind == "folder":
             outside(work, [Path(place, slug) for slug in by_slug])
-        source, links = links_at(place, list(by_slug), "reference images")
+        source, links = links_at(place, list(by_slug), "reference images", sheet)
     else:
         source, links = _from_search(kind, place, by_slug, wanted, cache, settings)
     gather(source, links, targets, work=work, identity=[kind, place, of_results(settings)], limits=limits)

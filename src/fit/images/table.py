@@ -89,6 +89,11 @@ _KINDS = (
 )
 
 
+def is_text(of_type):
+    """Whether a column of an Arrow type holds text."""
+    return _kind(of_type) == "text"
+
+
 def _kind(of_type):
     """What a column of an Arrow type holds, in words; None for what no table of ours has."""
     value = of_type.value_type if pa.types.is_dictionary(of_type) else of_type
@@ -199,10 +204,24 @@ def read(path, columns=None, only=None, schema=None):
     try:
         if only is None:
             return file.read(columns=columns)
+        if any(pa.types.is_string_view(found.field(column).type) for column in only):
+            return _read_of_views(file, columns if columns is not None else found.names, only)
         filters = [(column, "in", list(values)) for column, values in only.items()]
         return pq.read_table(path, columns=columns, filters=filters, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise ImageTableError(f"{path}: damaged ({error}); {again(path)}") from None
+
+
+def _read_of_views(file, columns, only):
+    """read, where Arrow has no filter for the type of a column of `only`, string_view."""
+    rows = file.read(columns=list(dict.fromkeys([*columns, *only])))
+    wanted = np.ones(len(rows), bool)
+    for column, values in only.items():
+        among = set(values)
+        wanted &= np.array([value in among for value in rows.column(column).to_pylist()], bool)
+    # Arrow can't take or filter rows of a string_view either; slices can be joined.
+    found = [rows.slice(row, 1) for row in np.flatnonzero(wanted).tolist()]
+    return (pa.concat_tables(found) if found else rows.slice(0, 0)).select(columns)
 
 
 def open_table(path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fit.errors import DataError
 from fit.escaping import delimited, uncell
-from fit.usertables import as_number, read_user_table
+from fit.usertables import as_number, plain, read_user_table, shown
 
 SCALE = (1, 2, 3, 4, 5)
 """The ratings: 1 is no likeness at all, 5 the same."""
@@ -45,7 +45,7 @@ def _rating(row, where):
             raise DataError(f"{where}: {column} is empty; write who rated, and which concept")
         if not cell.isprintable():
             raise DataError(
-                f"{where}: {column} is {cell!r}, which has a line break or a control character; take it out"
+                f"{where}: {column} is {shown(cell)}, which has a line break or a control character; take it out"
             )
     rating = None
     if cells["rating"]:
@@ -55,8 +55,8 @@ def _rating(row, where):
             number = 0.0
         if number not in SCALE:
             raise DataError(
-                f"{where}: rating is {cells['rating']!r}, not one of 1, 2, 3, 4, 5; mend it, or leave it empty for a "
-                "picture that was skipped"
+                f"{where}: rating is {shown(cells['rating'])}, not one of 1, 2, 3, 4, 5; correct it, or leave it "
+                "empty for a picture that was skipped"
             )
         rating = int(number)
     return Rating(rating=rating, **{column: cell for column, cell in cells.items() if column != "rating"})
@@ -89,7 +89,7 @@ def _parse(data, path):
         if column not in (rows.fieldnames or []):
             raise DataError(
                 f"{path}, line 1: no column {column!r}; the header needs rater, concept and rating, separated by "
-                f"commas (found: {', '.join(rows.fieldnames or []) or 'nothing'})"
+                f"commas (found: {plain(rows.fieldnames or [])})"
             )
     ratings = []
     for row in rows:

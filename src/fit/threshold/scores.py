@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fit.errors import DataError
-from fit.usertables import as_count, as_number, once, read_user_table
+from fit.usertables import LARGEST_SCORE, as_count, as_interval, as_number, once, read_user_table, shown
 
 ROUNDING = 1e-3
 """How far a score may be from the mean of its image scores, in a table that was rounded for reading."""
@@ -97,7 +97,11 @@ def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=Non
 
 
 def _lists(value, depth):
-    """`value`, or the JSON in it, as lists in `depth` levels whose leaves are numbers or None; ValueError if not."""
+    """`value`, or the JSON in it, as lists in `depth` levels whose leaves are numbers up to LARGEST_SCORE or None.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if isinstance(value, str):
         value = json.loads(value) if value.strip() else None
     if value is None:
@@ -106,8 +110,11 @@ def _lists(value, depth):
         raise ValueError
     if depth > 1:
         return [_lists(one, depth - 1) for one in value]
-    if any(isinstance(one, bool) or not isinstance(one, int | float | None) for one in value):
-        raise ValueError
+    for one in value:
+        if isinstance(one, bool) or not isinstance(one, int | float | None):
+            raise ValueError
+        if one is not None and not abs(one) <= LARGEST_SCORE:
+            raise ValueError
     return value
 
 
@@ -121,7 +128,10 @@ def _nested(table):
         try:
             lists.append(_lists(value, 2 if column == "image_scores" else 1))
         except (ValueError, RecursionError):
-            raise DataError(f"{table.where(index)}: {column} holds something that is no list of numbers") from None
+            raise DataError(
+                f"{table.where(index)}: {column} holds something that is not a list of numbers of at most "
+                f"{LARGEST_SCORE:g}: {shown(value)}; correct the row, or take the column out"
+            ) from None
     if column == "image_scores":
         return lists
     return [[[] if score is None else [score] for score in one] for one in lists]
@@ -135,27 +145,27 @@ def read_table(path):
     and high, of the counts.
 
     Raises:
-        DataError: it can't be read, lacks a column, has a concept twice, a count that is not whole, or holds something
-            that sort_scores refuses.
+        DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not
+            whole or not within its interval, an empty count or score, or holds something that sort_scores refuses.
     """
-    table = read_user_table(path, ("concept", "effective_count", "score"), empty=True)
+    optional = ("group", "image_scores", "prompt_scores", *EVIDENCE)
+    table = read_user_table(path, ("concept", "effective_count", "score"), optional=optional, empty=True)
     concepts = once(table)
-
-    def numbers(column, read):
-        if column not in table.columns:
-            return np.full(len(table.rows), np.nan)
-        cells = [
-            read(value, f"{table.where(index)}, concept {concepts[index]!r}: {column}")
-            for index, value in enumerate(table.values(column))
-        ]
-        return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
-
-    def count_or_end(value, where):
-        return as_number(value, where, whole=True)
-
+    counts, scores = [], []
+    evidence = np.full((len(concepts), len(EVIDENCE)), np.nan)
+    for index, (concept, row) in enumerate(zip(concepts, table.rows, strict=True)):
+        where = f"{table.where(index)}, concept {shown(concept)}"
+        count = as_count(row["effective_count"], f"{where}: effective_count")
+        score = as_number(row["score"], f"{where}: score")
+        for name, number in (("effective_count", count), ("score", score)):
+            if number is None:
+                raise DataError(f"{where}: {name} is empty; write a number, or drop the row")
+        counts.append(count)
+        scores.append(score)
+        known = [as_number(row.get(name), f"{where}: {name}", whole=True) for name in EVIDENCE[:3]]
+        known += as_interval(row, count, where)
+        evidence[index] = [np.nan if number is None else number for number in known]
     groups = [str(group or "") for group in table.values("group")] if "group" in table.columns else None
-    evidence = np.stack([numbers(column, count_or_end) for column in EVIDENCE], axis=1)
-    counts, scores = numbers("effective_count", as_count), numbers("score", as_number)
     nested = _nested(table)
     try:
         return sort_scores(concepts, counts, scores, groups, nested, evidence)
