@@ -35,6 +35,8 @@ class Workplace:
         (folder / "concepts").symlink_to(ROOT / "concepts")
         self.config = yaml.safe_load((ROOT / "config.yaml").read_text())
         self.environment = {}
+        self.prefix = []
+        """The beginning of a command that everything here is run by."""
 
     def write(self):
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
@@ -50,7 +52,7 @@ class Workplace:
             str(ROOT / "profiles/default"),
         ]
         return subprocess.Popen(
-            [*command, "--cores", "2", *arguments],
+            [*self.prefix, *command, "--cores", "2", *arguments],
             cwd=self.folder,
             stdout=output,
             stderr=subprocess.STDOUT,
