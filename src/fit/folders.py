@@ -200,6 +200,7 @@ def kind_of(name):
     return suffixes[-1] if suffixes else ""
 
 
+_LONGEST_PATH = 1024
 _MAGIC = (
     (b"PAR1", "Parquet", ".parquet"),
     (b"\x1f\x8b", "gzip", ".gz"),
@@ -294,6 +295,18 @@ def table_files(folder):
             is neither.
     """
     return [str(Path(folder, name)) for name in _look(folder)[0]]
+
+
+def check_listed(where, line):
+    """Raise CorpusError where a line of a list of files, which is at `where`, names no file or folder of captions."""
+    # A file may come later, so that its name has to do.
+    if kind_of(line) in TABLES or (len(line) < _LONGEST_PATH and Path(line).is_dir()):
+        return
+    shown = line if len(line) <= 60 else f"{line[:60]} ..."
+    raise CorpusError(
+        f"{where}: {shown!r} is not the name of a file of captions ({', '.join(TABLES)}). A .txt is taken for a list "
+        "of files, one a line; if it holds captions itself, name it .csv (commas), .tsv (tabs) or .jsonl"
+    )
 
 
 def caption_files(files):

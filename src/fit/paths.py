@@ -14,14 +14,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fit.errors import CorpusError, PlaceError
-from fit.folders import TABLES, kind_of
 
 MARK = ".fit-folder"
 """Name of the file by which a folder is known as ours."""
 _NOT_COUNTED = {MARK, ".snakemake_timestamp"}
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)\.(?:[0-9]+|[0-9a-f]{12})(?P<suffix>\.\w+)?")
 """What `whole` calls a file before it is whole; earlier versions took the number of the process."""
-_LONGEST_PATH = 1024
 _LOCK = re.compile(r"\.[^/]+\.lock")
 """What WorkFolder.held locks, in the folder itself."""
 
@@ -332,39 +330,35 @@ def check_apart(written, read):
                 )
 
 
-def _listed(path, of_captions):
+def _listed(path, check):
     """The files that a list names, a file a line."""
     try:
-        # Nobody knows of other files that end in .txt whether they are lists.
-        lines = Path(path).read_text("utf-8-sig", "strict" if of_captions else "surrogateescape").splitlines()
+        # Of a file that ends in .txt nobody knows whether it is a list, where `check` does not tell.
+        lines = Path(path).read_text("utf-8-sig", "strict" if check else "surrogateescape").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: this list of files can't be read ({error}); save it as UTF-8") from None
     named = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and "\0" not in line]
-    for number, line in named if of_captions else ():
-        # A file may come later, of a kind that is known; a folder is there.
-        if kind_of(line) not in TABLES and not (len(line) < _LONGEST_PATH and Path(line).is_dir()):
-            shown = line if len(line) <= 60 else f"{line[:60]} ..."
-            raise CorpusError(
-                f"{path}, line {number}: {shown!r} is not the name of a file of captions ({', '.join(TABLES)}). A .txt "
-                "is taken for a list of files, one a line; if it holds captions itself, name it .csv (commas), .tsv "
-                "(tabs) or .jsonl"
-            )
+    for number, line in named if check else ():
+        check(f"{path}, line {number}", line)
     return [line for _, line in named]
 
 
-def expand(names, of_captions=False):
+def expand(names, check=None):
     """The files that `names` stand for: each a path, a pattern with * or ?, or a list of files that ends in .txt.
 
     A pattern or list that finds nothing stands for itself, and so do patterns of other machines (s3://...), which
     nobody is asked about here. A list has a file a line.
 
+    Args:
+        check: called with the place of each line of a list, for errors, and the line; raises what is wrong with it.
+
     Raises:
-        CorpusError: `of_captions`, and a list has a line that names no file of captions: it may hold captions itself.
+        CorpusError: a list is not UTF-8 text; or what `check` raises.
     """
     files: list[str] = []
     for name in names:
         if name.lower().endswith(".txt") and Path(name).is_file():
-            files += _listed(name, of_captions)
+            files += _listed(name, check)
         elif "://" not in name and any(character in name for character in "*?["):
             files += sorted(glob.glob(name, recursive=True)) or [name]  # noqa: PTH207  (paths stay as they are written)
         else:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from fit.concepts import read_sheet
 from fit.errors import ConfigError, CorpusError
-from fit.folders import caption_files
+from fit.folders import caption_files, check_listed
 from fit.nearby import near, nearest
 from fit.paths import expand
 from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
@@ -495,7 +495,7 @@ class Config(_Strict):
         if corpus not in self._files:
             captions = self.corpora[corpus].captions
             names = (captions.files if captions else None) or []
-            self._files[corpus], self._unread[corpus] = caption_files(expand(names, of_captions=True))
+            self._files[corpus], self._unread[corpus] = caption_files(expand(names, check_listed))
         return self._files[corpus]
 
     def unread_captions(self, corpus):
@@ -564,7 +564,7 @@ class Config(_Strict):
 
     def _named_files(self, names):
         try:
-            return expand(names, of_captions=True)
+            return expand(names, check_listed)
         except CorpusError:  # a list that is none: what is wrong with it is said where it is read
             return []
 

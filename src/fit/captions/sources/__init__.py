@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fit.errors import CorpusError, say_once
-from fit.folders import caption_files, kind_of, table_files
+from fit.folders import caption_files, check_listed, kind_of, table_files
 from fit.paths import expand
 from fit.registry import find
 
@@ -55,7 +55,7 @@ def find_files(names):
         CorpusError: a pattern finds nothing, or its machine can't be reached; or as fit.folders.caption_files.
     """
     files = []
-    for name in expand(names, of_captions=True):
+    for name in expand(names, check_listed):
         if not any(character in name for character in "*?["):
             files.append(name)
             continue
