@@ -20,7 +20,11 @@ NOT_DATA = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 """What systems leave beside a user's files, in lower case. Hidden files are left out too."""
 LARGEST_FILE = 128 << 20
 """Bytes of the largest picture, or cell of a table, that is read: a larger one is left out and said."""
-_COMPANIONS = ("readme", "license", "licence", "copying", "citation", "changelog")
+_COMPANIONS = {
+    f"{name}{end}"
+    for name in ("readme", "license", "licence", "copying", "citation", "changelog", "notice")
+    for end in ("", ".txt", ".rst", ".html", ".cff")
+}
 _COMPANION_ENDS = (".crc", ".md", ".md5", ".sha256")
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
@@ -223,8 +227,14 @@ def what_begins(head):
 def _is_companion(name):
     """Whether a file commonly lies beside data and holds none: README, licence, checksum, Spark's _SUCCESS."""
     last = name.rpartition("/")[2].lower()
-    is_named_so = last.startswith(_COMPANIONS) or last.endswith(_COMPANION_ENDS)
-    return is_named_so or any(part.startswith("_") for part in name.split("/"))
+    return (
+        last in _COMPANIONS or last.endswith(_COMPANION_ENDS) or (_is_set_aside(name) and kind_of(last) not in TABLES)
+    )
+
+
+def _is_set_aside(name):
+    """Whether a file or a folder that it lies in begins with _, as what Spark and others do not count as data."""
+    return any(part.startswith("_") for part in name.split("/"))
 
 
 def _without_compression(name):
@@ -247,6 +257,9 @@ def _look(folder):
     for name in sorted([*walked.names, *walked.broken]):
         if _is_companion(name):
             continue
+        if _is_set_aside(name):
+            others.append(name)
+            continue
         kind = "pictures" if has_picture_suffix(name) else kind_of(name)
         kinds[kind or Path(name).name] += 1
         if kind in TABLES:
@@ -267,7 +280,8 @@ def _look(folder):
         )
     if kinds["pictures"]:
         return [], []
-    nameless = [name for name in others if _beginning(Path(folder, name)).startswith(b"PAR1")]
+    unknown = [name for name in others if kind_of(name) not in TABLES]
+    nameless = [name for name in unknown if _beginning(Path(folder, name)).startswith(b"PAR1")]
     if nameless:
         raise CorpusError(
             f"{folder}: Parquet files whose names do not end in .parquet: {_some(nameless)}; rename them, or name the "

@@ -410,11 +410,23 @@ def test_what_lies_in_a_folder_of_captions_and_is_not_read_is_named(tmp_path, ca
     said = capfd.readouterr().err
     assert "crawl: files that are not read as captions: b.json, c.csv.xz, deep/d.xlsx; captions are read from" in said
     assert not any(name in said for name in quiet)
+    put(tmp_path, "crawl/_old/z.csv", "crawl/license_plates.csv", data=b"caption,url\nAnn,u\n")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 0
+    assert captions_counted(tmp_path)["captions"] == 2
+    assert "captions: _old/z.csv, b.json, c.csv.xz and 1 more; captions are read from" in capfd.readouterr().err
+    (tmp_path / "crawl/_old/z.csv").unlink()
     (tmp_path / "crawl/b.json").unlink()
     (tmp_path / "crawl/c.csv.xz").unlink()
     (tmp_path / "crawl/deep/d.xlsx").unlink()
     assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 0
     assert "not read" not in capfd.readouterr().err
+
+
+def test_parquet_that_is_set_aside_is_named_and_not_called_nameless(tmp_path, capfd):
+    put(tmp_path, "crawl/a.csv", data=b"caption,url\nAnn,u\n")
+    put(tmp_path, "crawl/_temporary/0/part-0.parquet", "crawl/_metadata", data=b"PAR1")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 0
+    assert "not read as captions: _temporary/0/part-0.parquet; captions" in capfd.readouterr().err
 
 
 def test_parquet_without_a_suffix_is_not_lost(tmp_path, capfd):
