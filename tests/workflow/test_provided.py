@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import polars as pl
 import pytest
-from conftest import HOSTILE_NAMES
+from workplace import HOSTILE_NAMES
 
 from fit.atelier.painting import draw_styles, paint
 from fit.images.table import encode_png, read
