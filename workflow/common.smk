@@ -10,7 +10,7 @@ from snakemake.logging import logger
 from fit import copies
 from fit.errors import FitError
 from fit.folders import fingerprint
-from fit.studies import CIRCUMSTANCES, check
+from fit.studies import CIRCUMSTANCES, check, check_files
 
 if workflow.is_main_process:
     copies.take_copied_results()
@@ -33,7 +33,11 @@ try:
     # The project's file first: what the command line names lies over it.
     over = [str(path) for path in workflow.overwrite_configfiles]
     own = [str(path) for path in workflow.configfiles if str(path) not in over]
-    CONFIG = check(config, files=map(shortened, [*own, *over]))
+    files = list(map(shortened, [*own, *over]))
+    # Snakemake has read them already, but of a key that is there twice it kept the last in silence.
+    if workflow.is_main_process:
+        check_files(files)
+    CONFIG = check(config, files=files, command_line=workflow.config_settings.config)
     CONCEPTS = {name: CONFIG.sheet(name) for name in CONFIG.domains}
 except FitError as error:
     raise WorkflowError(str(error))

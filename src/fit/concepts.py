@@ -12,6 +12,8 @@ from fit.usertables import read_user_table, shown
 
 SLUG = re.compile(r"[a-z0-9-]+")
 COLUMNS = ("concept", "name", "aliases", "group")
+LONGEST_SLUG = 200
+"""Characters; a file's name has at most 255, and those of a concept's files are longer than its slug."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ def read_sheet(path):
         slug, name = (row["concept"] or "").strip(), (row["name"] or "").strip()
         if not SLUG.fullmatch(slug):
             raise SheetError(f"{where}: concept {shown(slug)} is no slug; use only a-z, 0-9 and -")
+        if len(slug) > LONGEST_SLUG:
+            raise SheetError(
+                f"{where}: concept {slug[:30]!r}... has {len(slug)} characters, and no file can have so long a name; "
+                f"use at most {LONGEST_SLUG}"
+            )
         if not name:
             raise SheetError(f"{where}: concept {slug!r} has an empty name; write the name captions use")
         if slug in line_of:

@@ -1,6 +1,21 @@
 """Errors that a user can mend. Each message names the file, the concept, key or line, and the remedy."""
 
+import sys
 from pathlib import Path
+
+_SAID: set[str] = set()
+
+
+def forget_said():
+    """Begin a command: what an earlier one in this process said is said again."""
+    _SAID.clear()
+
+
+def say_once(message):
+    """Say `message` on stderr, once in a command: a file may be opened several times, and its remark is one."""
+    if message not in _SAID:
+        _SAID.add(message)
+        print(f"fit: {message}", file=sys.stderr)
 
 
 class FitError(Exception):

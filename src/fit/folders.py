@@ -2,24 +2,30 @@
 
 import errno
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
-from fit.errors import CorpusError, DataError
+from fit.errors import CorpusError, DataError, say_once
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 """How names of pictures end, in lower case; upper case is read as well."""
 TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".tar")
 """How files of captions end, in lower case and less what says that they are compressed."""
-COMPRESSED = (".gz", ".zst", ".bz2")
+COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+"""How names of compressed files end, in lower case -> what Arrow calls that."""
 NOT_DATA = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 """What systems leave beside a user's files, in lower case. Hidden files are left out too."""
 LARGEST_FILE = 128 << 20
 """Bytes of the largest picture, or cell of a table, that is read: a larger one is left out and said."""
+_COMPANIONS = {
+    f"{name}{end}"
+    for name in ("readme", "license", "licence", "copying", "citation", "changelog", "notice")
+    for end in ("", ".txt", ".rst", ".html", ".cff")
+}
+_COMPANION_ENDS = (".crc", ".md", ".md5", ".sha256")
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
@@ -71,12 +77,50 @@ class Walk:
         return (Path(self.folder, name) for name in self.names)
 
     def say(self):
-        """Say on the terminal which links were not followed."""
-        for links, why in ((self.broken, "lead to nothing"), (self.loops, "lead back to a folder that they lie in")):
-            if links:
-                more = f" and {len(links) - 3} more" if len(links) > 3 else ""
-                said = f"{', '.join(sorted(links)[:3])}{more}"
-                print(f"fit: {self.folder}: links that {why} are left out: {said}", file=sys.stderr)
+        """Say on the terminal which links were not followed, once."""
+        if self.broken:
+            say_once(self.say_broken())
+        if self.loops:
+            say_once(
+                f"{self.folder}: links that lead back to a folder that they lie in are left out: {_some(self.loops)}"
+            )
+
+    def say_broken(self):
+        """A sentence that names the links that lead to nothing: lost files, as in a cache without its store."""
+        return (
+            f"{self.folder}: links that lead to nothing are left out: {_some(self.broken)}, {len(self.broken)} in all; "
+            "fetch what they lead to, or remove them"
+        )
+
+    def beside(self, names):
+        """Which of `names`, a list of names of its files, are links to another of them in the same folder.
+
+        Each file of a folder counts once. A link to a file in another folder is a file of its own: it may lie there on
+        purpose (pictures of one prompt linked into another's), and a store names equal files once.
+        """
+        entries = dict(zip(self.names, self.files, strict=True))
+        links = [name for name in names if entries[name].is_symlink()]
+        folders = {name.rpartition("/")[0] for name in links}
+        real = {
+            (name.rpartition("/")[0], _key(entries[name].stat()))
+            for name in (names if links else ())
+            if name.rpartition("/")[0] in folders and not entries[name].is_symlink()
+        }
+        return [name for name in links if (name.rpartition("/")[0], _key(entries[name].stat())) in real]
+
+    def pictures(self):
+        """The names of its pictures, each picture of a folder once (`beside`), which is said on stderr."""
+        names = [name for name, path in zip(self.names, self.paths(), strict=True) if is_picture(path)]
+        twice = set(self.beside(names))
+        if twice:
+            say_once(f"{self.folder}: links to pictures beside them are not read again: {_some(twice)}")
+        return [name for name in names if name not in twice]
+
+
+def _some(names):
+    """The first three names, as text that can be written anywhere."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return as_text(f"{', '.join(sorted(names)[:3])}{more}")
 
 
 def _key(status):
@@ -148,6 +192,11 @@ def fingerprint(folder) -> str:
     return digest.hexdigest()
 
 
+def compression_of(name):
+    """What Arrow calls the compression that a file's name says, in any case; None for none."""
+    return COMPRESSED.get(Path(name).suffix.lower())
+
+
 def kind_of(name):
     """How a file's name ends, in lower case, less what says that it is compressed."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
@@ -155,23 +204,68 @@ def kind_of(name):
     return suffixes[-1] if suffixes else ""
 
 
-def table_files(folder):
-    """The caption files of a folder and of its folders, in order; none for a folder of pictures.
+_LONGEST_PATH = 1024
+_MAGIC = (
+    (b"PAR1", "Parquet", ".parquet"),
+    (b"\x1f\x8b", "gzip", ".gz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", ".zst"),
+    (b"BZh", "bz2", ".bz2"),
+    (b"PK\3\4", "a zip or a spreadsheet's workbook", ""),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet's workbook", ""),
+    (b"\xfd7zXZ", "xz", ""),
+)
 
-    Hidden files, and those that begin with _ (Spark's _SUCCESS, _metadata), are no data.
 
-    Raises:
-        CorpusError: caption files lie among pictures, are of several formats, or there is neither.
-    """
+def what_begins(head):
+    """(Format, suffix) that a file's first bytes are those of; a suffix "" for what can't be read; None if unknown."""
+    for magic, name, suffix in _MAGIC:
+        if head.startswith(magic) and (name != "bz2" or head[4:10] == b"1AY&SY"):
+            return name, suffix
+    return None
+
+
+def _is_companion(name):
+    """Whether a file commonly lies beside data and holds none: README, licence, checksum, Spark's _SUCCESS."""
+    last = name.rpartition("/")[2].lower()
+    return (
+        last in _COMPANIONS or last.endswith(_COMPANION_ENDS) or (_is_set_aside(name) and kind_of(last) not in TABLES)
+    )
+
+
+def _is_set_aside(name):
+    """Whether a file or a folder that it lies in begins with _, as what Spark and others do not count as data."""
+    return any(part.startswith("_") for part in name.split("/"))
+
+
+def _without_compression(name):
+    return name[: -len(Path(name).suffix)] if compression_of(name) else name
+
+
+def _beginning(path):
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""
+
+
+def _look(folder):
+    """(Caption files of a folder, in order, and a list of names of its other files that may hold captions)."""
     kinds: Counter[str] = Counter()
-    files = []
-    for name in walk_folder(folder).names:
-        if any(part.startswith("_") for part in name.split("/")) or name.endswith(".crc"):
+    files, others = [], []
+    walked = walk_folder(folder)
+    for name in sorted([*walked.names, *walked.broken]):
+        if _is_companion(name):
+            continue
+        if _is_set_aside(name):
+            others.append(name)
             continue
         kind = "pictures" if has_picture_suffix(name) else kind_of(name)
         kinds[kind or Path(name).name] += 1
         if kind in TABLES:
-            files.append(str(Path(folder, name)))
+            files.append(name)
+        elif kind != "pictures":
+            others.append(name)
     formats = [kind for kind in kinds if kind in TABLES]
     if formats and kinds["pictures"]:
         raise CorpusError(
@@ -184,19 +278,115 @@ def table_files(folder):
             f"{folder}: it has captions in several formats ({', '.join(f'{kinds[kind]} {kind}' for kind in formats)}); "
             f"name the files of one (such as {folder}/*{formats[0]})"
         )
-    if not files and not kinds["pictures"]:
+    if kinds["pictures"]:
+        return [], []
+    unknown = [name for name in others if kind_of(name) not in TABLES]
+    nameless = [name for name in unknown if _beginning(Path(folder, name)).startswith(b"PAR1")]
+    if nameless:
+        raise CorpusError(
+            f"{folder}: Parquet files whose names do not end in .parquet: {_some(nameless)}; rename them, or name the "
+            f"files to read (such as {folder}/*.parquet)"
+        )
+    if not files:
         found = ", ".join(f"{times} {kind}" for kind, times in kinds.most_common(5)) or "nothing"
         raise CorpusError(
             f"{folder}: taken for a folder of captions, but it has no file of captions ({', '.join(TABLES)}) and no "
             f"picture; found: {found}"
         )
-    return files
+    # A link to nothing was a file or folder of captions: it is opened, which fails, or is skipped where that is asked.
+    lost = set(walked.broken).intersection(others)
+    return sorted([*files, *lost]), [name for name in others if name not in lost]
+
+
+def table_files(folder):
+    """The caption files of a folder and of its folders, in order; none for a folder of pictures.
+
+    Hidden files, those that begin with _ (Spark's _SUCCESS, _metadata), and READMEs, licences and checksums are no
+    data. A link to nothing is one of the files, which can't be opened.
+
+    Raises:
+        CorpusError: caption files lie among pictures, are of several formats, are Parquet under another name, or there
+            is neither.
+    """
+    return [str(Path(folder, name)) for name in _look(folder)[0]]
+
+
+def check_listed(where, line):
+    """Raise CorpusError where a line of a list of files, which is at `where`, names no file or folder of captions."""
+    # A file may come later, so that its name has to do.
+    if kind_of(line) in TABLES or (len(line) < _LONGEST_PATH and Path(line).is_dir()):
+        return
+    shown = line if len(line) <= 60 else f"{line[:60]} ..."
+    raise CorpusError(
+        f"{where}: {shown!r} is not the name of a file of captions ({', '.join(TABLES)}). A .txt is taken for a list "
+        "of files, one a line; if it holds captions itself, name it .csv (commas), .tsv (tabs) or .jsonl"
+    )
+
+
+def caption_files(files):
+    """`files`, with each folder of caption files replaced by them; a folder of pictures stays.
+
+    Returns:
+        (files, remarks): the remarks are sentences about what was not read: other files in the folders, and files that
+        were reached twice, by a link or a pattern.
+
+    Raises:
+        CorpusError: as table_files; or a file is there twice, in two compressions.
+    """
+    found: list[str] = []
+    remarks = []
+    for file in files:
+        if "://" in file or not Path(file).is_dir():
+            found.append(file)
+            continue
+        inside, others = _look(file)
+        found += [str(Path(file, name)) for name in inside] or [file]
+        if others:
+            remarks.append(
+                f"{file}: files that are not read as captions: {_some(others)}; captions are read from files that end "
+                f"in {', '.join(TABLES)}, of one format in a folder"
+            )
+    packed: dict[str, str] = {}
+    for file in dict.fromkeys(found):
+        other = packed.setdefault(_without_compression(file), file)
+        if other != file:
+            raise CorpusError(
+                f"{file}: it seems to be {other} in another compression, whose captions would count twice; remove one, "
+                "or name the files to read"
+            )
+    once = _once(found)
+    if len(once) < len(found):
+        twice = sorted((Counter(found) - Counter(once)).elements())
+        remarks.append(f"{_some(twice)}: reached twice, by a link or a pattern; each file is read once")
+    return once, remarks
+
+
+def _once(files):
+    """`files` without those of this machine that are another of them, by a link; the one that is no link stays."""
+    same: dict = {}
+    for file in files:
+        try:
+            if "://" not in file:
+                same.setdefault(_key(Path(file).stat()), []).append(file)
+        except OSError:
+            continue
+    dropped: Counter[str] = Counter()
+    for names in same.values():
+        by_place: dict[str, list[str]] = {}
+        for name in names if len(names) > 1 else ():
+            by_place.setdefault(os.path.realpath(name), []).append(name)
+        for alike in by_place.values():
+            stays = next((name for name in alike if not Path(name).is_symlink()), alike[0])
+            dropped += Counter(alike) - Counter([stays])
+    kept = []
+    for file in reversed(files):
+        if dropped[file]:
+            dropped[file] -= 1
+        else:
+            kept.append(file)
+    return kept[::-1]
 
 
 def without_folders(files):
-    """`files`, with each folder of caption files replaced by them; a folder of pictures stays."""
-    found: list[str] = []
-    for file in files:
-        inside = table_files(file) if "://" not in file and Path(file).is_dir() else []
-        found += inside or [file]
-    return found
+    """As caption_files, without what is said of them."""
+    return caption_files(files)[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 
-from fit.errors import FitError
+from fit.errors import FitError, forget_said
 from fit.folders import as_text
 
 STOPPED, CLOSED_PIPE = 130, 141
@@ -130,6 +130,7 @@ def guarded(function, args):
     """Run `function(args)` and return the exit status. What a user can fix is said in a line, without a traceback."""
     if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal can't show is shown with \\x and \\u
         sys.stdout.reconfigure(errors="backslashreplace")
+    forget_said()
     try:
         status = function(args) or 0
         sys.stdout.flush()

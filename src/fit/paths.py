@@ -13,7 +13,7 @@ import sys
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from fit.errors import PlaceError
+from fit.errors import CorpusError, PlaceError
 
 MARK = ".fit-folder"
 """Name of the file by which a folder is known as ours."""
@@ -330,17 +330,35 @@ def check_apart(written, read):
                 )
 
 
-def expand(names):
+def _listed(path, check):
+    """The files that a list names, a file a line."""
+    try:
+        # Of a file that ends in .txt nobody knows whether it is a list, where `check` does not tell.
+        lines = Path(path).read_text("utf-8-sig", "strict" if check else "surrogateescape").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: this list of files can't be read ({error}); save it as UTF-8") from None
+    named = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and "\0" not in line]
+    for number, line in named if check else ():
+        check(f"{path}, line {number}", line)
+    return [line for _, line in named]
+
+
+def expand(names, check=None):
     """The files that `names` stand for: each a path, a pattern with * or ?, or a list of files that ends in .txt.
 
     A pattern or list that finds nothing stands for itself, and so do patterns of other machines (s3://...), which
     nobody is asked about here. A list has a file a line.
+
+    Args:
+        check: called with the place of each line of a list, for errors, and the line; raises what is wrong with it.
+
+    Raises:
+        CorpusError: a list is not UTF-8 text; or what `check` raises.
     """
     files: list[str] = []
     for name in names:
-        if name.endswith(".txt") and Path(name).is_file():
-            lines = Path(name).read_text(encoding="utf-8").splitlines()
-            files += [line.strip() for line in lines if line.strip()]
+        if name.lower().endswith(".txt") and Path(name).is_file():
+            files += _listed(name, check)
         elif "://" not in name and any(character in name for character in "*?["):
             files += sorted(glob.glob(name, recursive=True)) or [name]  # noqa: PTH207  (paths stay as they are written)
         else:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from html.entities import html5
 
 import fsspec
 import numpy as np
@@ -82,10 +83,17 @@ def nearly_alike(names):
     return pairs
 
 
-_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]+);")
+_ENTITY = re.compile(
+    r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]+);|&(?:"
+    + "|".join(name for name in html5 if not name.endswith(";"))  # browsers read these without one too
+    + r")(?![a-zA-Z;])"
+)
 _INITIALS = re.compile(r"\b\w\.(?:\w\.)+")
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_COMPATIBLE = re.compile("[\ufb00-\ufb06\uff01-\uff5e]+")
+_NO_APOSTROPHE = re.compile(r"(?<=\w)[\u02bc\u02b9`\u00b4\u2032](?=\w)")
+_SEVERAL = re.compile(r"\w\s*([,;\u3001\uff0c\uff1b\uff5c])\s*(?!(?:jr|sr|ii|iii|iv|esq)\b)\w", re.IGNORECASE)
 
 
 def spelling(name):
@@ -107,6 +115,19 @@ def spelling(name):
             other = name.replace(curly, straight)
             said.append(f"has the apostrophe {curly}, and does not match {other!r}; add that as an alias")
             break
+    if found := _NO_APOSTROPHE.search(name):
+        said.append(
+            f"has U+{ord(found.group()):04X} for an apostrophe, and does not match "
+            f"{_NO_APOSTROPHE.sub(chr(39), name)!r}; write that, and the curly one as an alias"
+        )
+    if found := _SEVERAL.search(name):
+        said.append(
+            f"has {found[1]!r}: captions have to name all of it in this order; if these are several names, separate "
+            "them by |"
+        )
+    if found := _COMPATIBLE.search(name):
+        plain = unicodedata.normalize("NFKC", found.group())
+        said.append(f"has full-width letters or ligatures, {found.group()!r}, which do not match {plain!r}; write that")
     if _SPACELESS.search(name):
         said.append(
             "is in a script without spaces: `standard` cuts Han and Hiragana into single characters, so it also "

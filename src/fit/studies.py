@@ -17,8 +17,8 @@ import yaml
 from pydantic import Field
 
 from fit.concepts import read_sheet
-from fit.errors import ConfigError
-from fit.folders import without_folders
+from fit.errors import ConfigError, CorpusError
+from fit.folders import caption_files, check_listed
 from fit.nearby import near, nearest
 from fit.paths import expand
 from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
@@ -450,6 +450,7 @@ class Config(_Strict):
     """The built-in world."""
 
     _files: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
+    _unread: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _parts: dict[str, dict[str, list[str]]] = pydantic.PrivateAttr(default_factory=dict)
 
     def sheet(self, domain):
@@ -493,8 +494,14 @@ class Config(_Strict):
         """
         if corpus not in self._files:
             captions = self.corpora[corpus].captions
-            self._files[corpus] = without_folders(expand(captions.files or [])) if captions else []
+            names = (captions.files if captions else None) or []
+            self._files[corpus], self._unread[corpus] = caption_files(expand(names, check_listed))
         return self._files[corpus]
+
+    def unread_captions(self, corpus):
+        """Sentences about files beside those of a corpus's captions that are not read, and files reached twice."""
+        self.caption_files(corpus)
+        return self._unread[corpus]
 
     def caption_parts(self, corpus):
         """The files of a corpus, part by part, as jobs count them: part -> files. An index is a part without files."""
@@ -555,11 +562,17 @@ class Config(_Strict):
                     lacking.append((key, f"ELASTICSEARCH_URL in the environment, for `{key}`"))
         return lacking
 
+    def _named_files(self, names):
+        try:
+            return expand(names, check_listed)
+        except CorpusError:  # a list that is none: what is wrong with it is said where it is read
+            return []
+
     def _corpus_needs(self, name):
         corpus = self.corpora[name]
         files = (corpus.captions and corpus.captions.files) or []
         return [
-            *((f"corpora.{name}.captions.files", file) for pattern in files for file in expand([pattern])),
+            *((f"corpora.{name}.captions.files", file) for file in self._named_files(files)),
             (f"corpora.{name}.provided_images", corpus.provided_images),
             (f"corpora.{name}.provided_counts", corpus.provided_counts),
         ]
@@ -667,8 +680,8 @@ def _collection(config):
 def _collect_references(config, job):
     references = config.domains[job["domain"]].references
     found = {"source": references.source, "place": references.place, "candidates": references.candidates}
-    if references.source == "table":
-        found["reading"] = 2  # a version of how tables are read, so that what came from the web is not asked for again
+    if references.source in ("table", "folder"):
+        found["reading"] = 2  # a version of how these are read, so that what came from the web is not asked for again
     return found | _collection(config)
 
 
@@ -770,7 +783,7 @@ STAGES = {
     "train_style_encoder": (1, _of_atelier("encoder_steps")),
     "train_art_filter": (1, _of_atelier("art_filter_steps")),
     "train_generator": (3, _of_atelier("autoencoder_steps", "generator_steps", "generator_batch")),
-    "count_captions": (4, _count_captions),
+    "count_captions": (5, _count_captions),
     "merge_captions": (1, _merge_captions),
     "plot_counts": (2, _nothing),
     "collect_images": (2, _collect_images),
@@ -781,7 +794,7 @@ STAGES = {
     "select_references": (3, _select_references),
     "draw_references": (1, _nothing),
     "embed_images": (2, _embedder),
-    "import_photographs": (1, _import_photographs),
+    "import_photographs": (2, _import_photographs),
     "embed_art_texts": (2, _embed_art_texts),
     "find_same_concept_cut": (3, _find_same_concept_cut),
     "find_art_cut": (3, _find_art_cut),
@@ -836,13 +849,15 @@ def _known_keys(data, location):
 class _Layers:
     """The configuration files of a run, to say in errors which of them sets a key. They are read for errors only."""
 
-    def __init__(self, paths):
-        self._paths = [str(path) for path in paths]
+    def __init__(self, paths, command_line=None):
+        self._paths, self._command_line = [str(path) for path in paths], command_line or {}
         self._data: list[dict] | None = None
 
     def name(self, location):
         """The last file that has the most of `location`, a tuple of keys: the one to change. The first, where none has
-        any: the key is missing, or the command line sets it."""
+        any: the key is missing. --config, where the command line sets it."""
+        if _depth(self._command_line, location) == len(location):
+            return "--config"
         if len(self._paths) == 1:
             return self._paths[0]
         if self._data is None:
@@ -870,17 +885,18 @@ def _depth(data, location):
     return depth
 
 
-def check(data, path="config.yaml", files=()):
+def check(data, path="config.yaml", files=(), command_line=None):
     """Turn the contents of config.yaml into a Config.
 
     Args:
         data: a dict. path: what errors call the place that it comes from.
         files: the files that it comes from, each laid over those before it: errors then name the one that sets a key.
+        command_line: what --config sets, a dict, which lies over all files.
 
     Raises:
         ConfigError: an unknown, missing or mistyped key, or a name that is used but not defined.
     """
-    layers = _Layers(files or [path])
+    layers = _Layers(files or [path], command_line)
     try:
         config = Config.model_validate(data)
     except pydantic.ValidationError as invalid:
@@ -945,16 +961,67 @@ def _unscalable_counts(config, layers):
             )
 
 
+def _check_keys_once(node, path):
+    """Raise ConfigError where a mapping has a key twice: YAML's readers keep the last one in silence.
+
+    The tree is looked at before it is made into dicts, since what `<<` merges in may be set otherwise beside it.
+    """
+    inside, seen = [node], set()
+    while inside:
+        node = inside.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            inside += node.value
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            inside.append(value)
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in lines:
+                raise ConfigError(
+                    f"{path}, line {line}: the key `{key.value}` is in line {lines[key.tag, key.value]} too; the last "
+                    "one would replace the first: keep one, or put what is in them together"
+                )
+            if isinstance(key, yaml.ScalarNode):
+                lines[key.tag, key.value] = line
+
+
 def _read_yaml(path):
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; run from the project's root") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
+        raise ConfigError(f"{path}: there is no such file; check the path, and run from the project's root") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read ({error.strerror}); name a file of YAML") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
+    if text.lstrip().startswith("{"):  # JSON, which Snakemake reads too, may be indented with tabs
+        text = text.replace("\t", " ")
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        _check_keys_once(node, path)
+        data = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}, line {mark.line + 1}" if mark else path
+        why = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(f"{where}: not YAML: {why}; correct that line") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: no keys in it; see config.yaml in the project's root")
+        what = "it is empty" if data is None else f"it holds a {'list' if isinstance(data, list) else 'single value'}"
+        raise ConfigError(f"{path}: no keys in it: {what}; see config.yaml in the project's root")
     return data
+
+
+def check_files(paths):
+    """Raise ConfigError where a configuration file is missing, not YAML, without keys, or has a key twice."""
+    for path in paths:
+        _read_yaml(path)
 
 
 def _laid_over(below, above):

@@ -8,14 +8,14 @@ import difflib
 import io
 import math
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fit.errors import DataError, FitError
+from fit.errors import DataError, FitError, say_once
 from fit.escaping import uncell
+from fit.folders import what_begins
 
 PARQUET = (".parquet", ".pq")
 _TABS = (".tsv", ".tab", ".txt")
@@ -184,6 +184,8 @@ def _decoded(data, path, error):
     """The text of a file (bytes), with line ends as newlines."""
     if data[:4] == b"PK\3\4" or data[:4] == b"\xd0\xcf\x11\xe0":
         raise error(f"{path}: this is a spreadsheet's workbook; save the sheet as CSV (UTF-8)")
+    if found := what_begins(data[:16]):
+        raise error(f"{path}: its first bytes are those of {found[0]}; decompress it, and give the table itself")
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "")
     try:
         text = data.decode({"": "utf-8", "utf-8": "utf-8-sig"}.get(encoding, encoding))
@@ -235,10 +237,7 @@ def _find_separator(path, header, columns, given):
         and (sign in header or sign == promised)
     ]
     if wide and wide[0] != promised:
-        print(
-            f"fit: {path}: its cells are separated by {_NAMES[wide[0]]}, not {_NAMES[promised]}; it is read so",
-            file=sys.stderr,
-        )
+        say_once(f"{path}: its cells are separated by {_NAMES[wide[0]]}, not {_NAMES[promised]}; it is read so")
     return wide[0] if wide else max(candidates, key=lambda sign: (header.count(sign), sign == promised))
 
 

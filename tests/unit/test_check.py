@@ -56,9 +56,9 @@ def study(tmp_path, monkeypatch):
     }
 
 
-def look(data, **options):
+def look(data, quick=True, **options):
     Path("mine.yaml").write_text(yaml.safe_dump(data))
-    return examine(load("config.yaml", "mine.yaml"), "mine", quick=True, **options)
+    return examine(load("config.yaml", "mine.yaml"), "mine", quick=quick, **options)
 
 
 def said(data):
@@ -215,3 +215,67 @@ def test_a_look_imports_no_torch(study):
     import subprocess
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_pictures_that_are_lost_behind_links_are_named(study):
+    for i in range(5):
+        Path("generated/van-a", f"lost-{i}.png").symlink_to("gone")
+    (finding,) = look(study)
+    assert "generated/van-a: links that lead to nothing are left out: lost-0.png, lost-1.png" in finding.text
+    assert "2 more, 5 in all" in finding.text
+    assert not finding.stops
+
+
+def test_a_link_beside_its_picture_is_not_another_reference(study):
+    Path("references/van-a/9.png").unlink()
+    Path("references/van-a/9.png").symlink_to("8.png")
+    assert any("van-a (9)" in finding.text for finding in look(study))
+
+
+@pytest.mark.parametrize("how", ["name", "link", "slugs"])
+@pytest.mark.parametrize("quick", [True, False])
+def test_generated_pictures_that_are_the_references_are_an_error(study, how, quick):
+    if how == "name":
+        study["models"]["my-model"]["provided_images"] = "./references/"
+    elif how == "link":
+        Path("others").symlink_to("references")
+        study["models"]["my-model"]["provided_images"] = "others"
+    else:
+        Path("others").mkdir()
+        for slug in SLUGS:
+            Path("others", slug).symlink_to(f"../references/{slug}")
+        study["models"]["my-model"]["provided_images"] = "others"
+    wrong = [finding for finding in look(study, quick=quick) if finding.kind == WRONG]
+    assert len(wrong) == 1
+    assert "for `models.my-model.provided_images` and" in wrong[0].text or "is the same as" in wrong[0].text
+    assert "pictures would be compared with themselves" in wrong[0].text
+
+
+def test_a_veto_of_no_picture_is_named(study):
+    study["domains"]["people"]["references"]["vetoes"] = "vetoes.tsv"
+    Path("vetoes.tsv").write_text("concept\timage_id\nvan-a\t0.png\nvan-b\t0.pgn\n")
+    (finding,) = look(study)
+    assert "van-b: the veto of '0.pgn' matches no candidate image; did you mean '0.png'?" in finding.text
+
+
+def test_captions_that_are_not_read_or_lost_are_told(study):
+    study["corpora"]["my-corpus"] = {"captions": {"files": ["crawl"], "max_hits": 0}, "images": "http"}
+    Path("crawl").mkdir()
+    Path("crawl/a.csv").write_text("caption,url\nx,u\n")
+    Path("crawl/b.json").write_text("{}")
+    Path("crawl/latest.csv").symlink_to("a.csv")
+    texts = [finding.text for finding in look(study)]
+    assert any("crawl: files that are not read as captions: b.json" in text for text in texts)
+    assert any("crawl/latest.csv: reached twice" in text for text in texts)
+    Path("crawl/z.csv").symlink_to("gone")
+    assert any("crawl/z.csv: a link that leads to nothing" in f.text and f.stops for f in look(study, quick=True))
+    study["corpora"]["my-corpus"]["captions"]["on_bad_shard"] = "skip"
+    assert any("crawl/z.csv: a link that" in f.text and not f.stops for f in look(study, quick=True))
+    Path("crawl/a.csv.gz").write_bytes(b"")
+    assert any("a.csv.gz: it seems to be" in f.text and f.stops for f in look(study))
+
+
+def test_captions_in_a_txt_name_it(study):
+    study["corpora"]["my-corpus"] = {"captions": {"files": ["x.txt"], "max_hits": 0}, "images": "http"}
+    Path("x.txt").write_text("caption,url\nx,u\n")
+    assert any("x.txt, line 1: 'caption,url' is not" in f.text and f.stops for f in look(study))

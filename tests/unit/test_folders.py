@@ -324,3 +324,119 @@ def test_a_link_in_a_tar_is_an_error_not_a_lost_picture(tmp_path, capsys):
     for name in ("b.jpg", "c.jpg"):
         assert main([*command, "--captions", str(as_tar(tmp_path / "crawl", ["a.jpg", "a.txt", name]))]) == 1
         assert f"{name} is a link to a.jpg, which can't be followed in a tar" in capsys.readouterr().err
+
+
+# --- links that lead to nothing, and links beside their targets -------------------------------------------------------
+
+
+def sheet_of(folder):
+    (folder / "s.tsv").write_text("concept\tname\nann\tAnn\n")
+    return ["captions", "count", "--concepts", str(folder / "s.tsv"), "--counts", str(folder / "o.parquet")]
+
+
+def captions_counted(folder):
+    return table.read(folder / "o.parquet").to_pylist()[0]
+
+
+@pytest.mark.parametrize("name", ["b.csv", "lang=fr"])
+def test_a_file_of_captions_that_is_a_link_to_nothing_is_an_error_or_a_skipped_shard(tmp_path, capfd, name):
+    put(tmp_path, "crawl/a.csv", data=b"caption,url\nAnn,u\n")
+    (tmp_path / "crawl" / name).symlink_to(tmp_path / "blobs/gone")
+    count = [*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]
+    assert main(count) == 1
+    assert f"{name}: a link that leads to nothing; fetch what it leads to" in capfd.readouterr().err
+    assert main([*count, "--on-bad-shard", "skip"]) == 0
+    assert captions_counted(tmp_path)["captions"] == captions_counted(tmp_path)["skipped_shards"] == 1
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "a.txt"])
+def test_a_lost_picture_or_caption_in_a_folder_of_both_is_an_error(tmp_path, capfd, name):
+    put(tmp_path, "crawl/a.jpg", "crawl/a.json", data=b'{"caption": "Ann"}')
+    (tmp_path / "crawl" / name).symlink_to("gone")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 1
+    assert f"crawl: links that lead to nothing: {name}, 1 in all; fetch what they lead to" in capfd.readouterr().err
+
+
+def test_lost_pictures_are_named_and_numbered(tmp_path, capsys):
+    put(tmp_path, "images/van-gogh/0.png", data=png(0))
+    for i in range(1, 6):
+        (tmp_path / f"images/van-gogh/{i}.png").symlink_to("gone")
+    assert len(imported(tmp_path)) == 1
+    assert "left out: 1.png, 2.png, 3.png and 2 more, 5 in all; fetch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["generated", "training", "photographs"])
+def test_a_link_beside_its_picture_is_not_another_picture_and_one_from_elsewhere_is(tmp_path, capsys, kind):
+    put(tmp_path, "images/van-gogh/a/0.png", "store/1.png", data=png(0))
+    (tmp_path / "images/van-gogh/a/latest.png").symlink_to("0.png")
+    (tmp_path / "images/van-gogh/b").mkdir()
+    (tmp_path / "images/van-gogh/b/0.png").symlink_to("../a/0.png")
+    for name in ("1.png", "2.png"):  # equal pictures are one file in a store
+        (tmp_path / "images/van-gogh/b" / name).symlink_to(tmp_path / "store/1.png")
+    rows = [row["image_id"] for row in imported(tmp_path, kind)]
+    prefix = "van-gogh/" if kind == "photographs" else ""
+    assert rows == [f"{prefix}{name}" for name in ("a/0.png", "b/0.png", "b/1.png", "b/2.png")]
+    assert f"links to pictures beside them are not read again: {prefix}a/latest.png" in capsys.readouterr().err
+
+
+def test_a_link_beside_its_picture_is_a_row_only_with_a_caption_of_its_own(tmp_path, capsys):
+    put(tmp_path, "crawl/a.jpg", "crawl/a.txt", "crawl/c.txt")
+    for link, target in (("b.jpg", "a.jpg"), ("b.txt", "a.txt"), ("c.jpg", "a.jpg")):
+        (tmp_path / "crawl" / link).symlink_to(target)
+    assert [name for name, _ in rows_of(tmp_path / "crawl")] == ["a.jpg", "c.jpg"]
+    assert "without a caption of their own, are not read again: b.jpg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("captions", ["crawl", "crawl/*.csv"])
+def test_a_file_of_captions_that_is_reached_twice_counts_once(tmp_path, capfd, captions):
+    put(tmp_path, "crawl/part-0.csv", data=b"caption,url\nAnn,u\n")
+    (tmp_path / "crawl/latest.csv").symlink_to("part-0.csv")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / captions)]) == 0
+    assert captions_counted(tmp_path)["corpus_rows"] == 1
+    said = capfd.readouterr().err
+    assert "latest.csv: reached twice, by a link or a pattern; each file is read once" in said
+    assert said.count("reached twice") == 1
+
+
+# --- files of another form in a folder of captions --------------------------------------------------------------------
+
+
+def test_what_lies_in_a_folder_of_captions_and_is_not_read_is_named(tmp_path, capfd):
+    put(tmp_path, "crawl/a.csv", data=b"caption,url\nAnn,u\n")
+    put(tmp_path, "crawl/b.json", "crawl/c.csv.xz", "crawl/deep/d.xlsx")
+    quiet = ("_SUCCESS", "_metadata", "README", "README.txt", "card.md", "LICENSE.txt", ".a.csv.crc", "a.csv.crc")
+    put(tmp_path, *(f"crawl/{name}" for name in quiet))
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 0
+    said = capfd.readouterr().err
+    assert "crawl: files that are not read as captions: b.json, c.csv.xz, deep/d.xlsx; captions are read from" in said
+    assert not any(name in said for name in quiet)
+    put(tmp_path, "crawl/_old/z.csv", "crawl/license_plates.csv", data=b"caption,url\nAnn,u\n")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 0
+    assert captions_counted(tmp_path)["captions"] == 2
+    assert "captions: _old/z.csv, b.json, c.csv.xz and 1 more; captions are read from" in capfd.readouterr().err
+    (tmp_path / "crawl/_old/z.csv").unlink()
+    (tmp_path / "crawl/b.json").unlink()
+    (tmp_path / "crawl/c.csv.xz").unlink()
+    (tmp_path / "crawl/deep/d.xlsx").unlink()
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 0
+    assert "not read" not in capfd.readouterr().err
+
+
+def test_parquet_that_is_set_aside_is_named_and_not_called_nameless(tmp_path, capfd):
+    put(tmp_path, "crawl/a.csv", data=b"caption,url\nAnn,u\n")
+    put(tmp_path, "crawl/_temporary/0/part-0.parquet", "crawl/_metadata", data=b"PAR1")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 0
+    assert "not read as captions: _temporary/0/part-0.parquet; captions" in capfd.readouterr().err
+
+
+def test_parquet_without_a_suffix_is_not_lost(tmp_path, capfd):
+    put(tmp_path, "crawl/part-0001.parquet", "crawl/part-0000", data=b"PAR1 and more")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / "crawl")]) == 1
+    assert "Parquet files whose names do not end in .parquet: part-0000; rename them" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("captions", ["crawl", "crawl/*"])
+def test_one_file_in_two_compressions_is_an_error(tmp_path, capfd, captions):
+    put(tmp_path, "crawl/a.csv", "crawl/a.csv.gz", data=b"caption,url\nAnn,u\n")
+    assert main([*sheet_of(tmp_path), "--captions", str(tmp_path / captions)]) == 1
+    assert "a.csv.gz: it seems to be" in capfd.readouterr().err

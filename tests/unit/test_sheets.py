@@ -2,6 +2,7 @@ import difflib
 import functools
 import hashlib
 import http.server
+import re
 import threading
 from collections import Counter
 from pathlib import Path
@@ -325,3 +326,39 @@ def test_the_command_needs_a_checksum(places, tmp_path, capsys):
     assert main([*arguments, "--sha256", SHA256]) == 0
     assert f"{len(LIST)} bytes" in capsys.readouterr().out
     assert out.read_bytes() == LIST
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("Vincent van Gogh\tV. van Gogh, Van Gogh", "has ',': .* if these are several names, separate them by |"),
+        ("Vincent van Gogh\tV. van Gogh; Van Gogh", "has ';'"),
+        ("Vincent van Gogh\tV. van Gogh｜Van Gogh", "has '｜'"),
+        ("Ｖincent van Gogh\t", "full-width letters or ligatures, 'Ｖ', which do not match 'V'"),
+        ("Emil Waldmann\tE. Waldﬂuss", "ligatures, 'ﬂ', which do not match 'fl'"),
+        (
+            "Georgia Oʼkeeffe\t",
+            'has U\\+02BC for an apostrophe, and does not match "Georgia O\'keeffe"',
+        ),
+        ("Georgia O`Keeffe\t", r"has U\+0060 for an apostrophe"),
+        ("Georgia O´Keeffe\t", r"has U\+00B4 for an apostrophe"),
+        ("Vincent \u202evan Gogh\t", r"invisible character U\+202E"),
+        ("Vincent \u2067van Gogh\t", r"invisible character U\+2067"),
+        ("Gilbert &amp George\t", "HTML entity '&amp'; write '&'"),
+        ("Rene Magritt&eacute\t", "HTML entity '&eacute'; write 'é'"),
+    ],
+)
+def test_a_spelling_that_captions_do_not_have_is_named(tmp_path, names, said):
+    (tmp_path / "s.tsv").write_text(f"concept\tname\taliases\none\t{names}\n")
+    assert any(re.search(said, warning) for warning in check([tmp_path / "s.tsv"]).warnings)
+
+
+@pytest.mark.parametrize("name", ["Sammy Davis, Jr.", "Gilbert & George", "R&D Smith", "Vincent van Gogh"])
+def test_an_ordinary_spelling_is_not_named(tmp_path, name):
+    (tmp_path / "s.tsv").write_text(f"concept\tname\taliases\none\t{name}\t{name} the Elder\n")
+    assert check([tmp_path / "s.tsv"]).warnings == []
+
+
+def test_a_slug_that_no_file_can_have_is_an_error(tmp_path):
+    (tmp_path / "s.tsv").write_text(f"concept\tname\n{'a' * 200}\tOne Name\n{'b' * 201}\tTwo Names\n")
+    assert re.search("line 3: concept 'b+'... has 201 characters", check([tmp_path / "s.tsv"]).errors[0])

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fit.errors import ConfigError
-from fit.studies import STAGES, Config, check, load
+from fit.studies import STAGES, Config, check, check_files, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,3 +208,40 @@ def test_a_figure_says_which_score_it_shows(data):
     assert check(data).settings("plot_threshold", **job)["score"] == "imitation score"
     for said, name in zip(of_kinds, ("CLIP", "Fréchet", "top-5"), strict=True):
         assert said.startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: 1\nstudies: {}\nseed: 2\n", r"mine.yaml, line 3: the key `seed` is in line 1 too"),
+        ("studies:\n  a: {}\n  b: {}\n  a: {}\n", r"mine.yaml, line 4: the key `a` is in line 2 too"),
+        ("list:\n- {a: 1,\n   a: 2}\n", r"mine.yaml, line 3: the key `a` is in line 2 too"),
+        ('{\n\t"seed": 1,\n\t"seed": 2\n}', r"mine.yaml, line 3: the key `seed` is in line 2 too"),
+        ("a: [\n", r"mine.yaml, line 2: not YAML: .*expected"),
+        ("a: 1\n\tb: 2\n", r"mine.yaml, line 2: not YAML"),
+        ("", "mine.yaml: no keys in it: it is empty"),
+        ("- a\n", "mine.yaml: no keys in it: it holds a list"),
+        ("word\n", "mine.yaml: no keys in it: it holds a single value"),
+        (None, "mine.yaml: there is no such file"),
+        ("seed: caf\udce9\n", "mine.yaml: byte 9 is not UTF-8"),
+    ],
+)
+def test_a_second_file_that_is_no_configuration_is_named_with_its_line(tmp_path, text, said):
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text, "utf-8", "surrogateescape")
+    with pytest.raises(ConfigError, match=said) as error:
+        load(ROOT / "config.yaml", path)
+    assert "unicode string" not in str(error.value)
+
+
+def test_keys_that_are_merged_in_may_be_set_beside(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b\n  <<: *a\n  x: 3\nc:\n  <<: *b\n  x: 4\n")
+    check_files([path])
+
+
+def test_a_value_of_the_command_line_is_not_blamed_on_a_file():
+    data = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seed": "abc"}
+    with pytest.raises(ConfigError, match=r"^--config: `seed`"):
+        check(data, files=[ROOT / "config.yaml"] * 2, command_line={"seed": "abc"})

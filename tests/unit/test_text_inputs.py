@@ -1,6 +1,8 @@
 """Text that users bring: read as it is meant, or refused with the line and both readings; nothing wrong in silence."""
 
+import bz2
 import codecs
+import gzip
 import json
 import tarfile
 
@@ -405,3 +407,79 @@ def test_quotes_that_a_program_put_around_tab_separated_captions_are_pointed_out
     (tmp_path / "c.tsv").write_text('url\tcaption\n"u"\t"a"\n"u"\t"b"\n"u"\t"c"\n')
     assert counted(tmp_path, tmp_path / "c.tsv")["rows"] == 3
     assert "begin and end with a quote" in capsys.readouterr().err
+
+
+# --- what a file is, whatever its name says ---------------------------------------------------------------------------
+
+ROWS = "caption,url\nVincent van Gogh,u\nAlbrecht Dürer,v\n"
+BOTH = {"van-gogh": 1, "durer": 1, "rows": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("c.CSV.GZ", gzip.compress), ("c.csv.Gz", gzip.compress), ("c.CSV.BZ2", bz2.compress), ("c.Csv", bytes)],
+)
+def test_suffixes_are_read_in_any_case(tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(ROWS.encode()))
+    assert counted(tmp_path, tmp_path / name) == BOTH
+
+
+@pytest.mark.parametrize("codec", ["utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["c.csv", "c.csv.gz"])
+def test_a_byte_order_mark_says_which_unicode(tmp_path, codec, name):
+    data = ("\ufeff" + ROWS).encode(codec)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert counted(tmp_path, tmp_path / name) == BOTH
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("g.csv", gzip.compress(b"x"), "first bytes are those of gzip, not of .csv; name it g.csv.gz"),
+        ("g.jsonl", b"PAR1\0\0", "first bytes are those of Parquet, not of .jsonl; name it g.parquet"),
+        ("g.tsv", b"PK\3\4\0", "a zip or a spreadsheet's workbook, not of .tsv; save it as CSV"),
+        ("g.csv", b"\x28\xb5\x2f\xfd\0", "those of zstd, not of .csv; name it g.csv.zst"),
+        ("g.csv", bz2.compress(b"x"), "those of bz2, not of .csv; name it g.csv.bz2"),
+        ("g.csv", b"\xfd7zXZ\0", "those of xz, not of .csv; decompress it"),
+        ("g.csv.gz", ROWS.encode(), "not those of gzip, so it is misnamed; name it g.csv"),
+        ("g.csv.gz", bz2.compress(b"x"), "are those of bz2, so it is misnamed; name it g.csv.bz2"),
+        ("g.csv.gz", gzip.compress(b"PAR1\0\0"), "inside its compression, its first bytes are those of Parquet"),
+        ("g.parquet", gzip.compress(b"PAR1"), "its first bytes are those of gzip, not of .parquet; decompress it"),
+        ("g.parquet.gz", gzip.compress(b"PAR1"), "its first bytes are those of gzip, not of .parquet; decompress it"),
+        ("g.tar", gzip.compress(b"x"), "those of gzip, not of .tar; name it g.tar.gz"),
+        ("g.csv", b"\0c\0a", "it is not text in UTF-8"),
+    ],
+)
+def test_a_file_of_captions_under_a_wrong_name_says_what_it_is(tmp_path, capsys, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    assert counted(tmp_path, tmp_path / name) is None
+    assert said in capsys.readouterr().err
+
+
+def test_a_compressed_table_of_a_user_says_what_it_is(tmp_path):
+    with pytest.raises(DataError, match="those of gzip; decompress it"):
+        table_of(tmp_path, gzip.compress(b"concept,effective_count\na,1\n"))
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.TXT"])
+def test_captions_in_a_txt_are_not_a_list_of_files(tmp_path, capsys, name):
+    (tmp_path / name).write_text(ROWS)
+    assert counted(tmp_path, tmp_path / name) is None
+    said = capsys.readouterr().err
+    assert f"{name}, line 1: 'caption,url' is not the name of a file of captions" in said
+    assert "taken for a list of files, one a line; if it holds captions itself, name it .csv" in said
+
+
+def test_a_list_of_files_and_folders_is_still_one(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name in ("a.csv", "deep/b.csv"):
+        (tmp_path / name).write_text(ROWS)
+    (tmp_path / "x.txt").write_text(f"\ufeff{tmp_path}/a.csv\r\n\r\n{tmp_path}/deep\r\n", encoding="utf-8")
+    assert counted(tmp_path, tmp_path / "x.txt")["rows"] == 4
+
+
+def test_a_remark_on_a_file_is_said_once_a_command(tmp_path, capsys):
+    (tmp_path / "c.csv").write_text(ROWS.replace(",", ";"))
+    for _ in range(2):
+        assert counted(tmp_path, tmp_path / "c.csv") == BOTH
+        assert capsys.readouterr().err.count("separated by semicolons") == 1

@@ -5,7 +5,7 @@ import sys
 import polars as pl
 import pytest
 import yaml
-from conftest import ROOT
+from workplace import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from halfway import make_study

@@ -5,7 +5,7 @@ the study that it is about to run; `fit check` looks at everything.
 """
 
 from fit.check.findings import ABSENT, WRONG, Finding, Findings, screen
-from fit.check.folders import of_images
+from fit.check.folders import of_images, of_shared_places
 from fit.check.machine import of_machine
 from fit.check.models import of_embedder, of_model
 from fit.check.tables import of_captions, of_counts, of_sheet, of_vetoes
@@ -60,6 +60,7 @@ def examine(config, study, *, quick=False, only=None):
         of_images(config, ("corpus", corpus, domain), slugs[domain], found)
     for corpus in dict.fromkeys(corpus for corpus, _ in corpora):
         of_captions(config, corpus, found, quick)
+    of_shared_places(config, [(model, domain) for model, domain in pairs if slugs[domain]], found)
     if not quick:
         of_machine(config, study, found)
     return found.sorted()

@@ -1,5 +1,6 @@
 """Pictures that a user gives: a folder with a folder per slug, or Parquet with the columns concept and bytes."""
 
+import itertools
 from pathlib import Path
 
 from fit.check.findings import REMARK, WRONG, some
@@ -12,8 +13,10 @@ FEWEST = 10
 
 
 def count_pictures(folder, most):
-    """How many pictures lie in `folder`, however deep; counting ends at `most`."""
-    return min(most, sum(map(has_picture_suffix, walk_folder(folder).names)))
+    """(How many pictures lie in `folder`, however deep, `most` at most; what is said of links to nothing, or "")."""
+    walked = walk_folder(folder)
+    pictures = list(filter(has_picture_suffix, walked.names))
+    return min(most, len(pictures) - len(walked.beside(pictures))), walked.say_broken() if walked.broken else ""
 
 
 def _given(config, what):
@@ -48,7 +51,9 @@ def of_images(config, what, concepts, found):
     if not concepts:
         return
     if Path(place).is_dir():
-        counts, nameless = _counts_in_folder(place, concepts, max(1, least))
+        counts, nameless, lost = _counts_in_folder(place, concepts, max(1, least))
+        if lost:
+            found.add(REMARK, key, f"{some(lost, 3)} (`{key}`)")
         if nameless:
             shown = [f"{name} (did you mean {slug}?)" if slug else name for name, slug in nameless.items()]
             found.add(REMARK, key, f"{place}: folders that are no concept's slug: {some(shown)}; rename them (`{key}`)")
@@ -69,9 +74,21 @@ def _slugs(concepts):
 
 
 def _counts_in_folder(place, concepts, most):
-    """(Slug -> number of pictures, None without a folder; folder of no concept -> slug that it may mean, or None)."""
+    """What is in a folder of pictures.
+
+    Returns:
+        (counts, nameless, lost): slug -> number of pictures, None without a folder; folder of no concept -> slug that
+        it may mean, or None; sentences about links that lead to nothing.
+    """
     there = [name for name in entries(place) if Path(place, name).is_dir()]
-    counts = {c.concept: count_pictures(Path(place, c.concept), most) if c.concept in there else None for c in concepts}
+    looked = {c.concept: count_pictures(Path(place, c.concept), most) for c in concepts if c.concept in there}
+    counts = {c.concept: looked[c.concept][0] if c.concept in looked else None for c in concepts}
+    lost = [said for _, said in looked.values() if said]
+    lost += [
+        f"{Path(place, c.concept)}: a link that leads to nothing; fix or remove it"
+        for c in concepts
+        if c.concept not in there and Path(place, c.concept).is_symlink()
+    ]
     lacking = [concept for concept in concepts if counts[concept.concept] is None]
     by_name = {slug_of(name): concept.concept for concept in lacking for name in concept.names}
     nameless = {}
@@ -79,7 +96,42 @@ def _counts_in_folder(place, concepts, most):
         if name not in counts:
             close = by_name.get(slug_of(name)) or nearest(name, [concept.concept for concept in lacking])
             nameless[name] = close
-    return counts, nameless
+    return counts, nameless, lost
+
+
+def of_shared_places(config, pairs, found):
+    """Look for pictures that are given in two roles: a model's pictures that are the references imitate perfectly.
+
+    Args:
+        pairs: (model, domain) of a study.
+    """
+    for model, domain in pairs:
+        references = config.domains[domain].references
+        corpus = config.models[model].corpus
+        places = [
+            (f"domains.{domain}.references.{references.source}", references.table or references.folder),
+            (f"corpora.{corpus}.provided_images", config.corpora[corpus].provided_images),
+            (f"models.{model}.provided_images", config.models[model].provided_images),
+        ]
+        slugs = [concept.concept for concept in config.sheet(domain)]
+        for (one, here), (other, there) in itertools.combinations(places, 2):
+            if not (here and there and Path(here).exists() and Path(there).exists()):
+                continue
+            shared = [slug for slug in slugs if _is_same(Path(here, slug), Path(there, slug))]
+            if _is_same(here, there):
+                text = f"{there}: `{other}` is the same as `{one}`"
+            elif shared:
+                text = f"{there}: the folders of {some(shared)} are the same for `{other}` and `{one}`"
+            else:
+                continue
+            found.add(WRONG, other, f"{text}, so pictures would be compared with themselves; name another folder")
+
+
+def _is_same(one, other):
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
 
 
 def _judge(config, what, given, counts, slugs, hints, found):
@@ -126,7 +178,10 @@ def _judge(config, what, given, counts, slugs, hints, found):
 
 def _of_photographs(place, key, noun, least, found):
     if Path(place).is_dir():
-        if count_pictures(place, least) < least:
+        count, lost = count_pictures(place, least)
+        if lost:
+            found.add(REMARK, key, f"{lost} (`{key}`)")
+        if count < least:
             found.add(WRONG, key, f"{place}: fewer than {least} pictures; put {noun} there (`{key}`)")
     else:
         counts_in_table(place, key, found, concept=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fit.check.findings import REMARK, WRONG, some
 from fit.errors import FitError
+from fit.folders import as_text, walk_folder
 from fit.nearby import nearest
 
 
@@ -51,7 +52,7 @@ def of_vetoes(config, domain, concepts, found):
     path, key = config.domains[domain].references.vetoes, f"domains.{domain}.references.vetoes"
     if not is_local(path):
         return
-    from fit.images.references import read_vetoes
+    from fit.images.references import read_vetoes, unmatched_vetoes
 
     try:
         vetoed = read_vetoes(path)
@@ -63,6 +64,12 @@ def of_vetoes(config, domain, concepts, found):
     if unknown and slugs:
         shown = [f"{name!r} (did you mean {slug}?)" if slug else repr(name) for name, slug in unknown.items()]
         found.add(REMARK, key, f"{path}: vetoes of concepts that are on no sheet: {some(shown)} (`{key}`)")
+    folder = config.domains[domain].references.folder
+    if folder and is_local(folder):
+        ours = {slug: vetoed[slug] for slug in slugs if slug in vetoed and Path(folder, slug).is_dir()}
+        images = {slug: list(map(as_text, walk_folder(Path(folder, slug)).names)) for slug in ours}
+        if said := unmatched_vetoes(ours, images):
+            found.add(REMARK, key, f"{path}: {some(said, 3)} (`{key}`)")
 
 
 def of_captions(config, corpus, found, quick=False):
@@ -73,9 +80,16 @@ def of_captions(config, corpus, found, quick=False):
     captions = its.captions
     wanted = [captions.caption_column, captions.url_column, *captions.columns]
     text = [captions.caption_column]
-    files = [file for file in config.caption_files(corpus) if is_local(file)]
+    try:
+        files = [file for file in config.caption_files(corpus) if is_local(file) or Path(file).is_symlink()]
+    except FitError as error:
+        found.error(f"{key}.files", error)
+        return
+    for remark in config.unread_captions(corpus):
+        found.add(REMARK, f"{key}.files", f"{remark} (`{key}.files`)")
     bad = []
-    for file in files[:1] if quick else files:
+    lost = [file for file in files if not Path(file).exists()]  # links that lead to nothing
+    for file in dict.fromkeys([*files[:1], *lost]) if quick else files:
         problem = _problem_of_captions(file, wanted, text, its.images == "embedded")
         if problem:
             bad.append(problem)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fit.errors import DataError
-from fit.folders import LARGEST_FILE, PICTURES, as_text, is_picture, walk_folder
+from fit.errors import DataError, say_once
+from fit.folders import LARGEST_FILE, PICTURES, as_text, walk_folder
 from fit.images.collect import Given, Link, gather
 from fit.images.table import (
     COLLECTED,
@@ -54,12 +54,12 @@ def files_of_concepts(folder, concepts, what):
         place = Path(folder, concept)
         if not place.is_dir():
             if place.is_symlink():
-                print(f"fit: {place}: a link that leads to nothing; mend or remove it", file=sys.stderr)
+                say_once(f"{place}: a link that leads to nothing; fix or remove it")
             found[concept] = []
             continue
         walked = walk_folder(place)
         walked.say()
-        found[concept] = [name for name, path in zip(walked.names, walked.paths(), strict=True) if is_picture(path)]
+        found[concept] = walked.pictures()
     return found
 
 
@@ -332,8 +332,7 @@ def import_photographs(place, target, *, work, limits):
         outside(work, [place])
         walked = walk_folder(place)
         walked.say()
-        names = [name for name, path in zip(walked.names, walked.paths(), strict=True) if is_picture(path)]
-        source, of_all = Given(read_link), links_in(place, names)
+        source, of_all = Given(read_link), links_in(place, walked.pictures())
     if not of_all:
         raise DataError(
             f"{place}: no photographs{_say_what_else(Path(place))}; put {', '.join(PICTURES[:4])} files into it"

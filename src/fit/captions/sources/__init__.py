@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fit.errors import CorpusError
-from fit.folders import kind_of, table_files, without_folders
+from fit.errors import CorpusError, say_once
+from fit.folders import caption_files, check_listed, kind_of, table_files
 from fit.paths import expand
 from fit.registry import find
 
@@ -29,6 +29,8 @@ def open_captions(path, encoding="utf-8"):
         CorpusError: it is missing, unreadable, or of no known format.
     """
     suffix = kind_of(str(path))
+    if "://" not in str(path) and Path(path).is_symlink() and not Path(path).exists():
+        raise CorpusError(f"{path}: a link that leads to nothing; fetch what it leads to, or remove it")
     if "://" not in str(path) and Path(path).is_dir():
         if files := table_files(path):
             raise CorpusError(
@@ -47,13 +49,13 @@ def open_captions(path, encoding="utf-8"):
 def find_files(names):
     """As fit.paths.expand, and patterns of other machines are looked up there: s3://bucket/*.parquet, hf://...
 
-    A folder of caption files stands for them.
+    A folder of caption files stands for them; what of it is not read is said on stderr.
 
     Raises:
-        CorpusError: a pattern finds nothing, or its machine can't be reached.
+        CorpusError: a pattern finds nothing, or its machine can't be reached; or as fit.folders.caption_files.
     """
     files = []
-    for name in expand(names):
+    for name in expand(names, check_listed):
         if not any(character in name for character in "*?["):
             files.append(name)
             continue
@@ -67,4 +69,7 @@ def find_files(names):
         if not found:
             raise CorpusError(f"{name}: no file is named like this; mend `captions.files` in config.yaml")
         files += found
-    return without_folders(files)
+    files, remarks = caption_files(files)
+    for remark in remarks:
+        say_once(remark)
+    return files

@@ -1,7 +1,7 @@
 """What a file of captions does."""
 
 from abc import ABC, abstractmethod
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ from fsspec.core import url_to_fs
 from pyarrow import fs
 
 from fit.errors import CorpusError
-from fit.folders import as_text
+from fit.folders import as_text, compression_of, kind_of, what_begins
 
 BATCH = 32_768  # rows
 
@@ -130,8 +130,55 @@ class CaptionFile(ABC):
                     f"{self.path}: column {column!r} is {kind}, not text; name the column that holds captions"
                 )
 
+    def open_stream(self):
+        """The file's bytes, decompressed as its name says (.gz, .GZ ...)."""
+        return self._system.open_input_stream(self._inside, compression=compression_of(self.path))
+
+    def check_beginning(self, head):
+        """Raise CorpusError where `head`, the first bytes of open_stream(), are those of another format."""
+        if not (found := what_begins(head)):
+            return
+        what, suffix = found
+        name, kind = Path(self.path).name, kind_of(self.path)
+        if kind == ".parquet":
+            remedy = "decompress it: Parquet is compressed inside" if suffix else "fetch or make it again"
+        elif not suffix:
+            remedy = "save it as CSV (UTF-8)" if "workbook" in what else "decompress it"
+        elif compression_of(self.path):
+            remedy = f"decompress it, and name what comes out so that it ends in {suffix}"
+        elif suffix == ".parquet":
+            remedy = f"name it {Path(name).with_suffix(suffix)}"
+        else:
+            remedy = f"name it {name}{suffix}"
+        inside = "inside its compression, its" if compression_of(self.path) and kind != ".parquet" else "its"
+        raise CorpusError(f"{self.path}: {inside} first bytes are those of {what}, not of {kind}; {remedy}")
+
+    def _check_compression(self):
+        """Raise CorpusError where the file's bytes, as they lie there, are not those that its name promises."""
+        with self._system.open_input_stream(self._inside, compression=None) as stream:
+            head = stream.read(16)
+        promised, found = compression_of(self.path), what_begins(head)
+        if kind_of(self.path) == ".parquet":
+            if found and found[0] != "Parquet":
+                self.check_beginning(head)
+            return
+        if head and promised and (not found or found[0] != promised):
+            what = f"those of {found[0]}" if found else f"not those of {promised}"
+            raise CorpusError(
+                f"{self.path}: its first bytes are {what}, so it is misnamed; name it "
+                f"{Path(self.path).stem}{found[1] if found else ''}"
+            )
+        if not promised:
+            self.check_beginning(head)
+
     def broken(self, error):
-        """The CorpusError for a file that can't be read on."""
+        """The CorpusError for a file that can't be read on; where its name is wrong, that is what it says."""
+        try:
+            self._check_compression()
+        except CorpusError as misnamed:
+            return misnamed
+        except (pa.ArrowException, OSError, ValueError):
+            pass
         return CorpusError(
             f"{self.path}: not a readable file of captions ({as_text(str(error))}); fetch or make it anew, "
             "or go on without it: `on_bad_shard: skip`"

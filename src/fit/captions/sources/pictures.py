@@ -7,7 +7,6 @@ where nothing says another) and image, the bytes.
 """
 
 import json
-import sys
 import tarfile
 from abc import abstractmethod
 from collections import deque
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from fit.captions.sources.base import CaptionFile
 from fit.captions.sources.text import as_utf8
-from fit.errors import DataError
+from fit.errors import CorpusError, DataError, say_once
 from fit.folders import LARGEST_FILE, as_text, has_picture_suffix, is_data, walk_folder
 
 _ROWS = 64  # a batch, since each has a picture
@@ -40,7 +39,7 @@ def _is_sidecar(name):
 def _is_small_enough(where, size):
     """Whether a picture of `size` bytes is read; one that is not is said."""
     if size > LARGEST_FILE:
-        print(f"fit: {as_text(where)}: {size:,} bytes, more than {LARGEST_FILE:,}, so it is left out", file=sys.stderr)
+        say_once(f"{as_text(where)}: {size:,} bytes, more than {LARGEST_FILE:,}, so it is left out")
     return size <= LARGEST_FILE
 
 
@@ -136,7 +135,7 @@ class TarCaptions(_PicturesWithCaptions):
             raise self.broken(error) from None
 
     def _stream(self):
-        return self._system.open_input_stream(self._inside, compression="detect")
+        return self.open_stream()
 
     def _rows(self, with_images):
         sidecars, size = _Sidecars(self.encoding), 0
@@ -184,11 +183,29 @@ class FolderCaptions(_PicturesWithCaptions):
             walked = walk_folder(self.path)
         except DataError as error:
             raise self.broken(error) from None
+        if walked.broken:
+            # A picture or its caption is lost, as with any file of captions that is not there.
+            raise CorpusError(walked.say_broken().replace(" are left out", ""))
         walked.say()
-        self._names = walked.names
-        self.rows = sum(map(has_picture_suffix, walked.names))
+        self._names = self._once(walked)
+        self.rows = sum(map(has_picture_suffix, self._names))
         newest = max((entry.stat().st_mtime_ns for entry in walked.files), default=0)
         self.fingerprint = f"{self.name} {len(walked.names)} {newest}"
+
+    def _once(self, walked):
+        """The files' names, without links to pictures beside them (Walk.beside) that have no caption of their own."""
+        pictures, sidecars = list(filter(has_picture_suffix, walked.names)), list(filter(_is_sidecar, walked.names))
+        twice = walked.beside(pictures)
+        if not twice:
+            return walked.names
+        captioned = {_stem(name) for name in set(sidecars) - set(walked.beside(sidecars))}
+        twice = [name for name in twice if name not in captioned and _stem(name) not in captioned]
+        if twice:
+            say_once(
+                f"{self.path}: links to pictures beside them, without a caption of their own, are not read again: "
+                f"{as_text(', '.join(twice[:3]))}, {len(twice)} in all"
+            )
+        return [name for name in walked.names if name not in set(twice)]
 
     def _rows(self, with_images):
         sidecars = _Sidecars(self.encoding)

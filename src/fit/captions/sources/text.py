@@ -1,20 +1,25 @@
 """Captions in text files with a row a line: CSV, tab-separated, JSON lines; compressed or not."""
 
 import codecs
-import sys
 from abc import abstractmethod
 
 import pyarrow as pa
 from pyarrow import csv, json
 
 from fit.captions.sources.base import CaptionFile
-from fit.errors import CorpusError
+from fit.errors import CorpusError, say_once
 
 _BLOCK = 4 << 20  # bytes
 _HEADER = 1 << 16  # bytes that are looked at for a header
 QUOTED_SHARE = 0.2
 """Share of the first cells in quotes from which on a tab-separated file looks as if a program had quoted it."""
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before that of UTF-16, which it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _MARKED = "fit.captions.marked"
 """Handler of decoding errors: what is not in the encoding becomes a lone surrogate, which is not valid in UTF-8 either,
 so that its caption is counted as malformed. Python's "replace" would make valid text of it, in silence."""
@@ -46,19 +51,21 @@ class _TextCaptions(CaptionFile):
 
     def _stream(self):
         """The file's bytes as UTF-8."""
-        stream = self._system.open_input_stream(self._inside, compression="detect")
+        stream = self.open_stream()
         if self._codec in ("utf-8", "ascii"):
             return stream
         return pa.PythonFile(_Transcoded(stream, self._codec), mode="r")
 
     def _open(self):
         try:
-            with self._system.open_input_stream(self._inside, compression="detect") as stream:
+            with self.open_stream() as stream:
                 self._beginning = stream.read(_HEADER)
+            self.check_beginning(self._beginning)
             self._codec = codec_of(self._beginning, self.encoding)
             if self._codec == "utf-8" and b"\0" in self._beginning[:200]:
                 raise CorpusError(
-                    f"{self.path}: it has NUL bytes, so it is no text in UTF-8; say `encoding: utf-16` (or --encoding)"
+                    f"{self.path}: it has NUL bytes, so it is not text in UTF-8; if it is text, say its encoding, such "
+                    "as `encoding: utf-16` or utf-32 (or --encoding)"
                 )
             with self._stream() as stream:
                 self._schema = self._first_schema(stream)
@@ -138,9 +145,7 @@ class CsvCaptions(_TextCaptions):
         for sign, name in ((";", "semicolons"), ("\t", "tabs")):
             if "," not in header and sign in header and self._delimiter == ",":
                 self._delimiter = sign
-                print(
-                    f"fit: {self.path}: its cells are separated by {name}, not commas; it is read so", file=sys.stderr
-                )
+                say_once(f"{self.path}: its cells are separated by {name}, not commas; it is read so")
 
     def _read(self, stream, columns):
         return self._open_csv(stream, columns)
@@ -157,11 +162,10 @@ class TsvCaptions(CsvCaptions):
         cells = [cell for line in lines for cell in line.split("\t") if cell]
         quoted = sum(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
         if quoted > QUOTED_SHARE * len(cells):
-            print(
-                f"fit: {self.path}: {quoted / len(cells):.0%} of its first cells begin and end with a quote, which are "
+            say_once(
+                f"{self.path}: {quoted / len(cells):.0%} of its first cells begin and end with a quote, which are "
                 "taken as they are, since tab-separated captions do not quote; if a program put them there, and line "
-                "ends or tabs into cells, save the file as CSV",
-                file=sys.stderr,
+                "ends or tabs into cells, save the file as CSV"
             )
 
 
