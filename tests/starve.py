@@ -5,7 +5,7 @@
 
 As root on Linux. The shrunken study of tests/workplace.py runs once undisturbed, the reference. Then it runs on a disk
 (tmpfs) or in a cgroup that has too little; each time it stops it gets a step more, until it is done. After each stop
-every result that is there must have the bytes of the reference. Snakemake starts one job at a time.
+every result that is there must have the bytes of the reference.
 
 Prints a Markdown table to stdout and how it goes to stderr. The exit status is 1 if anything differs, or if a stop is
 not explained.
@@ -98,7 +98,7 @@ def starve(kind, first_mb, step_mb, reference, folder, targets, shrinking):
         place.prefix = prefix
         size = first_mb
         while True:
-            process = place.start("--cores", "1", *targets)
+            process = place.start(*targets)
             output, _ = process.communicate()
             for what in differences(reference, hashes(folder / "results"), complete=process.returncode == 0):
                 story.say_wrong(f"at {size} MB: {what}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fit.errors import FitError, forget_said
 from fit.folders import as_text
+from fit.paths import is_disk_full
 
 STOPPED, CLOSED_PIPE = 130, 141
 """Exit statuses of a command that Ctrl-C stopped, and of one whose reader has gone, as shells give them."""
@@ -149,18 +150,42 @@ def guarded(function, args):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except OSError as error:
+        if is_disk_full(error):
+            return _say(_full(error))
         if _is_unreadable(error):
             return _say(_unreadable(error, args))
         # Of the machine, not of the program: a path that is missing or may not be read or written, a full disk.
         said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         return _say(f"{said}; mend the path, or what is in its way")
     except MemoryError as error:
-        detail = f" ({error})" if str(error) else ""
-        return _say(f"not enough memory{detail}; give a smaller --batch-size where there is one, or free some memory")
+        return _say(_no_memory(error))
     except Exception as error:
+        if is_disk_full(error):
+            return _say(_full(error))
+        if _is_memory(error):
+            return _say(_no_memory(error))
         if not _is_unreadable(error):
             raise
         return _say(_unreadable(error, args))
+
+
+def _full(error):
+    place = f"{error.filename}: " if getattr(error, "filename", None) else ""
+    return f"{place}no space left on this disk ({error}); free some and run again: what was written before is kept"
+
+
+def _is_memory(error):
+    """Whether `error` is PyTorch's way of saying that memory does not suffice; it is asked only where it is loaded."""
+    if "torch" not in sys.modules:
+        return False
+    from fit.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def _no_memory(error):
+    detail = f" ({str(error).partition(chr(10))[0]})" if str(error) else ""
+    return f"not enough memory{detail}; give a smaller --batch-size where there is one, or free some memory"
 
 
 def _say(message):

@@ -3,6 +3,7 @@
 A folder that FIT makes carries a mark file, MARK. What has no mark is not ours: nothing in it is replaced or removed.
 """
 
+import errno
 import glob
 import json
 import os
@@ -13,7 +14,7 @@ import sys
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from fit.errors import CorpusError, PlaceError
+from fit.errors import CorpusError, PlaceError, SpaceError
 
 MARK = ".fit-folder"
 """Name of the file by which a folder is known as ours."""
@@ -86,6 +87,28 @@ def _sync(path):
             os.close(descriptor)
 
 
+def is_disk_full(error):
+    """Whether an exception says that a disk, or what a user may have of it, is full; libraries have their own kinds."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(sign in str(error) for sign in ("No space left on device", "Disk quota exceeded"))
+
+
+@contextmanager
+def space(place):
+    """Turn the error of a full disk, in the block, into a SpaceError that names `place` and the remedy."""
+    try:
+        yield
+    except SpaceError:
+        raise
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise SpaceError(
+            f"{place}: no space left on this disk; free some and run again: what was written before is kept"
+        ) from error
+
+
 @contextmanager
 def whole(path):
     """Yield a temporary path beside `path` that takes its place if the block ends well, and vanishes if it does not.
@@ -95,27 +118,29 @@ def whole(path):
 
     Raises:
         PlaceError: `path` is a folder that is not ours (check_replaceable).
+        SpaceError: the disk is full.
     """
     path = Path(path)
     check_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
     try:
-        yield part
-        if part.is_dir():
-            _write_mark(part, "an output, written as a whole", sorted(_files_in(part)))
-            _sync(part)
-            if path.is_dir():
-                old = part.with_name(f"{part.name}.old")
-                path.replace(old)
-                part.replace(path)
-                shutil.rmtree(old)
-                return
-        else:
-            if path.is_dir():
-                raise PlaceError(f"{path}: a folder is where this file goes; choose another path to write to")
-            _sync(part)
-        part.replace(path)
+        with space(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            if part.is_dir():
+                _write_mark(part, "an output, written as a whole", sorted(_files_in(part)))
+                _sync(part)
+                if path.is_dir():
+                    old = part.with_name(f"{part.name}.old")
+                    path.replace(old)
+                    part.replace(path)
+                    shutil.rmtree(old)
+                    return
+            else:
+                if path.is_dir():
+                    raise PlaceError(f"{path}: a folder is where this file goes; choose another path to write to")
+                _sync(part)
+            part.replace(path)
     finally:
         if part.is_dir():
             shutil.rmtree(part)

@@ -1,6 +1,7 @@
 """Nothing that is not ours is replaced or removed, and nothing is written over what a command reads."""
 
 import ast
+import errno
 import json
 import subprocess
 import sys
@@ -359,7 +360,9 @@ def test_pictures_of_a_table_are_read_as_hugging_face_writes_them_too(tmp_path, 
 )
 def test_columns_are_checked_by_type_and_named(tmp_path, capsys, columns, said):
     found = fails(capsys, *references(tmp_path, columns))
-    assert said in found and "refs.parquet" in found and found.count("\n") == 1
+    *remarks, error = found.splitlines()
+    assert said in error and "refs.parquet" in error
+    assert all("1 row of what is not a concept of the sheet" in remark for remark in remarks)
     assert not (tmp_path / "out/ann.parquet").exists()
 
 
@@ -449,3 +452,25 @@ def test_only_results_are_said_to_be_removed(tmp_path, capsys):
         (tmp_path / folder / "x.parquet").write_text("no Parquet")
         assert main(["images", "stats", str(tmp_path / folder / "x.parquet")]) == 1
         assert ("remove it" in capsys.readouterr().err) == (folder == "results")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        pa.ArrowInvalid("IOError: [Errno 28] Error writing: No space left on device (os error 28)"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_said_whatever_library_found_it(tmp_path, monkeypatch, capsys, error):
+    def full(*_, **__):
+        raise error
+
+    table.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "ada.parquet")
+    monkeypatch.setattr("fit.images.table.contact_sheet", full)
+    assert main(["images", "show", str(tmp_path / "ada.parquet"), "--sheet", str(tmp_path / "s.png")]) == 1
+    assert f"fit: {tmp_path / 's.png'}: no space left on this disk; free some and run again" in capsys.readouterr().err
+    monkeypatch.setattr("fit.images.table.statistics", full)
+    assert main(["images", "stats", str(tmp_path / "ada.parquet")]) == 1
+    assert "no space left on this disk" in capsys.readouterr().err

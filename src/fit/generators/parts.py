@@ -1,29 +1,13 @@
 """Finished pictures beside the table that they become, so that a job that is stopped goes on where it was."""
 
-import errno
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fit.errors import SpaceError
 from fit.images.table import GENERATED, ROW_GROUP
-from fit.paths import WorkFolder, discard, whole
-
-
-@contextmanager
-def space(place):
-    """Turn the error of a full disk, in the block, into one that names `place` and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise SpaceError(
-            f"{place}: no space left on this disk ({error}); free some and run again: what was written before is kept"
-        ) from error
+from fit.paths import WorkFolder, discard, space, whole
 
 
 def work_folder(path):
@@ -69,7 +53,7 @@ class Parts:
         """Write the next rows, dicts of GENERATED's columns; provenance: a dict of what made them."""
         path = self._folder / f"{self.done:06d}.parquet"
         schema = GENERATED.with_metadata({"provenance": json.dumps(provenance, sort_keys=True, default=str)})
-        with space(self._folder), whole(path) as part:
+        with whole(path) as part:
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), part, compression="none")
         self._files.append(path)
         self.done += len(rows)
@@ -89,7 +73,7 @@ class Parts:
         """Write the table to `target`, the provenance of its pictures in its metadata. Returns the rows' statuses."""
         schema = GENERATED.with_metadata({"provenance": json.dumps(self._provenance(), sort_keys=True)})
         statuses: list[str] = []
-        with space(target), whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
             for path in self._files:
                 table = pq.read_table(path).replace_schema_metadata(schema.metadata)
                 statuses += table.column("status").to_pylist()
