@@ -27,9 +27,6 @@ _BOMS: tuple[tuple[bytes, str], ...] = (
 )
 _BOMS += ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
-_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-"""First bytes of a compressed file -> what compressed it."""
-
 SHOWN = 80
 """Characters of a cell that an error shows."""
 
@@ -126,8 +123,6 @@ def read_user_table(
         raise error(f"{path}: can't be read ({problem.strerror}); check the path and its permissions") from None
     if not data.strip():
         raise error(f"{path}: the file is empty; it needs a header with {', '.join(columns)}, and a row for each")
-    if packed := next((program for sign, program in _PACKED.items() if data.startswith(sign)), ""):
-        raise error(f"{path}: the file is compressed ({packed}); unpack it, and give the file that was in it")
     if data[:4] == b"PAR1" or Path(path).suffix.lower() in PARQUET:
         table = _parquet(path, columns, error)
     else:

@@ -249,6 +249,6 @@ def test_what_is_no_encoder_says_so(tmp_path):
 def test_a_training_set_that_is_no_parquet_is_named_with_the_remedy(tmp_path):
     broken = tmp_path / "training-set.parquet"
     broken.write_text("no pictures here")
-    with pytest.raises(ImageTableError, match=r"training-set\.parquet: not a readable Parquet file.*run again"):
+    with pytest.raises(ImageTableError, match=r"training-set\.parquet: not a readable Parquet.*make this one again"):
         build.build_generator(broken, tmp_path / "out", autoencoder_steps=1, steps=1, batch_size=2, seed=1)
     assert [path.name for path in tmp_path.iterdir()] == ["training-set.parquet"]

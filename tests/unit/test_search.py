@@ -264,7 +264,7 @@ def test_the_key_is_in_no_cache_file(service, serpapi, tmp_path):
 
 
 def test_the_key_is_not_logged_whatever_happens_while_fetching(service, serpapi, monkeypatch, caplog):
-    async def fail(self, response):
+    async def fail(self, response, timer):
         raise RuntimeError(f"no luck with {response.url}")
 
     monkeypatch.setattr(Fetcher, "_read", fail)

@@ -456,9 +456,10 @@ def test_a_file_of_captions_under_a_wrong_name_says_what_it_is(tmp_path, capsys,
     assert said in capsys.readouterr().err
 
 
-def test_a_compressed_table_of_a_user_says_what_it_is(tmp_path):
-    with pytest.raises(DataError, match="those of gzip; decompress it"):
-        table_of(tmp_path, gzip.compress(b"concept,effective_count\na,1\n"))
+@pytest.mark.parametrize(("pack", "program"), [(gzip.compress, "gzip"), (bz2.compress, "bz2")])
+def test_a_compressed_table_of_a_user_says_what_it_is(tmp_path, pack, program):
+    with pytest.raises(DataError, match=f"those of {program}; decompress it"):
+        table_of(tmp_path, pack(b"concept,effective_count\na,1\n"))
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x.TXT"])

@@ -1,7 +1,5 @@
 """Tables of users with what can't be right: it is said, with the row, and nothing of it is taken in silence."""
 
-import bz2
-import gzip
 import warnings
 
 import pyarrow as pa
@@ -190,13 +188,6 @@ def test_invisible_characters_are_shown_as_escapes_and_a_second_byte_order_mark_
     csv_of(tmp_path, "x,\u200bconcept,effective_count\n,a,5\n")
     with pytest.raises(DataError, match=r"found: x, '\\u200bconcept', effective_count\); rename '\\u200bconcept'"):
         read_counts(path, ["a"])
-
-
-@pytest.mark.parametrize(("pack", "program"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2")])
-def test_a_compressed_table_is_called_that(tmp_path, pack, program):
-    (tmp_path / "x.csv.gz").write_bytes(pack(b"concept,effective_count\na,5\n"))
-    with pytest.raises(DataError, match=rf"the file is compressed \({program}\); unpack it"):
-        read_counts(tmp_path / "x.csv.gz", ["a"])
 
 
 def test_a_number_of_an_option_is_refused_by_its_flag(tmp_path, capsys):
