@@ -269,6 +269,8 @@ class LogHandler(LogHandlerBase):
         lines = [title, *(f"    {line}" for line in tail)]
         if not tail:
             lines.append("    (its log is empty or not there)")
+        if not any("fit:" in line or "rror" in line or "usage:" in line for line in tail):
+            lines.append("    (it did not say why: something killed it; if nobody did, memory ran out)")
         # The log of a cluster's queue says what a job's own can't, such as that memory ran out.
         others = [str(path) for path in record.log or () if str(path).split(" (")[0] not in job.logs]
         lines += [f"  see also: {path}" for path in others]

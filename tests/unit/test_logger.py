@@ -168,6 +168,14 @@ def test_a_failed_job_shows_what_it_did_of_whom_and_the_end_of_its_log(run):
     assert len(shown.splitlines()) < 30
 
 
+@pytest.mark.parametrize("last", ["fit: counts.csv, line 3: no", "ValueError: no"])
+def test_of_a_job_that_says_why_nothing_is_guessed(run, last):
+    run.begin(score_imitation=1)
+    run.start(1, "score_imitation", log=f"line\n{last}\n", concept="ada")
+    run.fail(1, "score_imitation")
+    assert last in run.shown() and "something killed it" not in run.shown()
+
+
 def test_many_failures_fit_a_page(run):
     run.begin(score_imitation=500)
     for jobid in range(500):
@@ -185,6 +193,7 @@ def test_a_job_whose_log_is_not_there_yet_fails_legibly(run):
     run.start(1, "score_imitation", concept="ada")
     run.fail(1, "score_imitation", "queue.log")
     assert "its log is empty or not there" in run.shown()
+    assert "something killed it; if nobody did, memory ran out" in run.shown()
     assert "see also: queue.log" in run.shown()
 
 
