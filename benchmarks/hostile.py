@@ -378,7 +378,7 @@ def collect_links(links_file, folder):
     rows = [{"concept": "a", "shard": "s", "row": i, "url": url, "caption": ""} for i, url in enumerate(links)]
     pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(FIXED)), Path(folder, "hits.parquet"))
     settings = FetchSettings(
-        allow_loopback=True, connections=16, connections_per_host=16, total_timeout_s=4, connect_timeout_s=3, retries=0
+        allow_loopback=True, connections=16, connections_per_host=16, total_timeout_s=12, connect_timeout_s=6, retries=0
     )
     places = {"work": Path(folder, "work"), "settings": settings, "limits": Limits(workers=2)}
     collect("http", Path(folder, "hits.parquet"), [], {"a": Path(folder, "a.parquet")}, **places)

@@ -24,6 +24,8 @@ from pathlib import Path
 from kill import differences, hashes, unlock
 from workplace import Workplace, shrink
 
+SIGNS = ("no space left", "No space left", "something killed it", "not enough memory", "Killed")
+"""What a stop is explained by, the clearest first."""
 TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -75,20 +77,17 @@ def memory(_folder, first_mb):
 def explained(place, output):
     """(rules that failed, what was said of it) of a run that stopped; what was said is None if nobody understands it.
 
-    A job that is killed for memory can say nothing; Snakemake says of it that it was killed.
+    A job that is killed for memory can say nothing; the screen says of it that it was killed.
     """
-    rules = sorted(set(re.findall(r"Error in rule (\w+)|^(?:Error in|Failed:) (\w+)", output, re.M)))
-    named = ", ".join(sorted({a or b for a, b in rules})) or "-"
-    logs = [place.folder / log for log in re.findall(r"log: (results/logs/\S+\.log)", output)]
+    named = ", ".join(sorted(set(re.findall(r"failed while [^:]+: (\w+)", output)))) or "-"
+    logs = [place.folder / log for log in re.findall(r"its log[^:]*: (results/logs/\S+\.log)", output)]
     texts = [output, *(log.read_text(errors="replace") for log in logs if log.is_file())]
-    said = next((line for text in texts for line in text.splitlines() if "fit: " in line), None)
-    if said is None:
-        known = r".*(?:[Nn]o space left on device|Killed|out of memory|SIGKILL|status -?9|137).*"
-        said = next((match[0] for text in texts for match in re.finditer(known, text)), None)
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    said = next((line for sign in SIGNS for line in lines if sign in line), None)
     # Snakemake's own records may meet the full disk too: it makes a traceback of that, with the words in the last line.
     if any(TRACEBACK in text for text in texts[1:]):
         said = None
-    return named, said and re.sub(r"/tmp/\S*?/(results|config|painters)", r"\1", said.strip())
+    return named, said and re.sub(r"/tmp/\S*?/(results|config|painters)", r"\1", said)[:160]
 
 
 def starve(kind, first_mb, step_mb, reference, folder, targets, shrinking):
