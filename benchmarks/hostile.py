@@ -260,7 +260,7 @@ def tried(large_ones):
 
 
 def head(*lines, status="200 OK"):
-    return ("\r\n".join([f"HTTP/1.1 {status}", *lines]) + "\r\n\r\n").encode("latin-1")
+    return ("\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *lines]) + "\r\n\r\n").encode("latin-1")
 
 
 async def act(name, send):
