@@ -97,6 +97,32 @@ def test_damaged_counts_are_counted_again(crawl, capsys, kind, damage):
     assert table.read(crawl / "out/o.parquet").column("captions").to_pylist() == [1]
 
 
+@pytest.mark.slow
+def test_a_death_before_any_rename_costs_no_kept_counts(crawl):
+    """In a process of its own that ends at once, as by -9, before the n-th rename, for every n; others were kept."""
+    dying = (
+        "import os, sys\nfrom pathlib import Path\nfrom fit.cli import main\n"
+        "left, rename = int(sys.argv[1]), Path.replace\n"
+        "def replace(*paths):\n    global left\n    left -= 1\n    os._exit(9) if left < 0 else None\n"
+        "    return rename(*paths)\nPath.replace = replace\nsys.exit(main(sys.argv[2:]))\n"
+    )
+    kept = counting(crawl, "--reuse", crawl / "kept")
+    assert main(list(map(str, kept))) == 0
+    sheet = Path(kept[kept.index("--concepts") + 1])
+    before = sheet.read_text()
+    wanted = [1, 0]
+    for renames in range(30):
+        sheet.write_text(f"{before}x{renames}\tNobody {renames}\n")  # one more to count, so that all is written again
+        done = subprocess.run([sys.executable, "-c", dying, str(renames), *map(str, kept)], capture_output=True)
+        assert done.returncode in (0, 9), done.stderr.decode()
+        assert main(list(map(str, kept))) == 0
+        assert table.read(crawl / "out/o.parquet").column("captions").to_pylist() == wanted
+        assert len([path for path in (crawl / "kept").iterdir() if path.is_dir()]) == 1
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0 and renames > 5
+
+
 def test_a_file_that_is_merged_twice_is_an_error_that_names_both(crawl, capsys):
     for part in ("a", "b"):
         put(crawl, f"{part}/.keep")
