@@ -67,9 +67,10 @@ def after(data, marker):
     return data.index(marker) + len(marker)
 
 
-def fields():
-    """Yield (format, what the field is, its place, its struct format), of pictures that `picture` makes."""
-    for name, at, form in (
+BEGINNINGS = {"JPEG": b"\xff\xc0", "WEBP": b"\x9d\x01\x2a"}
+"""Format -> what the fields of FIELDS are counted from, where it is not the beginning of the file."""
+FIELDS = {
+    "BMP": [
         ("file size", 2, "<I"),
         ("offset of pixels", 10, "<I"),
         ("header size", 14, "<I"),
@@ -79,9 +80,8 @@ def fields():
         ("depth", 28, "<H"),
         ("compression", 30, "<I"),
         ("colours", 46, "<I"),
-    ):
-        yield "BMP", name, at, form
-    for name, at, form in (
+    ],
+    "PNG": [
         ("length of the header", 8, ">I"),
         ("width", 16, ">I"),
         ("height", 20, ">I"),
@@ -89,27 +89,26 @@ def fields():
         ("colour type", 25, ">B"),
         ("interlacing", 28, ">B"),
         ("length of the data", 33, ">I"),
-    ):
-        yield "PNG", name, at, form
-    for name, at, form in (("width", 6, "<H"), ("height", 8, "<H"), ("flags", 10, "<B")):
-        yield "GIF", name, at, form
-    frame = after(picture("JPEG"), b"\xff\xc0")
-    for name, at, form in (
-        ("length of the frame", frame, ">H"),
-        ("depth", frame + 2, ">B"),
-        ("height", frame + 3, ">H"),
-        ("width", frame + 5, ">H"),
-        ("components", frame + 7, ">B"),
-    ):
-        yield "JPEG", name, at, form
-    start = after(picture("WEBP"), b"\x9d\x01\x2a")
-    for name, at, form in (
-        ("file size", 4, "<I"),
-        ("chunk size", 16, "<I"),
-        ("width", start, "<H"),
-        ("height", start + 2, "<H"),
-    ):
-        yield "WEBP", name, at, form
+    ],
+    "GIF": [("width", 6, "<H"), ("height", 8, "<H"), ("flags", 10, "<B")],
+    "JPEG": [
+        ("length of the frame", 0, ">H"),
+        ("depth", 2, ">B"),
+        ("height", 3, ">H"),
+        ("width", 5, ">H"),
+        ("components", 7, ">B"),
+    ],
+    "WEBP": [("width", 0, "<H"), ("height", 2, "<H")],
+}
+"""Format -> (what a field is, its place in bytes, its struct format)."""
+
+
+def fields():
+    """Yield (format, what the field is, its place, its struct format), of pictures that `picture` makes."""
+    for kind, of_kind in FIELDS.items():
+        start = after(picture(kind), BEGINNINGS[kind]) if kind in BEGINNINGS else 0
+        yield from ((kind, name, start + at, form) for name, at, form in of_kind)
+    yield from (("WEBP", name, at, "<I") for name, at in (("file size", 4), ("chunk size", 16)))
     (directory,) = struct.unpack("<I", picture("TIFF")[4:8])
     yield "TIFF", "place of the directory", 4, "<I"
     for entry in range(4):

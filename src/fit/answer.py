@@ -27,6 +27,9 @@ REASONS = (
 
 SCORES = {"clip": "CLIP score", "frechet": "Fréchet distance", "top5": "top-5 mean"}
 
+ESTIMATORS = {"single": "the best single split", "pelt": "PELT"}
+"""Estimator -> how a sentence calls it, where that is not its name."""
+
 FEW = 4
 """Files of one kind up to which each is named."""
 
@@ -78,7 +81,7 @@ def _interval(found: dict[str, Any]) -> str:
 def _other_estimators(found: dict[str, Any]) -> str:
     """Where the headline's estimator found nothing: what the others found, and whether chance does as well."""
     found_by = {
-        name: other["threshold"]
+        ESTIMATORS.get(name, name): other["threshold"]
         for name, other in found.get("estimators", {}).items()
         if name != found.get("estimator") and other.get("threshold") is not None
     }
@@ -89,7 +92,9 @@ def _other_estimators(found: dict[str, Any]) -> str:
         return f", and nothing in them is beyond chance, p = {p_value:.2g}"
     low, high = (f"{end(found_by.values()):.0f}" for end in (min, max))
     at = low if low == high else f"{low} to {high}"
-    return f", though {' and '.join(found_by)} would put one at {at} training images, p = {p_value:.2g}"
+    *names, last = found_by
+    by = f"{', '.join(names)} and {last}" if names else last
+    return f", though by {by} one would be at {at} training images, p = {p_value:.2g}"
 
 
 def sentence(found: dict[str, Any], model: str | None = None, domain: str | None = None) -> str:

@@ -29,7 +29,7 @@ _COMPANION_ENDS = (".crc", ".md", ".md5", ".sha256")
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
-def as_text(name: str) -> str:
+def printable(name: str) -> str:
     r"""The name of a file as text that can be written anywhere: bytes of it that are not UTF-8 become \xHH."""
     try:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -120,7 +120,7 @@ class Walk:
 def _some(names):
     """The first three names, as text that can be written anywhere."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return as_text(f"{', '.join(sorted(names)[:3])}{more}")
+    return printable(f"{', '.join(sorted(names)[:3])}{more}")
 
 
 def _key(status):

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from fit.errors import FitError, forget_said
-from fit.folders import as_text
+from fit.folders import printable
 from fit.paths import is_disk_full
 
 STOPPED, CLOSED_PIPE = 130, 141
@@ -142,7 +142,7 @@ def guarded(function, args):
         print("fit: stopped; what was finished is kept", file=sys.stderr)
         return STOPPED
     except UnicodeEncodeError as error:
-        return _say(f"{as_text(error.object[:300])!r} has bytes that are not UTF-8; rename the file, or fix the text")
+        return _say(f"{printable(error.object[:300])!r} has bytes that are not UTF-8; rename the file, or fix the text")
     except BrokenPipeError as error:
         if not _is_closed():
             return _say(f"{error}; run it again")

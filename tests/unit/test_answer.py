@@ -96,7 +96,8 @@ def none(reason, of_all=True):
             }
             | {"reason": "no change point at this penalty", "no_jump": {"p_value": 0.02}},
             "no imitation threshold was found for my-model in people: the scores do not jump (PELT, penalty 0.9), "
-            "though single and isotonic would put one at 106 to 126 training images, p = 0.02 (40 people)",
+            "though by the best single split and isotonic one would be at 106 to 126 training images, p = 0.02 "
+            "(40 people)",
         ),
         (
             none("no change point at this penalty", of_all=False)

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 from misbehaving_server import BODY, BOMB_BYTES, MisbehavingServer, image_bytes
 
@@ -717,6 +718,19 @@ def test_a_body_that_grows_past_the_budget_of_others_waits_and_is_not_timed_out(
     waited, endless, after = asyncio.run(run())
     assert (waited.status, len(waited.data)) == ("ok", 900)
     assert (endless.status, after.status) == ("too_large", "ok")
+
+
+def test_a_response_that_fails_as_it_is_closed_gives_its_bytes_back(server, monkeypatch):
+    async def fail(self):
+        raise OSError("gone")
+
+    monkeypatch.setattr(aiohttp.ClientResponse, "wait_for_close", fail)
+
+    async def run():
+        async with Fetcher(settings(max_bytes=1000, max_held_bytes=2000)) as fetcher:
+            return [(await asyncio.wait_for(fetcher.fetch(server.url("/size/900")), 5)).status for _ in range(4)]
+
+    assert asyncio.run(run()) == ["connection"] * 4
 
 
 def test_limits_in_all_and_per_host_hold(server, names):

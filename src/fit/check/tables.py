@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fit.check.findings import REMARK, WRONG, some
 from fit.errors import FitError
-from fit.folders import as_text, walk_folder
+from fit.folders import printable, walk_folder
 from fit.nearby import nearest
 
 
@@ -67,7 +67,7 @@ def of_vetoes(config, domain, concepts, found):
     folder = config.domains[domain].references.folder
     if folder and is_local(folder):
         ours = {slug: vetoed[slug] for slug in slugs if slug in vetoed and Path(folder, slug).is_dir()}
-        images = {slug: list(map(as_text, walk_folder(Path(folder, slug)).names)) for slug in ours}
+        images = {slug: list(map(printable, walk_folder(Path(folder, slug)).names)) for slug in ours}
         if said := unmatched_vetoes(ours, images):
             found.add(REMARK, key, f"{path}: {some(said, 3)} (`{key}`)")
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from fit.captions.sources import open_captions
 from fit.captions.sources.base import shard_name
 from fit.errors import DataError
-from fit.folders import as_text
+from fit.folders import printable
 from fit.images.decode import Decoder, Picture
 from fit.images.fitting import fitting
 from fit.images.table import COLLECTED, GROUP_BYTES, ROW_GROUP, bytes_of, find_pictures, read, write_groups
@@ -245,7 +245,7 @@ def make_row(link, arrived, decoder):
     picture = Picture(arrived.status) if data is None else decoder.decode(data)
     row = {
         "image_id": link.image_id,
-        "url": link.url and as_text(link.url),
+        "url": link.url and printable(link.url),
         "status": picture.status,
         "http_status": arrived.http_status,
         "width": picture.width,

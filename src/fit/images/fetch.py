@@ -611,13 +611,15 @@ class Fetcher:
 
     async def _request(self, url: URL, timeout_s: float) -> Answer:
         """One request, without redirects; its body is read before this returns."""
-        http_status = None
+        http_status, held = None, 0
         try:
             async with asyncio.timeout(timeout_s) as timer:
                 assert self._session is not None
                 async with self._session.get(url, allow_redirects=False) as response:
                     http_status = response.status
-                    return await self._read(response, timer)
+                    answer = await self._read(response, timer)
+                    held = answer.held
+            return answer
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             found = failure(error)
         except Exception as error:
@@ -625,6 +627,7 @@ class Fetcher:
             # server must not end a run over millions of links. It is logged, as it may be a mistake of ours.
             log.warning("%s: unforeseen %r", url, error, exc_info=True)
             found = failure(error)
+        self._bodies.give_back(held)  # of a body that was whole, when closing its response failed
         return Answer(found.status, http_status=http_status, worth_retrying=found.worth_retrying)
 
     async def _read(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> Answer:

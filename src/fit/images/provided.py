@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fit.errors import DataError, say_once
-from fit.folders import LARGEST_FILE, PICTURES, as_text, walk_folder
+from fit.folders import LARGEST_FILE, PICTURES, printable, walk_folder
 from fit.images.collect import Given, Link, gather
 from fit.images.table import (
     COLLECTED,
@@ -30,7 +30,7 @@ from fit.usertables import as_count, misspelt, once, plain, read_user_table, sho
 
 @dataclass(frozen=True)
 class GivenLink(Link):
-    """A picture at hand."""
+    """A picture that a user gives."""
 
     prompt: str = ""
     """What a generated picture was made of, empty where that is not known."""
@@ -70,10 +70,10 @@ def _version(path):
 
 
 def links_in(folder, names):
-    """A list of GivenLink to the files `names` in `folder`; a link's id is its name (fit.folders.as_text), its prompt
+    """A list of GivenLink to the files `names` in `folder`; a link's id is its name (fit.folders.printable), its prompt
     the folder in that."""
     return [
-        GivenLink(as_text(name), str(path), _version(path), 0, as_text(name).rpartition("/")[0])
+        GivenLink(printable(name), str(path), _version(path), 0, printable(name).rpartition("/")[0])
         for name in names
         for path in [Path(folder, name)]
     ]

@@ -9,7 +9,7 @@ from fsspec.core import url_to_fs
 from pyarrow import fs
 
 from fit.errors import CorpusError
-from fit.folders import as_text, compression_of, kind_of, what_begins
+from fit.folders import compression_of, kind_of, printable, what_begins
 
 BATCH = 32_768  # rows
 
@@ -51,8 +51,8 @@ class CaptionFile(ABC):
         Raises:
             CorpusError: it is missing or unreadable, or there is no such encoding.
         """
-        if as_text(path) != path:
-            raise CorpusError(f"{as_text(path)}: its name is not UTF-8, so Arrow can't open it; rename it")
+        if printable(path) != path:
+            raise CorpusError(f"{printable(path)}: its name is not UTF-8, so Arrow can't open it; rename it")
         self.path, self.encoding = path, encoding
         try:
             b"    ".decode(encoding, "replace")
@@ -180,6 +180,6 @@ class CaptionFile(ABC):
         except (pa.ArrowException, OSError, ValueError):
             pass
         return CorpusError(
-            f"{self.path}: not a readable file of captions ({as_text(str(error))}); fetch or make it anew, "
+            f"{self.path}: not a readable file of captions ({printable(str(error))}); fetch or make it again, "
             "or go on without it: `on_bad_shard: skip`"
         )

@@ -18,7 +18,7 @@ import pyarrow as pa
 from fit.captions.sources.base import CaptionFile
 from fit.captions.sources.text import as_utf8
 from fit.errors import CorpusError, DataError, say_once
-from fit.folders import LARGEST_FILE, as_text, has_picture_suffix, is_data, walk_folder
+from fit.folders import LARGEST_FILE, has_picture_suffix, is_data, printable, walk_folder
 
 _ROWS = 64  # a batch, since each has a picture
 _WAITING = 256  # pictures that wait for what is said of them, at most
@@ -39,14 +39,14 @@ def _is_sidecar(name):
 def _is_small_enough(where, size):
     """Whether a picture of `size` bytes is read; one that is not is said."""
     if size > LARGEST_FILE:
-        say_once(f"{as_text(where)}: {size:,} bytes, more than {LARGEST_FILE:,}, so it is left out")
+        say_once(f"{printable(where)}: {size:,} bytes, more than {LARGEST_FILE:,}, so it is left out")
     return size <= LARGEST_FILE
 
 
 def _check_sidecar(name, size):
     if size > _SIDECAR_BYTES:
         raise ValueError(
-            f"{as_text(name)} has {size:,} bytes, more than a caption or its JSON has ({_SIDECAR_BYTES:,})"
+            f"{printable(name)} has {size:,} bytes, more than a caption or its JSON has ({_SIDECAR_BYTES:,})"
         )
 
 
@@ -144,7 +144,7 @@ class TarCaptions(_PicturesWithCaptions):
         def first():
             name, _, data = waiting.popleft()
             caption, url = sidecars.of(name)
-            return {"caption": caption, "url": url or as_text(name), "image": data}
+            return {"caption": caption, "url": url or printable(name), "image": data}
 
         with self._stream() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
@@ -203,7 +203,7 @@ class FolderCaptions(_PicturesWithCaptions):
         if twice:
             say_once(
                 f"{self.path}: links to pictures beside them, without a caption of their own, are not read again: "
-                f"{as_text(', '.join(twice[:3]))}, {len(twice)} in all"
+                f"{printable(', '.join(twice[:3]))}, {len(twice)} in all"
             )
         return [name for name in walked.names if name not in set(twice)]
 
@@ -221,4 +221,4 @@ class FolderCaptions(_PicturesWithCaptions):
             place = Path(self.path, name)
             read = with_images and _is_small_enough(str(place), place.stat().st_size)
             image = place.read_bytes() if read else None
-            yield {"caption": caption, "url": url or as_text(name), "image": image}
+            yield {"caption": caption, "url": url or printable(name), "image": image}
