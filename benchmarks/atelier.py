@@ -17,8 +17,8 @@ import polars as pl
 import yaml
 from scipy.stats import spearmanr
 
-from fit.embedders.files import read_embeddings
-from fit.matching import roc_auc
+from fit.embeddings.files import read_embeddings
+from fit.matches.threshold import roc_auc
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- bars -->", "<!-- /bars -->"

@@ -127,7 +127,7 @@ def decode(files, columns):
 
 def count(files, sheet, max_hits, threads):
     from fit.captions.count import Columns, Outputs, Sampling, count_captions
-    from fit.concepts import read_sheet
+    from fit.concepts.sheet import read_sheet
 
     concepts = read_sheet(sheet)
     settings = {"columns": Columns("TEXT", "URL"), "sampling": Sampling(max_hits=max_hits)}
@@ -260,7 +260,7 @@ def compare_with_reference(captions):
     from fit.captions.analyzer import Analyzer
     from fit.captions.matcher import Matcher
     from fit.captions.phrases import normal_forms
-    from fit.concepts import Concept
+    from fit.concepts.sheet import Concept
 
     print(
         "| tokens | accents | hostile captions | pairs | missing | extra |\n| --- | --- | ---: | ---: | ---: | ---: |"

@@ -55,10 +55,10 @@ def make_inputs(folder, images):
     import torch
     from facenet_pytorch import InceptionResnetV1
 
-    from fit.images import table
+    from fit.io import parquet
 
     rows = [{"image_id": f"i{i}", "bytes": photograph(i)} for i in range(images)]
-    table.write(pa.Table.from_pylist(rows), Path(folder, "t.parquet"))
+    parquet.write(pa.Table.from_pylist(rows), Path(folder, "t.parquet"))
     torch.manual_seed(0)
     torch.save(InceptionResnetV1().state_dict(), Path(folder, "facenet.pt"))
     name = NETWORKS["openclip"]
@@ -75,8 +75,8 @@ def load(network, folder, device):
     """An embedder with the random weights, on `device`."""
     import torch
 
-    from fit import embedders
-    from fit.embedders.base import Weights
+    from fit import embeddings as embedders
+    from fit.embeddings.base import Weights
 
     if device == "cpu":
         torch.cuda.is_available = lambda: False
@@ -86,9 +86,9 @@ def load(network, folder, device):
 
 def read(folder):
     """The encoded pictures of the table."""
-    from fit.images import table
+    from fit.io import parquet
 
-    return table.read(Path(folder, "t.parquet"), ["bytes"]).column("bytes").to_pylist()
+    return parquet.read(Path(folder, "t.parquet"), ["bytes"]).column("bytes").to_pylist()
 
 
 def prepare_all(prepare, pictures):
@@ -147,8 +147,8 @@ def engine(network, folder, device, processors):
     """Seconds from the image table to the file of vectors, the loading of the model aside; and how busy the GPU was."""
     import torch
 
-    from fit import embedders
-    from fit.embedders.run import embed_tables
+    from fit import embeddings as embedders
+    from fit.embeddings.run import embed_tables
 
     loaded, weights = load(network, folder, device)
     embedders.load = lambda *_: loaded

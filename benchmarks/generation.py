@@ -26,10 +26,10 @@ import torch
 import transformers
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from fit import generators
+from fit import generated as generators
 from fit.atelier.generator import TEXT_WIDTH, TOKENS, make_autoencoder, make_unet, train_tokenizer
-from fit.concepts import Concept
-from fit.generators.run import generate_tables, plan
+from fit.concepts.sheet import Concept
+from fit.generated.run import generate_tables, plan
 from fit.images import table
 
 CONCEPTS = [Concept(name.lower().replace(" ", "-"), name) for name in ("Ada Morvek", "Bruno Kaldani", "Celia Tanlund")]

@@ -67,11 +67,11 @@ def make_study(folder, people, pictures):
 
 def floor(folder):
     """Embed every picture and score every concept, in this process."""
-    from fit.embedders.base import Weights
-    from fit.embedders.run import embed_tables
+    from fit.embeddings.base import Weights
+    from fit.embeddings.run import embed_tables
     from fit.images.decode import Limits
-    from fit.images.provided import import_generated, import_images
-    from fit.scoring import imitation_score
+    from fit.images.local import import_generated, import_images
+    from fit.scores.imitation import imitation_score
 
     slugs = sorted(path.name for path in Path("references").iterdir())
     kinds = ("references", "generated")
@@ -82,7 +82,7 @@ def floor(folder):
     tables = [path for of_kind in made.values() for path in of_kind.values()]
     vectors = [path.with_suffix(".vectors.parquet") for path in tables]
     embed_tables("openclip", Weights("local-dir:encoder", "float32", False), tables, vectors, 64, 0)
-    from fit.embedders.files import read_single_faces
+    from fit.embeddings.files import read_single_faces
 
     read = [read_single_faces(path)[1] for path in vectors]
     for references, generated in zip(read[: len(slugs)], read[len(slugs) :], strict=True):

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fit.embedders import files
-from fit.embedders.base import Found
+from fit.embeddings import files
+from fit.embeddings.base import Found
 from fit.images.table import REFERENCES
 
 CHUNK = 4096
@@ -61,7 +61,7 @@ def floor(folder):
 
 def ours(folder):
     """`fit match`, in this process."""
-    from fit.cli import main
+    from fit.cli.main import main
 
     names = {"images": "images", "references": "references", "reference-embeddings": "reference-embeddings"}
     arguments = [part for name, file in names.items() for part in (f"--{name}", f"{folder / file}.parquet")]

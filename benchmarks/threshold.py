@@ -15,9 +15,9 @@ import numpy as np
 from ruptures import Pelt
 from scipy.special import expit
 
-from fit.threshold import ESTIMATORS, measure, sort_scores
-from fit.threshold.estimators import WIDTH, logistic, many
-from fit.threshold.uncertainty import bootstrap, interval
+from fit.thresholds import ESTIMATORS, measure, sort_scores
+from fit.thresholds.estimators import WIDTH, logistic, many
+from fit.thresholds.uncertainty import bootstrap, interval
 
 ROOT = Path(__file__).parents[1]
 PENALTY = 0.9

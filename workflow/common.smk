@@ -7,10 +7,10 @@ import snakemake_logger_plugin_fit
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from fit import copies
+from fit.io import copied_results as copies
 from fit.errors import FitError
-from fit.folders import fingerprint
-from fit.studies import CIRCUMSTANCES, check, check_files
+from fit.io.folders import fingerprint
+from fit.config.config import CIRCUMSTANCES, check, check_files
 
 if workflow.is_main_process:
     copies.take_copied_results()
@@ -373,7 +373,7 @@ def settings_of(stage, wildcards):
 
 
 def settings(stage):
-    """What `stage` gets from the configuration for a job's wildcards, as one dict; see fit.studies.Config.settings."""
+    """What `stage` gets from the configuration for a job's wildcards, as one dict; see fit.config.config.Config.settings."""
 
     def pick(wildcards):
         others = [item for item in wildcards.items() if item[0] != "concept"]
@@ -621,7 +621,7 @@ def report_figures(wildcards):
 
 def what_was_made():
     """The answer of the study that was asked for, or what a milestone has made and where, in lines."""
-    from fit.answer import of_targets
+    from fit.thresholds.answer import of_targets
 
     if workflow.execution_settings.no_hooks:
         return []

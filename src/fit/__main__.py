@@ -2,7 +2,7 @@
 
 import sys
 
-from fit.cli import main
+from fit.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

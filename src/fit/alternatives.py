@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from fit.embedders.files import read_embeddings
+from fit.embeddings.files import read_embeddings
 from fit.errors import DataError
-from fit.scoring import AT_ONCE, read_pictures, read_targets
+from fit.scores.imitation import AT_ONCE, read_pictures, read_targets
 
 KINDS = ("clip", "frechet", "top5")
 SCHEMA = pa.schema([("kind", pa.string()), ("prompt", pa.string()), ("value", pa.float64()), ("images", pa.int32())])
@@ -70,7 +70,7 @@ def score_concept(
     """Score one concept in every other way.
 
     Args:
-        generated ... targets_rule: as fit.scoring.score_concept takes them.
+        generated ... targets_rule: as fit.scores.imitation.score_concept takes them.
         prompt_images: embeddings of the generated images by an embedder with a text tower, None for no CLIP score.
         prompts: embeddings of the prompts by the same; image_id is the prompt.
 

@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from fit.answer import falls, why_none
 from fit.errors import DataError
-from fit.escaping import cell, delimited
 from fit.images.collect import links_of
-from fit.images.table import COLLECTED, read
-from fit.paths import whole
-from fit.usertables import as_count, as_interval, as_number, once, plain, read_user_table, shown
+from fit.images.table import COLLECTED
+from fit.io.escaping import cell, delimited
+from fit.io.files import whole
+from fit.io.parquet import read
+from fit.io.user_tables import as_count, as_interval, as_number, once, plain, read_user_table, shown
+from fit.thresholds.answer import falls, why_none
 
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
@@ -164,7 +165,7 @@ def read_counted(path):
 
     Args:
         path: Parquet, CSV or TSV with the columns concept and effective_count, and where they are known low, high and
-            captions, such as fit.matching.COUNTS. Of a table that `fit captions count` wrote, the captions are taken.
+            captions, such as fit.counts.estimate.COUNTS. Of a table that `fit captions count` wrote, the captions are taken.
 
     Returns:
         (list of Counted, the number of rows of the corpus that the counts leave out because they could not be read,
@@ -307,7 +308,7 @@ def choose_rows(seen, image_ids, mentions, most, target):
 
 
 def _for_spreadsheets(table):
-    """An Arrow table whose text is escaped as fit.escaping.cell has it."""
+    """An Arrow table whose text is escaped as fit.io.escaping.cell has it."""
     for at, column in enumerate(table.schema):
         if pa.types.is_string(column.type):
             escaped = pa.array([cell(text) for text in table.column(at).to_pylist()], pa.string())
@@ -318,7 +319,7 @@ def _for_spreadsheets(table):
 def plan(found, counted, hits, out, images=None, matches=None):
     """Write which rows of the corpus to remove, OUT.parquet and OUT.csv, and note in `found` what that leaves.
 
-    Text in the CSV is escaped for spreadsheets (fit.escaping.cell); the Parquet file has it as the corpus does.
+    Text in the CSV is escaped for spreadsheets (fit.io.escaping.cell); the Parquet file has it as the corpus does.
 
     Args:
         found: Audit of `counted`, whose rows get the columns PLAN_COLUMNS: rows planned, of them matching, images left

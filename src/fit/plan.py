@@ -414,7 +414,7 @@ def estimate(config, study=None, results="results"):
     """What a study costs from nothing, stage by stage: a list of Work, in the order of the data.
 
     Args:
-        config: a fit.studies.Config.
+        config: a fit.config.config.Config.
         study: its name; the default study where left out.
         results: folder in which a run may have left benchmarks and tables.
 

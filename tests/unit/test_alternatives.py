@@ -7,10 +7,11 @@ import pytest
 from scipy.linalg import sqrtm
 
 from fit.alternatives import frechet_distance, mean_of_top, score_concept, tabulate
-from fit.embedders.base import Found
-from fit.embedders.files import rows
+from fit.embeddings.base import Found
+from fit.embeddings.files import rows
 from fit.errors import DataError
-from fit.images.table import GENERATED, REFERENCES, write
+from fit.images.table import GENERATED, REFERENCES
+from fit.io.parquet import write
 
 
 def unit(rows_):

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from fit.answer import made, of_study, of_targets, read, sentence
 from fit.audit import read_threshold
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import DataError
-from fit.tables import aligned
-from fit.threshold import detect
+from fit.reports.tables import aligned
+from fit.thresholds import detect
+from fit.thresholds.answer import made, of_study, of_targets, read, sentence
 
 SIDES = {"below": {"mean_score": 0.2}, "above": {"mean_score": 0.6}}
 

@@ -13,11 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from skimage.transform import SimilarityTransform, warp
 
-from fit import embedders
-from fit.embedders.alignment import TEMPLATE, align, similarity, template
-from fit.embedders.arcface import first_operators, normalises_itself
-from fit.embedders.base import Weights
-from fit.embedders.detection import Face, find_faces
+from fit import embeddings as embedders
+from fit.embeddings.alignment import TEMPLATE, align, similarity, template
+from fit.embeddings.arcface import first_operators, normalises_itself
+from fit.embeddings.base import Weights
+from fit.embeddings.detection import Face, find_faces
 from fit.errors import ModelError
 
 PROJECTION = np.random.default_rng(0).normal(size=(3 * 7 * 7, 32)).astype(np.float32)

@@ -11,17 +11,19 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from fit import embedders, generators
+from fit import embeddings as embedders
+from fit import generated as generators
 from fit.atelier import build
 from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
 from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
-from fit.concepts import Concept
-from fit.embedders.base import Weights
-from fit.embedders.files import read_embeddings, read_single_faces
-from fit.embedders.run import embed_tables, embed_texts
+from fit.concepts.sheet import Concept
+from fit.embeddings.base import Weights
+from fit.embeddings.files import read_embeddings, read_single_faces
+from fit.embeddings.run import embed_tables, embed_texts
 from fit.errors import ConfigError, ImageTableError, ModelError
-from fit.generators.run import generate_tables, image_seed
+from fit.generated.run import generate_tables, image_seed
 from fit.images import table
+from fit.io import parquet
 
 NAMES = ["Ada Morvek", "Bruno Morvek", "Celia Kaldani", "Dario Vesmara", "Elin Vestisch", "Fausto Tanlund"]
 
@@ -168,7 +170,7 @@ def test_pictures_do_not_depend_on_the_batch(pipeline, tmp_path):
     options = {"prompts": ["a painting by {name}", "{name}"], "images_per_prompt": 3, "study_seed": 1}
     for size in (1, 4):
         generate_tables(generator, concepts, [tmp_path / f"{size}.parquet"], batch_size=size, **options)
-    one, four = (table.read(tmp_path / f"{size}.parquet") for size in (1, 4))
+    one, four = (parquet.read(tmp_path / f"{size}.parquet") for size in (1, 4))
     assert one.drop(["bytes"]).equals(four.drop(["bytes"]))
     assert one.column("prompt").to_pylist() == ["a painting by Ada Morvek"] * 3 + ["Ada Morvek"] * 3
     assert len(set(one.column("seed").to_pylist())) == 6
@@ -201,7 +203,7 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
     rng = np.random.default_rng(6)
     pictures = paint(draw_styles(5, rng), [0] * 5, rng)
     rows = [{"image_id": str(i), "bytes": table.encode_png(picture)} for i, picture in enumerate(pictures)]
-    table.write(table.pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    parquet.write(table.pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     targets = [tmp_path / f"e{size}.parquet" for size in (2, 64)]
     for size, target in zip((2, 64), targets, strict=True):
         embed_tables("openclip", Weights(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [target], size)
@@ -220,7 +222,7 @@ def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
     names, vectors = read_embeddings(tmp_path / "texts.parquet")
     assert names.tolist() == ["an artwork", "a dog"]
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
-    table.write(
+    parquet.write(
         table.pa.table({"image_id": ["gone"], "bytes": table.pa.array([None], table.pa.binary())}),
         tmp_path / "t.parquet",
     )
@@ -232,7 +234,7 @@ def test_only_images_with_one_face_are_single(tmp_path):
     rows = [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
     embedding = table.pa.array([[1.0, 0.0]] * 4, table.pa.list_(table.pa.float32(), 2))
     faces = {"image_id": [n for n, _ in rows], "face": [f for _, f in rows], "embedding": embedding}
-    table.write(table.pa.table(faces), tmp_path / "e.parquet")
+    parquet.write(table.pa.table(faces), tmp_path / "e.parquet")
     assert read_single_faces(tmp_path / "e.parquet")[0].tolist() == ["a", "c"]
     assert read_embeddings(tmp_path / "e.parquet")[1].shape == (4, 2)
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fit.audit import STATEMENT, Counted, audit, choose_rows, read_counted, read_threshold
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import DataError
 
 

@@ -13,8 +13,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from fit.embedders import files
-from fit.embedders.base import Found
+from fit.embeddings import files
+from fit.embeddings.base import Found
 
 ROOT = Path(__file__).parents[2]
 PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"

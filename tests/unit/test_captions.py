@@ -15,23 +15,16 @@ from hypothesis import strategies as st
 
 from fit.captions import hits
 from fit.captions.analyzer import END, Analyzer, fold
-from fit.captions.count import (
-    Columns,
-    Outputs,
-    Sampling,
-    count_captions,
-    merge_counts,
-    remarks,
-)
+from fit.captions.count import Columns, Outputs, Sampling, count_captions, merge_counts, remarks
 from fit.captions.explain import explain
 from fit.captions.matcher import Matcher
 from fit.captions.phrases import Phrases, normal_forms
 from fit.captions.sources import open_captions
-from fit.cli import main
-from fit.concepts import Concept
+from fit.cli.main import main
+from fit.concepts.sheet import Concept
 from fit.errors import CorpusError, DataError, SheetError
-from fit.images.table import read
-from fit.paths import MARK
+from fit.io.files import MARK
+from fit.io.parquet import read
 
 MODES = [("standard", False), ("standard", True), ("words", False), ("words", True)]
 

@@ -12,8 +12,8 @@ import yaml
 from fit.check import ABSENT, WRONG, examine, screen
 from fit.check.findings import Finding
 from fit.check.models import pipeline_problems
-from fit.cli import main
-from fit.studies import load
+from fit.cli.main import main
+from fit.config.config import load
 
 ROOT = Path(__file__).parents[2]
 SLUGS = [f"van-{letter}" for letter in "abcdefghijkl"]
@@ -211,7 +211,7 @@ def test_a_screen_is_no_longer_than_a_screen():
 
 
 def test_a_look_imports_no_torch(study):
-    code = "import sys; from fit.cli import main; main(['check']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from fit.cli.main import main; main(['check']); sys.exit('torch' in sys.modules)"
     import subprocess
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0

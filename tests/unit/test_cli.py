@@ -8,17 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import FitError
 from fit.images import table
 from fit.images.table import FLAT
+from fit.io import parquet
 
 
 def test_help_imports_nothing_heavy():
     heavy = "{'torch', 'diffusers', 'open_clip', 'polars', 'pyarrow', 'numpy', 'scipy', 'pydantic', 'matplotlib'}"
-    code = (
-        f"import sys; from fit.cli import make_parser; make_parser().format_help(); print({heavy} & set(sys.modules))"
-    )
+    code = f"import sys; from fit.cli.main import make_parser; make_parser().format_help(); print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 
@@ -87,7 +86,7 @@ def test_a_table_may_be_separated_by_tabs(scores, tmp_path, capsys):
 
 @pytest.mark.parametrize("wrong", [{"penalty": 0}, {"penalty": float("nan")}, {"resamples": 0}])
 def test_settings_that_cannot_be_are_errors(scores, wrong):
-    from fit.threshold import measure, read_table
+    from fit.thresholds import measure, read_table
 
     with pytest.raises(FitError, match="; give "):
         measure(read_table(str(scores)), **({"penalty": 0.9, "resamples": 20, "seed": 0} | wrong))
@@ -124,7 +123,7 @@ def embeddings(path, vectors, prefix="i"):
         "image_id": [f"{prefix}{i}" for i in range(len(vectors))],
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
     }
-    table.write(pa.table(columns), path)
+    parquet.write(pa.table(columns), path)
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ def concept(tmp_path):
     """Three references and four training images of a concept: two match, one is a photograph, one another's."""
     embeddings(tmp_path / "refs.parquet", [[1, 0, 0]] * 3, "r")
     references = {"image_id": ["r0", "r1", "r2"], "kept": [True, True, False], "bytes": [b"", b"", b""]}
-    table.write(pa.table(references), tmp_path / "references.parquet")
+    parquet.write(pa.table(references), tmp_path / "references.parquet")
     embeddings(tmp_path / "images.parquet", [[1, 0, 0], [0.9, 0.436, 0], [1, 0, 0], [0, 1, 0]])
     embeddings(tmp_path / "art.parquet", [[1, 0], [1, 0], [0, 1], [1, 0]])
     embeddings(tmp_path / "texts.parquet", [[1, 0]], "t")
@@ -230,7 +229,7 @@ def test_scores_are_by_prompt(concept):
 
 def test_show_draws_and_unpacks(tmp_path, capsys):
     pictures = [table.encode_png(np.full((8, 8, 3), i / 9)) for i in range(9)]
-    table.write(pa.table({"image_id": [str(i) for i in range(9)], "bytes": pictures}), tmp_path / "t.parquet")
+    parquet.write(pa.table({"image_id": [str(i) for i in range(9)], "bytes": pictures}), tmp_path / "t.parquet")
     assert (
         main(["images", "show", str(tmp_path / "t.parquet"), "--sheet", str(tmp_path / "s.png"), "--columns", "3"]) == 0
     )
@@ -248,7 +247,7 @@ def test_photographs_may_lie_in_a_folder(tmp_path):
     out = tmp_path / "photographs.parquet"
     work = ["--work", str(tmp_path / "work")]
     assert main(["images", "import", "--kind", "photographs", "--place", str(folder), "--out", str(out), *work]) == 0
-    rows = table.read(out).to_pylist()
+    rows = parquet.read(out).to_pylist()
     assert [(row["image_id"], row["status"]) for row in rows] == [("0.png", "ok"), ("of streets/1.png", "ok")]
     assert (
         main(["images", "import", "--kind", "photographs", "--place", str(tmp_path / "none"), "--out", str(out)]) == 1

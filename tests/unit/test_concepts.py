@@ -1,6 +1,6 @@
 import pytest
 
-from fit.concepts import Concept, find_concepts, read_sheet
+from fit.concepts.sheet import Concept, find_concepts, read_sheet
 from fit.errors import SheetError
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fit.cli import make_parser
-from fit.concepts import read_sheet
-from fit.studies import load
+from fit.cli.main import make_parser
+from fit.concepts.sheet import read_sheet
+from fit.config.config import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,7 +14,7 @@ from fit.captions import elasticsearch as module
 from fit.captions.analyzer import Analyzer
 from fit.captions.elasticsearch import connect, count_index
 from fit.captions.phrases import Phrases
-from fit.concepts import Concept
+from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, CorpusError
 
 CONCEPTS = [

@@ -14,13 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from fit import embedders
-from fit.embedders import files, run
-from fit.embedders.base import Embedder, Found, Weights
-from fit.embedders.files import read_embeddings
-from fit.embedders.run import embed_tables, embed_texts
+from fit import embeddings as embedders
+from fit.embeddings import files, run
+from fit.embeddings.base import Embedder, Found, Weights
+from fit.embeddings.files import read_embeddings
+from fit.embeddings.run import embed_tables, embed_texts
 from fit.errors import FitError, ImageTableError, ModelError
 from fit.images import table
+from fit.io import parquet
 from fit.memory import Halving
 
 
@@ -76,7 +77,7 @@ def colours(monkeypatch):
     return loaded
 
 
-def fill(path, reds, row_group=table.ROW_GROUP):
+def fill(path, reds, row_group=parquet.ROW_GROUP):
     """An image table with a picture per red, and a failure where it is None."""
     rows = [
         {
@@ -86,7 +87,7 @@ def fill(path, reds, row_group=table.ROW_GROUP):
         for i, red in enumerate(reds)
     ]
     schema = pa.schema([("image_id", pa.string()), ("bytes", pa.binary())])
-    table.write(pa.Table.from_pylist(rows, schema=schema), path, row_group)
+    parquet.write(pa.Table.from_pylist(rows, schema=schema), path, row_group)
 
 
 def expected(reds):
@@ -118,7 +119,7 @@ def test_rows_come_in_the_order_of_the_tables_whatever_the_batches(colours, tmp_
     embed_tables("colours", Weights(kind), inputs, outputs, batch_size, decoders)
     for output, reds in zip(outputs, REDS, strict=True):
         names, vectors = expected(reds)
-        found = table.read(output)
+        found = parquet.read(output)
         assert list(zip(*(found.column(c).to_pylist() for c in ("image_id", "face")), strict=True)) == names
         if names:
             assert found.schema.field("embedding").type == pa.list_(pa.float32(), 4)
@@ -158,7 +159,7 @@ def test_bytes_that_are_no_picture_name_their_file_and_image(colours, tmp_path, 
         {"image_id": f"x{i}", "bytes": b"nothing" if i == 70 else table.encode_png(np.ones((2, 2, 3)))}
         for i in range(90)
     ]
-    table.write(pa.Table.from_pylist(rows), tmp_path / "bad.parquet")
+    parquet.write(pa.Table.from_pylist(rows), tmp_path / "bad.parquet")
     inputs, outputs = ([tmp_path / f"{kind}{name}.parquet" for name in ("good", "bad")] for kind in ("", "e-"))
     with pytest.raises(ImageTableError, match=r"bad\.parquet, image x70: not a decodable picture") as raised:
         embed_tables("colours", Weights("tensor"), inputs, outputs, 4, decoders)
@@ -312,7 +313,7 @@ def test_a_text_without_a_unit_vector_is_not_written(monkeypatch, tmp_path):
 def test_a_vector_that_is_no_unit_vector_is_not_read(tmp_path, vector, said, kind):
     path = tmp_path / "ann.parquet"
     columns = {"image_id": ["a", "b"], "embedding": pa.array([[0.6, 0.8], vector], pa.list_(kind, 2))}
-    table.write(pa.table(columns), path)
+    parquet.write(pa.table(columns), path)
     for read in (read_embeddings, files.read_single_faces, lambda path: files.read_rows(path, np.array([True, False]))):
         with pytest.raises(ImageTableError, match=f"ann.parquet: the vector of image 'b' {said}.*; remove the file"):
             read(path)
@@ -322,7 +323,7 @@ def test_vectors_in_half_precision_are_unit_vectors(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(500, 512))
     halves = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
     kind = pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), 512)
-    table.write(pa.table({"image_id": [f"i{i}" for i in range(500)], "embedding": kind}), tmp_path / "e.parquet")
+    parquet.write(pa.table({"image_id": [f"i{i}" for i in range(500)], "embedding": kind}), tmp_path / "e.parquet")
     found = read_embeddings(tmp_path / "e.parquet")[1]
     assert found.dtype == np.float32
     assert np.array_equal(found, halves.astype(np.float32))

@@ -16,17 +16,21 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from fit import outliers, paper, plots, tables
 from fit.audit import Counted, audit, read_threshold
-from fit.cli import main
-from fit.concepts import Concept, read_sheet
-from fit.escaping import cell, delimited, latex, markdown, uncell
+from fit.cli.main import main
+from fit.concepts.check import write_sheet
+from fit.concepts.sheet import Concept, read_sheet
 from fit.images import table
+from fit.io import parquet
+from fit.io.escaping import cell, delimited, latex, markdown, uncell
+from fit.io.user_tables import read_user_table
 from fit.ratings.store import Answers, Rating, import_ratings, read_ratings
-from fit.sheets import write_sheet
-from fit.threshold import measure
-from fit.threshold.scores import sort_scores
-from fit.usertables import read_user_table
+from fit.reports import figures as plots
+from fit.reports import report as paper
+from fit.reports import tables
+from fit.sensitivity import outliers
+from fit.thresholds import measure
+from fit.thresholds.scores import sort_scores
 
 HOSTILE = [
     "=cmd|'/c calc'!A1",
@@ -242,7 +246,7 @@ def test_figures_show_a_name_and_no_formula(tmp_path, monkeypatch, name):
     plots.sensitivity_figure(sensitivity, {"penalty": (name, name)}, name, tmp_path / "d.png")
     data = table.encode_png(Image.new("RGB", (8, 8)))
     rows = {"image_id": [name], "kept": [True], "fate": [name], "prompt": [name], "status": ["ok"], "bytes": [data]}
-    table.write(pa.table(rows), tmp_path / "t.parquet")
+    parquet.write(pa.table(rows), tmp_path / "t.parquet")
     plots.references_sheet(tmp_path / "t.parquet", tmp_path / "e.png", name)
     plots.generated_sheet(tmp_path / "t.parquet", tmp_path / "f.png", name)
     plots.contact_sheet([(name, tmp_path / "t.parquet", tmp_path / "t.parquet")], tmp_path / "g.png", name)

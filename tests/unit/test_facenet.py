@@ -13,14 +13,15 @@ from faces import ASTRONAUT, FACE, PARTS, contains, cosine
 from huggingface_hub import constants
 from PIL import Image, ImageOps
 
-from fit import embedders
-from fit.cli import main
-from fit.embedders import detection
-from fit.embedders import facenet as module
-from fit.embedders.base import Weights
-from fit.embedders.detection import Face, clip, find_faces
+from fit import embeddings as embedders
+from fit.cli.main import main
+from fit.embeddings import detection
+from fit.embeddings import facenet as module
+from fit.embeddings.base import Weights
+from fit.embeddings.detection import Face, clip, find_faces
 from fit.errors import ModelError
 from fit.images import table
+from fit.io import parquet
 
 
 @cache
@@ -206,11 +207,11 @@ def test_the_command_embeds_faces_with_all_that_is_known_of_them(published, tmp_
         {"image_id": "her", "bytes": table.encode_png(ASTRONAUT)},
         {"image_id": "nobody", "bytes": table.encode_png(Image.new("RGB", (64, 64)))},
     ]
-    table.write(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    parquet.write(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     command = ["embed", "images", "--backend", "facenet", "--model", published, "--threads", "2", "--dtype", "float32"]
     command += ["--detection-side", "300", "--images", tmp_path / "t.parquet", "--out", tmp_path / "e.parquet"]
     assert main([str(word) for word in command]) == 0, capsys.readouterr().err
-    (row,) = table.read(tmp_path / "e.parquet").to_pylist()
+    (row,) = parquet.read(tmp_path / "e.parquet").to_pylist()
     assert (row["image_id"], row["face"], len(row["embedding"]), len(row["landmarks"])) == ("her", 0, 512, 10)
     assert contains(FACE, row["box"])
     assert row["area"] == pytest.approx((row["box"][2] - row["box"][0]) * (row["box"][3] - row["box"][1]), rel=1e-3)

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fit.cli import main
-from fit.embedders.base import Found
-from fit.embedders.files import rows
-from fit.images.table import COLLECTED, GENERATED, REFERENCES, encode_png, write
+from fit.cli.main import main
+from fit.embeddings.base import Found
+from fit.embeddings.files import rows
+from fit.images.table import COLLECTED, GENERATED, REFERENCES, encode_png
+from fit.io.parquet import write
 
 CONCEPTS = ("ada", "bea", "cyd")
 SIZE = 8

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from fit.captions.sources import open_captions
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import CorpusError
-from fit.folders import fingerprint, walk_folder
-from fit.generators import weights
+from fit.generated import weights
 from fit.images import table
+from fit.io import parquet
+from fit.io.folders import fingerprint, walk_folder
 
 
 def png(shade):
@@ -31,7 +32,7 @@ def imported(folder, kind="generated", slug="van-gogh", place="images"):
     out = folder / "out" / f"{slug}.parquet"
     command = ["images", "import", "--kind", kind, "--place", str(folder / place), "--out", str(out)]
     assert main(command) == 0
-    return table.read(out).to_pylist()
+    return parquet.read(out).to_pylist()
 
 
 def test_links_to_folders_and_files_are_followed(tmp_path):
@@ -139,10 +140,10 @@ def test_names_that_are_not_utf_8_are_read_and_written_as_text(tmp_path, capfd, 
     place = tmp_path / "images" / ("van-gogh" if kind == "photographs" else "")
     assert main(["images", "import", "--kind", kind, "--place", str(place), "--out", str(out)]) == 0
     assert "gone" in capfd.readouterr().err
-    names = table.read(out).column("image_id").to_pylist()
+    names = parquet.read(out).column("image_id").to_pylist()
     assert sorted(names) == sorted([r"caf\xe9.png", r"gro\xdfe/caf\xe9.png", "é.png"])
     if kind == "training":
-        assert {row["url"].rpartition("/")[2] for row in table.read(out).to_pylist()} == {r"caf\xe9.png", "é.png"}
+        assert {row["url"].rpartition("/")[2] for row in parquet.read(out).to_pylist()} == {r"caf\xe9.png", "é.png"}
     assert main(["images", "show", str(out), "--unpack", str(tmp_path / "unpacked")]) == 0
     assert main(["tables", "show", str(out)]) == 0
     assert len(list((tmp_path / "unpacked").glob("*.png"))) == 3
@@ -261,10 +262,10 @@ def test_names_of_pictures_and_captions_may_be_of_any_bytes(tmp_path, pack):
     count = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(out)]
     assert main([*count, "--captions", str(packed)]) == 0
     hits = tmp_path / "o.hits.parquet"
-    assert r"caf\xe9.png" in {url.rpartition("/")[2] for url in table.read(hits).column("url").to_pylist()}
+    assert r"caf\xe9.png" in {url.rpartition("/")[2] for url in parquet.read(hits).column("url").to_pylist()}
     collect = ["images", "collect", "--source", "embedded", "--hits", str(hits), "--corpus", str(packed)]
     assert main([*collect, "--out", str(images)]) == 0
-    assert len(table.read(images)) == 2
+    assert len(parquet.read(images)) == 2
 
 
 @pytest.mark.parametrize("pack", [lambda folder: folder, as_tar], ids=["folder", "tar"])
@@ -335,7 +336,7 @@ def sheet_of(folder):
 
 
 def captions_counted(folder):
-    return table.read(folder / "o.parquet").to_pylist()[0]
+    return parquet.read(folder / "o.parquet").to_pylist()[0]
 
 
 @pytest.mark.parametrize("name", ["b.csv", "lang=fr"])

@@ -18,23 +18,24 @@ from diffusers import AutoencoderKL, DiffusionPipeline, PNDMScheduler, StableDif
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from fit import generators
+from fit import generated as generators
 from fit.atelier.generator import train_tokenizer
-from fit.cli import main
-from fit.concepts import Concept
-from fit.embedders.base import Found
-from fit.embedders.files import rows as embedding_rows
+from fit.cli.main import main
+from fit.concepts.sheet import Concept
+from fit.embeddings.base import Found
+from fit.embeddings.files import rows as embedding_rows
 from fit.errors import ModelError, SpaceError, StoppedError
-from fit.generators import parts as parts_module
-from fit.generators import weights
-from fit.generators.base import Made
-from fit.generators.diffusers import Diffusers
-from fit.generators.run import generate_tables
+from fit.generated import parts as parts_module
+from fit.generated import weights
+from fit.generated.base import Made
+from fit.generated.diffusers import Diffusers
+from fit.generated.run import generate_tables
 from fit.images import table
+from fit.io import parquet
+from fit.io.files import MARK
 from fit.memory import Halving
-from fit.paths import MARK
-from fit.plots import generated_sheet
-from fit.scoring import score_concept
+from fit.reports.figures import generated_sheet
+from fit.scores.imitation import score_concept
 
 ADA, BRUNO = Concept("ada-morvek", "Ada Morvek"), Concept("bruno-morvek", "Bruno Morvek")
 PROMPTS = ["a painting by {name}", "{name}, harbour"]
@@ -219,7 +220,7 @@ def test_the_denoiser_is_compiled_only_on_demand(pipeline, monkeypatch):
 def test_webp_loses_nothing(generator, tmp_path):
     (png,), _ = generate(generator, tmp_path / "png")
     (webp,), _ = generate(generator, tmp_path / "webp", image_format="webp")
-    assert table.read(webp).column("bytes")[0].as_py()[8:12] == b"WEBP"
+    assert parquet.read(webp).column("bytes")[0].as_py()[8:12] == b"WEBP"
     assert np.array_equal(pixels(png), pixels(webp))
 
 
@@ -312,7 +313,7 @@ def test_a_picture_that_stays_broken_is_a_row_with_a_status(pipeline, tmp_path, 
     generator = generators.load("diffusers", pipeline=str(pipeline), dtype="bfloat16", **SAMPLING)
     spoil(generator, monkeypatch, lambda dtype: True)
     (path,), statuses = generate(generator, tmp_path, batch_size=4, images_per_prompt=2)
-    rows = table.read(path).to_pylist()
+    rows = parquet.read(path).to_pylist()
     # The retry is a batch of the bad ones; of those every second is spoiled again.
     assert [row["status"] for row in rows] == ["ok", "ok", "ok", "nan"]
     assert [row["bytes"] is None for row in rows] == [False, False, False, True]
@@ -333,9 +334,9 @@ def test_stages_after_it_do_without_the_broken(tmp_path):
     names = [name for batch, _ in table.stream(path) for name in batch]
     for target, ids in (("generated", names), ("references", ["r1", "r2"])):
         found = [[Found(np.float32([1, 0]))] for _ in ids]
-        table.write(embedding_rows(ids, found, 2), tmp_path / f"{target}.embeddings.parquet")
+        parquet.write(embedding_rows(ids, found, 2), tmp_path / f"{target}.embeddings.parquet")
     references = [{"image_id": name, "kept": True, "fate": "kept", "bytes": b""} for name in ("r1", "r2")]
-    table.write(table.pa.Table.from_pylist(references, schema=table.REFERENCES), tmp_path / "references.parquet")
+    parquet.write(table.pa.Table.from_pylist(references, schema=table.REFERENCES), tmp_path / "references.parquet")
     scores = score_concept(
         path,
         tmp_path / "generated.embeddings.parquet",
@@ -373,7 +374,7 @@ def test_what_was_finished_survives_an_error_and_is_not_made_again(tmp_path):
     again = Scripted()
     (path,), _ = generate(again, tmp_path / "a", images_per_prompt=10)
     assert len(again.seeds) == 12  # two batches of four had been finished
-    assert table.read(path).equals(table.read(whole))
+    assert parquet.read(path).equals(parquet.read(whole))
     assert [entry.name for entry in (tmp_path / "a" / ".generated").iterdir()] == [MARK]
 
 
@@ -393,7 +394,7 @@ def test_the_model_is_not_loaded_where_everything_is_finished(tmp_path, monkeypa
     again = Scripted()
     (path,), _ = generate(again, tmp_path)
     assert (again.loads, again.seeds) == (0, [])
-    assert len(table.read(path)) == 6
+    assert len(parquet.read(path)) == 6
 
 
 @pytest.mark.parametrize("changed", [{"study_seed": 2}, {"prompts": ["{name}"]}, {"image_format": "webp"}])
@@ -402,7 +403,7 @@ def test_pictures_of_other_settings_are_not_taken(tmp_path, changed):
         generate(Scripted(stopping_after(8, KeyboardInterrupt)), tmp_path, images_per_prompt=10)
     again = Scripted()
     (path,), _ = generate(again, tmp_path, images_per_prompt=10, **changed)
-    assert len(again.seeds) == len(table.read(path))
+    assert len(again.seeds) == len(parquet.read(path))
 
 
 def test_pictures_of_another_model_are_not_taken(tmp_path):
@@ -422,7 +423,7 @@ def test_a_damaged_part_is_made_again_with_those_after_it(tmp_path):
     again = Scripted()
     (path,), _ = generate(again, tmp_path, images_per_prompt=100)
     assert len(again.seeds) == 200 - 64
-    assert len(table.read(path)) == 200
+    assert len(parquet.read(path)) == 200
 
 
 def test_provenance_names_what_differed_between_runs(tmp_path):
@@ -452,7 +453,7 @@ def test_sigterm_ends_a_job_after_its_batch_and_the_next_goes_on_to_the_same_byt
     assert main(command(pipeline, sheet, whole)) == 0
     # A part per batch, so that the first of them tells that the job is under way, not that it nearly ends.
     script = (
-        "import sys; from fit.cli import main; from fit.generators import run; "
+        "import sys; from fit.cli.main import main; from fit.generated import run; "
         "run._PART_PICTURES = 5; sys.exit(main(sys.argv[1:]))"
     )
     arguments = [sys.executable, "-c", script, *command(pipeline, sheet, stopped)]
@@ -480,7 +481,7 @@ def test_sigterm_ends_a_job_after_its_batch_and_the_next_goes_on_to_the_same_byt
     kept = sum(pq.read_metadata(part).num_rows for part in parts.rglob("*.parquet"))
     assert 0 < kept < 60 and kept % 5 == 0
     assert main(command(pipeline, sheet, stopped)) == 0
-    assert table.read(stopped).equals(table.read(whole))
+    assert parquet.read(stopped).equals(parquet.read(whole))
     assert not any(parts.rglob("*.parquet"))
 
 
@@ -499,7 +500,7 @@ def test_a_thread_that_may_not_handle_signals_generates_too(tmp_path):
     thread = threading.Thread(target=generate, args=(Scripted(), tmp_path))
     thread.start()
     thread.join()
-    assert len(table.read(tmp_path / "ada-morvek.parquet")) == 6
+    assert len(parquet.read(tmp_path / "ada-morvek.parquet")) == 6
 
 
 # --- a full disk ------------------------------------------------------------------------------------------------------
@@ -574,7 +575,7 @@ def test_a_table_has_the_same_bytes_whatever_process_made_it(pipeline, sheet, tm
 
 
 def test_a_table_without_provenance_says_so(tmp_path, capsys):
-    table.write(table.pa.table({"image_id": ["a"], "bytes": [b""]}), tmp_path / "t.parquet")
+    parquet.write(table.pa.table({"image_id": ["a"], "bytes": [b""]}), tmp_path / "t.parquet")
     assert main(["images", "show", str(tmp_path / "t.parquet"), "--provenance"]) == 1
     assert "says nothing about what made its pictures" in capsys.readouterr().err
 

@@ -13,13 +13,14 @@ import pytest
 from misbehaving_server import MisbehavingServer
 
 from fit.captions.count import Columns
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import ConfigError, DataError, ImageTableError
 from fit.images import table
 from fit.images.collect import Embedded, collect, retry
 from fit.images.decode import Limits
 from fit.images.fetch import FetchSettings
-from fit.paths import MARK, whole
+from fit.io import parquet
+from fit.io.files import MARK, whole
 
 
 def png(shade, side=8):
@@ -47,7 +48,7 @@ def collected(folder, concepts, kind="embedded", files=("s.parquet",), **changed
     targets = {concept: folder / "images" / f"{concept}.parquet" for concept in concepts}
     paths = [folder / file for file in files]
     collect(kind, folder / "hits.parquet", paths, targets, work=folder / "work", **(SETTINGS | changed))
-    return {concept: table.read(path) for concept, path in targets.items()}
+    return {concept: parquet.read(path) for concept, path in targets.items()}
 
 
 def test_every_hit_becomes_an_image_or_a_reason(crawl):
@@ -182,10 +183,10 @@ def test_failures_are_fetched_again(tmp_path, capsys):
         path = tmp_path / "images/a.parquet"
         before = collected(tmp_path, ["a"], "http")["a"].to_pylist()
         broken = [before[0], before[1], before[2] | {"status": "timeout", "bytes": None, "sha256": None}]
-        table.write(pa.Table.from_pylist(broken, schema=table.COLLECTED), path)
+        parquet.write(pa.Table.from_pylist(broken, schema=table.COLLECTED), path)
         assert main(["images", "retry", str(path), "--allow-loopback", "yes"]) == 0
         assert "1 fetched again, 1 of them now images" in capsys.readouterr().out
-        assert table.read(path).to_pylist() == before
+        assert parquet.read(path).to_pylist() == before
         assert retry(path, {"timeout"}, **SETTINGS) == (0, 0)
     assert main(["images", "stats", str(path)]) == 0
     assert "        2  ok" in capsys.readouterr().out
@@ -209,7 +210,7 @@ def test_a_folder_or_tar_of_pictures_with_captions_is_a_corpus(tmp_path, packed)
     command = ["captions", "count", "--concepts", tmp_path / "c.tsv", "--captions", source]
     command += ["--counts", tmp_path / "n.parquet", "--hits", tmp_path / "hits.parquet"]
     assert main([str(part) for part in command]) == 0
-    hits = table.read(tmp_path / "hits.parquet").to_pylist()
+    hits = parquet.read(tmp_path / "hits.parquet").to_pylist()
     assert {hit["url"]: hit["caption"] for hit in hits} == {"deep/x.png": "by Ann Lee", "http://y": "Ann Lee again"}
     found = collected(tmp_path, ["a"], files=[source.name])["a"]
     pictures = dict(zip(found.column("url").to_pylist(), found.column("bytes").to_pylist(), strict=True))
@@ -218,7 +219,7 @@ def test_a_folder_or_tar_of_pictures_with_captions_is_a_corpus(tmp_path, packed)
 
 def test_an_image_table_streams_decoded_pictures(tmp_path):
     rows = [{"image_id": str(i), "bytes": png(i / 200) if i % 3 else None} for i in range(150)]
-    table.write(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    parquet.write(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     batches = list(table.stream(tmp_path / "t.parquet", 40))
     assert [name for names, _ in batches for name in names] == [str(i) for i in range(150) if i % 3]
     assert all(picture.mode == "RGB" for _, pictures in batches for picture in pictures)
@@ -227,13 +228,13 @@ def test_an_image_table_streams_decoded_pictures(tmp_path):
 
 
 def test_a_picture_that_does_not_decode_names_its_file(tmp_path):
-    table.write(pa.table({"image_id": ["x"], "bytes": [b"nothing"]}), tmp_path / "t.parquet")
+    parquet.write(pa.table({"image_id": ["x"], "bytes": [b"nothing"]}), tmp_path / "t.parquet")
     with pytest.raises(ImageTableError, match=r"t\.parquet, image x"):
         list(table.stream(tmp_path / "t.parquet"))
     with pytest.raises(ImageTableError, match="no column 'status'"):
-        table.read(tmp_path / "t.parquet", ["status"])
+        parquet.read(tmp_path / "t.parquet", ["status"])
     with pytest.raises(ImageTableError, match="no such file"):
-        table.read(tmp_path / "none.parquet")
+        parquet.read(tmp_path / "none.parquet")
 
 
 def test_nothing_half_written_stays(tmp_path):
@@ -257,23 +258,23 @@ def test_a_sheet_of_pictures_decodes_no_others_and_no_rejected_ones(tmp_path, mo
     monkeypatch.setattr(table, "decode", lambda data, where: decoded.append(where) or decode(data, where))
     made = {"image_id": list("abcdefg"), "status": ["ok", "nan", *["ok"] * 5]}
     made["bytes"] = [None if status != "ok" else png(i / 8) for i, status in enumerate(made["status"])]
-    table.write(pa.table(made), tmp_path / "made.parquet", row_group=2)
+    parquet.write(pa.table(made), tmp_path / "made.parquet", row_group=2)
     assert table.rows_to_show(tmp_path / "made.parquet").tolist() == [0, 2, 3, 4, 5, 6]
     found = table.pictures_at(tmp_path / "made.parquet", [1, 3, 6])
     assert {row: picture and picture.getpixel((0, 0))[0] for row, picture in found.items()} == {1: None, 3: 96, 6: 191}
     assert [where[-1] for where in decoded] == ["d", "g"]
     references = {"image_id": ["a", "b"], "kept": [False, True], "fate": ["vetoed", "kept"], "bytes": [png(0.1)] * 2}
-    table.write(pa.table(references), tmp_path / "references.parquet")
+    parquet.write(pa.table(references), tmp_path / "references.parquet")
     assert table.rows_to_show(tmp_path / "references.parquet").tolist() == [1]
 
 
 def test_row_groups_end_before_their_pictures_are_too_many_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1000)
     sizes = [400, 400, 400, 5000, 10, 10]
     rows = {"image_id": [str(i) for i in range(6)], "bytes": [bytes(size) for size in sizes]}
-    table.write(pa.table(rows), tmp_path / "a.parquet")
+    parquet.write(pa.table(rows), tmp_path / "a.parquet")
     file = pq.ParquetFile(tmp_path / "a.parquet")
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 1, 1, 2]
     assert file.read().to_pydict() == rows
-    table.write(pa.table(rows), tmp_path / "b.parquet", row_group=1)
+    parquet.write(pa.table(rows), tmp_path / "b.parquet", row_group=1)
     assert pq.ParquetFile(tmp_path / "b.parquet").num_row_groups == 6

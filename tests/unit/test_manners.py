@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.cli import COSINE, NUMBERS, main, make_parser
+from fit.cli.main import COSINE, NUMBERS, main, make_parser
+from fit.cli.parser import Number, guarded
 from fit.errors import FitError
-from fit.manners import Number, guarded
 
 
 def leaves(parser=None, words=()):
@@ -229,7 +229,7 @@ def test_guidance_penalty_connections_and_seeds_that_are_none(capsys):
 
 
 def test_bounds_are_those_of_the_configuration():
-    from fit import studies
+    from fit.config import config as studies
 
     fields = {}
     for model in (studies.Captions, studies.References, studies.Collection, studies.Embedder, studies.Model):

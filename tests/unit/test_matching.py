@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from fit.counts.estimate import effective_count
 from fit.errors import DataError
-from fit.matching import concept_means, effective_count, find_cut, highest_similarity, roc_auc
-from fit.scoring import choose_targets, imitation_score
+from fit.matches.similarity import highest_similarity
+from fit.matches.threshold import concept_means, find_cut, roc_auc
+from fit.scores.imitation import choose_targets, imitation_score
 
 
 def unit(rows):

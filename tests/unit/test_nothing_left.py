@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import DataError
-from fit.images import table
-from fit.matching import concept_means, find_cut, no_cut
-from fit.plots import contact_sheet, counts_figure, cut_figure, sensitivity_figure, threshold_figure
-from fit.sensitivity import measure as measure_sensitivity
-from fit.threshold import describe, measure
-from fit.threshold.scores import sort_scores
+from fit.io import parquet
+from fit.matches.threshold import concept_means, find_cut, no_cut
+from fit.reports.figures import contact_sheet, counts_figure, cut_figure, sensitivity_figure, threshold_figure
+from fit.sensitivity.measure import measure as measure_sensitivity
+from fit.thresholds import describe, measure
+from fit.thresholds.scores import sort_scores
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,9 @@ def references(folder, kept_of):
         vectors = np.eye(8, dtype=np.float32)[[number] * 3]
         ids = [f"{slug}-{i}" for i in range(3)]
         rows = {"image_id": ids, "kept": [i < kept for i in range(3)], "bytes": [b""] * 3}
-        table.write(pa.table(rows), folder / "references" / f"{slug}.parquet")
+        parquet.write(pa.table(rows), folder / "references" / f"{slug}.parquet")
         embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
-        table.write(pa.table({"image_id": ids, "embedding": embedding}), folder / "embeddings" / f"{slug}.parquet")
+        parquet.write(pa.table({"image_id": ids, "embedding": embedding}), folder / "embeddings" / f"{slug}.parquet")
         files.append((folder / "references" / f"{slug}.parquet", folder / "embeddings" / f"{slug}.parquet"))
     return [str(left) for left, _ in files], [str(right) for _, right in files]
 

@@ -6,10 +6,10 @@ import json
 import polars as pl
 import pytest
 
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import DataError
-from fit.paper import calibration_table, counts_table, thresholds_table
-from fit.threshold import detect
+from fit.reports.report import calibration_table, counts_table, thresholds_table
+from fit.thresholds import detect
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ import torch
 import transformers
 from pipelines import MAKERS, WORDS, clip, clip_tokenizer, save
 
-from fit import generators
-from fit.cli import main
-from fit.concepts import Concept
+from fit import generated as generators
+from fit.cli.main import main
+from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, ModelError
-from fit.generators.run import generate_tables
+from fit.generated.run import generate_tables
 from fit.images import table
+from fit.io import parquet
 
 ADA = Concept("ada-morvek", "Ada Morvek")
 PROMPTS = ["a painting by {name}", "{name}, harbour"]
@@ -95,7 +96,7 @@ def test_every_family_goes_on_after_a_stop(folders, tmp_path, family):
     again = load(folders(family), family)  # another process finds the parts by the same identity
     asked, make_again = [], again.generate
     again.generate = lambda prompts, seeds: asked.extend(seeds) or make_again(prompts, seeds)
-    assert table.read(generate(again, tmp_path / "stopped", 1)).equals(table.read(whole))
+    assert parquet.read(generate(again, tmp_path / "stopped", 1)).equals(parquet.read(whole))
     assert len(asked) == 1
     provenance = table.provenance(whole)
     assert provenance["class"] == type(generator._pipe).__name__
@@ -238,7 +239,7 @@ def test_a_pipeline_that_is_not_text_to_image_is_refused_before_its_weights_are_
 def test_what_diffusers_lists_as_text_to_image_is_not_refused(mapping):
     from diffusers.pipelines import auto_pipeline
 
-    from fit.generators.pipelines import check_makes_pictures_of_texts
+    from fit.generated.pipelines import check_makes_pictures_of_texts
 
     refused = []
     for kind in getattr(auto_pipeline, mapping).values():
@@ -403,7 +404,7 @@ def test_compiling_what_has_no_denoiser_is_an_error(folders, monkeypatch):
 
 
 def test_networks_over_three_dimensions_are_laid_out_as_they_are():
-    from fit.generators.pipelines import to_channels_last
+    from fit.generated.pipelines import to_channels_last
 
     to_channels_last(torch.nn.Conv3d(1, 1, 2))
     flat = torch.nn.Conv2d(2, 2, 3)

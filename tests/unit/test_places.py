@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import PlaceError
 from fit.images import table
 from fit.images.collect import Parts, work_folder
-from fit.paths import MARK, WorkFolder, whole
+from fit.io import parquet
+from fit.io.files import MARK, WorkFolder, whole
 
 PACKAGE = Path(__file__).parents[2] / "src/fit"
 
@@ -94,14 +95,14 @@ def test_damaged_counts_are_counted_again(crawl, capsys, kind, damage):
     (kept,) = (crawl / "kept").glob(f"*/{kind}.parquet")
     damage(kept)
     assert main(command) == 0
-    assert table.read(crawl / "out/o.parquet").column("captions").to_pylist() == [1]
+    assert parquet.read(crawl / "out/o.parquet").column("captions").to_pylist() == [1]
 
 
 @pytest.mark.slow
 def test_a_death_before_any_rename_costs_no_kept_counts(crawl):
     """In a process of its own that ends at once, as by -9, before the n-th rename, for every n; others were kept."""
     dying = (
-        "import os, sys\nfrom pathlib import Path\nfrom fit.cli import main\n"
+        "import os, sys\nfrom pathlib import Path\nfrom fit.cli.main import main\n"
         "left, rename = int(sys.argv[1]), Path.replace\n"
         "def replace(*paths):\n    global left\n    left -= 1\n    os._exit(9) if left < 0 else None\n"
         "    return rename(*paths)\nPath.replace = replace\nsys.exit(main(sys.argv[2:]))\n"
@@ -116,7 +117,7 @@ def test_a_death_before_any_rename_costs_no_kept_counts(crawl):
         done = subprocess.run([sys.executable, "-c", dying, str(renames), *map(str, kept)], capture_output=True)
         assert done.returncode in (0, 9), done.stderr.decode()
         assert main(list(map(str, kept))) == 0
-        assert table.read(crawl / "out/o.parquet").column("captions").to_pylist() == wanted
+        assert parquet.read(crawl / "out/o.parquet").column("captions").to_pylist() == wanted
         assert len([path for path in (crawl / "kept").iterdir() if path.is_dir()]) == 1
         if done.returncode == 0:
             break
@@ -136,7 +137,7 @@ def test_a_file_that_is_merged_twice_is_an_error_that_names_both(crawl, capsys):
 
 
 def test_parts_of_an_earlier_version_are_gone_on_with(tmp_path):
-    from fit.generators import parts
+    from fit.generated import parts
 
     for work in (work_folder(tmp_path / "images"), parts.work_folder(tmp_path / "generated")):
         suffix = "arrow" if work.path.name == "images" else "parquet"
@@ -149,7 +150,7 @@ def test_parts_of_an_earlier_version_are_gone_on_with(tmp_path):
 
 def test_what_a_process_holds_another_waits_for_until_it_is_killed(tmp_path, capfd):
     script = (
-        "import sys, time; from fit.paths import WorkFolder\n"
+        "import sys, time; from fit.io.files import WorkFolder\n"
         "with WorkFolder(sys.argv[1], 'x', 'x').held('ada', 'bo'): print('held', flush=True); time.sleep(99)"
     )
     held, work = Event(), WorkFolder(tmp_path / "work", "x", "x")
@@ -213,8 +214,8 @@ def test_work_leaves_nothing_but_its_mark_and_can_be_used_again(tmp_path):
 
 
 def test_generating_into_a_place_of_pictures_is_refused_before_the_model_is_loaded(tmp_path, capsys):
-    from fit.concepts import Concept
-    from fit.generators.run import generate_tables
+    from fit.concepts.sheet import Concept
+    from fit.generated.run import generate_tables
 
     put(tmp_path, "mine/ada/1.png", data=png(0))
     settings = {"prompts": ["{name}"], "images_per_prompt": 1, "batch_size": 1, "study_seed": 0}
@@ -236,7 +237,7 @@ def test_a_damaged_part_is_discarded_and_said_and_the_others_are_kept(tmp_path, 
     assert "000000.arrow: damaged" in capsys.readouterr().err
     again.add(dict.fromkeys(table.COLLECTED.names) | {"image_id": "a", "status": "gone"})
     again.assemble(["a", "b"], tmp_path / "t.parquet")
-    assert table.read(tmp_path / "t.parquet").column("image_id").to_pylist() == ["a", "b"]
+    assert parquet.read(tmp_path / "t.parquet").column("image_id").to_pylist() == ["a", "b"]
 
 
 def test_what_is_not_marked_is_not_removed(tmp_path):
@@ -283,7 +284,7 @@ def test_training_into_a_folder_of_pictures_is_refused_before_it_begins(tmp_path
 
 def test_unpacking_writes_over_no_picture_of_a_user_and_loses_none(tmp_path, capsys):
     names = ["a/b", "a_b", "a:b", "c"]
-    table.write(pa.table({"image_id": names, "bytes": [png(i / 4) for i in range(4)]}), tmp_path / "t.parquet")
+    parquet.write(pa.table({"image_id": names, "bytes": [png(i / 4) for i in range(4)]}), tmp_path / "t.parquet")
     put(tmp_path, "mine/c.png", data=b"my own")
     assert "--unpack" in fails(capsys, "images", "show", tmp_path / "t.parquet", "--unpack", tmp_path / "mine")
     assert contents(tmp_path / "mine") == {"c.png": b"my own"}
@@ -308,7 +309,7 @@ def test_unpacking_writes_over_no_picture_of_a_user_and_loses_none(tmp_path, cap
 )
 def test_no_command_writes_over_what_it_reads_or_writes_a_file_twice(crawl, capsys, monkeypatch, command):
     monkeypatch.chdir(crawl)
-    table.write(pa.table({"concept": ["ann"], "image_id": ["a"], "bytes": [png(0)]}), crawl / "t.parquet")
+    parquet.write(pa.table({"concept": ["ann"], "image_id": ["a"], "bytes": [png(0)]}), crawl / "t.parquet")
     before = contents(crawl)
     said = fails(capsys, *command)
     assert "would be written" in said
@@ -364,7 +365,7 @@ CONCEPT = ("concept", pa.array(["ann", "bo"]))
 @pytest.mark.parametrize("column", ["bytes", "image", "picture"])
 def test_pictures_of_a_table_are_read_as_hugging_face_writes_them_too(tmp_path, pictures, column):
     assert main(list(map(str, references(tmp_path, [CONCEPT, (column, pictures)])))) == 0
-    assert table.read(tmp_path / "out/ann.parquet").column("bytes").to_pylist() == [png(0)]
+    assert parquet.read(tmp_path / "out/ann.parquet").column("bytes").to_pylist() == [png(0)]
 
 
 @pytest.mark.parametrize(
@@ -412,7 +413,7 @@ def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_t
     assert main(list(map(str, [*command, "--counts", tmp_path / "n.parquet"]))) == 0
     command = ["images", "collect", "--source", "embedded", "--hits", tmp_path / "n.hits.parquet", "--corpus"]
     assert main(list(map(str, [*command, tmp_path / "c.parquet", "--out", tmp_path / "out/ann.parquet"]))) == 0
-    rows = table.read(tmp_path / "out/ann.parquet").to_pylist()
+    rows = parquet.read(tmp_path / "out/ann.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["ok", "path_only" if of_type == HF else "gone", "ok"]
     assert ("1 pictures have only a path in column 'image'" in capsys.readouterr().err) == (of_type == HF)
 
@@ -422,7 +423,7 @@ def test_a_table_of_photographs_needs_no_concepts(tmp_path):
     pq.write_table(pa.table({"image": pictures}), tmp_path / "p.parquet")
     command = ["images", "import", "--kind", "photographs", "--place", tmp_path / "p.parquet"]
     assert main(list(map(str, [*command, "--out", tmp_path / "out/d.parquet"]))) == 0
-    assert table.read(tmp_path / "out/d.parquet").column("status").to_pylist() == ["ok"] * 3
+    assert parquet.read(tmp_path / "out/d.parquet").column("status").to_pylist() == ["ok"] * 3
 
 
 # --- another attempt --------------------------------------------------------------------------------------------------
@@ -432,7 +433,7 @@ def test_a_retry_that_finds_or_fixes_nothing_leaves_the_file_alone(tmp_path, cap
     row = dict.fromkeys(table.COLLECTED.names) | {"url": "http://127.0.0.1:1/x.png"}
     rows = [row | {"image_id": "a", "status": "connection"}, row | {"image_id": "b", "status": "ok", "bytes": png(0)}]
     path = tmp_path / "ann.parquet"
-    table.write(pa.Table.from_pylist(rows, schema=table.COLLECTED), path)
+    parquet.write(pa.Table.from_pylist(rows, schema=table.COLLECTED), path)
     before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
     for status in ("http_503", "connection"):
         command = ["images", "retry", str(path), "--allow-loopback", "yes", "--retries", "0", "--status", status]
@@ -464,7 +465,7 @@ def test_a_report_is_not_written_among_other_files(tmp_path, capsys):
 
 def test_a_picture_that_nobody_named_replaces_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    table.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "tables" / "ada.parquet")
+    parquet.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "tables" / "ada.parquet")
     (tmp_path / "ada.png").write_text("mine")
     assert main(["images", "show", "tables/ada.parquet"]) == 1
     assert "ada.png: there is such a file already; name the picture to write with --sheet" in capsys.readouterr().err
@@ -493,7 +494,7 @@ def test_a_full_disk_is_said_whatever_library_found_it(tmp_path, monkeypatch, ca
     def full(*_, **__):
         raise error
 
-    table.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "ada.parquet")
+    parquet.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "ada.parquet")
     monkeypatch.setattr("fit.images.table.contact_sheet", full)
     assert main(["images", "show", str(tmp_path / "ada.parquet"), "--sheet", str(tmp_path / "s.png")]) == 1
     assert f"fit: {tmp_path / 's.png'}: no space left on this disk; free some and run again" in capsys.readouterr().err

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from fit.cli import main
+from fit.cli.main import main
+from fit.config.config import check
 from fit.errors import ConfigError
 from fit.plan import estimate, report
-from fit.studies import check
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,7 +111,7 @@ def test_the_report_says_what_is_assumed(config, tmp_path):
 
 
 def test_the_default_study_is_planned_without_torch():
-    code = "import sys; from fit.cli import main; main(['plan']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from fit.cli.main import main; main(['plan']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "study atelier" in done.stdout

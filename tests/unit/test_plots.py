@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from fit import plots
-from fit.threshold import measure
-from fit.threshold.scores import sort_scores
+from fit.reports import figures as plots
+from fit.thresholds import measure
+from fit.thresholds.scores import sort_scores
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009),
 # severity 1.0, on linear RGB.

@@ -3,11 +3,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import DataError
 from fit.images import table
 from fit.images.decode import Limits
-from fit.images.provided import import_generated, import_images, read_counts
+from fit.images.local import import_generated, import_images, read_counts
+from fit.io import parquet
 
 PLACES = {"limits": Limits(workers=1)}
 
@@ -32,24 +33,24 @@ def targets(folder, *concepts):
 def test_training_images_at_hand(pictures):
     made = targets(pictures, "ann", "bo")
     import_images(pictures / "pictures", made, what="training images", work=pictures / "work", **PLACES)
-    rows = table.read(made["bo"]).to_pylist()
+    rows = parquet.read(made["bo"]).to_pylist()
     assert [(row["image_id"], row["status"]) for row in rows] == [("broken.jpg", "truncated"), ("x.png", "ok")]
-    assert table.read(made["ann"]).schema == table.COLLECTED
+    assert parquet.read(made["ann"]).schema == table.COLLECTED
 
 
 def test_generated_images_at_hand_have_their_folder_as_prompt(pictures):
     made = targets(pictures, "ann", "bo")
     assert import_generated(pictures / "pictures", made, work=pictures / "work", **PLACES) == {"bo": 1}
-    rows = table.read(made["ann"]).to_pylist()
+    rows = parquet.read(made["ann"]).to_pylist()
     assert [(row["image_id"], row["prompt"]) for row in rows] == [("1.png", ""), ("a harbour/2.png", "a harbour")]
-    assert table.read(made["ann"]).schema == table.GENERATED
+    assert parquet.read(made["ann"]).schema == table.GENERATED
 
 
 def test_images_from_a_table(tmp_path):
     pq.write_table(pa.table({"concept": ["ann", "bo"], "bytes": [png(0), png(1)]}), tmp_path / "p.parquet")
     made = targets(tmp_path, "bo")
     import_images(tmp_path / "p.parquet", made, what="training images", work=tmp_path / "work", **PLACES)
-    assert table.read(made["bo"]).column("bytes").to_pylist() == [png(1)]
+    assert parquet.read(made["bo"]).column("bytes").to_pylist() == [png(1)]
 
 
 def test_what_is_missing_is_named(pictures):
@@ -67,9 +68,9 @@ def test_an_empty_folder_says_that_a_concept_has_no_training_images(pictures):
     made = targets(pictures, "ann", "cy")
     places = {"what": "training images", "work": pictures / "work", "none_too": True, **PLACES}
     import_images(pictures / "pictures", made, **places)
-    assert table.read(made["ann"]).num_rows
-    assert table.read(made["cy"]).num_rows == 0
-    assert table.read(made["cy"]).schema == table.COLLECTED
+    assert parquet.read(made["ann"]).num_rows
+    assert parquet.read(made["cy"]).num_rows == 0
+    assert parquet.read(made["cy"]).schema == table.COLLECTED
     with pytest.raises(DataError, match=r"no training images of 'dan'; .*leave the folder empty if there are none"):
         import_images(pictures / "pictures", targets(pictures, "dan"), **places)
 
@@ -79,7 +80,7 @@ def test_counts_at_hand(tmp_path, capsys):
     (tmp_path / "s.tsv").write_text("concept\tname\nbo\tBo\nann\tAnn\n")
     command = ["counts", "import", "--table", str(tmp_path / "c.csv"), "--sheet", str(tmp_path / "s.tsv")]
     assert main([*command, "--out", str(tmp_path / "n.parquet")]) == 0
-    assert table.read(tmp_path / "n.parquet").to_pydict() == {"concept": ["bo", "ann"], "effective_count": [3, 12]}
+    assert parquet.read(tmp_path / "n.parquet").to_pydict() == {"concept": ["bo", "ann"], "effective_count": [3, 12]}
     assert "counts of concepts that the sheet does not have: 1 (cy)" in capsys.readouterr().err
 
 
@@ -123,7 +124,7 @@ def table_of(tmp_path, **columns):
 def imported(tmp_path, place, *concepts, **options):
     made = targets(tmp_path, *concepts)
     import_images(place, made, what="training images", work=tmp_path / "work", **options, **PLACES)
-    return {concept: table.read(path).column("image_id").to_pylist() for concept, path in made.items()}
+    return {concept: parquet.read(path).column("image_id").to_pylist() for concept, path in made.items()}
 
 
 def test_rows_of_a_table_that_are_of_no_concept_are_named_and_spaces_are_none(tmp_path, capsys):
@@ -163,9 +164,9 @@ def test_text_of_any_type_names_concepts(tmp_path, kind):
     concepts = pa.array(["ada", "bo", "ada"]).cast(kind)
     place = table_of(tmp_path, concept=concepts, bytes=[png(0), png(0.5), png(1)])
     assert imported(tmp_path, place, "bo", "ada") == {"bo": ["bo-0000"], "ada": ["ada-0000", "ada-0001"]}
-    found = table.read(place, ["bytes"], only={"concept": ["ada"]})
+    found = parquet.read(place, ["bytes"], only={"concept": ["ada"]})
     assert found.to_pydict() == {"bytes": [png(0), png(1)]}
-    assert table.read(place, ["bytes"], only={"concept": ["cy"]}).num_rows == 0
+    assert parquet.read(place, ["bytes"], only={"concept": ["cy"]}).num_rows == 0
 
 
 def test_pictures_of_any_type_of_bytes_in_several_row_groups(tmp_path):
@@ -174,7 +175,7 @@ def test_pictures_of_any_type_of_bytes_in_several_row_groups(tmp_path):
         rows = pa.table({"concept": ["ada", "bo", "bo"] * 3, "image": pa.array(shades).cast(kind)})
         pq.write_table(rows, tmp_path / "p.parquet", row_group_size=4)
         assert len(imported(tmp_path, tmp_path / "p.parquet", "ada")["ada"]) == 3
-        assert table.read(tmp_path / "ada.parquet").column("bytes").to_pylist() == shades[::3]
+        assert parquet.read(tmp_path / "ada.parquet").column("bytes").to_pylist() == shades[::3]
 
 
 def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
@@ -187,9 +188,9 @@ def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
     )
     made = targets(tmp_path, "ada", "bo")
     assert import_generated(place, made, work=tmp_path / "work", **PLACES) == {}
-    found = [(row["image_id"], row["prompt"]) for row in table.read(made["ada"]).to_pylist()]
+    found = [(row["image_id"], row["prompt"]) for row in parquet.read(made["ada"]).to_pylist()]
     assert found == [("x", "a photo of Ada"), ("y", "Ada in Rome"), ("z", "")]
-    assert table.read(made["bo"]).column("prompt").to_pylist() == ["a photo of Bo"]
+    assert parquet.read(made["bo"]).column("prompt").to_pylist() == ["a photo of Bo"]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,6 @@ def test_ids_and_prompts_that_do_not_serve_are_said(tmp_path, capsys, columns, s
     made = targets(tmp_path, "ada")
     import_generated(place, made, work=tmp_path / "work", **PLACES)
     assert f"{place}: {said}\n" in capsys.readouterr().err
-    found = table.read(made["ada"])
+    found = parquet.read(made["ada"])
     assert found.column("image_id").to_pylist() == ["ada-0000", "ada-0001"]
     assert found.column("prompt").to_pylist() == ["", ""]

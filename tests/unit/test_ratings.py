@@ -24,9 +24,9 @@ from aiohttp import web
 from PIL import Image
 from scipy.stats import kendalltau, spearmanr
 
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import DataError
-from fit.images import table
+from fit.io import parquet
 from fit.ratings import pairs, report, server, store
 from fit.ratings.agreement import krippendorff_alpha
 from fit.ratings.store import COLUMNS, Answers, Rating, import_ratings, read_ratings
@@ -99,21 +99,21 @@ def files(tmp_path_factory):
             "fate": ["kept" if k else "less alike" for k in kept],
             "bytes": shades,
         }
-        table.write(pa.table(columns), folder / "references" / f"{concept}.parquet")
+        parquet.write(pa.table(columns), folder / "references" / f"{concept}.parquet")
         made = {
             "image_id": [f"{concept}-{n}" for n in range(6)],
             "prompt": [f"a harbour,\nby {concept}" if n % 2 else f"a street by {concept}" for n in range(6)],
             "bytes": [png(8, 100 * i + 50 + n) for n in range(6)],
         }
-        table.write(pa.table(made), folder / "generated" / f"{concept}.parquet")
+        parquet.write(pa.table(made), folder / "generated" / f"{concept}.parquet")
     return folder
 
 
 def test_pictures_that_the_model_failed_at_are_not_asked_about(files, tmp_path):
     for concept in CONCEPTS:
-        made = table.read(files / "generated" / f"{concept}.parquet")
+        made = parquet.read(files / "generated" / f"{concept}.parquet")
         status = pa.array(["nan" if i < 4 else "ok" for i in range(len(made))])
-        table.write(made.append_column("status", status), tmp_path / f"{concept}.parquet")
+        parquet.write(made.append_column("status", status), tmp_path / f"{concept}.parquet")
     drawn, _ = pairs.sample_pairs(files / "scores.csv", files / "references", tmp_path, 100, 0)
     assert {pair.generated.image_id for pair in drawn} == {f"{concept}-{n}" for concept in CONCEPTS for n in (4, 5)}
 
@@ -121,7 +121,7 @@ def test_pictures_that_the_model_failed_at_are_not_asked_about(files, tmp_path):
 @contextmanager
 def process(files, out, *options):
     """The command in a process of its own: (process, URL). It takes seconds to start."""
-    command = [sys.executable, "-m", "fit.cli", "ratings", "serve", "--out", str(out), "--port", "0", *options]
+    command = [sys.executable, "-m", "fit.cli.main", "ratings", "serve", "--out", str(out), "--port", "0", *options]
     for name in ("references", "generated"):
         command += [f"--{name}", str(files / name)]
     command += ["--table", str(files / "scores.csv")]
@@ -232,7 +232,7 @@ def test_two_raters_from_start_to_end(files, tmp_path):
 def test_pictures_are_the_generated_one_and_kept_references_of_its_concept(files, tmp_path):
     shades = {}
     for kind, concept in product(("references", "generated"), CONCEPTS):
-        for row in table.read(files / kind / f"{concept}.parquet").to_pylist():
+        for row in parquet.read(files / kind / f"{concept}.parquet").to_pylist():
             shades[row["bytes"]] = (kind, concept, row.get("kept"))
     with serving(files, tmp_path / "r.csv", wanted=8) as url:
         for pair in session(url, "Ann")["pairs"]:

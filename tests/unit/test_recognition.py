@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.cli import main
-from fit.embedders.base import Found
-from fit.embedders.files import rows
+from fit.cli.main import main
+from fit.embeddings.base import Found
+from fit.embeddings.files import rows
 from fit.errors import DataError
-from fit.images.table import REFERENCES, write
-from fit.recognition import assess, count_pairs, error_rates
+from fit.images.table import REFERENCES
+from fit.io.parquet import write
+from fit.matches.verification import assess, count_pairs, error_rates
 
 
 def people(rng, count, images, spread, shared=0.0):
@@ -91,7 +92,7 @@ def test_the_command_prints_and_writes_a_row_per_group(sheet_and_folders, capsys
 
 
 def test_a_missing_concept_is_named(sheet_and_folders):
-    from fit.concepts import read_sheet
+    from fit.concepts.sheet import read_sheet
 
     folder = sheet_and_folders
     (folder / "embeddings/person-3.parquet").unlink()

@@ -5,13 +5,15 @@ import pytest
 from misbehaving_server import MisbehavingServer
 from PIL import Image
 
-from fit.cli import main
-from fit.concepts import Concept
+from fit.cli.main import main
+from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, DataError, ImageTableError
-from fit.images import search, table
+from fit.images import table
 from fit.images.decode import Limits
 from fit.images.fetch import FetchSettings
-from fit.images.references import collect_references, most_similar_subset, read_vetoes, select
+from fit.io import parquet
+from fit.references import search
+from fit.references.references import collect_references, most_similar_subset, read_vetoes, select
 
 ANN = Concept("ann", "Ann Lee")
 
@@ -33,7 +35,7 @@ def collected(folder, kind, place, concepts=(ANN,)):
         settings=FetchSettings(allow_loopback=True, total_timeout_s=2, retries=0),
         limits=Limits(workers=1),
     )
-    return {concept: table.read(path).to_pylist() for concept, path in targets.items()}
+    return {concept: parquet.read(path).to_pylist() for concept, path in targets.items()}
 
 
 def test_candidates_come_from_a_table(tmp_path):
@@ -120,7 +122,7 @@ def test_too_few_references_are_reported_and_the_rest_goes_on(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "ann: 2 usable references of 5, at least 3 are needed; add 1 or more" in said
     assert main([*select_command, "--least", "2"]) == 0
-    assert table.read(tmp_path / "ann.parquet").column("kept").to_pylist() == [False, True, True, False, False]
+    assert parquet.read(tmp_path / "ann.parquet").column("kept").to_pylist() == [False, True, True, False, False]
     sheet = tmp_path / "ann.png"
     assert main(["references", "show", "--files", str(tmp_path / "ann.parquet"), "--out", str(sheet)]) == 0
     assert table.decode(sheet.read_bytes(), "").width > 500

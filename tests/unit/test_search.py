@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from fit.concepts import Concept, read_sheet
+from fit.concepts.sheet import Concept, read_sheet
 from fit.errors import ConfigError, DataError
-from fit.images import search as module
 from fit.images.fetch import Fetched, Fetcher, FetchSettings
-from fit.images.search import SEARCHES, ReferenceSearch, Serpapi, Wikiart, wikiart_slug
+from fit.references import search as module
+from fit.references.search import SEARCHES, ReferenceSearch, Serpapi, Wikiart, wikiart_slug
 from fit.registry import find
 
 KEY = "0123456789abcdef0123456789abcdef"

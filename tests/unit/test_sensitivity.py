@@ -13,17 +13,21 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from fit import outliers, sensitivity
-from fit.cli import main
-from fit.embedders.base import Found
-from fit.embedders.files import rows
+from fit.cli.main import main
+from fit.counts.estimate import COUNTS, effective_count
+from fit.embeddings.base import Found
+from fit.embeddings.files import rows
 from fit.errors import DataError, ImageTableError
-from fit.images.table import GENERATED, REFERENCES, encode_png, write
-from fit.matching import COUNTS, effective_count, find_cut, match_images, reference_means
-from fit.scoring import score_concept, tabulate_scores
-from fit.threshold import change_points, read_table, sort_scores
-from fit.threshold import measure as measure_threshold
-from fit.threshold.sensitivity import by_prompt, leaving_out, over_penalties, penalty_path, summarise
+from fit.images.table import GENERATED, REFERENCES, encode_png
+from fit.io.parquet import write
+from fit.matches.match import match_images
+from fit.matches.threshold import find_cut, reference_means
+from fit.scores.imitation import score_concept, tabulate_scores
+from fit.sensitivity import measure as sensitivity
+from fit.sensitivity import outliers
+from fit.sensitivity.choices import by_prompt, leaving_out, over_penalties, penalty_path, summarise
+from fit.thresholds import change_points, read_table, sort_scores
+from fit.thresholds import measure as measure_threshold
 
 
 def squared_error(scores, changes):
@@ -453,7 +457,7 @@ def test_no_threshold_no_outliers_and_a_blank_sheet(study, tmp_path):
     none = json.loads((study.folder / "threshold.json").read_text()) | {"threshold": None, "below": None, "above": None}
     (tmp_path / "none.json").write_text(json.dumps(none))
     assert outliers.explain(study.table, none, measurements(study)) == ([], None)
-    from fit.plots import contact_sheet, sensitivity_figure
+    from fit.reports.figures import contact_sheet, sensitivity_figure
 
     contact_sheet([], tmp_path / "blank.png", "nobody")
     found = sensitivity.measure(study.table, none | {"interval": None})

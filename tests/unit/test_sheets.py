@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fit.cli import main
-from fit.concepts import Concept, read_sheet
+from fit.cli.main import main
+from fit.concepts.check import ALIKE, check, equal_shares, fetch, nearly_alike, sample, write_sheet
+from fit.concepts.sheet import Concept, read_sheet
 from fit.errors import DataError, SheetError
-from fit.sheets import ALIKE, check, equal_shares, fetch, nearly_alike, sample, write_sheet
 
 SHEETS = sorted(Path(__file__).parents[2].glob("concepts/*.tsv"))
 

@@ -12,9 +12,10 @@ import torch
 from pipelines import save
 from tokenizers import Tokenizer, models
 
-from fit import embedders, generators
+from fit import embeddings as embedders
+from fit import generated as generators
 from fit.check.models import pipeline_problems
-from fit.embedders.base import Weights
+from fit.embeddings.base import Weights
 from fit.errors import ModelError
 
 CODE = """

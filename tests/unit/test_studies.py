@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fit.config.config import STAGES, Config, check, check_files, load
 from fit.errors import ConfigError
-from fit.studies import STAGES, Config, check, check_files, load
 
 ROOT = Path(__file__).parents[2]
 

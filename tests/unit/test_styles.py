@@ -31,17 +31,17 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from fit import embedders
+from fit import embeddings as embedders
 from fit.atelier import build
 from fit.atelier.corpus import paint_photographs
 from fit.atelier.encoders import save_encoder
 from fit.atelier.painting import SUBJECTS, draw_styles, paint
-from fit.cli import main
-from fit.embedders import csd, loading
-from fit.embedders.base import Found, Weights
-from fit.embedders.files import rows
+from fit.cli.main import main
+from fit.embeddings import csd, loading
+from fit.embeddings.base import Found, Weights
+from fit.embeddings.files import rows
 from fit.errors import ModelError
-from fit.images import table
+from fit.io import parquet
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 WIDTH, LAYERS, PATCH, SIDE, DIMENSION = 128, 2, 8, 32, 24
@@ -61,7 +61,7 @@ def vectors(embedder, pictures):
 
 
 def same_in_any_batch(embedder, pictures):
-    """The contract of fit.embedders.base, and what every backend owes: unit float32."""
+    """The contract of fit.embeddings.base, and what every backend owes: unit float32."""
     together = vectors(embedder, pictures)
     alone = np.concatenate([vectors(embedder, [picture]) for picture in pictures])
     backwards = vectors(embedder, pictures[::-1])[::-1]
@@ -687,7 +687,7 @@ def test_timm_is_what_the_classifier_takes(timm_folder, pictures, tmp_path):
 
 
 def write_embeddings(path, names, found):
-    table.write(rows(names, found, len(found[0][0].vector)), path)
+    parquet.write(rows(names, found, len(found[0][0].vector)), path)
     return str(path)
 
 
@@ -717,13 +717,13 @@ def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
 
     # Every image is its own reference, so that the filter alone decides.
     kept = pa.table({"image_id": names, "kept": [True] * 48, "bytes": [b""] * 48})
-    table.write(kept, tmp_path / "references.parquet")
+    parquet.write(kept, tmp_path / "references.parquet")
     (tmp_path / "same.json").write_text('{"cut": 0.5}')
     command = ["match", "--images", place["all"], "--references", str(tmp_path / "references.parquet")]
     command += ["--reference-embeddings", place["all"], "--cut", str(tmp_path / "same.json")]
     command += ["--art-embeddings", place["all"], "--art-texts", place["texts"]]
     assert main([*command, "--art-cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "matches.parquet")]) == 0
-    matches = table.read(tmp_path / "matches.parquet").to_pylist()
+    matches = parquet.read(tmp_path / "matches.parquet").to_pylist()
     highest = (np.stack([face.vector for (face,) in found]) @ of_texts.T).max(axis=1)
     assert [row["art_similarity"] for row in matches] == pytest.approx(highest.tolist(), abs=1e-6)
     assert [row["match"] for row in matches] == (highest > cut["cut"]).tolist()

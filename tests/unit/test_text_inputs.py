@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.cli import main
-from fit.concepts import read_sheet
+from fit.cli.main import main
+from fit.concepts.sheet import read_sheet
+from fit.config.config import Captions
 from fit.errors import ConfigError, CorpusError, DataError, SheetError
-from fit.folders import table_files, without_folders
-from fit.images.provided import read_counts
-from fit.images.references import read_vetoes, unmatched_vetoes
-from fit.images.table import read
-from fit.studies import Captions
-from fit.threshold import read_table
-from fit.usertables import as_count, as_number, read_user_table
+from fit.images.local import read_counts
+from fit.io.folders import table_files, without_folders
+from fit.io.parquet import read
+from fit.io.user_tables import as_count, as_number, read_user_table
+from fit.references.references import read_vetoes, unmatched_vetoes
+from fit.thresholds import read_table
 
 SHEET = "concept\tname\nvan-gogh\tVincent van Gogh\ndurer\tAlbrecht Dürer\n"
 

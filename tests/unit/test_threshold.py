@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruptures import Pelt
 
-from fit.cli import main
+from fit.cli.main import main
 from fit.errors import DataError
-from fit.plots import threshold_figure
-from fit.threshold import (
+from fit.reports.figures import threshold_figure
+from fit.thresholds import (
     ESTIMATORS,
     best_split,
     change_points,
@@ -22,7 +22,7 @@ from fit.threshold import (
     read_table,
     sort_scores,
 )
-from fit.threshold.estimators import isotonic, isotonic_middle, logistic, logistic_grid, many
+from fit.thresholds.estimators import isotonic, isotonic_middle, logistic, logistic_grid, many
 
 SETTINGS = {"penalty": 0.9, "resamples": 100, "seed": 0}
 

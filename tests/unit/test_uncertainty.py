@@ -3,10 +3,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.scoring import image_scores, imitation_score, tabulate_scores
-from fit.threshold import ESTIMATORS, sort_scores
-from fit.threshold.groups import difference_p_value
-from fit.threshold.uncertainty import bootstrap, draw_counts, interval, no_jump_p_value, resample
+from fit.scores.imitation import image_scores, imitation_score, tabulate_scores
+from fit.thresholds import ESTIMATORS, sort_scores
+from fit.thresholds.groups import difference_p_value
+from fit.thresholds.uncertainty import bootstrap, draw_counts, interval, no_jump_p_value, resample
 
 
 def table(counts, scores, **known):

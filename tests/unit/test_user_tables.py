@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from fit.audit import Counted, read_counted
-from fit.cli import main
-from fit.concepts import read_sheet
+from fit.cli.main import main
+from fit.concepts.sheet import read_sheet
+from fit.counts.estimate import estimate_counts, scale_counts
 from fit.errors import DataError, SheetError
-from fit.images.provided import read_counts
-from fit.images.table import read
-from fit.matching import estimate_counts, scale_counts
-from fit.threshold.scores import read_table
-from fit.usertables import as_count, as_number
+from fit.images.local import read_counts
+from fit.io.parquet import read
+from fit.io.user_tables import as_count, as_number
+from fit.thresholds.scores import read_table
 
 
 def csv_of(folder, text, name="t.csv"):
@@ -51,7 +51,7 @@ def test_one_end_of_an_interval_alone_is_refused(tmp_path):
 
 
 def test_a_count_of_several_faces_an_image_may_exceed_its_interval(tmp_path):
-    # matches > downloaded: the interval of fit.matching.effective_count is one of images.
+    # matches > downloaded: the interval of fit.counts.estimate.effective_count is one of images.
     path = csv_of(tmp_path, "concept,effective_count,score,low,high,matches,downloaded\na,9,0.1,2,8,9,8\n")
     assert read_counted(path)[0] == [Counted("a", 9, 2, 9)]
     assert read_table(path).evidence[0, 3:].tolist() == [2, 8]

@@ -10,11 +10,11 @@ import pytest
 from diffusers import DiffusionPipeline
 from pipelines import WORDS, save
 
-from fit import generators
+from fit import generated as generators
+from fit.config.config import check
+from fit.config.config import load as load_config
 from fit.errors import ConfigError, ModelError
-from fit.generators import weights
-from fit.studies import check
-from fit.studies import load as load_config
+from fit.generated import weights
 
 SAMPLING = {"steps": 2, "guidance": 3.0, "device": "cpu"}
 UNET, VAE, TEXT = "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"
@@ -246,7 +246,7 @@ def hub(copied, tmp_path, monkeypatch):
         return str(folder)
 
     monkeypatch.setattr(DiffusionPipeline, "download", classmethod(download))
-    module = "fit.generators.diffusers"
+    module = "fit.generated.diffusers"
     monkeypatch.setattr(f"{module}.hf_hub_download", lambda **_: str(folder / "model_index.json"))
     monkeypatch.setattr(f"{module}.list_repo_files", lambda **_: names)
     listed = [huggingface_hub.hf_api.RepoFile(path=name, size=1, oid="") for name in names]
@@ -323,7 +323,7 @@ def test_numbers_are_finite_bounded_and_not_true_or_false(key, value):
 
 
 def test_every_number_of_the_configuration_has_bounds():
-    from fit import studies
+    from fit.config import config as studies
 
     kinds = [one for one in vars(studies).values() if isinstance(one, type) and issubclass(one, studies._Strict)]
     open_ended = [

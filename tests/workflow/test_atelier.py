@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from workplace import HOSTILE_NAMES
 
-from fit.images.table import read
-from fit.threshold import measure, read_table
+from fit.io.parquet import read
+from fit.thresholds import measure, read_table
 
 SCORING = "score_imitation_painters_000"
 

@@ -8,8 +8,9 @@ import pytest
 from workplace import HOSTILE_NAMES
 
 from fit.atelier.painting import draw_styles, paint
-from fit.escaping import markdown
-from fit.images.table import encode_png, read
+from fit.images.table import encode_png
+from fit.io.escaping import markdown
+from fit.io.parquet import read
 
 STUDIED = ["counted", "crawled"]
 SLUGS = [f"person-{i}" for i in range(len(HOSTILE_NAMES))]

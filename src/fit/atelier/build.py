@@ -5,10 +5,10 @@ import polars as pl
 
 from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl, paint_photographs
 from fit.atelier.painting import SUBJECTS, draw_styles, paint
-from fit.concepts import read_sheet
+from fit.concepts.sheet import read_sheet
 from fit.errors import ConfigError
 from fit.images.table import encode_png
-from fit.paths import check_replaceable, whole
+from fit.io.files import check_replaceable, whole
 
 STYLE_ENCODER = {"painters_per_step": 48, "pictures_per_painter": 4, "temperature": 0.1, "learning_rate": 3e-3}
 ART_FILTER = {"batch_size": 64, "learning_rate": 3e-3}
@@ -108,7 +108,8 @@ def build_generator(training_set, folder, *, autoencoder_steps, steps, batch_siz
     import torch
 
     from fit.atelier.generator import train_generator
-    from fit.images.table import decode, read
+    from fit.images.table import decode
+    from fit.io.parquet import read
 
     check_replaceable(folder)
     crawl = read(training_set, ["caption", "image"]).to_pydict()

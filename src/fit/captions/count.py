@@ -24,9 +24,9 @@ from fit.captions.phrases import Phrases
 from fit.captions.sources import open_captions
 from fit.captions.sources.base import shard_name
 from fit.errors import CorpusError, DataError, ImageTableError
-from fit.folders import kind_of
-from fit.images.table import open_parquet, read, write
-from fit.paths import WorkFolder, whole
+from fit.io.files import WorkFolder, whole
+from fit.io.folders import kind_of
+from fit.io.parquet import open_parquet, read, write
 
 _NEW = ".new-"
 """How the name of a folder begins whose counts are not kept yet."""
@@ -378,7 +378,7 @@ def count_captions(
     """Count the captions that mention each concept, and sample the rows behind them.
 
     Args:
-        concepts: list of fit.concepts.Concept.
+        concepts: list of fit.concepts.sheet.Concept.
         files: paths of files of captions, as fit.captions.sources.open_captions takes them; their names differ.
         outputs: Outputs to write.
         columns: Columns; sampling: Sampling.

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fit.errors import DataError
-from fit.paths import discard, whole
+from fit.io.files import discard, whole
 
 FIXED = [
     ("concept", pa.string()),

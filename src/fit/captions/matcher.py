@@ -48,7 +48,7 @@ class Matcher:
     """Finds the names that captions mention."""
 
     def __init__(self, concepts, tokens="standard", fold_accents=False):
-        """Prepare for `concepts`, a list of fit.concepts.Concept; the rest as fit.captions.analyzer.Analyzer takes it.
+        """Prepare for `concepts`, a list of fit.concepts.sheet.Concept; the rest as fit.captions.analyzer.Analyzer takes it.
 
         Raises:
             SheetError: a name or alias has no token.

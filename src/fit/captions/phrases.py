@@ -41,7 +41,7 @@ class Phrases:
 
     @classmethod
     def of(cls, concepts, analyzer):
-        """The phrases of `concepts`, a list of fit.concepts.Concept.
+        """The phrases of `concepts`, a list of fit.concepts.sheet.Concept.
 
         Raises:
             SheetError: a name or alias has no token, so no caption could mention it.

@@ -28,7 +28,7 @@ def examine(config, study, *, quick=False, only=None):
     """Look at the inputs of a study.
 
     Args:
-        config: fit.studies.Config; study: name of one of its studies.
+        config: fit.config.config.Config; study: name of one of its studies.
         quick: whether to leave out what takes seconds: names in sheets that may mislead, all caption files but the
             first, the disk.
         only: first parts of keys ("corpora", "models", "domains", "embedders") to look at; None for all.
@@ -94,7 +94,7 @@ def run(args):
     """`fit check [STUDY] [--config FILE ...]`: print what was found; the exit status is 1 where a study would stop."""
     import sys
 
-    from fit.studies import load
+    from fit.config.config import load
 
     config = load(*args.config)
     study = config.study_named(args.study)

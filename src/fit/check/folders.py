@@ -5,11 +5,11 @@ from pathlib import Path
 
 from fit.check.findings import REMARK, WRONG, some
 from fit.check.tables import counts_in_table
-from fit.folders import has_picture_suffix, walk_folder
-from fit.nearby import entries, nearest, slug_of
+from fit.io.folders import has_picture_suffix, walk_folder
+from fit.io.nearby import entries, nearest, slug_of
 
 FEWEST = 10
-"""Concepts that a threshold takes, as in fit.threshold.report, which takes long to import."""
+"""Concepts that a threshold takes, as in fit.thresholds.report, which takes long to import."""
 
 
 def count_pictures(folder, most):
@@ -40,7 +40,7 @@ def of_images(config, what, concepts, found):
 
     Args:
         what: ("references", domain), ("photographs", domain), ("model", model, domain) or ("corpus", corpus, domain).
-        concepts: list of fit.concepts.Concept that have to be there; None where there are none; found: Findings.
+        concepts: list of fit.concepts.sheet.Concept that have to be there; None where there are none; found: Findings.
     """
     place, key, noun, least = _given(config, what)
     if not place or place.startswith("results/") or not Path(place).exists():

@@ -6,12 +6,13 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from fit import embedders, generators
+from fit import embeddings as embedders
+from fit import generated as generators
 from fit.check.findings import ABSENT, REMARK, WRONG, some
 from fit.check.tables import is_local
 from fit.errors import ModelError
-from fit.generators import weights
-from fit.nearby import near, nearest
+from fit.generated import weights
+from fit.io.nearby import near, nearest
 
 PACKAGES = {
     "arcface": ("onnxruntime", "facenet_pytorch"),

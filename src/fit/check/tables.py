@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fit.check.findings import REMARK, WRONG, some
 from fit.errors import FitError
-from fit.folders import printable, walk_folder
-from fit.nearby import nearest
+from fit.io.folders import printable, walk_folder
+from fit.io.nearby import nearest
 
 
 def is_local(path):
@@ -23,7 +23,7 @@ def of_sheet(config, domain, found, quick=False):
         found.error(key, error)
         return []
     if not quick:
-        from fit.sheets import check
+        from fit.concepts.check import check
 
         checked = check([path])
         for problem in checked.errors:
@@ -39,7 +39,7 @@ def of_counts(config, corpus, concepts, found):
     path, key = config.corpora[corpus].provided_counts, f"corpora.{corpus}.provided_counts"
     if not is_local(path) or not concepts:
         return
-    from fit.images.provided import read_counts
+    from fit.images.local import read_counts
 
     try:
         read_counts(path, [concept.concept for concept in concepts])
@@ -52,7 +52,7 @@ def of_vetoes(config, domain, concepts, found):
     path, key = config.domains[domain].references.vetoes, f"domains.{domain}.references.vetoes"
     if not is_local(path):
         return
-    from fit.images.references import read_vetoes, unmatched_vetoes
+    from fit.references.references import read_vetoes, unmatched_vetoes
 
     try:
         vetoed = read_vetoes(path)
@@ -123,7 +123,8 @@ def counts_in_table(path, key, found, concept=True):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from fit.images.table import check_columns, find_pictures
+    from fit.images.table import find_pictures
+    from fit.io.parquet import check_columns
 
     try:
         file = pq.ParquetFile(path)

@@ -24,11 +24,12 @@ from tqdm import tqdm
 from fit.captions.sources import open_captions
 from fit.captions.sources.base import shard_name
 from fit.errors import DataError
-from fit.folders import printable
 from fit.images.decode import Decoder, Picture
 from fit.images.fitting import fitting
-from fit.images.table import COLLECTED, GROUP_BYTES, ROW_GROUP, bytes_of, find_pictures, read, write_groups
-from fit.paths import WorkFolder, by_key, discard, whole
+from fit.images.table import COLLECTED, bytes_of, find_pictures
+from fit.io.files import WorkFolder, by_key, discard, whole
+from fit.io.folders import printable
+from fit.io.parquet import GROUP_BYTES, ROW_GROUP, read, write_groups
 from fit.registry import find
 
 _PART_ROWS, _PART_BYTES = 256, 8 << 20

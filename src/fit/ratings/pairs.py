@@ -8,8 +8,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from fit.errors import DataError
-from fit.images.table import read, rows_to_show
-from fit.threshold import read_scores
+from fit.images.table import rows_to_show
+from fit.io.parquet import read
+from fit.thresholds import read_scores
 
 BINS = 10
 """Into how many parts, equally wide in the logarithm, the range of effective counts is cut."""
@@ -40,7 +41,7 @@ def read_concepts(path):
     """Read a table of concepts: concept -> (effective count, score).
 
     Raises:
-        DataError: as fit.threshold.read_scores, or a number is missing, infinite, or a count below 0.
+        DataError: as fit.thresholds.read_scores, or a number is missing, infinite, or a count below 0.
     """
     concepts, counts, scores = read_scores(path)
     found = {}

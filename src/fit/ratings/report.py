@@ -9,7 +9,7 @@ from fit.errors import DataError
 from fit.ratings.agreement import krippendorff_alpha
 from fit.ratings.pairs import read_concepts
 from fit.ratings.store import SCALE, latest, read_ratings
-from fit.threshold import best_split, change_points
+from fit.thresholds import best_split, change_points
 
 CONFIDENCE = 0.95
 

@@ -22,7 +22,8 @@ from PIL import Image
 from yarl import URL
 
 from fit.errors import DataError, FitError, ImageTableError
-from fit.images.table import bytes_of, decode, read
+from fit.images.table import bytes_of, decode
+from fit.io.parquet import read
 from fit.ratings.pairs import Pair
 from fit.ratings.store import SCALE, Answers, Rating
 

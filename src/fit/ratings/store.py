@@ -7,8 +7,8 @@ from io import StringIO
 from pathlib import Path
 
 from fit.errors import DataError
-from fit.escaping import delimited, uncell
-from fit.usertables import as_number, plain, read_user_table, shown
+from fit.io.escaping import delimited, uncell
+from fit.io.user_tables import as_number, plain, read_user_table, shown
 
 SCALE = (1, 2, 3, 4, 5)
 """The ratings: 1 is no likeness at all, 5 the same."""

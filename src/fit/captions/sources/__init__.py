@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fit.errors import CorpusError, say_once
-from fit.folders import caption_files, check_listed, kind_of, table_files
-from fit.paths import expand
+from fit.io.files import expand
+from fit.io.folders import caption_files, check_listed, kind_of, table_files
 from fit.registry import find
 
 FORMATS = {
@@ -47,12 +47,12 @@ def open_captions(path, encoding="utf-8"):
 
 
 def find_files(names):
-    """As fit.paths.expand, and patterns of other machines are looked up there: s3://bucket/*.parquet, hf://...
+    """As fit.io.files.expand, and patterns of other machines are looked up there: s3://bucket/*.parquet, hf://...
 
     A folder of caption files stands for them; what of it is not read is said on stderr.
 
     Raises:
-        CorpusError: a pattern finds nothing, or its machine can't be reached; or as fit.folders.caption_files.
+        CorpusError: a pattern finds nothing, or its machine can't be reached; or as fit.io.folders.caption_files.
     """
     files = []
     for name in expand(names, check_listed):

@@ -9,7 +9,7 @@ from fsspec.core import url_to_fs
 from pyarrow import fs
 
 from fit.errors import CorpusError
-from fit.folders import compression_of, kind_of, printable, what_begins
+from fit.io.folders import compression_of, kind_of, printable, what_begins
 
 BATCH = 32_768  # rows
 

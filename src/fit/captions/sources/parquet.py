@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from fit.captions.sources.base import BATCH, CaptionFile
 from fit.errors import CorpusError
-from fit.folders import LARGEST_FILE
+from fit.io.folders import LARGEST_FILE
 
 _BATCH_BYTES = 64 << 20
 

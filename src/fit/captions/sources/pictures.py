@@ -18,7 +18,7 @@ import pyarrow as pa
 from fit.captions.sources.base import CaptionFile
 from fit.captions.sources.text import as_utf8
 from fit.errors import CorpusError, DataError, say_once
-from fit.folders import LARGEST_FILE, has_picture_suffix, is_data, printable, walk_folder
+from fit.io.folders import LARGEST_FILE, has_picture_suffix, is_data, printable, walk_folder
 
 _ROWS = 64  # a batch, since each has a picture
 _WAITING = 256  # pictures that wait for what is said of them, at most
@@ -176,7 +176,7 @@ class TarCaptions(_PicturesWithCaptions):
 
 
 class FolderCaptions(_PicturesWithCaptions):
-    """A folder, with what is in its folders, in order of names. Links are followed (fit.folders.walk_folder)."""
+    """A folder, with what is in its folders, in order of names. Links are followed (fit.io.folders.walk_folder)."""
 
     def _open(self):
         try:

@@ -1,0 +1,439 @@
+"""Any diffusers text-to-image pipeline, from a folder or by hub id. The safety checker is off, as in the paper."""
+
+import inspect
+import json
+import math
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import diffusers.utils.dynamic_modules_utils  # loaded before no_strange_code looks for it
+import huggingface_hub.constants
+import numpy as np
+import torch
+import transformers.utils.logging
+from diffusers.utils.logging import disable_progress_bar
+from huggingface_hub import get_cached_repo_tree, hf_hub_download, list_repo_files
+from huggingface_hub.errors import HTTPError
+
+from fit.embeddings.strange_code import no_strange_code
+from fit.errors import ConfigError, FitError, ModelError
+from fit.generated import pipelines, weights
+from fit.generated.base import Generator, Made
+from fit.generated.failures import one_line, remedy
+from fit.memory import Halving, is_out_of_memory
+
+_SLICED_PIXELS = 256 * 256
+"""Pictures of so many pixels are decoded one by one: the decoder, not the U-Net, would set the memory's limit."""
+
+
+class Diffusers(Generator):
+    """A diffusers pipeline."""
+
+    def __init__(
+        self,
+        pipeline,
+        revision=None,
+        scheduler=None,
+        dtype="float32",
+        steps=50,
+        guidance=7.5,
+        *,
+        variant=None,
+        height=None,
+        width=None,
+        negative_prompt="",
+        compile=False,
+        device="auto",
+        download=False,
+    ):
+        """Note what to load; nothing is loaded yet.
+
+        Args:
+            pipeline: folder or hub id; revision: commit of a hub id, or None for its newest.
+            scheduler: name of a scheduler class of diffusers, or None for the pipeline's own.
+            dtype: "float32", "float16" or "bfloat16".
+            steps: denoising steps; guidance: scale of classifier-free guidance.
+            variant: which weights of several to load, as "fp16" for model.fp16.safetensors; None for those without a
+                variant or, where there are none, for the only variant.
+            height, width: of a picture, in pixels; None for the pipeline's own.
+            negative_prompt: what to guide away from.
+            compile: whether torch.compile makes the denoiser faster, after minutes of compiling.
+            device: "cuda", "cpu", or "auto" for a GPU where there is one.
+            download: whether what is not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too.
+
+        Raises:
+            ConfigError: guidance is not a finite number.
+            ModelError: there is no such folder, or it is no pipeline.
+        """
+        if not math.isfinite(guidance):
+            raise ConfigError(f"`guidance` is {guidance}; give a finite number")
+        self._pipeline, self._revision, self._may_download = str(pipeline), revision, download
+        self._variant_wanted = variant
+        self._dtype, self._device_wanted, self._compile = getattr(torch, dtype), device, compile
+        self._scheduler, self._negative_prompt = scheduler, negative_prompt
+        self._sampling = {
+            "scheduler": scheduler,
+            "dtype": dtype,
+            "steps": steps,
+            "guidance": guidance,
+            "height": height,
+            "width": width,
+            "negative_prompt": negative_prompt,
+            "compile": compile,
+        }
+        self._is_folder = Path(pipeline).is_dir()
+        if not self._is_folder and (self._pipeline.startswith((".", "/", "~")) or self._pipeline.count("/") != 1):
+            raise ModelError(
+                f"{pipeline}: there is no such folder, and a hub id is OWNER/NAME; mend the model's `pipeline`"
+            )
+        if self._is_folder and not Path(pipeline, "model_index.json").is_file():
+            raise ModelError(
+                f"{pipeline}: this folder is no diffusers pipeline, it has no model_index.json; "
+                "save the model with save_pretrained, or mend the model's `pipeline` in config.yaml"
+            )
+        self._pipe: Any = None
+        self._embedded: dict = {}
+        self._said_other_size = False
+        self._in_memory = Halving(lambda prompts, seeds: self._make(prompts, seeds))
+
+    # --- which model --------------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self):
+        of_weights = weights.fingerprint(self._folder) if self._is_folder else [self._pipeline, self._commit]
+        # Named only where there is one: pictures of an earlier version, which knew none, are still found.
+        variant = {"variant": self._variant} if self._variant else {}
+        return {"weights": of_weights} | self._sampling | variant
+
+    @cached_property
+    def _variant(self):
+        """The variant that is loaded, or None."""
+        try:
+            return weights.variant_in(self._folder, self._variant_wanted)
+        except ModelError as error:  # a cache may have half of a model, or another variant of it
+            if self._is_folder:
+                raise
+            if not self._may_download:
+                raise ModelError(f"{error}; what the hub's cache lacks is fetched with `download: true`") from error
+        self._folder = self._find_on_hub(fetch=True)
+        return weights.variant_in(self._folder, self._variant_wanted)
+
+    @cached_property
+    def _folder(self):
+        return Path(self._pipeline) if self._is_folder else self._find_on_hub(fetch=False)
+
+    @property
+    def _commit(self):
+        """The commit that a hub id stands for: the hub's cache names folders so."""
+        return "" if self._is_folder else self._folder.name
+
+    def _find_on_hub(self, fetch):
+        """The folder of a hub id in the hub's cache: as it is there or, with `fetch`, made whole from the hub."""
+        name, at = self._pipeline, f" --revision {self._revision}" if self._revision else ""
+        take_along = (
+            f"fetch it where the hub can be reached (hf download {name}{at} --local-dir FOLDER), bring the folder here "
+            "and name it as `pipeline`, or set HF_HOME to a cache that has the model"
+        )
+        if not fetch:
+            try:
+                return self._download(local_files_only=True)
+            except OSError:  # not in the cache
+                return self._find_on_hub(fetch=True)
+            except ValueError as error:
+                raise ModelError(
+                    f"{name}: diffusers can't use this pipeline ({one_line(error)}); fix `pipeline`"
+                ) from error
+        if not self._may_download:
+            raise ModelError(
+                f"{name}: the model is not (whole) on this machine, and nothing is fetched unless config.yaml says so: "
+                f"set the model's `download: true`, or {take_along}"
+            )
+        if huggingface_hub.constants.HF_HUB_OFFLINE:
+            raise ModelError(
+                f"{name}: the model is not (whole) on this machine, and HF_HUB_OFFLINE forbids fetching it; "
+                f"unset it, or {take_along}"
+            )
+        try:
+            return self._download(local_files_only=False)
+        except (OSError, ValueError, HTTPError) as error:
+            raise ModelError(
+                f"{name}: can't be fetched ({error.__cause__ or error}); is the hub in reach, and are name, "
+                f"`revision` and access (HF_TOKEN) right? Else {take_along}"
+            ) from error
+
+    @no_strange_code()
+    def _download(self, local_files_only):
+        """Have diffusers put the pipeline's files into the hub's cache. Returns the folder, a path."""
+        wanted = {"revision": self._revision, "use_safetensors": True, "local_files_only": local_files_only}
+        if self._variant_wanted:
+            wanted["variant"] = self._variant_wanted
+        try:
+            return Path(diffusers.DiffusionPipeline.download(self._pipeline, **wanted))
+        except OSError as error:
+            # What diffusers says where some weights are there in variants, or as other files, only.
+            if self._variant_wanted or "Could not find the necessary `safetensors`" not in str(error):
+                raise
+            variant = self._only_variant_on_hub(local_files_only)
+            if variant is None:
+                raise
+            return Path(diffusers.DiffusionPipeline.download(self._pipeline, **wanted, variant=variant))
+
+    def _only_variant_on_hub(self, local_files_only):
+        """The variant with which a hub id can be loaded, told from the names of its files before they are fetched."""
+        of_repo = {"repo_id": self._pipeline, "revision": self._revision}
+        index = hf_hub_download(filename="model_index.json", local_files_only=local_files_only, **of_repo)
+        if local_files_only:
+            names = [one.path for one in get_cached_repo_tree(**of_repo)]
+        else:
+            names = list_repo_files(**of_repo)
+        return weights.find_variant(self._pipeline, json.loads(Path(index).read_text(encoding="utf-8")), names)
+
+    # --- loading ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _device(self):
+        if self._device_wanted == "cuda" and not torch.cuda.is_available():
+            raise ModelError(
+                f"{self._pipeline}: config.yaml demands a GPU (`device: cuda`), and torch sees none here; ask the "
+                "scheduler for one (`gpus: 1`), mend the driver, or set the model's `device: auto`"
+            )
+        if self._device_wanted == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        return self._device_wanted
+
+    def load(self):
+        if self._pipe is not None:
+            return
+        device = self._device
+        try:
+            pipe = self._read_whole()
+            remarks = []
+            if self._scheduler:
+                remarks.append(pipelines.with_scheduler(self._pipeline, pipe, self._scheduler))
+            self._prepare(pipe, device)
+            remarks += pipelines.unheeded(pipe, self._sampling)
+        except FitError:
+            raise
+        except Exception as error:  # whatever the code of diffusers, transformers and a broken file raises
+            raise self._not_loaded(error) from error
+        if not self._is_folder and not self._revision:
+            remarks.append(
+                f"no `revision` in config.yaml: this run takes {self._commit}, another day's may take another; pin it"
+            )
+        if self._variant and not self._variant_wanted:
+            remarks.append(f"its only weights are those of `variant: {self._variant}`, which are loaded")
+        for remark in filter(None, remarks):
+            print(f"fit: {self._pipeline}: {remark}", file=sys.stderr)
+        # Reading gigabytes takes seconds, which the first pictures need not wait for.
+        self._hashes = ThreadPoolExecutor(1).submit(weights.hashes, self._folder, self._variant)
+        self._pipe = pipe
+
+    def _not_loaded(self, error):
+        if is_out_of_memory(error):
+            return ModelError(f"{self._pipeline}: {self._too_much('the model')} ({one_line(error)})")
+        return ModelError(f"{self._pipeline}: diffusers can't load this pipeline ({one_line(error)}); fix `pipeline`")
+
+    def _read_whole(self):
+        """The pipeline, read; what a hub's cache has of it may be half of it, and is fetched again then."""
+        try:
+            return self._read(self._folder)
+        except Exception as error:
+            if self._is_folder or is_out_of_memory(error):
+                raise
+            self._folder = self._find_on_hub(fetch=True)
+            self.__dict__.pop("_variant", None)
+            return self._read(self._folder)
+
+    @no_strange_code()
+    def _read(self, folder):
+        for quiet in (disable_progress_bar, transformers.utils.logging.disable_progress_bar):
+            quiet()
+        index = weights.read_index(folder)
+        kind = pipelines.pipeline_class(self._pipeline, index)
+        pipelines.check_makes_pictures_of_texts(self._pipeline, kind)
+        for problem in weights.foreign_components(folder):
+            raise ModelError(problem)
+        weights.weight_files(folder, self._variant)  # all there, before gigabytes are read
+        off = {name: None for name in ("safety_checker",) if name in index}
+        of_variant = {"variant": self._variant} if self._variant else {}
+        return diffusers.DiffusionPipeline.from_pretrained(
+            folder, dtype=self._dtype, use_safetensors=True, local_files_only=True, **off, **of_variant
+        )
+
+    def _prepare(self, pipe, device):
+        pipe.to(device)
+        pipe.set_progress_bar_config(disable=True)
+        unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
+        for part in (unet, vae):
+            if part is not None:  # convolutions; a transformer has none
+                pipelines.to_channels_last(part)
+        self._takes = set(inspect.signature(pipe.__call__).parameters)
+        # Other pipelines' encode_prompt returns and takes other things: their plain call does it all.
+        self._embeds = isinstance(pipe, diffusers.StableDiffusionPipeline)
+        # As the pipeline itself decides whether to guide.
+        self._guided = self._embeds and self._sampling["guidance"] > 1 and not pipelines.is_guided_inside(pipe)
+        wanted = {
+            "num_inference_steps": self._sampling["steps"],
+            "guidance_scale": self._sampling["guidance"],
+            "height": self._sampling["height"],
+            "width": self._sampling["width"],
+            # Quantised on the device, a picture crosses to the processor as a quarter of the bytes.
+            "output_type": "pt" if hasattr(pipe, "image_processor") else "np",
+            # Else a picture would depend on whether packages that clean prompts are installed.
+            "clean_caption": False,
+        }
+        self._calls = {name: value for name, value in wanted.items() if name in self._takes and value is not None}
+        if self._embeds and {"height", "width"} & self._calls.keys():
+            # Stable Diffusion's pipeline takes both sides or ignores the one that it is given.
+            side = pipe.unet.config.sample_size
+            height, width = (side, side) if isinstance(side, int) else side
+            own = {"height": height * pipe.vae_scale_factor, "width": width * pipe.vae_scale_factor}
+            self._calls = own | self._calls
+        if vae is not None and hasattr(vae, "enable_slicing") and self._pixels(pipe) >= _SLICED_PIXELS:
+            vae.enable_slicing()
+        if self._compile:
+            denoiser = unet or getattr(pipe, "transformer", None)
+            if denoiser is None:
+                raise ModelError(
+                    f"{self._pipeline}: this {type(pipe).__name__} has no U-Net or transformer that `compile` could "
+                    "compile; set the model's `compile: false`"
+                )
+            denoiser.compile()
+
+    def _pixels(self, pipe):
+        side = getattr(getattr(getattr(pipe, "unet", None), "config", None), "sample_size", None) or 64
+        own = (side if isinstance(side, int) else max(side)) * getattr(pipe, "vae_scale_factor", 8)
+        return (self._sampling["height"] or own) * (self._sampling["width"] or own)
+
+    @cached_property
+    def provenance(self):
+        self.load()
+        pipe = self._pipe
+        scheduler = getattr(pipe, "scheduler", None)
+        config = dict(scheduler.config) if scheduler else {}
+        config.pop("_use_default_values", None)  # names in the order of a set, which is another in each process
+        return {
+            "pipeline": self._pipeline,
+            "class": type(pipe).__name__,
+            "revision": self._revision or "",
+            "commit": self._commit,
+            "variant": self._variant or "",
+            "weights": self._hashes.result(),
+            "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
+            "versions": {name: version(name) for name in ("fit", "diffusers", "torch", "transformers")},
+            "safety_checker": getattr(pipe, "safety_checker", None) is not None,
+            **self._sampling,
+            "scheduler": type(scheduler).__name__ if scheduler else "",
+            "scheduler_config": config,
+        }
+
+    # --- pictures -----------------------------------------------------------------------------------------------------
+
+    def generate(self, prompts, seeds):
+        self.load()
+        try:
+            made = self._in_memory(prompts, seeds)
+            bad = [i for i, one in enumerate(made) if one.status != "ok"]
+            if bad and self._dtype != torch.float32:
+                with self._in_float32():
+                    again = self._in_memory([prompts[i] for i in bad], [seeds[i] for i in bad])
+                for i, one in zip(bad, again, strict=True):
+                    made[i] = one
+        except FitError:
+            raise
+        except Exception as error:  # whatever the code of a pipeline raises
+            if is_out_of_memory(error):
+                raise ModelError(f"{self._pipeline}: {self._too_much('one picture')} ({error})") from error
+            raise self._not_made(error) from error
+        return made
+
+    def _not_made(self, error):
+        parts, optional = self._pipe.components, self._pipe._optional_components
+        lacking = [name for name, part in parts.items() if part is None and name not in optional]
+        return ModelError(
+            f"{self._pipeline}: {type(self._pipe).__name__} can't make pictures with these settings "
+            f"({one_line(error)}); {remedy(error, self._sampling, lacking)}"
+        )
+
+    def _too_much(self, what):
+        place = "the GPU's memory" if self._device == "cuda" else "this machine's memory"
+        lower = "" if self._dtype != torch.float32 else " `dtype: float16`,"
+        return f"{what} is too much for {place}; set{lower} a smaller `height` and `width`, or take a larger machine"
+
+    @torch.inference_mode()
+    def _make(self, prompts, seeds):
+        # The generators live on the CPU, so that a seed means the same noise on every device.
+        noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        images = self._call(self._texts(prompts), noise)
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(images).movedim(-1, 1)
+        finite = torch.isfinite(images).flatten(1).all(1).tolist()
+        pixels = (images.float() * 255).round().to(torch.uint8).movedim(1, -1).contiguous().cpu().numpy()
+        self._say_other_size(*pixels.shape[1:3])
+        return [Made.judged(*one) for one in zip(pixels, finite, strict=True)]
+
+    def _say_other_size(self, height, width):
+        """Say, once, that a pipeline made pictures of another size than it was asked for: some round it down."""
+        wanted = (self._sampling["height"] or height, self._sampling["width"] or width)
+        if wanted != (height, width) and not self._said_other_size:
+            self._said_other_size = True
+            print(
+                f"fit: {self._pipeline}: {type(self._pipe).__name__} makes pictures of {height} x {width}, not of the "
+                f"`height` and `width` that were asked for ({wanted[0]} x {wanted[1]})",
+                file=sys.stderr,
+            )
+
+    def _call(self, texts, noise):
+        try:
+            found = self._pipe(**texts, generator=noise, **self._calls)
+        except ValueError as error:
+            # Pipelines that take sizes of a list know the lists of some sizes of model only.
+            if "Invalid sample size" not in str(error) or "use_resolution_binning" not in self._takes:
+                raise
+            self._calls["use_resolution_binning"] = False
+            found = self._pipe(**texts, generator=noise, **self._calls)
+        if not hasattr(found, "images"):
+            raise ModelError(
+                f"{self._pipeline}: {type(self._pipe).__name__} makes no pictures but {type(found).__name__}; name a "
+                "text-to-image `pipeline`"
+            )
+        return found.images
+
+    def _texts(self, prompts):
+        """The arguments that say what to paint: each prompt's embedding, made once, or the prompts themselves."""
+        if self._embeds:
+            pairs = [self._embed(prompt) for prompt in prompts]
+            embeddings = {"prompt_embeds": torch.cat([prompt for prompt, _ in pairs])}
+            if self._guided:
+                embeddings["negative_prompt_embeds"] = torch.cat([negative for _, negative in pairs])
+            return embeddings
+        texts = {"prompt": list(prompts)}
+        if self._negative_prompt and "negative_prompt" in self._takes:
+            texts["negative_prompt"] = [self._negative_prompt] * len(prompts)
+        return texts
+
+    def _embed(self, prompt):
+        """The embedding of a prompt and, with guidance, that of the negative prompt, [1, tokens, width] each."""
+        if prompt not in self._embedded:
+            known = next(iter(self._embedded.values()), (None, None))[1]
+            self._embedded[prompt] = self._pipe.encode_prompt(
+                prompt, self._device, 1, self._guided, self._negative_prompt or None, negative_prompt_embeds=known
+            )
+        return self._embedded[prompt]
+
+    @contextmanager
+    def _in_float32(self):
+        """Compute in float32: what came out black, constant or as no number may only have left a smaller format."""
+        kept, self._embedded = self._embedded, {}
+        self._pipe.to(torch.float32)
+        try:
+            yield
+        finally:  # exact: weights that came from the smaller format fit into it
+            self._pipe.to(self._dtype)
+            self._embedded = kept

@@ -1,0 +1,104 @@
+"""Tables of results on a terminal, whatever they are written in: without bytes, and no more rows than are asked for."""
+
+import csv
+import io
+import json
+from itertools import islice
+from pathlib import Path
+
+from fit.errors import DataError
+from fit.io.escaping import delimited
+from fit.reports.tables import aligned
+
+CELL = 60
+"""Characters of a cell, at most."""
+
+
+def show(path, most=100):
+    """Yield a table in lines for a terminal.
+
+    Args:
+        path: of a file: .parquet, .json, .csv, or else tab-separated text.
+        most: rows of Parquet to show; 0 for all. Text is shown whole, as it is written for reading.
+
+    Raises:
+        DataError: it is empty, or not what its name says.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in (".parquet", ".pq"):
+        yield from _parquet(path, most)
+        return
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: byte {error.start} is not UTF-8 text; Parquet is shown where the name ends in .parquet, pictures "
+            "by `fit images show`"
+        ) from None
+    if not text.strip():
+        raise DataError(f"{path}: nothing in it, not even a header; make it again")
+    if suffix == ".json":
+        try:
+            yield json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON ({error}); make it again") from None
+    elif suffix == ".csv":
+        yield _columns(list(csv.reader(io.StringIO(text))))
+    else:
+        try:
+            yield aligned(text)
+        except csv.Error as error:
+            raise DataError(f"{path}: not a table with tabs between its cells ({error})") from None
+
+
+def _columns(rows):
+    return aligned(delimited(rows))
+
+
+def _parquet(path, most):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file; mend the path")
+    try:
+        file = pq.ParquetFile(path)
+        schema = file.schema_arrow
+        shown = [i for i, field in enumerate(schema) if not _has_bytes(field.type)]
+        left_out = [field.name for field in schema if _has_bytes(field.type)]
+        names = [schema.names[i] for i in shown]
+        wanted = most or file.metadata.num_rows
+        batches = file.iter_batches(min(wanted, 1024) or 1, columns=list(dict.fromkeys(names))) if names else []
+        rows = list(islice((row for batch in batches for row in batch.to_pylist()), wanted))
+    except (OSError, pa.ArrowException) as error:
+        first = str(error).partition("\n")[0]
+        raise DataError(f"{path}: not a Parquet file that can be read ({first}); make it again") from None
+    if names:
+        yield _columns([names, *([_cell(row[name]) for name in names] for row in rows)])
+    total = file.metadata.num_rows
+    if len(rows) < total and names:
+        yield f"{len(rows):,} of {total:,} rows; --rows 0 shows all"
+    if left_out:
+        yield f"{total:,} rows; bytes are not shown: {', '.join(left_out)} (`fit images show` draws pictures)"
+
+
+def _has_bytes(kind):
+    import pyarrow as pa
+
+    if pa.types.is_nested(kind):
+        return any(_has_bytes(kind.field(i).type) for i in range(kind.num_fields))
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+
+
+def _cell(value):
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        text = f"{value:.6g}"
+    elif isinstance(value, list):
+        inside = ", ".join(_cell(item) for item in value[:4])
+        text = f"[{inside}{f', ... {len(value)} in all' if len(value) > 4 else ''}]"
+    else:
+        text = str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= CELL else text[: CELL - 4] + " ..."

@@ -1,0 +1,252 @@
+"""The answer in a sentence, and what a run has made: what the terminal and the report say first.
+
+Reads JSON that `fit threshold --out` wrote; imports nothing heavy, as the workflow says it at its end.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fit.errors import DataError, again
+
+CHANCE = 0.05
+"""As fit.thresholds.report.CHANCE, which would import the estimators here."""
+
+REASONS = (
+    (r"no change point at this penalty", "the scores do not jump (PELT, penalty {penalty:g})"),
+    (r"all scores are equal: (?P<value>.*)", "all scores are alike ({value})"),
+    (r"all counts are equal: (?P<value>.*)", "all concepts have the same number of training images ({value})"),
+    (
+        r"too few concepts: (?P<value>\d+), at least (?P<least>\d+)",
+        "too few concepts have a count and a score: {value}, at least {least} are needed",
+    ),
+)
+"""Pattern of a reason that fit.thresholds gives -> how the sentence says it."""
+
+SCORES = {"clip": "CLIP score", "frechet": "Fréchet distance", "top5": "top-5 mean"}
+
+ESTIMATORS = {"single": "the best single split", "pelt": "PELT"}
+"""Estimator -> how a sentence calls it, where that is not its name."""
+
+FEW = 4
+"""Files of one kind up to which each is named."""
+
+
+def _people(count: int, domain: str | None) -> str:
+    """`40 people`: the domain's name where it can be counted, else "concepts"."""
+    words = re.sub(r"[-_]+", " ", domain or "")
+    countable = words == "people" or re.fullmatch(r"[a-z ]+s", words)
+    if count == 1:
+        return "1 concept"
+    return f"{count} {words if countable else 'concepts'}"
+
+
+def falls(found: dict[str, Any]) -> bool:
+    """Whether the scores are lower above the threshold than below it: then it is not a threshold of imitation."""
+    below, above = found.get("below"), found.get("above")
+    return bool(below and above and below["mean_score"] > above["mean_score"])
+
+
+def why_none(found: dict[str, Any]) -> str | None:
+    """Why there is no threshold of imitation, in words; None where there is one."""
+    threshold = found["threshold"]
+    if threshold is not None and falls(found):
+        low, high = (found[side]["mean_score"] for side in ("above", "below"))
+        fall = f"from a mean of {high:.2f} to {low:.2f}, at about {threshold:.0f} training images"
+        return f"the scores fall instead of rising, {fall}"
+    if threshold is not None:
+        unseen = f"{threshold:.0f}" == "0"
+        return "the scores change among concepts that have no training image" if unseen else None
+    headline = found.get("estimators", {}).get(found.get("estimator"), {})
+    reason = found.get("reason") or headline.get("reason") or "no change point was found"
+    for pattern, words in REASONS:
+        matched = re.fullmatch(pattern, reason)
+        if matched:
+            return words.format(penalty=found.get("penalty", 0), **matched.groupdict())
+    return reason
+
+
+def _interval(found: dict[str, Any]) -> str:
+    """The interval in words, and in how many resamples there was no threshold."""
+    if not found["interval"]:
+        return "no interval: no resample has a threshold"
+    low, high = (f"{end:.0f}" for end in found["interval"])
+    text = f"95 %: from no image at all to {high}" if low == "0" else f"95 %: {low} to {high}"
+    none = 1 - found.get("resamples_with_a_change", 1.0)
+    return f"{text}; in {100 * none:.0f} % of the resamples there was none" if round(100 * none) else text
+
+
+def _other_estimators(found: dict[str, Any]) -> str:
+    """Where the headline's estimator found nothing: what the others found, and whether chance does as well."""
+    found_by = {
+        ESTIMATORS.get(name, name): other["threshold"]
+        for name, other in found.get("estimators", {}).items()
+        if name != found.get("estimator") and other.get("threshold") is not None
+    }
+    p_value = (found.get("no_jump") or {}).get("p_value")
+    if found["threshold"] is not None or not found_by or p_value is None:
+        return ""
+    if p_value > CHANCE:
+        return f", and nothing in them is beyond chance, p = {p_value:.2g}"
+    low, high = (f"{end(found_by.values()):.0f}" for end in (min, max))
+    at = low if low == high else f"{low} to {high}"
+    *names, last = found_by
+    by = f"{', '.join(names)} and {last}" if names else last
+    return f", though by {by} one would be at {at} training images, p = {p_value:.2g}"
+
+
+def sentence(found: dict[str, Any], model: str | None = None, domain: str | None = None) -> str:
+    """The answer in a sentence, without a full stop.
+
+    Args:
+        found: what fit.thresholds.measure returns, or the JSON of it.
+        model, domain: whose threshold it is; None where that is not known.
+
+    Returns:
+        "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)", or "no
+        imitation threshold was found for my-model in people: ..." with the reason. A fall of the scores, and a change
+        among concepts that have no training image, are reasons, not thresholds.
+    """
+    of_all = _people(found["concepts"], domain)
+    of_whom = (f" for {model}" if model else "") + (f" in {domain}" if domain else "")
+    threshold, why = found["threshold"], why_none(found)
+    if why:
+        return f"no imitation threshold was found{of_whom}: {why}{_other_estimators(found)} ({of_all})"
+    who = f"{model} begins to imitate {domain}" if model and domain else f"imitation{of_whom} begins"
+    p_value = (found.get("no_jump") or {}).get("p_value")
+    chance = f"; but chance alone often makes such a jump, p = {p_value:.2g}" if (p_value or 0) > CHANCE else ""
+    by = "" if found["estimator"] == "pelt" else f"; by the estimator {found['estimator']}"
+    images = "training image" if f"{threshold:.0f}" == "1" else "training images"
+    return f"{who} at about {threshold:.0f} {images} ({_interval(found)}; {of_all}{by}{chance})"
+
+
+def read(path: str | Path, *also: str) -> dict[str, Any]:
+    """The JSON that `fit threshold --out` wrote to `path`, with the keys `also`.
+
+    Raises:
+        DataError: it is not one.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no JSON that can be read ({error}); {again(path)}") from None
+    missing = {"threshold", "interval", "estimator", "estimators", "concepts", *also} - set(found if found else ())
+    if not isinstance(found, dict) or missing:
+        raise DataError(f"{path}: not what `fit threshold --out` writes; {again(path)}")
+    return found
+
+
+def of_pair(model: str, domain: str, path: str | Path, lacks: Iterable[str] = ()) -> str:
+    """The sentence on one model and domain: of the JSON at `path`, or that there is none yet, or what it lacks."""
+    if path and Path(path).exists():
+        return sentence(read(path), model, domain)
+    lacks = list(lacks)
+    if lacks:
+        more = f", and {len(lacks) - 1} more inputs that are missing" if len(lacks) > 1 else ""
+        return f"no imitation threshold yet for {model} in {domain}: {lacks[0]}{more}"
+    return f"no imitation threshold yet for {model} in {domain}: it has not been computed"
+
+
+def _path(name: str, path: str) -> str:
+    there = "" if "{" in path or Path(path).exists() else "  (not made yet)"
+    return f"  {name:<8}  {path}{there}"
+
+
+def of_study(config: Any, study: str) -> list[str]:
+    """The sentences of a study, one for each model and domain, and where its report, figure and pictures are.
+
+    Args:
+        config: fit.config.config.Config; study: a name in it.
+    """
+    pairs = config.pairs(study)
+    lines = [
+        of_pair(model, domain, f"results/thresholds/{model}/{domain}.json", config.lacks(model, domain))
+        for model, domain in pairs
+    ]
+    place = "/".join(pairs[0]) if len(pairs) == 1 else "{model}/{domain}"
+    return [
+        *lines,
+        _path("report", f"results/paper/{study}/report.md"),
+        _path("figure" if len(pairs) == 1 else "figures", f"results/thresholds/{place}.scores.png"),
+        _path("pictures", f"results/thresholds/{place}.pictures.png"),
+    ]
+
+
+# --- what a run has made ----------------------------------------------------------------------------------------------
+
+MADE = (
+    (r"results/counts/[^/]+/[^/]+\.parquet", "effective count of each concept"),
+    (r"results/scores/[^/]+/[^/]+\.parquet", "count and imitation score of each concept"),
+    (r"results/scores/[^/]+/[^/]+/[^/]+\.parquet", "score of a concept, a row for each prompt"),
+    (r"results/thresholds/[^/]+/[^/]+\.json", "threshold, by every estimator"),
+    (r"results/thresholds/.*\.scores\.png", "figure: score against count"),
+    (r"results/thresholds/.*\.pictures\.png", "pictures below and above the threshold"),
+    (r"results/references/.*\.png", "references of each concept, to look at"),
+    (r"results/generated/.*\.png", "generated pictures of each concept, to look at"),
+    (r"results/cuts/.*\.recogniser\.tsv", "how often the embedder errs, by group"),
+    (r"results/alternatives/.*\.json", "threshold by another score"),
+    (r"results/alternatives/.*\.png", "figure: another score against count"),
+    (r"results/sensitivity/.*\.json", "threshold under every choice"),
+    (r"results/sensitivity/.*\.outliers\.tsv", "concepts on the wrong side of the threshold"),
+    (r"results/captions/.*\.png", "figure: captions of each concept"),
+)
+"""Pattern of a file that a milestone asks for -> what is in it."""
+
+
+def _what(path: str) -> str:
+    return next((words for pattern, words in MADE if re.fullmatch(pattern, path)), "")
+
+
+def _sentences(files: Iterable[str]) -> list[str]:
+    """The sentences that `files` answer: thresholds, those by other scores, and those whose sensitivity is there."""
+    said = []
+    for path in files:
+        place = re.fullmatch(r"results/(thresholds|alternatives|sensitivity)/([^/]+)/([^/.]+)(?:\.(\w+))?\.json", path)
+        if not place or not Path(path).exists():
+            continue
+        kind, model, domain, score = place.groups()
+        if kind == "sensitivity":
+            said.append(of_pair(model, domain, f"results/thresholds/{model}/{domain}.json"))
+        else:
+            by = f"by the {SCORES.get(score, score)}: " if score else ""
+            said.append(by + of_pair(model, domain, path))
+    return list(dict.fromkeys(said))
+
+
+def made(files: Iterable[str]) -> list[str]:
+    """What a run has made, a line or two for each kind of file, after the sentences that these files answer.
+
+    Args:
+        files: paths that a milestone asked for; many of one kind and folder are shown as one pattern.
+    """
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for path in files:
+        kinds.setdefault((_what(path), str(Path(path).parent)), []).append(path)
+    lines = _sentences(path for paths in kinds.values() for path in paths)
+    for (what, folder), paths in kinds.items():
+        if len(paths) <= FEW:
+            lines += [f"  {path}" + (f": {what}" if what else "") for path in paths]
+        else:
+            suffix = "".join(Path(paths[0]).suffixes[-1:])
+            lines.append(f"  {folder}/*{suffix}: " + (f"{what}, " if what else "") + f"{len(paths)} files")
+    return lines
+
+
+def of_targets(config: Any, targets: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+    """What was asked for and is now there: the answer of each study whose report is among it, and what else.
+
+    Args:
+        config: fit.config.config.Config; targets: (name of the milestone, or "" of a file; its files).
+    """
+    lines: list[str] = []
+    for name, files in targets:
+        paths = [str(path) for path in files]
+        reports = [re.fullmatch(r"results/paper/([^/]+)/report\.md", path) for path in paths]
+        studies = [report[1] for report in reports if report and report[1] in config.studies]
+        for study in studies:
+            lines += of_study(config, study)
+        if not studies:
+            lines += ([f"{name}:"] if name else []) + made(paths)
+    return lines

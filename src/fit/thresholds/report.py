@@ -1,0 +1,263 @@
+"""The answer: every estimator's threshold with its interval, the test against no jump, groups; as data and in words."""
+
+import numpy as np
+
+from fit.errors import DataError
+from fit.thresholds.answer import falls
+from fit.thresholds.estimators import ESTIMATORS, best_split, change_points, isotonic, isotonic_middle, logistic
+from fit.thresholds.groups import difference_p_value
+from fit.thresholds.scores import sort_scores
+from fit.thresholds.uncertainty import CONFIDENCE, bootstrap, interval, no_jump_p_value
+
+FEWEST = 10
+"""Concepts that a threshold takes."""
+CHANCE = 0.05
+"""P-value from which on a jump is no more than chance makes."""
+GRADUAL = 3.0
+"""Ratio of the counts at 90 and 10 % of the rise from which on it is called gradual."""
+
+
+def _place(table, at):
+    return {"concept": str(table.concepts[at]), "effective_count": int(table.counts[at])}
+
+
+def _side(table, rows, at):
+    scores = table.scores[rows]
+    return {
+        "concepts": len(scores),
+        "mean_score": float(scores.mean()),
+        "sd_score": float(scores.std()),
+        "nearest": _place(table, at),
+    }
+
+
+def _reason(table):
+    """Why no estimator can answer, or None."""
+    if len(table) < FEWEST:
+        return f"too few concepts: {len(table)}, at least {FEWEST}"
+    if np.ptp(table.counts) == 0:
+        return f"all counts are equal: {table.counts[0]:.0f}"
+    if np.ptp(table.scores) == 0:
+        return f"all scores are equal: {table.scores[0]:g}"
+    return None
+
+
+def _estimate(name, table, changes):
+    """(index of the first concept above, or None; threshold; what else the estimator says)."""
+    counts, scores = table.counts, table.scores
+    more: dict
+    at: int | None
+    if name == "logistic":
+        fit = logistic(counts, scores)
+        if fit is None:
+            return None, None, {}
+        # A midpoint beyond the last count, by rounding, is at it.
+        at = min(int(np.searchsorted(counts, fit["midpoint"])), len(counts) - 1)
+        return at, fit["midpoint"], fit
+    if name == "isotonic":
+        at = isotonic_middle(counts, scores)
+        places, fitted = isotonic(counts, scores)
+        corner = np.append(True, np.diff(fitted) > 0) | np.append(np.diff(fitted) > 0, True)
+        more = {"curve": [[int(c), float(s)] for c, s in zip(places[corner], fitted[corner], strict=True)]}
+    elif name == "single":
+        at, removed = best_split(counts, scores)
+        more = {"squared_error_removed": removed}
+    else:
+        at, more = next(iter(changes), None), {"changes": len(changes)}
+        if at and counts[at - 1] == counts[at]:
+            more["tie"] = int((counts == counts[at]).sum())
+    return at, None if at is None else int(counts[at]), more
+
+
+def _no_answer(why):
+    return {"threshold": None, "interval": None, "reason": why}
+
+
+def _answers(table, names, changes, drawn, p_value):
+    """Estimator -> its part of the result."""
+    answers = {}
+    for name in names:
+        at, threshold, more = _estimate(name, table, changes)
+        if at is None:
+            why = "no change point at this penalty" if name == "pelt" else "the scores do not rise with the counts"
+            answers[name] = _no_answer(why)
+        elif name != "pelt" and p_value > CHANCE:
+            answers[name] = _no_answer(f"no more of a jump than chance makes (p = {p_value:.2g})")
+        else:
+            answers[name] = {
+                "threshold": threshold,
+                "interval": interval(name, drawn[name], table.counts),
+                "resamples_with_an_answer": float(np.isfinite(drawn[name]).mean()),
+                "last_below": _place(table, at - 1) if at else None,
+                "first_above": _place(table, at),
+                **more,
+            }
+    return answers
+
+
+def measure(table, *, penalty, resamples, seed, estimators=ESTIMATORS):
+    """The imitation threshold of a table of concepts.
+
+    Args:
+        table: fit.thresholds.scores.Scores.
+        penalty: of PELT.
+        resamples: of the bootstrap, and permutations of the tests; seed: of their draws.
+        estimators: names of ESTIMATORS; the first is the headline.
+
+    Returns:
+        A dict of builtins. Of the headline: threshold (images, or None), interval, estimator, below and above (the
+        concepts on its sides, None without one). Of all: estimators (name -> threshold, interval, last_below,
+        first_above, and what it says besides), changes (all that PELT finds), single (the best single split), no_jump
+        (the test), reason (why there is no answer, None where there is one), groups (name -> such a dict; only where
+        the table has groups) and group_difference.
+
+    Raises:
+        DataError: an estimator that is not in ESTIMATORS, a penalty that is not above 0, or no resamples.
+    """
+    for name in estimators:
+        if name not in ESTIMATORS:
+            raise DataError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+    if not penalty > 0:
+        raise DataError(f"the penalty is {penalty:g}; give a number above 0, such as the paper's 0.9")
+    if resamples < 1:
+        raise DataError(f"there can't be {resamples} resamples; give 1 or more")
+    result = _measure_alone(table, penalty, resamples, seed, estimators)
+    groups = sorted(set(table.groups) - {""})
+    if not groups:
+        return result
+    of_groups = {
+        group: _measure_alone(table.take(table.groups == group), penalty, resamples, seed, estimators)
+        for group in groups
+    }
+    fit_to_compare = [group for group, found in of_groups.items() if found["reason"] is None]
+    result["groups"] = of_groups
+    result["without_group"] = int((table.groups == "").sum())
+    if len(fit_to_compare) < 2:
+        why = f"fewer than two groups can be compared: {len(fit_to_compare)}"
+        result["group_difference"] = {"groups": fit_to_compare, "p_value": None, "ratio": None, "reason": why}
+    else:
+        test = difference_p_value(table, fit_to_compare, resamples, seed)
+        result["group_difference"] = {"groups": fit_to_compare, **test, "reason": None}
+    return result
+
+
+def _measure_alone(table, penalty, resamples, seed, estimators):
+    reason = _reason(table)
+    headline = estimators[0]
+    changes = [] if reason else change_points(table.scores, penalty)
+    split, removed = (None, 0.0) if reason else best_split(table.counts, table.scores)
+    p_value = None if reason else no_jump_p_value(table, resamples, seed)
+    if p_value is not None and p_value > CHANCE:
+        split = None
+    if reason:
+        answers = {name: _no_answer(reason) for name in estimators}
+    else:
+        drawn = bootstrap(table, estimators, penalty, resamples, seed)
+        answers = _answers(table, estimators, changes, drawn, p_value)
+    answer = answers[headline]
+    first = None
+    if answer["threshold"] is not None:
+        first = int(np.flatnonzero(table.concepts == answer["first_above"]["concept"])[0])
+    return {
+        "threshold": answer["threshold"],
+        "interval": answer["interval"],
+        "interval_kind": f"percentile bootstrap over {', '.join(table.resampled)}, {CONFIDENCE:.0%}, "
+        f"{resamples} resamples; above the first number, at most the second",
+        "resamples_with_a_change": answer.get("resamples_with_an_answer", 0.0),
+        "estimator": headline,
+        "penalty": penalty,
+        "concepts": len(table),
+        "reason": reason,
+        "changes": [_place(table, change) for change in changes],
+        "below": _side(table, slice(None, first), first - 1) if first else None,
+        "above": _side(table, slice(first, None), first) if first else None,
+        "single": {
+            "threshold": None if split is None else int(table.counts[split]),
+            "concepts_below": split,
+            "squared_error_removed": removed,
+        },
+        "estimators": answers,
+        "no_jump": {
+            "p_value": p_value,
+            "permutations": resamples,
+            "test": "scores dealt to counts anew; squared error that the best single split removes",
+        },
+    }
+
+
+def detect(concepts, counts, scores, *, penalty, resamples, seed, estimators=ESTIMATORS):
+    """measure, of bare columns [N]: slugs, effective counts and scores. Raises DataError as sort_scores does."""
+    table = sort_scores(concepts, counts, scores)
+    return measure(table, penalty=penalty, resamples=resamples, seed=seed, estimators=estimators)
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+def _range(ends):
+    return "no resample has one" if ends is None else f"{ends[0]:.0f} to {ends[1]:.0f}"
+
+
+def _estimator_line(name, answer):
+    if answer["threshold"] is None:
+        return f"  {name:<9} none: {answer['reason']}"
+    below, above = answer["last_below"], answer["first_above"]
+    line = f"  {name:<9} {answer['threshold']:.0f} images, {_range(answer['interval'])}; last below "
+    line += f"{below['concept']} ({below['effective_count']})" if below else "none"
+    return f"{line}, first above {above['concept']} ({above['effective_count']})"
+
+
+def _remarks(found):
+    answers = found["estimators"]
+    p_value = found["no_jump"]["p_value"]
+    yield f"p-value against no jump: {p_value:.2g}"
+    if p_value > CHANCE and found["threshold"] is not None:
+        yield "chance alone makes such a jump often: the threshold means little"
+    if found["threshold"] is not None and found["resamples_with_a_change"] < CONFIDENCE:
+        yield f"only {found['resamples_with_a_change']:.0%} of the resamples have a threshold; the interval is of those"
+    tie = answers.get("pelt", {}).get("tie")
+    if tie:
+        at = answers["pelt"]["first_above"]["effective_count"]
+        yield f"the change lies within {tie} concepts that all have {at} images, whose order is that of their names"
+    if falls(found):
+        yield "the scores fall there: this is no threshold of imitation"
+    rise = answers.get("logistic", {})
+    if rise.get("threshold") is not None and (1 + rise["to"]) > GRADUAL * (1 + rise["from"]):
+        yield (
+            f"the rise is gradual: 10 to 90 % of it lie between {rise['from']:.0f} and {rise['to']:.0f} images, so "
+            "that one number says little"
+        )
+
+
+def describe(found):
+    """The result of `measure` in lines of text."""
+    if found["threshold"] is None:
+        lines = [f"no imitation threshold: {found['estimators'][found['estimator']]['reason']}"]
+    elif falls(found):
+        lines = [f"no imitation threshold: the scores fall at {found['threshold']:.0f} images ({found['estimator']})"]
+    else:
+        lines = [
+            f"imitation threshold: {found['threshold']:.0f} images ({found['estimator']}; 95 % bootstrap interval: "
+            f"{_range(found['interval'])})"
+        ]
+    for side, edge in (("below", "up to"), ("above", "from")):
+        if found[side]:
+            nearest = found[side]["nearest"]["effective_count"]
+            mean = found[side]["mean_score"]
+            lines.append(f"{side}: {found[side]['concepts']} concepts, mean score {mean:.3f}, {edge} {nearest} images")
+    if found["reason"] is None:
+        lines += [_estimator_line(*one) for one in found["estimators"].items()]
+        lines += _remarks(found)
+    for group, of_group in found.get("groups", {}).items():
+        lines += [f"group {group}, {of_group['concepts']} concepts:"]
+        lines += [f"  {line}" for line in describe(of_group)]
+    if "groups" in found:
+        if found["without_group"]:
+            lines.append(f"{found['without_group']} concepts have no group")
+        test = found["group_difference"]
+        if test["p_value"] is None:
+            lines.append(f"difference between groups: {test['reason'] or 'a group has no split'}")
+        else:
+            ratio, p_value = test["ratio"], test["p_value"]
+            lines.append(f"difference between groups: best splits a factor of {ratio:.2g} apart, p = {p_value:.2g}")
+    return lines

@@ -1,0 +1,179 @@
+"""Tables of concepts with counts and scores, and what is known of the errors of both."""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fit.errors import DataError
+from fit.io.user_tables import LARGEST_SCORE, as_count, as_interval, as_number, once, read_user_table, shown
+
+ROUNDING = 1e-3
+"""How far a score may be from the mean of its image scores, in a table that was rounded for reading."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """N concepts, ascending in count; concepts of one count by name, so that the order of a table's rows is nothing."""
+
+    concepts: np.ndarray
+    """[N] slugs."""
+    counts: np.ndarray
+    """[N] effective counts, in images."""
+    scores: np.ndarray
+    """[N] imitation scores."""
+    groups: np.ndarray
+    """[N] names of groups, empty for none."""
+    images: list
+    """[N] lists of arrays: the scores of the images of each prompt, none where a prompt has no usable image. An empty
+    list where only the score is known."""
+    evidence: np.ndarray = field(repr=False)
+    """[N, 5]: captions, downloaded and matches that a count comes from, and the low and high end of its 95 % interval;
+    NaN where unknown."""
+
+    def __len__(self):
+        return len(self.concepts)
+
+    @property
+    def resampled(self):
+        """What of the table a bootstrap can draw anew: names, for reading."""
+        names = ["concepts"]
+        if any(len(of_concept) for of_concept in self.images):
+            names += ["prompts", "images"]
+        if np.isfinite(self.evidence).any():
+            names.append("counts")
+        return names
+
+    def take(self, rows):
+        """The concepts at `rows`, indices [M] in ascending order or a mask [N]."""
+        rows = np.arange(len(self))[rows]
+        images = [self.images[row] for row in rows]
+        concepts, counts, scores, groups = self.concepts[rows], self.counts[rows], self.scores[rows], self.groups[rows]
+        return Scores(concepts, counts, scores, groups, images, self.evidence[rows])
+
+
+EVIDENCE = ("captions", "downloaded", "matches", "low", "high")
+
+
+def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=None):
+    """Check concepts and bring them in order: Scores.
+
+    Args:
+        concepts, counts, scores: [N]; groups: [N] names or None each; images: [N] lists of a list per prompt, or None
+            each; evidence: [N, 5], in the order of EVIDENCE, NaN where unknown.
+
+    Raises:
+        DataError: a count or score that is no number, a negative count, a concept that stands twice, or a score that is
+            not the mean of its image scores.
+    """
+    concepts = np.asarray(concepts, dtype=str)
+    number = len(concepts)
+    columns = {"effective_count": np.asarray(counts, np.float64), "score": np.asarray(scores, np.float64)}
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            bad = str(concepts[~np.isfinite(values)][0])
+            raise DataError(f"concept {bad!r}: its {name} is no number; mend or drop the row")
+    counts, scores = columns.values()
+    if number and counts.min() < 0:
+        bad = counts.argmin()
+        raise DataError(f"concept {str(concepts[bad])!r}: effective_count {counts[bad]:g} is below 0; mend the row")
+    names, times = np.unique(concepts, return_counts=True)
+    if (times > 1).any():
+        raise DataError(f"concept {str(names[times > 1][0])!r} stands in {times.max()} rows; keep one row a concept")
+    of_prompts = [[np.asarray(prompt or [], np.float64) for prompt in one or []] for one in images or [None] * number]
+    for concept, prompts, score in zip(concepts, of_prompts, scores, strict=True):
+        means = [prompt.mean() for prompt in prompts if len(prompt)]
+        if means and not abs(np.mean(means) - score) <= ROUNDING:
+            raise DataError(
+                f"concept {str(concept)!r}: its score {score:.4f} is not the mean over prompts of its image_scores; "
+                "take the column out, or tabulate the scores anew"
+            )
+    groups = np.array([group or "" for group in groups], dtype=str) if groups is not None else np.full(number, "")
+    evidence = np.full((number, len(EVIDENCE)), np.nan) if evidence is None else np.asarray(evidence, np.float64)
+    order = np.lexsort((concepts, counts))
+    return Scores(
+        concepts[order], counts[order], scores[order], groups[order], [of_prompts[i] for i in order], evidence[order]
+    )
+
+
+def _lists(value, depth):
+    """`value`, or the JSON in it, as lists in `depth` levels whose leaves are numbers up to LARGEST_SCORE or None.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, str):
+        value = json.loads(value) if value.strip() else None
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError
+    if depth > 1:
+        return [_lists(one, depth - 1) for one in value]
+    for one in value:
+        if isinstance(one, bool) or not isinstance(one, int | float | None):
+            raise ValueError
+        if one is not None and not abs(one) <= LARGEST_SCORE:
+            raise ValueError
+    return value
+
+
+def _nested(table):
+    """The column image_scores, or prompt_scores as prompts of one image each; None where neither is there."""
+    column = next((name for name in ("image_scores", "prompt_scores") if name in table.columns), None)
+    if column is None:
+        return None
+    lists = []
+    for index, value in enumerate(table.values(column)):
+        try:
+            lists.append(_lists(value, 2 if column == "image_scores" else 1))
+        except (ValueError, RecursionError):
+            raise DataError(
+                f"{table.where(index)}: {column} holds something that is not a list of numbers of at most "
+                f"{LARGEST_SCORE:g}: {shown(value)}; correct the row, or take the column out"
+            ) from None
+    if column == "image_scores":
+        return lists
+    return [[[] if score is None else [score] for score in one] for one in lists]
+
+
+def read_table(path):
+    """Read a table of concepts, CSV, TSV or Parquet: Scores.
+
+    Columns: concept, effective_count and score; and where it has them, group; image_scores (a list per prompt of the
+    scores of its images) or prompt_scores (a list), written as JSON in a CSV; captions, downloaded and matches, or low
+    and high, of the counts.
+
+    Raises:
+        DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not
+            whole or not within its interval, an empty count or score, or holds something that sort_scores refuses.
+    """
+    optional = ("group", "image_scores", "prompt_scores", *EVIDENCE)
+    table = read_user_table(path, ("concept", "effective_count", "score"), optional=optional, empty=True)
+    concepts = once(table)
+    counts, scores = [], []
+    evidence = np.full((len(concepts), len(EVIDENCE)), np.nan)
+    for index, (concept, row) in enumerate(zip(concepts, table.rows, strict=True)):
+        where = f"{table.where(index)}, concept {shown(concept)}"
+        count = as_count(row["effective_count"], f"{where}: effective_count")
+        score = as_number(row["score"], f"{where}: score")
+        for name, number in (("effective_count", count), ("score", score)):
+            if number is None:
+                raise DataError(f"{where}: {name} is empty; write a number, or drop the row")
+        counts.append(count)
+        scores.append(score)
+        known = [as_number(row.get(name), f"{where}: {name}", whole=True) for name in EVIDENCE[:3]]
+        known += as_interval(row, count, where)
+        evidence[index] = [np.nan if number is None else number for number in known]
+    groups = [str(group or "") for group in table.values("group")] if "group" in table.columns else None
+    nested = _nested(table)
+    try:
+        return sort_scores(concepts, counts, scores, groups, nested, evidence)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def read_scores(path):
+    """(concepts, counts [N], scores [N]) of a table as read_table reads it, ascending in count."""
+    found = read_table(path)
+    return found.concepts.tolist(), found.counts, found.scores
