@@ -64,7 +64,7 @@ def measure(results):
     """What one finished study found: figure -> (value, whether it meets its bar)."""
     found = json.loads((results / "thresholds/atelier/painters.json").read_text())
     table = pl.read_parquet(results / "scores/atelier/painters.parquet")
-    pelt, split = found["threshold"], found["single"]["threshold"]
+    pelt, split = found["threshold"], found["one_change"]["threshold"]
     below = found["below"]["concepts"] if pelt is not None else 0
     sides = [table["score"][:below].to_numpy(), table["score"][below:].to_numpy()]
     low, high = (side.mean() if len(side) else float("nan") for side in sides)

@@ -69,9 +69,11 @@ def make_captions(count, words, names, rng):
     drawn = rng.choice(len(words), lengths.sum(), p=chance / chance.sum())
     ends = np.cumsum(lengths)
     who = np.where(rng.random(count) < 0.015, rng.zipf(1.3, count) % len(names), -1)
-    fate = rng.random(count)
+    decision = rng.random(count)
     captions = []
-    for start, end, name, f in zip((ends - lengths).tolist(), ends.tolist(), who.tolist(), fate.tolist(), strict=True):
+    for start, end, name, f in zip(
+        (ends - lengths).tolist(), ends.tolist(), who.tolist(), decision.tolist(), strict=True
+    ):
         parts = [words[i] for i in drawn[start:end].tolist()]
         if name >= 0:
             shown = names[name]
@@ -125,12 +127,12 @@ def decode(files, columns):
     return sum(len(batch) for file in files for batch in open_captions(file).batches(columns))
 
 
-def count(files, sheet, max_hits, threads):
+def count(files, sheet, max_matched_captions, threads):
     from fit.captions.count import Columns, Outputs, Sampling, count_captions
     from fit.concepts.sheet import read_sheet
 
     concepts = read_sheet(sheet)
-    settings = {"columns": Columns("TEXT", "URL"), "sampling": Sampling(max_hits=max_hits)}
+    settings = {"columns": Columns("TEXT", "URL"), "sampling": Sampling(max_matched_captions=max_matched_captions)}
 
     def run(files, threads):
         with tempfile.TemporaryDirectory() as folder:
@@ -152,7 +154,7 @@ def polars_contains(files, sheet):
 
 def measure(method, files, folder):
     """Run one method; prints seconds, rows and peak memory in MB as JSON."""
-    columns = ["TEXT", "URL"] if "hits" in method else ["TEXT"]
+    columns = ["TEXT", "URL"] if "matched_captions" in method else ["TEXT"]
     once = 0.0
     small = [str(folder / "warm-up.parquet")]
     kind, _, rest = method.partition(" ")
@@ -161,8 +163,10 @@ def measure(method, files, folder):
         started = time.perf_counter()
         rows = decode(files, columns)
     elif kind == "count":
-        names, hits, threads = rest.split()
-        run, threads = count(files, folder / f"{names}.tsv", 100_000 if hits == "hits" else 0, int(threads))
+        names, matched_captions, threads = rest.split()
+        run, threads = count(
+            files, folder / f"{names}.tsv", 100_000 if matched_captions == "matched_captions" else 0, int(threads)
+        )
         run(small, 1)
         # What a sheet costs once, however many captions there are, stands in a column of its own.
         started = time.perf_counter()
@@ -208,11 +212,11 @@ def compare(folder, rounds, most):
         (f"{few:,} names, 1 thread", "count few none 1", files),
         (f"{few:,} names, 2 threads", "count few none 2", files),
         (f"{most:,} names, 1 thread", "count most none 1", files),
-        ("pyarrow decodes captions and addresses (floor with hits)", "floor hits", files),
-        (f"{few:,} names and their hits, 1 thread", "count few hits 1", files),
-        (f"{few:,} names and their hits, 2 threads", "count few hits 2", files),
-        ("one file, row groups of 500", "count few hits 1", [str(folder / "groups-many.parquet")]),
-        ("one file, one row group", "count few hits 1", [str(folder / "groups-one.parquet")]),
+        ("pyarrow decodes captions and addresses (floor with matched captions)", "floor matched captions", files),
+        (f"{few:,} names and their matched captions, 1 thread", "count few matched captions 1", files),
+        (f"{few:,} names and their matched captions, 2 threads", "count few matched captions 2", files),
+        ("one file, row groups of 500", "count few matched captions 1", [str(folder / "groups-many.parquet")]),
+        ("one file, one row group", "count few matched captions 1", [str(folder / "groups-one.parquet")]),
         ("polars `contains_any`, 1 thread (inexact; one file)", "polars", files[:1]),
     ]
     found = {label: [] for label, _, _ in methods}
@@ -233,7 +237,7 @@ def compare(folder, rounds, most):
     floor, floor_hits = methods[0][0], methods[4][0]
     print("| method | ns per caption | times its floor | once, s | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
     for label, method, _ in methods:
-        base = floor_hits if "hits" in method else floor
+        base = floor_hits if "matched_captions" in method else floor
         peak = max(run["peak_mb"] for run in found[label])
         times = f"{ratio(label, base):.2f}"
         once = statistics.median(run["once"] for run in found[label])
@@ -244,7 +248,7 @@ def compare(folder, rounds, most):
         print(f"| {label} | {statistics.median(grep) * 1e9:.0f} | {times:.2f} | | |")
     else:
         print("| ripgrep | not measured: not installed | | | |")
-    for what, one, two in (("counts", 1, 2), ("counts and hits", 5, 6)):
+    for what, one, two in (("counts", 1, 2), ("counts and matched captions", 5, 6)):
         speed_up = ratio(methods[one][0], methods[two][0])
         print(f"\nTwo threads are {speed_up:.2f} times as fast as one ({what}).")
 

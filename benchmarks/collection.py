@@ -96,18 +96,26 @@ def collect_images(urls):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from fit.captions.hits import FIXED
+    from fit.captions.matched_captions import FIXED
     from fit.images.collect import collect
     from fit.images.decode import Limits
     from fit.images.fetch import FetchSettings
 
     rows = [{"concept": "a", "shard": "s", "row": i, "url": url, "caption": ""} for i, url in enumerate(urls)]
     with tempfile.TemporaryDirectory() as folder:
-        hits, target = Path(folder, "hits.parquet"), Path(folder, "a.parquet")
-        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(FIXED)), hits)
+        matched_captions, target = Path(folder, "matched_captions.parquet"), Path(folder, "a.parquet")
+        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(FIXED)), matched_captions)
         # One host stands for many here: its share is all there is.
         settings = FetchSettings(allow_loopback=True, connections_per_host=64)
-        collect("http", hits, [], {"a": target}, work=Path(folder, "work"), settings=settings, limits=Limits(workers=2))
+        collect(
+            "http",
+            matched_captions,
+            [],
+            {"a": target},
+            work=Path(folder, "work"),
+            settings=settings,
+            limits=Limits(workers=2),
+        )
         statuses = pq.read_table(target, columns=["status"])["status"].to_pylist()
     assert statuses == ["ok"] * len(urls)
 

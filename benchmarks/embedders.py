@@ -76,12 +76,12 @@ def load(network, folder, device):
     import torch
 
     from fit import embeddings as embedders
-    from fit.embeddings.base import Weights
+    from fit.embeddings.base import EmbedderSettings
 
     if device == "cpu":
         torch.cuda.is_available = lambda: False
     model = f"local-dir:{folder}/openclip" if network == "openclip" else f"{folder}/facenet.pt"
-    return embedders.load(network, Weights(model)), Weights(model)
+    return embedders.load(network, EmbedderSettings(model)), EmbedderSettings(model)
 
 
 def read(folder):

@@ -27,7 +27,7 @@ CONFIG = {
             "concepts": "people.tsv",
             "embedder": "tiny",
             "references": {"folder": "references", "least": 5},
-            "same_concept_cut": "midpoint",
+            "match_threshold": "midpoint",
             "targets": "matches_and_references",
             "prompts": ["a photograph of {name}"],
         }
@@ -67,7 +67,7 @@ def make_study(folder, people, pictures):
 
 def floor(folder):
     """Embed every picture and score every concept, in this process."""
-    from fit.embeddings.base import Weights
+    from fit.embeddings.base import EmbedderSettings
     from fit.embeddings.run import embed_tables
     from fit.images.decode import Limits
     from fit.images.local import import_generated, import_images
@@ -81,7 +81,7 @@ def floor(folder):
     import_generated("generated", made["generated"], work=Path(folder, "work-g"), **places)
     tables = [path for of_kind in made.values() for path in of_kind.values()]
     vectors = [path.with_suffix(".vectors.parquet") for path in tables]
-    embed_tables("openclip", Weights("local-dir:encoder", "float32", False), tables, vectors, 64, 0)
+    embed_tables("openclip", EmbedderSettings("local-dir:encoder", "float32", False), tables, vectors, 64, 0)
     from fit.embeddings.files import read_single_faces
 
     read = [read_single_faces(path)[1] for path in vectors]

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fit.embeddings import files
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 from fit.images.table import REFERENCES
 
 CHUNK = 4096
@@ -38,14 +38,14 @@ def write_concept(folder, vectors, references, dimension):
     with files.writer(folder / "images.parquet", dimension) as writer:
         for start in range(0, vectors, CHUNK):
             count = min(CHUNK, vectors - start)
-            found = [[Found(vector)] for vector in _unit(rng, count, dimension)]
+            found = [[Embedding(vector)] for vector in _unit(rng, count, dimension)]
             writer.write_table(files.rows([f"{start + i:08d}" for i in range(count)], found, dimension))
     names = [f"reference-{i}" for i in range(references)]
-    found = [[Found(vector)] for vector in _unit(rng, references, dimension)]
+    found = [[Embedding(vector)] for vector in _unit(rng, references, dimension)]
     pq.write_table(files.rows(names, found, dimension), folder / "reference-embeddings.parquet")
-    table = [{"image_id": name, "kept": True, "fate": "kept", "bytes": b""} for name in names]
+    table = [{"image_id": name, "kept": True, "decision": "kept", "bytes": b""} for name in names]
     pq.write_table(pa.Table.from_pylist(table, schema=REFERENCES), folder / "references.parquet")
-    (folder / "cut.json").write_text(json.dumps({"cut": 0.3}))
+    (folder / "cut.json").write_text(json.dumps({"match_threshold": 0.3}))
 
 
 def floor(folder):
@@ -65,7 +65,7 @@ def ours(folder):
 
     names = {"images": "images", "references": "references", "reference-embeddings": "reference-embeddings"}
     arguments = [part for name, file in names.items() for part in (f"--{name}", f"{folder / file}.parquet")]
-    main(["match", *arguments, "--cut", str(folder / "cut.json"), "--out", str(folder / "matches.parquet")])
+    main(["match", *arguments, "--match-threshold", str(folder / "cut.json"), "--out", str(folder / "matches.parquet")])
 
 
 def main():

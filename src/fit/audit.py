@@ -18,7 +18,7 @@ from fit.errors import DataError
 from fit.images.collect import links_of
 from fit.images.table import COLLECTED
 from fit.io.escaping import cell, delimited
-from fit.io.files import whole
+from fit.io.files import atomic_write
 from fit.io.parquet import read
 from fit.io.user_tables import as_count, as_interval, as_number, once, plain, read_user_table, shown
 from fit.thresholds.answer import falls, why_none
@@ -73,7 +73,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Counted:
+class ConceptCount:
     """A concept's effective count; None stands for what is not known."""
 
     concept: str
@@ -184,7 +184,7 @@ def read_counted(path):
         raise DataError(
             f"{path}: no column 'effective_count', and no 'captions' in its place (found: {plain(table.columns)})"
         )
-    counted: list[Counted] = []
+    counted: list[ConceptCount] = []
     skipped = 0
     for index, concept in enumerate(once(table)):
         row, place = table.rows[index], f"{table.where(index)}, concept {shown(concept)}"
@@ -198,7 +198,7 @@ def read_counted(path):
             low = high = None
         else:
             low, high = math.floor(low), max(math.ceil(high), count)
-        counted.append(Counted(concept, count, low, high, captions))
+        counted.append(ConceptCount(concept, count, low, high, captions))
         skipped = max(skipped, whole_number("skipped_rows") or 0)
     return counted, skipped, of_captions
 
@@ -268,7 +268,9 @@ def _seen(concept, images, matches, image_ids):
         return None
     rows = read(collected, ["image_id", "status"], schema=COLLECTED).to_pylist()
     if not {row["image_id"] for row in rows} <= set(image_ids):
-        raise DataError(f"{collected}: it has images of other rows than the hits; collect the images of these hits")
+        raise DataError(
+            f"{collected}: it has images of other rows than the matched captions; collect the images of these matched captions"
+        )
     seen = {row["image_id"]: (0, 0.0) for row in rows if row["status"] == "ok"}
     for row in read(matched, ["image_id", "similarity", "match"]).to_pylist():
         if row["match"]:
@@ -316,7 +318,7 @@ def _for_spreadsheets(table):
     return table
 
 
-def plan(found, counted, hits, out, images=None, matches=None):
+def plan(found, counted, matched_captions, out, images=None, matches=None):
     """Write which rows of the corpus to remove, OUT.parquet and OUT.csv, and note in `found` what that leaves.
 
     Text in the CSV is escaped for spreadsheets (fit.io.escaping.cell); the Parquet file has it as the corpus does.
@@ -324,23 +326,23 @@ def plan(found, counted, hits, out, images=None, matches=None):
     Args:
         found: Audit of `counted`, whose rows get the columns PLAN_COLUMNS: rows planned, of them matching, images left
             by the high end of the count.
-        hits: path of the sampled rows of all concepts (`fit captions count`).
+        matched_captions: path of the sampled rows of all concepts (`fit captions count`).
         out: path of the plan without its suffix.
         images, matches: folders of image tables and of matches, a file per slug; None for none: no picture was seen.
 
     Raises:
-        DataError, ImageTableError: the hits are not of these counts, or the images not of these hits.
+        DataError, ImageTableError: the matched captions are not of these counts, or the images not of these matched captions.
     """
     by_concept = {of.concept: of for of in counted}
-    if not set(pc.unique(read(hits, ["concept"]).column("concept")).to_pylist()) & set(by_concept):
+    if not set(pc.unique(read(matched_captions, ["concept"]).column("concept")).to_pylist()) & set(by_concept):
         raise DataError(
-            f"{hits}: no row mentions a concept of these counts; give the hits and the counts of one corpus"
+            f"{matched_captions}: no row mentions a concept of these counts; give the matched captions and the counts of one corpus"
         )
     target = found.threshold.low - 1
     unjudged, unmentioned, short = [], [], []
     with (
-        whole(f"{out}.parquet") as parquet_part,
-        whole(f"{out}.csv") as csv_part,
+        atomic_write(f"{out}.parquet") as parquet_part,
+        atomic_write(f"{out}.csv") as csv_part,
         pq.ParquetWriter(parquet_part, PLAN, compression="zstd") as parquet_file,
         pacsv.CSVWriter(csv_part, PLAN) as csv_file,
     ):
@@ -348,12 +350,12 @@ def plan(found, counted, hits, out, images=None, matches=None):
             if not row.get("to_remove"):
                 continue
             of = by_concept[row["concept"]]
-            sampled = read(hits, PLAN.names[:5], only={"concept": [of.concept]})
+            sampled = read(matched_captions, PLAN.names[:5], only={"concept": [of.concept]})
             mentions = len(sampled) if of.captions is None else of.captions
             if mentions < len(sampled):
                 raise DataError(
-                    f"{hits}: {len(sampled)} rows mention {of.concept!r}, but its count is of {mentions} captions; "
-                    "give the hits and the counts of one corpus"
+                    f"{matched_captions}: {len(sampled)} rows mention {of.concept!r}, but its count is of {mentions} captions; "
+                    "give the matched captions and the counts of one corpus"
                 )
             image_ids = [link.image_id for link in links_of(sampled)]
             seen = _seen(of.concept, images, matches, image_ids) if images else {}
@@ -382,8 +384,8 @@ def plan(found, counted, hits, out, images=None, matches=None):
         found.remarks.append(f"No images or matches, so every row is taken as not seen: {_some(unjudged)}.")
     if short:
         found.remarks.append(
-            f"The sample has too few rows for a plan that goes below the threshold; count with a larger --max-hits, so "
-            f"that the hits have every mention: {_some(short)}."
+            f"The sample has too few rows for a plan that goes below the threshold; count with a larger --max-matched-captions, so "
+            f"that the matched captions have every mention: {_some(short)}."
         )
 
 
@@ -393,5 +395,5 @@ def write_audit(found, table=None, plan_out=None):
     if plan_out:
         files[f"{plan_out}.txt"] = found.note()
     for path, text in files.items():
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(text, encoding="utf-8")

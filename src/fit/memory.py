@@ -14,10 +14,10 @@ def is_out_of_memory(error):
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
-class Halving:
+class AdaptiveBatch:
     """A function of a batch, called with smaller ones where memory does not suffice for it.
 
-    halving = Halving(embed, 64)
+    halving = AdaptiveBatch(embed, 64)
     results = halving(items)  # as [result of item for item in items], however large the batches were
 
     Attributes:

@@ -224,7 +224,7 @@ def _captions(config, corpus, results):
 
 
 def _links(planner, corpus, domain):
-    """(Sampled captions of a domain, whether that is an upper bound): counted, or max_hits for each concept."""
+    """(Sampled captions of a domain, whether that is an upper bound): counted, or max_matched_captions for each concept."""
     config, captions = planner.config, planner.config.corpora[corpus].captions
     path = planner.results / "captions" / corpus / domain / "counts.parquet"
     slugs = planner.concepts(domain)
@@ -232,8 +232,8 @@ def _links(planner, corpus, domain):
         table = pq.read_table(path, columns=["concept", "captions"])
         counts = dict(zip(table["concept"].to_pylist(), table["captions"].to_pylist(), strict=True))
         if set(slugs) <= set(counts):
-            return sum(min(counts[slug], captions.max_hits) for slug in slugs), False
-    most = captions.max_hits
+            return sum(min(counts[slug], captions.max_matched_captions) for slug in slugs), False
+    most = captions.max_matched_captions
     rows = _captions(config, corpus, planner.results)
     if rows is not None:
         most = min(most, rows)
@@ -520,6 +520,6 @@ def report(works, study, gpus=1):
     if any(work.bound for work in works):
         lines += [
             "",
-            "`up to`: captions are not counted yet, so every concept is taken to have its most (max_hits).",
+            "`up to`: captions are not counted yet, so every concept is taken to have its most (max_matched_captions).",
         ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Values that others published, each with its source: what results are compared with, and cuts that can be named."""
+"""Values that others published, each with its source: what results are compared with, and match thresholds that can be named."""
 
 MIMETIC2 = "arXiv 2410.15002"
 
@@ -10,7 +10,7 @@ THRESHOLDS = {
 }
 """(model, domain) -> imitation threshold, in images (MIMETIC2, table 2)."""
 
-SAME_CONCEPT_CUTS = {
+MATCH_THRESHOLDS = {
     "paper-faces": 0.457,
     "paper-faces-f1": 0.558,
     "paper-classical": 0.278,
@@ -19,5 +19,5 @@ SAME_CONCEPT_CUTS = {
 """Name -> cosine above which two images show the same concept (MIMETIC2). Faces: ArcFace with ResNet-100, the midpoint
 and the best F1. Styles: CSD with ViT-L, the best F1, of classical and of modern artists."""
 
-ART_CUTS = {"paper-classical": 0.182, "paper-modern": 0.177}
+ART_THRESHOLDS = {"paper-classical": 0.182, "paper-modern": 0.177}
 """Name -> cosine to "an artwork" above which an image is one (MIMETIC2, with DFN5B ViT-H-14-384), by domain."""

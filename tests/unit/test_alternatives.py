@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from fit.alternatives import frechet_distance, mean_of_top, score_concept, tabulate
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 from fit.embeddings.files import rows
 from fit.errors import DataError
 from fit.images.table import GENERATED, REFERENCES
@@ -72,13 +72,13 @@ def concept(tmp_path):
     clip = np.concatenate([np.repeat(texts[:1], 3, 0), unit(rng.normal(size=(3, 4)))])
 
     def store(name, ids, values):
-        write(rows(ids, [[Found(v)] for v in values], 4), paths[name])
+        write(rows(ids, [[Embedding(v)] for v in values], 4), paths[name])
 
     store("of_generated", names, vectors)
     store("clip", names, clip)
     store("prompts", ["a portrait of C", "C, oil"], texts)
     ids = [f"r-{i}" for i in range(12)]
-    kept = [{"image_id": i, "kept": True, "fate": "kept", "bytes": b"x"} for i in ids]
+    kept = [{"image_id": i, "kept": True, "decision": "kept", "bytes": b"x"} for i in ids]
     write(pa.Table.from_pylist(kept, schema=REFERENCES), paths["references"])
     store("of_references", ids, of_references)
     return paths, vectors, of_references, clip, texts

@@ -26,7 +26,7 @@ def found(**changed):
         "penalty": 0.9,
         "concepts": 40,
         "reason": None,
-        "no_jump": {"p_value": 0.001},
+        "permutation_test": {"p_value": 0.001},
         **SIDES,
         **changed,
     }
@@ -66,7 +66,7 @@ def none(reason, of_all=True):
             "(no interval: no resample has a threshold; 40 people)",
         ),
         (
-            found(no_jump={"p_value": 0.3}),
+            found(permutation_test={"p_value": 0.3}),
             "my-model begins to imitate people at about 215 training images "
             "(95 %: 146 to 681; 40 people; but chance alone often makes such a jump, p = 0.3)",
         ),
@@ -90,19 +90,19 @@ def none(reason, of_all=True):
             | {
                 "estimators": {
                     "pelt": {"threshold": None},
-                    "single": {"threshold": 106},
+                    "one_change": {"threshold": 106},
                     "isotonic": {"threshold": 126},
                 }
             }
-            | {"reason": "no change point at this penalty", "no_jump": {"p_value": 0.02}},
+            | {"reason": "no change point at this penalty", "permutation_test": {"p_value": 0.02}},
             "no imitation threshold was found for my-model in people: the scores do not jump (PELT, penalty 0.9), "
             "though by the best single split and isotonic one would be at 106 to 126 training images, p = 0.02 "
             "(40 people)",
         ),
         (
             none("no change point at this penalty", of_all=False)
-            | {"estimators": {"pelt": {"threshold": None}, "single": {"threshold": 106}}}
-            | {"reason": "no change point at this penalty", "no_jump": {"p_value": 0.27}},
+            | {"estimators": {"pelt": {"threshold": None}, "one_change": {"threshold": 106}}}
+            | {"reason": "no change point at this penalty", "permutation_test": {"p_value": 0.27}},
             "no imitation threshold was found for my-model in people: the scores do not jump (PELT, penalty 0.9), and "
             "nothing in them is beyond chance, p = 0.27 (40 people)",
         ),
@@ -241,7 +241,7 @@ def test_a_study_that_was_asked_for_by_its_report_says_its_answer(place):
 def test_the_report_begins_with_the_answer(place):
     arguments = ["--thresholds", "results/thresholds/my-model/people.json", "--out", "results/paper/mine"]
     data = json.loads((place / "results/thresholds/my-model/people.json").read_text())
-    data["single"] = {"threshold": 215}
+    data["one_change"] = {"threshold": 215}
     (place / "results/thresholds/my-model/people.json").write_text(json.dumps(data))
     (place / "results/paper/mine/report.md").unlink()
     assert main(["report", "mine", *arguments, "--missing", "other/people: refs: put it there"]) == 0

@@ -16,7 +16,7 @@ from skimage.transform import SimilarityTransform, warp
 from fit import embeddings as embedders
 from fit.embeddings.alignment import TEMPLATE, align, similarity, template
 from fit.embeddings.arcface import first_operators, normalises_itself
-from fit.embeddings.base import Weights
+from fit.embeddings.base import EmbedderSettings
 from fit.embeddings.detection import Face, find_faces
 from fit.errors import ModelError
 
@@ -132,7 +132,7 @@ def test_only_known_sizes_have_a_template():
 
 
 def test_a_photograph_becomes_a_vector(tmp_path):
-    arcface = embedders.load("arcface", Weights(network(tmp_path / "a.onnx")))
+    arcface = embedders.load("arcface", EmbedderSettings(network(tmp_path / "a.onnx")))
     ((face,),) = arcface.embed([arcface.prepare(ASTRONAUT)])
     (expected,) = plainly([aligned_by_skimage(ASTRONAUT, FOUND.landmarks)])
     assert face.vector == pytest.approx(expected, abs=1e-2)
@@ -151,7 +151,9 @@ def faces(count, width=112):
 @pytest.mark.parametrize("batch", ["N", 1, 4])
 @pytest.mark.parametrize("number", [TensorProto.FLOAT, TensorProto.FLOAT16])
 def test_a_fixed_batch_gives_what_a_free_one_does(tmp_path, batch, number):
-    arcface = embedders.load("arcface", Weights(network(tmp_path / "a.onnx", (batch, 3, 112, 112), number=number)))
+    arcface = embedders.load(
+        "arcface", EmbedderSettings(network(tmp_path / "a.onnx", (batch, 3, 112, 112), number=number))
+    )
     crops, of_image = faces(70)
     found = arcface.embed([of_image[:3], [], of_image[3:]])
     assert [len(part) for part in found] == [3, 0, 67]
@@ -161,7 +163,7 @@ def test_a_fixed_batch_gives_what_a_free_one_does(tmp_path, batch, number):
 
 
 def test_a_narrow_input_gets_a_narrow_crop(tmp_path):
-    arcface = embedders.load("arcface", Weights(network(tmp_path / "a.onnx", ("N", 3, 112, 96))))
+    arcface = embedders.load("arcface", EmbedderSettings(network(tmp_path / "a.onnx", ("N", 3, 112, 96))))
     (face,) = arcface.prepare(ASTRONAUT)
     expected = aligned_by_skimage(ASTRONAUT, FOUND.landmarks, 96)
     assert np.abs(face.crop.astype(int) - expected).max() <= 2
@@ -180,14 +182,14 @@ def test_a_narrow_input_gets_a_narrow_crop(tmp_path):
     ],
 )
 def test_pixels_are_scaled_once(tmp_path, before, settings, mean, std):
-    arcface = embedders.load("arcface", Weights(network(tmp_path / "a.onnx", before=before), **settings))
+    arcface = embedders.load("arcface", EmbedderSettings(network(tmp_path / "a.onnx", before=before), **settings))
     crops, of_image = faces(2)
     vectors = [face.vector for face in arcface.embed([of_image])[0]]
     assert np.stack(vectors) == pytest.approx(plainly(crops, mean, std), abs=1e-4)
 
 
 def test_colours_come_in_the_order_that_is_set(tmp_path):
-    arcface = embedders.load("arcface", Weights(network(tmp_path / "a.onnx"), channels="bgr"))
+    arcface = embedders.load("arcface", EmbedderSettings(network(tmp_path / "a.onnx"), channels="bgr"))
     crops, of_image = faces(2)
     vectors = [face.vector for face in arcface.embed([of_image])[0]]
     assert np.stack(vectors) == pytest.approx(plainly(crops, order=(2, 1, 0)), abs=1e-4)
@@ -207,7 +209,7 @@ def test_a_network_that_torch_exports_loads(tmp_path):
         torch.nn.Conv2d(3, 8, 3, stride=4), torch.nn.PReLU(8), torch.nn.Flatten(), torch.nn.Linear(8 * 28 * 28, 16)
     ).eval()
     torch.onnx.export(layers, (torch.zeros(1, 3, 112, 112),), tmp_path / "t.onnx", dynamo=False)
-    arcface = embedders.load("arcface", Weights(str(tmp_path / "t.onnx")))
+    arcface = embedders.load("arcface", EmbedderSettings(str(tmp_path / "t.onnx")))
     crops, of_image = faces(3)
     with torch.no_grad():
         plain = layers(torch.from_numpy((crops.astype(np.float32) - 127.5) / 127.5).permute(0, 3, 1, 2)).numpy()
@@ -216,7 +218,7 @@ def test_a_network_that_torch_exports_loads(tmp_path):
 
 
 def test_what_prepares_pictures_travels_light(tmp_path):
-    arcface = embedders.load("arcface", Weights(network(tmp_path / "a.onnx")))
+    arcface = embedders.load("arcface", EmbedderSettings(network(tmp_path / "a.onnx")))
     sent = pickle.dumps(arcface.prepare)
     assert len(sent) < 1000
     assert np.array_equal(pickle.loads(sent)(ASTRONAUT)[0].crop, arcface.prepare(ASTRONAUT)[0].crop)
@@ -224,7 +226,7 @@ def test_what_prepares_pictures_travels_light(tmp_path):
 
 def test_what_is_no_recognition_model_says_so(tmp_path):
     def load(path, **settings):
-        return embedders.load("arcface", Weights(str(path), **settings))
+        return embedders.load("arcface", EmbedderSettings(str(path), **settings))
 
     path = tmp_path / "a.onnx"
     with pytest.raises(ModelError, match=r"a\.onnx: there is no such file; .*model zoo.*antelopev2.*buffalo_l"):
@@ -254,7 +256,7 @@ def test_what_is_no_recognition_model_says_so(tmp_path):
 
 
 def load(path):
-    return embedders.load("arcface", Weights(path))
+    return embedders.load("arcface", EmbedderSettings(path))
 
 
 @pytest.mark.parametrize("batch", [0, 1025, 10**9, 2**62])

@@ -17,7 +17,7 @@ from fit.atelier import build
 from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
 from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
 from fit.concepts.sheet import Concept
-from fit.embeddings.base import Weights
+from fit.embeddings.base import EmbedderSettings
 from fit.embeddings.files import read_embeddings, read_single_faces
 from fit.embeddings.run import embed_tables, embed_texts
 from fit.errors import ConfigError, ImageTableError, ModelError
@@ -206,7 +206,7 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
     parquet.write(table.pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     targets = [tmp_path / f"e{size}.parquet" for size in (2, 64)]
     for size, target in zip((2, 64), targets, strict=True):
-        embed_tables("openclip", Weights(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [target], size)
+        embed_tables("openclip", EmbedderSettings(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [target], size)
     (names, two), (_, all_at_once) = (read_embeddings(target) for target in targets)
     assert names.tolist() == list("01234")
     assert np.linalg.norm(two, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
@@ -218,7 +218,9 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
 
 
 def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
-    embed_texts("openclip", Weights(f"local-dir:{encoder}"), ["an artwork", "a dog"], tmp_path / "texts.parquet")
+    embed_texts(
+        "openclip", EmbedderSettings(f"local-dir:{encoder}"), ["an artwork", "a dog"], tmp_path / "texts.parquet"
+    )
     names, vectors = read_embeddings(tmp_path / "texts.parquet")
     assert names.tolist() == ["an artwork", "a dog"]
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
@@ -226,7 +228,9 @@ def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
         table.pa.table({"image_id": ["gone"], "bytes": table.pa.array([None], table.pa.binary())}),
         tmp_path / "t.parquet",
     )
-    embed_tables("openclip", Weights(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8)
+    embed_tables(
+        "openclip", EmbedderSettings(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8
+    )
     assert len(read_embeddings(tmp_path / "e.parquet")[0]) == 0
 
 
@@ -241,11 +245,11 @@ def test_only_images_with_one_face_are_single(tmp_path):
 
 def test_what_is_no_encoder_says_so(tmp_path):
     with pytest.raises(ModelError, match="open_clip can't load"):
-        embedders.load("openclip", Weights(f"local-dir:{tmp_path}"))
+        embedders.load("openclip", EmbedderSettings(f"local-dir:{tmp_path}"))
     with pytest.raises(ConfigError, match="did you mean 'openclip'"):
-        embedders.load("opencilp", Weights("x"))
+        embedders.load("opencilp", EmbedderSettings("x"))
     with pytest.raises(ModelError, match="neither a file nor one of"):
-        embedders.load("facenet", Weights(str(tmp_path / "none.pt")))
+        embedders.load("facenet", EmbedderSettings(str(tmp_path / "none.pt")))
 
 
 def test_a_training_set_that_is_no_parquet_is_named_with_the_remedy(tmp_path):

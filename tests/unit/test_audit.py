@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.audit import STATEMENT, Counted, audit, choose_rows, read_counted, read_threshold
+from fit.audit import STATEMENT, ConceptCount, audit, choose_rows, read_counted, read_threshold
 from fit.cli.main import main
 from fit.errors import DataError
 
@@ -31,7 +31,7 @@ def rows_of(counted, given):
 
 
 def test_counts_lie_below_within_or_above_the_whole_counts_of_the_interval(threshold):
-    rows = rows_of([Counted(str(count), count) for count in (0, 39, 40, 50, 60, 61, 900)], threshold)
+    rows = rows_of([ConceptCount(str(count), count) for count in (0, 39, 40, 50, 60, 61, 900)], threshold)
     assert {name: (row["verdict"], row["by"]) for name, row in rows.items()} == {
         "0": ("below", 40),
         "39": ("below", 1),
@@ -44,7 +44,7 @@ def test_counts_lie_below_within_or_above_the_whole_counts_of_the_interval(thres
 
 
 def test_without_an_interval_the_threshold_itself_is_above_and_nothing_is_sure():
-    found = audit([Counted("under", 49, 40, 49), Counted("at", 50, 50, 60)], read_threshold("50"))
+    found = audit([ConceptCount("under", 49, 40, 49), ConceptCount("at", 50, 50, 60)], read_threshold("50"))
     rows = {row["concept"]: (row["verdict"], row["by"], row["sure"], row["to_remove"]) for row in found.rows}
     assert rows == {"at": ("above", 1, "unknown", 11), "under": ("below", 1, "unknown", 0)}
     assert "no interval" in found.note()
@@ -52,14 +52,14 @@ def test_without_an_interval_the_threshold_itself_is_above_and_nothing_is_sure()
 
 def test_a_verdict_is_sure_where_the_whole_interval_of_the_count_gives_it(threshold):
     counted = [
-        Counted("surely-above", 80, 61, 100),
-        Counted("above", 80, 60, 100),
-        Counted("surely-below", 20, 10, 39),
-        Counted("below", 20, 10, 40),
-        Counted("surely-within", 50, 40, 60),
-        Counted("within", 50, 39, 60),
-        Counted("bare", 1000),
-        Counted("uncounted", None),
+        ConceptCount("surely-above", 80, 61, 100),
+        ConceptCount("above", 80, 60, 100),
+        ConceptCount("surely-below", 20, 10, 39),
+        ConceptCount("below", 20, 10, 40),
+        ConceptCount("surely-within", 50, 40, 60),
+        ConceptCount("within", 50, 39, 60),
+        ConceptCount("bare", 1000),
+        ConceptCount("uncounted", None),
     ]
     rows = rows_of(counted, threshold)
     assert {name for name, row in rows.items() if row["sure"] == "yes"} == {
@@ -73,7 +73,13 @@ def test_a_verdict_is_sure_where_the_whole_interval_of_the_count_gives_it(thresh
 
 def test_what_must_go_is_reckoned_from_the_high_end_of_the_count(threshold):
     rows = rows_of(
-        [Counted("a", 80, 61, 100), Counted("b", 20, 10, 40), Counted("c", 20, 10, 39), Counted("d", 45)], threshold
+        [
+            ConceptCount("a", 80, 61, 100),
+            ConceptCount("b", 20, 10, 40),
+            ConceptCount("c", 20, 10, 39),
+            ConceptCount("d", 45),
+        ],
+        threshold,
     )
     assert {name: row["to_remove"] for name, row in rows.items()} == {"a": 61, "b": 1, "c": 0, "d": 6}
 
@@ -85,7 +91,7 @@ def test_an_interval_that_leaves_its_threshold_out_is_widened(threshold_file):
 
 
 def test_nothing_is_below_a_threshold_that_reaches_down_to_zero(threshold_file):
-    found = audit([Counted("a", 0, 0, 5)], read_threshold(threshold_file(threshold=3, interval=[0, 9])))
+    found = audit([ConceptCount("a", 0, 0, 5)], read_threshold(threshold_file(threshold=3, interval=[0, 9])))
     assert found.rows[0]["verdict"] == "within"
     assert "to_remove" not in found.rows[0]
     assert "reaches down to 0" in found.note()
@@ -138,11 +144,16 @@ def test_counts_of_any_kind(tmp_path):
     )
     counted, skipped, of_captions = read_counted(tmp_path / "c.csv")
     # Where several faces of an image match, a count may exceed its interval: c.
-    assert counted == [Counted("a", 8, 7, 9), Counted("b", None), Counted("c", 9, 2, 9), Counted("d", 3)]
+    assert counted == [
+        ConceptCount("a", 8, 7, 9),
+        ConceptCount("b", None),
+        ConceptCount("c", 9, 2, 9),
+        ConceptCount("d", 3),
+    ]
     assert (skipped, of_captions) == (0, False)
     columns = {"concept": ["a"], "captions": [90], "effective_count": [7], "low": [5], "high": [9], "skipped_rows": [4]}
     pq.write_table(pa.table(columns), tmp_path / "c.parquet")
-    assert read_counted(tmp_path / "c.parquet") == ([Counted("a", 7, 5, 9, 90)], 4, False)
+    assert read_counted(tmp_path / "c.parquet") == ([ConceptCount("a", 7, 5, 9, 90)], 4, False)
 
 
 def images_left(seen, image_ids, mentions, most, gone):
@@ -179,11 +190,12 @@ def test_chosen_rows_are_enough_and_no_more_or_all_that_help():
 @pytest.fixture
 def corpus(tmp_path):
     """Of ann 8 of 10 mentions are sampled: 6 pictures, 4 of them matching, a dead link, a row not collected."""
-    hits = [("ann", "s.parquet", row, f"http://h/{row}", f'ann, "{row}"\n') for row in range(8)]
-    hits += [("bob", "s.parquet", 20, "http://h/20", "bob")]
+    matched_captions = [("ann", "s.parquet", row, f"http://h/{row}", f'ann, "{row}"\n') for row in range(8)]
+    matched_captions += [("bob", "s.parquet", 20, "http://h/20", "bob")]
     columns = ("concept", "shard", "row", "url", "caption")
     pq.write_table(
-        pa.table(dict(zip(columns, map(list, zip(*hits, strict=True)), strict=True))), tmp_path / "hits.parquet"
+        pa.table(dict(zip(columns, map(list, zip(*matched_captions, strict=True)), strict=True))),
+        tmp_path / "matched_captions.parquet",
     )
     for folder in ("images", "matches"):
         (tmp_path / folder).mkdir()
@@ -201,14 +213,14 @@ def corpus(tmp_path):
 
 
 def run(folder, *options, threshold="5", counts="counts.parquet"):
-    paths = ("hits.parquet", "images", "matches", "plan", "plan.csv", "audit.tsv")
+    paths = ("matched_captions.parquet", "images", "matches", "plan", "plan.csv", "audit.tsv")
     options = [str(folder / option) if option in paths else option for option in options]
     return main(["audit", "--threshold", str(threshold), "--counts", str(folder / counts), *options])
 
 
 EVERYTHING = (
-    "--hits",
-    "hits.parquet",
+    "--matched-captions",
+    "matched_captions.parquet",
     "--images",
     "images",
     "--matches",
@@ -263,7 +275,7 @@ def test_a_plan_is_only_as_good_as_its_sample(corpus, capsys):
 
 
 def test_without_pictures_every_mention_counts_its_share(corpus, capsys):
-    assert run(corpus, "--hits", "hits.parquet", "--plan", "plan.csv") == 0
+    assert run(corpus, "--matched-captions", "matched_captions.parquet", "--plan", "plan.csv") == 0
     planned = pq.read_table(corpus / "plan.parquet")
     # 9 images in 10 mentions: 4 mentions may stay.
     assert planned.column("row").to_pylist() == [0, 1, 2, 3, 4, 5]
@@ -293,10 +305,13 @@ def test_an_empty_plan_is_written_too(corpus):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--hits", "hits.parquet"), "--plan (the files to write) together"),
-        (("--plan", "plan"), "--hits (the rows to choose from)"),
-        (("--hits", "hits.parquet", "--plan", "plan", "--images", "images"), "--images and --matches go together"),
-        (("--images", "images", "--matches", "matches"), "with --hits and --plan"),
+        (("--matched-captions", "matched_captions.parquet"), "--plan (the files to write) together"),
+        (("--plan", "plan"), "--matched-captions (the rows to choose from)"),
+        (
+            ("--matched-captions", "matched_captions.parquet", "--plan", "plan", "--images", "images"),
+            "--images and --matches go together",
+        ),
+        (("--images", "images", "--matches", "matches"), "with --matched-captions and --plan"),
     ],
 )
 def test_options_that_go_together(corpus, capsys, options, said):
@@ -312,7 +327,7 @@ def test_files_of_different_runs_are_refused(corpus, capsys):
     collected = {"image_id": ["t-0"], "status": ["ok"]}
     pq.write_table(pa.table(collected), corpus / "images/ann.parquet")
     assert run(corpus, *EVERYTHING) == 1
-    assert "images of other rows than the hits" in capsys.readouterr().err
+    assert "images of other rows than the matched captions" in capsys.readouterr().err
     pq.write_table(pa.table({"image_id": ["s-0"], "status": ["gone"]}), corpus / "images/ann.parquet")
     assert run(corpus, *EVERYTHING) == 1
     assert "s-0 is no picture" in capsys.readouterr().err

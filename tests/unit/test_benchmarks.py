@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fit.embeddings import files
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 
 ROOT = Path(__file__).parents[2]
 PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"
@@ -97,7 +97,7 @@ def make_study(results, threshold=50):
         folder.mkdir(parents=True)
     found = {
         "threshold": threshold,
-        "single": {"threshold": 55},
+        "one_change": {"threshold": 55},
         "below": {"concepts": 20},
         "interval": [40, 70],
         "changes": [{"effective_count": 50}],
@@ -111,7 +111,7 @@ def make_study(results, threshold=50):
     pl.DataFrame({"painter": [*painters, None]}).write_parquet(results / "atelier/truth.parquet")
     for number, name in enumerate(names[:4]):
         each = np.eye(4, dtype=np.float32)[number]
-        pq.write_table(files.rows(["a", "b"], [[Found(each)], [Found(each)]], 4), vectors / f"{name}.parquet")
+        pq.write_table(files.rows(["a", "b"], [[Embedding(each)], [Embedding(each)]], 4), vectors / f"{name}.parquet")
 
 
 def test_the_atelier_table_has_a_column_per_seed_and_marks_a_missed_bar(atelier, tmp_path, monkeypatch, capsys):

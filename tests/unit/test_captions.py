@@ -13,7 +13,7 @@ from captions_reference import mentions, tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fit.captions import hits
+from fit.captions import matched_captions
 from fit.captions.analyzer import END, Analyzer, fold
 from fit.captions.count import Columns, Outputs, Sampling, count_captions, merge_counts, remarks
 from fit.captions.explain import explain
@@ -237,15 +237,17 @@ def shard(path, captions, kind=None, **columns):
     return str(path)
 
 
-def count(folder, files, concepts=CONCEPTS[:3], max_hits=100, seed=7, columns=None, **options):
+def count(folder, files, concepts=CONCEPTS[:3], max_matched_captions=100, seed=7, columns=None, **options):
     outputs = Outputs.in_folder(folder)
-    sampling = Sampling(max_hits=max_hits, seed=seed)
+    sampling = Sampling(max_matched_captions=max_matched_captions, seed=seed)
     count_captions(concepts, files, outputs, columns=columns or Columns(), sampling=sampling, **options)
     return outputs
 
 
 def tables(outputs):
-    return {kind: read(getattr(outputs, kind)).to_pylist() for kind in ("counts", "names", "hits", "shards")}
+    return {
+        kind: read(getattr(outputs, kind)).to_pylist() for kind in ("counts", "names", "matched_captions", "shards")
+    }
 
 
 def test_counts_hits_names_and_shards(tmp_path):
@@ -260,14 +262,14 @@ def test_counts_hits_names_and_shards(tmp_path):
         ("A. Lee", 1),
         ("Mary Ann Lee", 1),
     ]
-    assert [tuple(row.values())[:4] for row in found["hits"]] == [
+    assert [tuple(row.values())[:4] for row in found["matched_captions"]] == [
         ("ann-lee", "1.parquet", 0, "u0"),
         ("ann-lee", "1.parquet", 2, "u2"),
         ("ann-lee", "1.parquet", 3, "u3"),
         ("ann-lee", "2.parquet", 1, "u1"),
         ("mary-ann-lee", "1.parquet", 2, "u2"),
     ]
-    assert found["hits"][0]["caption"] == "Ann Lee, Ann Lee"
+    assert found["matched_captions"][0]["caption"] == "Ann Lee, Ann Lee"
     assert [(row["shard"], row["rows"], row["null_captions"]) for row in found["shards"]] == [
         ("1.parquet", 4, 1),
         ("2.parquet", 2, 0),
@@ -287,32 +289,35 @@ def corpus(tmp_path):
 
 
 def test_the_sample_is_the_same_in_any_order_and_in_any_parts(corpus, tmp_path, monkeypatch):
-    whole = count(tmp_path / "whole", corpus, max_hits=40)
+    whole = count(tmp_path / "whole", corpus, max_matched_captions=40)
     expected = tables(whole)
-    per_concept = [sum(row["concept"] == c.concept for row in expected["hits"]) for c in CONCEPTS[:3]]
+    per_concept = [sum(row["concept"] == c.concept for row in expected["matched_captions"]) for c in CONCEPTS[:3]]
     assert per_concept == [40, 40, 40]
-    assert len({row["shard"] for row in expected["hits"]}) == 5
-    assert tables(count(tmp_path / "reversed", corpus[::-1], max_hits=40, threads=3)) == expected
+    assert len({row["shard"] for row in expected["matched_captions"]}) == 5
+    assert tables(count(tmp_path / "reversed", corpus[::-1], max_matched_captions=40, threads=3)) == expected
     # Written down after every batch, and read back in small pieces, it is still the same.
-    monkeypatch.setattr(hits, "_SPILL", 0)
-    monkeypatch.setattr(hits, "ROW_GROUP", 7)
-    assert tables(count(tmp_path / "spilt", corpus, max_hits=40)) == expected
+    monkeypatch.setattr(matched_captions, "_SPILL", 0)
+    monkeypatch.setattr(matched_captions, "ROW_GROUP", 7)
+    assert tables(count(tmp_path / "spilt", corpus, max_matched_captions=40)) == expected
     parts = [
-        count(tmp_path / f"part{i}", files, max_hits=40)
+        count(tmp_path / f"part{i}", files, max_matched_captions=40)
         for i, files in enumerate((corpus[:2], corpus[2:3], corpus[3:]))
     ]
     merged = Outputs.in_folder(tmp_path / "merged")
     (tmp_path / "merged").mkdir()
-    merge_counts(parts, merged, sampling=Sampling(max_hits=40, seed=7))
+    merge_counts(parts, merged, sampling=Sampling(max_matched_captions=40, seed=7))
     assert tables(merged) == expected
-    assert tables(count(tmp_path / "seed", corpus, max_hits=40, seed=8))["hits"] != expected["hits"]
+    assert (
+        tables(count(tmp_path / "seed", corpus, max_matched_captions=40, seed=8))["matched_captions"]
+        != expected["matched_captions"]
+    )
 
 
 def test_bounds_keep_every_hit_of_a_sample():
     keys = np.random.default_rng(0).integers(0, 2**64, 5000, np.uint64, endpoint=False)
     keys[:2] = 0, 2**64 - 1
     concepts = np.arange(5000) % 2
-    bounds = hits.Bounds(2, 100)
+    bounds = matched_captions.Bounds(2, 100)
     for start in range(0, 5000, 500):
         bounds.add(concepts[start : start + 500], keys[start : start + 500])
     kept = bounds.may_be_in(concepts, keys)
@@ -323,11 +328,13 @@ def test_bounds_keep_every_hit_of_a_sample():
 
 
 def test_the_sample_is_uniform(tmp_path):
-    """Of 3,000 hits, 1,000 are drawn with each of 40 seeds: the first third must have its share, within five sigma."""
+    """Of 3,000 matched captions, 1,000 are drawn with each of 40 seeds: the first third must have its share, within five sigma."""
     file = shard(tmp_path / "1.parquet", ["Ann Lee"] * 3000)
     early = 0
     for seed in range(40):
-        found = read(count(tmp_path / "out", [file], CONCEPTS[:1], max_hits=1000, seed=seed).hits)
+        found = read(
+            count(tmp_path / "out", [file], CONCEPTS[:1], max_matched_captions=1000, seed=seed).matched_captions
+        )
         assert len(found) == 1000
         early += sum(row < 1000 for row in found.column("row").to_pylist())
     expected, deviation = 40 * 1000 / 3, (40 * 1000 * (1 / 3) * (2 / 3) * (2 / 3)) ** 0.5
@@ -335,44 +342,44 @@ def test_the_sample_is_uniform(tmp_path):
 
 
 def test_one_concept_reads_without_the_rest(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(hits, "ROW_GROUP", 50)
-    outputs = count(tmp_path / "out", corpus, max_hits=200)
-    file = pq.ParquetFile(outputs.hits)
+    monkeypatch.setattr(matched_captions, "ROW_GROUP", 50)
+    outputs = count(tmp_path / "out", corpus, max_matched_captions=200)
+    file = pq.ParquetFile(outputs.matched_captions)
     groups = [file.metadata.row_group(i).column(0).statistics for i in range(file.num_row_groups)]
     having = [g for g in groups if g.min <= "mary-ann-lee" <= g.max]
     assert 0 < len(having) < len(groups)
-    found = read(outputs.hits, ["concept", "row"], only={"concept": ["mary-ann-lee"]})
+    found = read(outputs.matched_captions, ["concept", "row"], only={"concept": ["mary-ann-lee"]})
     assert set(found.column("concept").to_pylist()) == {"mary-ann-lee"}
 
 
 def test_other_columns_are_carried_and_no_hits_reads_captions_only(corpus, tmp_path):
-    found = tables(count(tmp_path / "out", corpus, columns=Columns(others=("width",))))["hits"]
+    found = tables(count(tmp_path / "out", corpus, columns=Columns(others=("width",))))["matched_captions"]
     assert all(row["width"] == str(row["row"]) for row in found)
-    without = tables(count(tmp_path / "none", corpus, max_hits=0, columns=Columns(url="no such column")))
-    assert without["hits"] == []
+    without = tables(count(tmp_path / "none", corpus, max_matched_captions=0, columns=Columns(url="no such column")))
+    assert without["matched_captions"] == []
     assert without["counts"][0]["captions"] > 0
 
 
 def test_one_more_concept_does_not_recount_the_others(corpus, tmp_path, capsys):
     kept = tmp_path / "kept"
-    count(tmp_path / "out", corpus, CONCEPTS[:2], max_hits=40, reuse=kept)
-    again = count(tmp_path / "out", corpus, CONCEPTS[:3], max_hits=40, reuse=kept)
+    count(tmp_path / "out", corpus, CONCEPTS[:2], max_matched_captions=40, reuse=kept)
+    again = count(tmp_path / "out", corpus, CONCEPTS[:3], max_matched_captions=40, reuse=kept)
     assert "2 concepts were counted before; counting 1 more" in capsys.readouterr().out
-    assert tables(again) == tables(count(tmp_path / "fresh", corpus, CONCEPTS[:3], max_hits=40))
-    fewer = count(tmp_path / "out", corpus, CONCEPTS[1:3], max_hits=40, reuse=kept)
+    assert tables(again) == tables(count(tmp_path / "fresh", corpus, CONCEPTS[:3], max_matched_captions=40))
+    fewer = count(tmp_path / "out", corpus, CONCEPTS[1:3], max_matched_captions=40, reuse=kept)
     assert "every concept was counted before" in capsys.readouterr().out
-    assert tables(fewer) == tables(count(tmp_path / "fresh", corpus, CONCEPTS[1:3], max_hits=40))
+    assert tables(fewer) == tables(count(tmp_path / "fresh", corpus, CONCEPTS[1:3], max_matched_captions=40))
     # Another alias, or another file, is another matter.
     changed = [Concept("ann-lee", "Ann Lee"), CONCEPTS[1]]
-    count(tmp_path / "out", corpus, changed, max_hits=40, reuse=kept)
+    count(tmp_path / "out", corpus, changed, max_matched_captions=40, reuse=kept)
     assert "1 concepts were counted before; counting 1 more" in capsys.readouterr().out
-    count(tmp_path / "out", corpus[:2], changed, max_hits=40, reuse=kept)
+    count(tmp_path / "out", corpus[:2], changed, max_matched_captions=40, reuse=kept)
     assert "before" not in capsys.readouterr().out
     assert len(list(kept.glob("*/"))) == 1
     # What a kill left of counts that were not kept yet is removed.
-    (kept / ".new-dead/.hits-dead").mkdir(parents=True)
-    (kept / ".new-dead/.hits-dead/0-0-0.parquet").write_bytes(b"PAR1")
-    count(tmp_path / "out", corpus[:2], changed, max_hits=40, reuse=kept)
+    (kept / ".new-dead/.matched-dead").mkdir(parents=True)
+    (kept / ".new-dead/.matched-dead/0-0-0.parquet").write_bytes(b"PAR1")
+    count(tmp_path / "out", corpus[:2], changed, max_matched_captions=40, reuse=kept)
     assert sorted(path.name for path in kept.iterdir() if path.name.startswith(".")) == [MARK]
 
 
@@ -403,7 +410,9 @@ def test_text_files_count_like_parquet(tmp_path, write):
     parquet = shard(tmp_path / "p.parquet", [text for _, text in rows])
     found, expected = (tables(count(tmp_path / "out", [f], CONCEPTS[:3])) for f in (str(tmp_path / name), parquet))
     assert found["counts"] == expected["counts"]
-    assert [{**row, "shard": ""} for row in found["hits"]] == [{**row, "shard": ""} for row in expected["hits"]]
+    assert [{**row, "shard": ""} for row in found["matched_captions"]] == [
+        {**row, "shard": ""} for row in expected["matched_captions"]
+    ]
 
 
 def test_files_are_read_through_fsspec(tmp_path):
@@ -416,7 +425,10 @@ def test_files_are_read_through_fsspec(tmp_path):
     assert there == here
     command = ["captions", "count", "--concepts", str(tmp_path / "c.tsv"), "--captions", "memory://corpus/*.parquet"]
     (tmp_path / "c.tsv").write_text("concept\tname\nann-lee\tAnn Lee\n")
-    assert main([*command, "--counts", str(tmp_path / "c.parquet"), "--hits", str(tmp_path / "h.parquet")]) == 0
+    assert (
+        main([*command, "--counts", str(tmp_path / "c.parquet"), "--matched-captions", str(tmp_path / "h.parquet")])
+        == 0
+    )
     assert read(tmp_path / "c.parquet").column("captions").to_pylist() == [1]
 
 
@@ -465,7 +477,7 @@ def test_a_bad_shard_is_named_with_a_remedy_or_skipped_and_told(tmp_path, make, 
     found = tables(count(tmp_path / "out", [good, str(tmp_path / "bad.parquet")], on_bad_shard="skip"))
     row = found["counts"][0]
     assert (row["captions"], row["corpus_rows"], row["skipped_shards"]) == (1, 2, 1)
-    assert [hit["shard"] for hit in found["hits"]] == ["good.parquet"]
+    assert [matched_caption["shard"] for matched_caption in found["matched_captions"]] == ["good.parquet"]
     bad = found["shards"][0]
     assert (bad["shard"], bad["status"]) == ("bad.parquet", "skipped")
     assert said[-1] in bad["reason"] or said[0] in bad["reason"]
@@ -497,7 +509,10 @@ def test_invalid_utf8_is_counted_and_repaired(tmp_path):
     text = pa.StringArray.from_buffers(2, captions.buffers()[1], captions.buffers()[2])
     pq.write_table(pa.table({"url": ["u", "v"], "caption": text}), tmp_path / "1.parquet")
     found = tables(count(tmp_path / "out", [str(tmp_path / "1.parquet")]))
-    assert [hit["caption"] for hit in found["hits"]] == ["Ann\ufffd Lee", "Ann Lee \ufffd"]
+    assert [matched_caption["caption"] for matched_caption in found["matched_captions"]] == [
+        "Ann\ufffd Lee",
+        "Ann Lee \ufffd",
+    ]
     assert found["shards"][0]["malformed_captions"] == 2
     with pytest.raises(CorpusError, match="'caption' is binary, not text"):
         count(tmp_path / "out", [str(tmp_path / "raw.parquet")])
@@ -517,8 +532,8 @@ def test_common_words_and_shared_names_are_remarked(tmp_path):
 
 def test_a_name_that_every_caption_has_is_counted(tmp_path):
     file = shard(tmp_path / "1.parquet", ["the end", "The The", "them", "of the sea"] * 500)
-    found = tables(count(tmp_path / "out", [file], [Concept("the", "the")], max_hits=10))
-    assert (found["counts"][0]["captions"], len(found["hits"])) == (1500, 10)
+    found = tables(count(tmp_path / "out", [file], [Concept("the", "the")], max_matched_captions=10))
+    assert (found["counts"][0]["captions"], len(found["matched_captions"])) == (1500, 10)
 
 
 def test_parts_of_other_sheets_are_refused(corpus, tmp_path):
@@ -526,7 +541,7 @@ def test_parts_of_other_sheets_are_refused(corpus, tmp_path):
     with pytest.raises(DataError, match=r"b/counts\.parquet: its concepts or names are not those of .*a/counts"):
         merge_counts(parts, Outputs.in_folder(tmp_path))
     parts = [parts[0], count(tmp_path / "c", corpus[1:], columns=Columns(others=("width",)))]
-    with pytest.raises(DataError, match=r"c/hits\.parquet: its columns are .*width"):
+    with pytest.raises(DataError, match=r"c/matched captions\.parquet: its columns are .*width"):
         merge_counts(parts, Outputs.in_folder(tmp_path))
 
 

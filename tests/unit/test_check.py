@@ -46,7 +46,7 @@ def study(tmp_path, monkeypatch):
                 "concepts": "people.tsv",
                 "embedder": "tiny",
                 "references": {"folder": "references"},
-                "same_concept_cut": "midpoint",
+                "match_threshold": "midpoint",
                 "targets": "matches_and_references",
                 "prompts": ["a photograph of {name}"],
             }
@@ -259,7 +259,7 @@ def test_a_veto_of_no_picture_is_named(study):
 
 
 def test_captions_that_are_not_read_or_lost_are_told(study):
-    study["corpora"]["my-corpus"] = {"captions": {"files": ["crawl"], "max_hits": 0}, "images": "http"}
+    study["corpora"]["my-corpus"] = {"captions": {"files": ["crawl"], "max_matched_captions": 0}, "images": "http"}
     Path("crawl").mkdir()
     Path("crawl/a.csv").write_text("caption,url\nx,u\n")
     Path("crawl/b.json").write_text("{}")
@@ -276,6 +276,6 @@ def test_captions_that_are_not_read_or_lost_are_told(study):
 
 
 def test_captions_in_a_txt_name_it(study):
-    study["corpora"]["my-corpus"] = {"captions": {"files": ["x.txt"], "max_hits": 0}, "images": "http"}
+    study["corpora"]["my-corpus"] = {"captions": {"files": ["x.txt"], "max_matched_captions": 0}, "images": "http"}
     Path("x.txt").write_text("caption,url\nx,u\n")
     assert any("x.txt, line 1: 'caption,url' is not" in f.text and f.stops for f in look(study))

@@ -92,7 +92,7 @@ def test_settings_that_cannot_be_are_errors(scores, wrong):
         measure(read_table(str(scores)), **({"penalty": 0.9, "resamples": 20, "seed": 0} | wrong))
 
 
-@pytest.mark.parametrize("text", [None, "no json", "[]", '{"cut": 1}'])
+@pytest.mark.parametrize("text", [None, "no json", "[]", '{"match_threshold": 1}'])
 @pytest.mark.parametrize(
     "command", [["sensitivity", "measure"], ["plot", "threshold", "--out", "p.png"]], ids=["sensitivity", "plot"]
 )
@@ -135,14 +135,14 @@ def concept(tmp_path):
     embeddings(tmp_path / "images.parquet", [[1, 0, 0], [0.9, 0.436, 0], [1, 0, 0], [0, 1, 0]])
     embeddings(tmp_path / "art.parquet", [[1, 0], [1, 0], [0, 1], [1, 0]])
     embeddings(tmp_path / "texts.parquet", [[1, 0]], "t")
-    (tmp_path / "cut.json").write_text('{"cut": 0.8}')
-    (tmp_path / "art.json").write_text('{"cut": 0.5}')
+    (tmp_path / "match_threshold.json").write_text('{"match_threshold": 0.8}')
+    (tmp_path / "art.json").write_text('{"match_threshold": 0.5}')
     return tmp_path
 
 
 def matched(folder, *options):
     files = ["--images", folder / "images.parquet", "--references", folder / "references.parquet"]
-    files += ["--reference-embeddings", folder / "refs.parquet", "--cut", folder / "cut.json"]
+    files += ["--reference-embeddings", folder / "refs.parquet", "--match-threshold", folder / "match_threshold.json"]
     assert main(["match", *map(str, [*files, *options]), "--out", str(folder / "ann.parquet")]) == 0
     return pq.read_table(folder / "ann.parquet").column("match").to_pylist()
 
@@ -150,8 +150,8 @@ def matched(folder, *options):
 def test_a_match_is_similar_and_an_artwork(concept):
     assert matched(concept) == [True, True, True, False]
     art = ["--art-embeddings", concept / "art.parquet", "--art-texts", concept / "texts.parquet"]
-    assert matched(concept, *art, "--art-cut", concept / "art.json") == [True, True, False, False]
-    assert matched(concept, "--art-embeddings", "--art-texts", "--art-cut") == [True, True, True, False]
+    assert matched(concept, *art, "--art-threshold", concept / "art.json") == [True, True, False, False]
+    assert matched(concept, "--art-embeddings", "--art-texts", "--art-threshold") == [True, True, True, False]
 
 
 def test_art_embeddings_of_other_images_are_refused(concept, capsys):
@@ -167,8 +167,21 @@ def test_art_embeddings_of_other_images_are_refused(concept, capsys):
         "art",
     ]
     files = [f if f.startswith("--") else str(concept / f"{f}.parquet") for f in files]
-    rest = ["--art-texts", str(concept / "texts.parquet"), "--art-cut", str(concept / "art.json")]
-    assert main(["match", *files, *rest, "--cut", str(concept / "cut.json"), "--out", str(concept / "m.parquet")]) == 1
+    rest = ["--art-texts", str(concept / "texts.parquet"), "--art-threshold", str(concept / "art.json")]
+    assert (
+        main(
+            [
+                "match",
+                *files,
+                *rest,
+                "--match-threshold",
+                str(concept / "match_threshold.json"),
+                "--out",
+                str(concept / "m.parquet"),
+            ]
+        )
+        == 1
+    )
     assert "not of the same images" in capsys.readouterr().err
 
 
@@ -258,16 +271,16 @@ def test_an_art_cut_that_is_given_needs_no_photographs(concept):
     texts, art, out = (concept / name for name in ("texts.parquet", "art.parquet", "art.json"))
     figure = out.with_suffix(".png")
     given = ["--method", "0.18", "--out", str(out), "--figure", str(figure)]
-    assert main(["cut", "art", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
+    assert main(["match_threshold", "art", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
     found = json.loads(out.read_text())
-    assert found["cut"] == 0.18 and found["fpr"] is None and figure.stat().st_size > 1000
+    assert found["match_threshold"] == 0.18 and found["fpr"] is None and figure.stat().st_size > 1000
 
 
-@pytest.mark.parametrize("cut", ["NaN", "Infinity", "1.5", '"0.5"', "[0.5]"])
-def test_a_cut_that_is_no_cosine_is_an_error(concept, capsys, cut):
-    (concept / "cut.json").write_text(f'{{"cut": {cut}}}')
+@pytest.mark.parametrize("match_threshold", ["NaN", "Infinity", "1.5", '"0.5"', "[0.5]"])
+def test_a_cut_that_is_no_cosine_is_an_error(concept, capsys, match_threshold):
+    (concept / "match_threshold.json").write_text(f'{{"match_threshold": {match_threshold}}}')
     files = ["--images", concept / "images.parquet", "--references", concept / "references.parquet"]
-    files += ["--reference-embeddings", concept / "refs.parquet", "--cut", concept / "cut.json"]
+    files += ["--reference-embeddings", concept / "refs.parquet", "--match-threshold", concept / "match_threshold.json"]
     assert main(["match", *map(str, files), "--out", str(concept / "ann.parquet")]) == 1
-    assert "cut.json: its cut is" in capsys.readouterr().err
+    assert "match_threshold.json: its match threshold is" in capsys.readouterr().err
     assert not (concept / "ann.parquet").exists()

@@ -260,12 +260,12 @@ def server(monkeypatch):
     stand_in.server_close()
 
 
-def count(index="captions", max_hits=1_000, seed=7, **changed):
+def count(index="captions", max_matched_captions=1_000, seed=7, **changed):
     asked = {"caption_field": "text", "url_field": "address", "other_fields": ["meta.pwatermark", "license"]} | changed
     phrases = Phrases.of(CONCEPTS, Analyzer())
     with connect() as client:
         of_names, of_concepts, total, hits = count_index(
-            phrases, index, **asked, max_hits=max_hits, seed=seed, client=client
+            phrases, index, **asked, max_matched_captions=max_matched_captions, seed=seed, client=client
         )
         tables = {table["concept"][0].as_py(): table for table in hits}
     return phrases, of_names, of_concepts, total, tables
@@ -285,7 +285,7 @@ def mentioning(concept):
 @pytest.mark.parametrize("in_a_request", [200, 2])
 def test_counts_are_those_of_the_reference_and_aliases_are_united(server, monkeypatch, in_a_request):
     monkeypatch.setattr(module, "_SEARCHES", in_a_request)
-    phrases, of_names, of_concepts, total, _ = count(max_hits=0)
+    phrases, of_names, of_concepts, total, _ = count(max_matched_captions=0)
     expected = [len(mentioning(Concept("one", name))) for name in phrases.names]
     assert of_names.tolist() == expected and len(expected) == 8
     assert of_concepts.tolist() == [len(mentioning(concept)) for concept in CONCEPTS]
@@ -295,7 +295,7 @@ def test_counts_are_those_of_the_reference_and_aliases_are_united(server, monkey
 
 
 def test_without_hits_nothing_is_sampled(server):
-    assert count(max_hits=0)[-1] == {}
+    assert count(max_matched_captions=0)[-1] == {}
     assert not any("_pit" in path or "_search" in path.split("/") for path, _ in server.requested)
 
 
@@ -325,42 +325,42 @@ def test_all_documents_are_hits_where_they_are_few(server, monkeypatch, page):
 
 def test_a_concept_with_just_as_many_documents_as_hits_has_them_all(server):
     many = len(mentioning(CONCEPTS[1]))
-    assert len(sample(max_hits=many)) == many
-    assert len(sample(max_hits=many - 1)) == many - 1
+    assert len(sample(max_matched_captions=many)) == many
+    assert len(sample(max_matched_captions=many - 1)) == many - 1
 
 
 def test_a_sample_is_the_same_every_time_and_differs_between_seeds(server):
-    expected = sample(max_hits=60)
-    assert sample(max_hits=60) == expected == sorted(expected)
+    expected = sample(max_matched_captions=60)
+    assert sample(max_matched_captions=60) == expected == sorted(expected)
     assert len(set(expected)) == 60
     assert set(expected) < {f"captions/{document['_id']}" for document in mentioning(CONCEPTS[1])}
-    assert sample(max_hits=60, seed=8) != expected
+    assert sample(max_matched_captions=60, seed=8) != expected
     assert not server.views
 
 
 @pytest.mark.parametrize("most", [58, 60, 61])
 def test_a_sample_is_the_same_where_a_page_ends_amid_documents_of_the_same_score(server, monkeypatch, most):
     # Each point in time has those documents in another order.
-    expected = sample(max_hits=most)
+    expected = sample(max_matched_captions=most)
     monkeypatch.setattr(module, "_PAGE", most)
-    assert sample(max_hits=most) == expected
+    assert sample(max_matched_captions=most) == expected
 
 
 def test_a_sample_is_not_the_first_documents(server):
     places = [f"captions/{document['_id']}" for document in mentioning(CONCEPTS[1])]
-    chosen = [places.index(shard) for shard in sample(max_hits=60)]
+    chosen = [places.index(shard) for shard in sample(max_matched_captions=60)]
     assert len(places) > 120
     assert min(chosen) < len(places) // 4 and max(chosen) >= len(places) * 3 // 4
 
 
 def test_a_smaller_sample_is_part_of_a_larger_one(server):
-    assert set(sample(max_hits=20)) < set(sample(max_hits=60))
+    assert set(sample(max_matched_captions=20)) < set(sample(max_matched_captions=60))
 
 
 @pytest.mark.parametrize("version", [8, 9])
 def test_servers_of_both_versions_are_spoken_to(server, version):
     server.versions = (7, 8) if version == 8 else (8, 9)
-    assert count(max_hits=0)[3] == 400
+    assert count(max_matched_captions=0)[3] == 400
 
 
 def test_the_point_in_time_is_closed_at_the_end(server):
@@ -386,7 +386,7 @@ def test_the_point_in_time_is_closed_where_the_hits_are_given_up(server):
             caption_field="text",
             url_field="address",
             other_fields=[],
-            max_hits=9,
+            max_matched_captions=9,
             seed=1,
             client=client,
         )
@@ -410,7 +410,7 @@ def test_an_index_that_is_missing_is_named(server):
 def test_a_key_that_the_server_refuses_is_named(server, monkeypatch):
     server.key = "right"
     monkeypatch.setenv("ELASTIC_API_KEY", "right")
-    assert count(max_hits=0)[3] == 400
+    assert count(max_matched_captions=0)[3] == 400
     monkeypatch.setenv("ELASTIC_API_KEY", "wrong")
     with pytest.raises(ConfigError, match=r"unable to authenticate.*ELASTIC_API_KEY") as caught:
         count()

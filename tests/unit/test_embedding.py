@@ -16,13 +16,13 @@ from PIL import Image
 
 from fit import embeddings as embedders
 from fit.embeddings import files, run
-from fit.embeddings.base import Embedder, Found, Weights
+from fit.embeddings.base import Embedder, EmbedderSettings, Embedding
 from fit.embeddings.files import read_embeddings
 from fit.embeddings.run import embed_tables, embed_texts
 from fit.errors import FitError, ImageTableError, ModelError
 from fit.images import table
 from fit.io import parquet
-from fit.memory import Halving
+from fit.memory import AdaptiveBatch
 
 
 class Prepared:
@@ -65,14 +65,15 @@ class Colours(Embedder):
             raise torch.OutOfMemoryError("too much")
         means = [np.asarray(item.values if self.kind == "object" else item) for item in prepared]
         return [
-            [Found(np.append(m, k) / np.linalg.norm(np.append(m, k))) for k in range(round(m[0]) % 4)] for m in means
+            [Embedding(np.append(m, k) / np.linalg.norm(np.append(m, k))) for k in range(round(m[0]) % 4)]
+            for m in means
         ]
 
 
 @pytest.fixture
 def colours(monkeypatch):
     """Makes `Colours` the embedder "colours", and gives the next one that is loaded."""
-    loaded = Colours(Weights("tensor"))
+    loaded = Colours(EmbedderSettings("tensor"))
     monkeypatch.setattr(embedders, "load", lambda backend, weights: loaded)
     return loaded
 
@@ -116,7 +117,7 @@ def test_rows_come_in_the_order_of_the_tables_whatever_the_batches(colours, tmp_
     for i, reds in enumerate(REDS):
         fill(tmp_path / f"{i}.parquet", reds, row_group=40)
     inputs, outputs = ([tmp_path / f"{kind}{i}.parquet" for i in range(len(REDS))] for kind in ("", "out"))
-    embed_tables("colours", Weights(kind), inputs, outputs, batch_size, decoders)
+    embed_tables("colours", EmbedderSettings(kind), inputs, outputs, batch_size, decoders)
     for output, reds in zip(outputs, REDS, strict=True):
         names, vectors = expected(reds)
         found = parquet.read(output)
@@ -145,7 +146,9 @@ def test_neither_pictures_nor_vectors_gather_in_memory(colours, tmp_path, monkey
     monkeypatch.setattr(run, "ROWS_AT_ONCE", 30)
     fill(tmp_path / "t.parquet", [3] * 600)
     Prepared.most = 0
-    embed_tables("colours", Weights("object"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8, decoders=0)
+    embed_tables(
+        "colours", EmbedderSettings("object"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8, decoders=0
+    )
     assert Prepared.most <= 8 + 2 * run.SLICE
     groups = pq.ParquetFile(tmp_path / "e.parquet").metadata
     assert groups.num_rows == 1800
@@ -162,7 +165,7 @@ def test_bytes_that_are_no_picture_name_their_file_and_image(colours, tmp_path, 
     parquet.write(pa.Table.from_pylist(rows), tmp_path / "bad.parquet")
     inputs, outputs = ([tmp_path / f"{kind}{name}.parquet" for name in ("good", "bad")] for kind in ("", "e-"))
     with pytest.raises(ImageTableError, match=r"bad\.parquet, image x70: not a decodable picture") as raised:
-        embed_tables("colours", Weights("tensor"), inputs, outputs, 4, decoders)
+        embed_tables("colours", EmbedderSettings("tensor"), inputs, outputs, 4, decoders)
     assert "Traceback" not in str(raised.value)
     # The table before is whole, that one is not there at all.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.parquet", "e-good.parquet", "good.parquet"]
@@ -172,7 +175,9 @@ def test_a_decoder_that_dies_is_an_error_with_a_remedy(colours, tmp_path):
     fill(tmp_path / "t.parquet", [1, 2, 3])
     colours.doom = 2
     with pytest.raises(FitError, match="a process that decodes pictures died"):
-        embed_tables("colours", Weights("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 4, decoders=1)
+        embed_tables(
+            "colours", EmbedderSettings("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 4, decoders=1
+        )
     assert not (tmp_path / "e.parquet").exists()
 
 
@@ -181,14 +186,16 @@ def test_a_file_that_is_no_image_table_is_found_before_anything_is_embedded(colo
     pq.write_table(pa.table({"image_id": ["a"]}), tmp_path / "u.parquet")
     inputs = [tmp_path / "t.parquet", tmp_path / "u.parquet"]
     with pytest.raises(ImageTableError, match=r"u\.parquet: no column 'bytes'"):
-        embed_tables("colours", Weights("tensor"), inputs, [tmp_path / "e", tmp_path / "f"], 4, decoders=0)
+        embed_tables("colours", EmbedderSettings("tensor"), inputs, [tmp_path / "e", tmp_path / "f"], 4, decoders=0)
     assert colours.batches == []
 
 
 def test_batches_become_smaller_where_memory_runs_out(colours, tmp_path):
     fill(tmp_path / "t.parquet", REDS[0])
     colours.room = 5
-    embed_tables("colours", Weights("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 64, decoders=0)
+    embed_tables(
+        "colours", EmbedderSettings("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 64, decoders=0
+    )
     assert read_embeddings(tmp_path / "e.parquet")[1] == pytest.approx(np.stack(expected(REDS[0])[1]), abs=1e-6)
     # Tried once each, then never again more than fits.
     assert colours.batches[:5] == [64, 32, 16, 8, 4]
@@ -201,33 +208,35 @@ def test_halving_keeps_the_order_and_ends_at_one():
             raise torch.OutOfMemoryError
         return [number**2 for number in numbers]
 
-    halving = Halving(squares, 50)
-    assert halving(list(range(20))) == [number**2 for number in range(20)]
-    assert halving.size == 2
-    assert halving([]) == []
+    adaptive = AdaptiveBatch(squares, 50)
+    assert adaptive(list(range(20))) == [number**2 for number in range(20)]
+    assert adaptive.size == 2
+    assert adaptive([]) == []
 
     def nothing(numbers):
         raise torch.OutOfMemoryError
 
     with pytest.raises(MemoryError):
-        Halving(nothing, 8)([1, 2, 3])
+        AdaptiveBatch(nothing, 8)([1, 2, 3])
 
 
 def test_one_picture_that_does_not_fit_is_an_error_with_a_remedy(colours, tmp_path):
     fill(tmp_path / "t.parquet", REDS[0])
     colours.room = 0
     with pytest.raises(ModelError, match="one picture is too much for the memory"):
-        embed_tables("colours", Weights("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 4, decoders=0)
+        embed_tables(
+            "colours", EmbedderSettings("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 4, decoders=0
+        )
 
 
 def test_other_errors_do_not_halve():
     def broken(numbers):
         raise RuntimeError("another")
 
-    halving = Halving(broken, 8)
+    adaptive = AdaptiveBatch(broken, 8)
     with pytest.raises(RuntimeError, match="another"):
-        halving([1, 2])
-    assert halving.size == 8
+        adaptive([1, 2])
+    assert adaptive.size == 8
 
 
 def test_two_batches_are_under_way_at_once_and_stay_in_order():
@@ -280,21 +289,23 @@ class Broken(Colours):
     ("wrong", "said"), [(np.nan, "not finite"), (np.inf, "not finite"), (0.0, "has length 0"), (1e30, "has length 2e")]
 )
 def test_a_vector_that_is_no_unit_vector_is_not_written(monkeypatch, tmp_path, wrong, said):
-    broken = Broken(Weights("tensor"))
+    broken = Broken(EmbedderSettings("tensor"))
     broken.wrong = wrong
     monkeypatch.setattr(embedders, "load", lambda backend, weights: broken)
     fill(tmp_path / "ann.parquet", [5, 6, 7, 9])
     with pytest.raises(ModelError, match=rf"ann.parquet, image i2: .*embedder colours \(weights.onnx\).*{said}.*dtype"):
-        embed_tables("colours", Weights("weights.onnx"), [tmp_path / "ann.parquet"], [tmp_path / "out.parquet"], 3, 0)
+        embed_tables(
+            "colours", EmbedderSettings("weights.onnx"), [tmp_path / "ann.parquet"], [tmp_path / "out.parquet"], 3, 0
+        )
     assert not (tmp_path / "out.parquet").exists()
 
 
 def test_a_text_without_a_unit_vector_is_not_written(monkeypatch, tmp_path):
-    broken = Colours(Weights("tensor"))
+    broken = Colours(EmbedderSettings("tensor"))
     broken.embed_texts = lambda texts: np.array([[1, 0], [np.nan, 0]], np.float32)
     monkeypatch.setattr(embedders, "load", lambda backend, weights: broken)
     with pytest.raises(ModelError, match=r"text 'an artwork': .*colours.*not finite"):
-        embed_texts("colours", Weights("w"), ["a photograph", "an artwork"], tmp_path / "texts.parquet")
+        embed_texts("colours", EmbedderSettings("w"), ["a photograph", "an artwork"], tmp_path / "texts.parquet")
     assert not (tmp_path / "texts.parquet").exists()
 
 

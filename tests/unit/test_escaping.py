@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from fit.audit import Counted, audit, read_threshold
+from fit.audit import ConceptCount, audit, read_threshold
 from fit.cli.main import main
 from fit.concepts.check import write_sheet
 from fit.concepts.sheet import Concept, read_sheet
@@ -177,7 +177,7 @@ def test_the_report_of_a_study(tmp_path, name):
 
 
 def test_the_audit():
-    found = audit([Counted(name, 5) for name in HOSTILE + BROKEN], read_threshold("50"))
+    found = audit([ConceptCount(name, 5) for name in HOSTILE + BROKEN], read_threshold("50"))
     check_cells(found.table(), HOSTILE + BROKEN)
     assert f"\n{HOSTILE[0]} " in tables.aligned(found.table(), 10_000)  # a terminal computes nothing
 
@@ -185,9 +185,16 @@ def test_the_audit():
 def test_the_rows_to_remove(tmp_path):
     names = HOSTILE + BROKEN
     columns = {"concept": ["ann"] * len(names), "shard": names, "row": range(len(names)), "url": names}
-    pq.write_table(pa.table(columns | {"caption": names}), tmp_path / "hits.parquet")
+    pq.write_table(pa.table(columns | {"caption": names}), tmp_path / "matched_captions.parquet")
     (tmp_path / "counts.csv").write_text(f"concept,effective_count,captions\nann,{len(names)},{len(names)}\n")
-    files = ["--counts", tmp_path / "counts.csv", "--hits", tmp_path / "hits.parquet", "--plan", tmp_path / "plan"]
+    files = [
+        "--counts",
+        tmp_path / "counts.csv",
+        "--matched-captions",
+        tmp_path / "matched_captions.parquet",
+        "--plan",
+        tmp_path / "plan",
+    ]
     assert main(["audit", "--threshold", "1", *map(str, files)]) == 0
     check_cells((tmp_path / "plan.csv").read_bytes().decode(), names, ",")
     exact = pq.read_table(tmp_path / "plan.parquet")
@@ -240,12 +247,12 @@ def test_figures_show_a_name_and_no_formula(tmp_path, monkeypatch, name):
     found = measure(sort_scores([f"c{i}" for i in counts], counts, scores), penalty=0.9, resamples=20, seed=0)
     plots.threshold_figure(counts, scores, found, name, tmp_path / "a.png", name)
     plots.counts_figure(counts, name, tmp_path / "b.png")
-    plots.cut_figure(scores, scores, 0.5, (name, name, name), tmp_path / "c.png", name)
+    plots.match_threshold_figure(scores, scores, 0.5, (name, name, name), tmp_path / "c.png", name)
     choices = {"penalty": {"answers": [{"threshold": 5, "weight": 1.0}]}}
     sensitivity = {"threshold": 5, "interval": [0, 9], "choices": choices}
     plots.sensitivity_figure(sensitivity, {"penalty": (name, name)}, name, tmp_path / "d.png")
     data = table.encode_png(Image.new("RGB", (8, 8)))
-    rows = {"image_id": [name], "kept": [True], "fate": [name], "prompt": [name], "status": ["ok"], "bytes": [data]}
+    rows = {"image_id": [name], "kept": [True], "decision": [name], "prompt": [name], "status": ["ok"], "bytes": [data]}
     parquet.write(pa.table(rows), tmp_path / "t.parquet")
     plots.references_sheet(tmp_path / "t.parquet", tmp_path / "e.png", name)
     plots.generated_sheet(tmp_path / "t.parquet", tmp_path / "f.png", name)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fit.cli.main import main
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 from fit.embeddings.files import rows
 from fit.images.table import COLLECTED, GENERATED, REFERENCES, encode_png
 from fit.io.parquet import write
@@ -36,7 +36,7 @@ class Study:
             near = np.eye(SIZE)[number] + rng.normal(0, 0.05, (12, SIZE))
             vectors = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32) if some else []
             names = [f"{concept}-{i}" for i in range(len(vectors))]
-            found = [[Found(vector)] for vector in vectors]
+            found = [[Embedding(vector)] for vector in vectors]
             for kind in ("of_candidates", "of_references", "of_generated", "images", "art", "prompt_images"):
                 write(rows(names, found, SIZE), self.path(kind, concept))
             candidates = [
@@ -51,15 +51,15 @@ class Study:
                 for i, name in enumerate(names)
             ]
             write(pa.Table.from_pylist(candidates, schema=COLLECTED), self.path("collected", concept))
-            kept = [{"image_id": name, "kept": True, "fate": "kept", "bytes": PNG} for name in names]
+            kept = [{"image_id": name, "kept": True, "decision": "kept", "bytes": PNG} for name in names]
             write(pa.Table.from_pylist(kept, schema=REFERENCES), self.path("references", concept))
             made = [
                 {"image_id": name, "prompt": f"by {concept}", "index": i, "seed": i, "status": "ok", "bytes": PNG}
                 for i, name in enumerate(names)
             ]
             write(pa.Table.from_pylist(made, schema=GENERATED), self.path("generated", concept))
-        write(rows(["text"], [[Found(np.ones(SIZE, np.float32) / SIZE**0.5)]], SIZE), self.file("texts.parquet"))
-        write(rows(["photo"], [[Found(-np.ones(SIZE, np.float32) / SIZE**0.5)]], SIZE), self.file("photos.parquet"))
+        write(rows(["text"], [[Embedding(np.ones(SIZE, np.float32) / SIZE**0.5)]], SIZE), self.file("texts.parquet"))
+        write(rows(["photo"], [[Embedding(-np.ones(SIZE, np.float32) / SIZE**0.5)]], SIZE), self.file("photos.parquet"))
         captions = {"concept": list(CONCEPTS), "captions": [40 if i < usable else 0 for i in range(len(CONCEPTS))]}
         write(pa.table(captions), self.file("captions.parquet"))
 
@@ -128,13 +128,13 @@ def test_references_and_cuts(study, capsys):
     assert said.count("domains.people.references.least") >= (1 if study.usable < 3 else 0)
     pictures = [study.file(f"{concept}.png") for concept in CONCEPTS]
     assert run(capsys, "references", "show", "--files", *kept, "--out", *pictures)[0] == 0
-    flags = ["--method", "midpoint", "--out", study.file("cut.json")]
+    flags = ["--method", "midpoint", "--out", study.file("match threshold.json")]
     flags += ["--references", *study.paths("references"), "--embeddings", *study.paths("of_references")]
-    needs(study, 2, run(capsys, "cut", "concepts", *flags), "domains.NAME.references.least")
+    needs(study, 2, run(capsys, "match_threshold", "concepts", *flags), "domains.NAME.references.least")
     for photographs in (["--photographs", study.file("photos.parquet")], []):
         flags = ["--artworks", *study.paths("of_references"), *photographs, "--texts", study.file("texts.parquet")]
         flags += ["--method", "midpoint", "--out", study.file("art.json")]
-        outcome = run(capsys, "cut", "art", *flags)
+        outcome = run(capsys, "match_threshold", "art", *flags)
         needs(study, 1 if photographs else 9, outcome, "references and photographs")
     for method in ("midpoint", 0.4):
         flags = ["--sheet", study.file("sheet.tsv"), "--references", study.file("references"), "--method", method]
@@ -144,12 +144,26 @@ def test_references_and_cuts(study, capsys):
 
 def through_scores(study, capsys):
     """Run the stages from matches to scores, all of which have an answer for any number of concepts."""
-    cut = study.file("given.json")
+    match_threshold = study.file("given.json")
     flags = ["--references", *study.paths("references"), "--embeddings", *study.paths("of_references")]
-    assert run(capsys, "cut", "concepts", *flags, "--method", 0.4, "--out", cut)[0] == 0
-    flags = ["--images", *study.paths("images"), "--references", *study.paths("references"), "--cut", cut]
+    assert run(capsys, "match_threshold", "concepts", *flags, "--method", 0.4, "--out", match_threshold)[0] == 0
+    flags = [
+        "--images",
+        *study.paths("images"),
+        "--references",
+        *study.paths("references"),
+        "--match-threshold",
+        match_threshold,
+    ]
     flags += ["--reference-embeddings", *study.paths("of_references"), "--out", *study.paths("matches")]
-    art = ["--art-embeddings", *study.paths("art"), "--art-texts", study.file("texts.parquet"), "--art-cut", cut]
+    art = [
+        "--art-embeddings",
+        *study.paths("art"),
+        "--art-texts",
+        study.file("texts.parquet"),
+        "--art-threshold",
+        match_threshold,
+    ]
     assert run(capsys, "match", *flags, *art)[0] == 0
     assert run(capsys, "match", *flags)[0] == 0
     flags = ["--images", *study.paths("collected"), "--matches", *study.paths("matches")]
@@ -167,7 +181,7 @@ def through_scores(study, capsys):
         assert run(capsys, "score", *flags, "--out", *study.paths("scores"))[0] == 0
         others = ["--prompt-images", *study.paths("prompt_images"), "--prompts", study.file("texts.parquet")]
         assert run(capsys, "alternatives", "score", *flags, *others, "--out", *study.paths("others"))[0] == 0
-        out = ["--cut", cut, "--out", *study.paths("rescored")]
+        out = ["--match-threshold", match_threshold, "--out", *study.paths("rescored")]
         assert run(capsys, "sensitivity", "rescore", *flags, *out)[0] == 0
     for kind in ("scores", "others", "rescored"):
         assert all(finite(path) for path in study.paths(kind))
@@ -206,7 +220,7 @@ def test_threshold_and_all_that_reads_it(study, capsys):
         *(["plot", "generated", path, *out] for path in study.paths("generated")),
     ):
         assert run(capsys, *command)[0] == 0
-    measured = ["--rescored", *study.paths("rescored"), "--cut", study.file("given.json")]
+    measured = ["--rescored", *study.paths("rescored"), "--match-threshold", study.file("given.json")]
     measured += ["--figure", study.file("s.png"), "--out", study.file("s.json")]
     assert run(capsys, "sensitivity", "measure", *given, *measured)[0] == 0 and finite(study.file("s.json"))
     flags = ["--counts", study.file("counts.parquet"), *study.folders(), "--out", study.file("o.tsv")]

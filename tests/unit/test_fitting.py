@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fit.images.collect import Arrived, Link, make_row
+from fit.images.collect import Link, Response, make_row
 from fit.images.decode import MAX_SIDE, STATUSES, Limits, Picture, inspect
 from fit.images.fitting import fitting
 from fit.images.table import COLLECTED
@@ -63,7 +63,7 @@ def test_every_picture_fits_the_table_whatever_its_header_says(data):
     for side in (picture.width, picture.height):
         assert side is None or 0 <= side <= MAX_SIDE
     assert (picture.data is None) == (picture.perceptual_hash is None) == (picture.status != "ok")
-    row = make_row(Link("a", "http://a", "s", 0), Arrived("ok", data, 200), InThisProcess())
+    row = make_row(Link("a", "http://a", "s", 0), Response("ok", data, 200), InThisProcess())
     assert row["status"] == picture.status
     pa.Table.from_pylist([row], schema=COLLECTED).validate(full=True)
 
@@ -93,5 +93,5 @@ def test_a_decoder_that_claims_the_impossible_costs_one_row_only():
         def decode(self, data):
             return Picture("ok", data, 2**32 - 5, 1, "0" * 16)
 
-    row = make_row(Link("a", "http://a", "s", 0), Arrived("ok", b"x", 200), Lying())
+    row = make_row(Link("a", "http://a", "s", 0), Response("ok", b"x", 200), Lying())
     assert (row["status"], row["width"]) == ("does_not_fit", None)

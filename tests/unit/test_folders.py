@@ -261,9 +261,20 @@ def test_names_of_pictures_and_captions_may_be_of_any_bytes(tmp_path, pack):
     out, images = tmp_path / "o.parquet", tmp_path / "ann.parquet"
     count = ["captions", "count", "--concepts", str(tmp_path / "s.tsv"), "--counts", str(out)]
     assert main([*count, "--captions", str(packed)]) == 0
-    hits = tmp_path / "o.hits.parquet"
-    assert r"caf\xe9.png" in {url.rpartition("/")[2] for url in parquet.read(hits).column("url").to_pylist()}
-    collect = ["images", "collect", "--source", "embedded", "--hits", str(hits), "--corpus", str(packed)]
+    matched_captions = tmp_path / "o.matched_captions.parquet"
+    assert r"caf\xe9.png" in {
+        url.rpartition("/")[2] for url in parquet.read(matched_captions).column("url").to_pylist()
+    }
+    collect = [
+        "images",
+        "collect",
+        "--source",
+        "embedded",
+        "--matched-captions",
+        str(matched_captions),
+        "--corpus",
+        str(packed),
+    ]
     assert main([*collect, "--out", str(images)]) == 0
     assert len(parquet.read(images)) == 2
 

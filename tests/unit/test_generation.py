@@ -22,18 +22,18 @@ from fit import generated as generators
 from fit.atelier.generator import train_tokenizer
 from fit.cli.main import main
 from fit.concepts.sheet import Concept
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 from fit.embeddings.files import rows as embedding_rows
 from fit.errors import ModelError, SpaceError, StoppedError
 from fit.generated import parts as parts_module
 from fit.generated import weights
-from fit.generated.base import Made
+from fit.generated.base import GeneratedImage
 from fit.generated.diffusers import Diffusers
 from fit.generated.run import generate_tables
 from fit.images import table
 from fit.io import parquet
 from fit.io.files import MARK
-from fit.memory import Halving
+from fit.memory import AdaptiveBatch
 from fit.reports.figures import generated_sheet
 from fit.scores.imitation import score_concept
 
@@ -125,7 +125,7 @@ class Scripted(generators.base.Generator):
 
     def generate(self, prompts, seeds):
         self.seeds += seeds
-        return [Made.judged(np.uint8(self._make(seed))) for seed in seeds]
+        return [GeneratedImage.judged(np.uint8(self._make(seed))) for seed in seeds]
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_batches_are_halved_until_they_fit_and_stay_so(pipeline, generator, monk
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return make(prompts, seeds)
 
-    monkeypatch.setattr(generator, "_in_memory", Halving(lambda prompts, seeds: generator._make(prompts, seeds)))
+    monkeypatch.setattr(generator, "_in_memory", AdaptiveBatch(lambda prompts, seeds: generator._make(prompts, seeds)))
     expected = make(["a"] * 8, list(range(8)))
     monkeypatch.setattr(generator, "_make", hungry)
     made = generator.generate(["a"] * 8, list(range(8)))
@@ -254,7 +254,7 @@ def test_one_picture_that_does_not_fit_is_an_error_with_a_remedy(generator, monk
     def starved(prompts, seeds):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(generator, "_in_memory", Halving(lambda prompts, seeds: generator._make(prompts, seeds)))
+    monkeypatch.setattr(generator, "_in_memory", AdaptiveBatch(lambda prompts, seeds: generator._make(prompts, seeds)))
     monkeypatch.setattr(generator, "_make", starved)
     with pytest.raises(ModelError, match=r"one picture is too much for this machine's memory; set `dtype: float16`"):
         generator.generate(["a", "b"], [1, 2])
@@ -273,12 +273,12 @@ def test_other_errors_of_the_runtime_are_not_taken_for_memory(generator, monkeyp
 
 
 def test_what_is_no_picture_has_a_status():
-    assert Made.judged(np.zeros((2, 2, 3), np.uint8)).status == "black"
-    assert Made.judged(np.full((2, 2, 3), [9, 0, 3], np.uint8)).status == "constant"
-    assert Made.judged(np.zeros((2, 2, 3), np.uint8), finite=False).status == "nan"
+    assert GeneratedImage.judged(np.zeros((2, 2, 3), np.uint8)).status == "black"
+    assert GeneratedImage.judged(np.full((2, 2, 3), [9, 0, 3], np.uint8)).status == "constant"
+    assert GeneratedImage.judged(np.zeros((2, 2, 3), np.uint8), finite=False).status == "nan"
     ramp = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    assert Made.judged(ramp).status == "ok"
-    assert Made.judged(ramp, finite=False).pixels is None
+    assert GeneratedImage.judged(ramp).status == "ok"
+    assert GeneratedImage.judged(ramp, finite=False).pixels is None
 
 
 def spoil(generator, monkeypatch, when):
@@ -333,9 +333,9 @@ def test_stages_after_it_do_without_the_broken(tmp_path):
     assert 0 < good < 16
     names = [name for batch, _ in table.stream(path) for name in batch]
     for target, ids in (("generated", names), ("references", ["r1", "r2"])):
-        found = [[Found(np.float32([1, 0]))] for _ in ids]
+        found = [[Embedding(np.float32([1, 0]))] for _ in ids]
         parquet.write(embedding_rows(ids, found, 2), tmp_path / f"{target}.embeddings.parquet")
-    references = [{"image_id": name, "kept": True, "fate": "kept", "bytes": b""} for name in ("r1", "r2")]
+    references = [{"image_id": name, "kept": True, "decision": "kept", "bytes": b""} for name in ("r1", "r2")]
     parquet.write(table.pa.Table.from_pylist(references, schema=table.REFERENCES), tmp_path / "references.parquet")
     scores = score_concept(
         path,
@@ -389,7 +389,7 @@ def test_all_tables_of_a_job_are_whole_before_anything_is_forgotten(tmp_path):
 
 def test_the_model_is_not_loaded_where_everything_is_finished(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no more"):
-        patch.setattr(parts_module.Parts, "assemble", lambda *_: (_ for _ in ()).throw(OSError("no more")))
+        patch.setattr(parts_module.ResumableTable, "assemble", lambda *_: (_ for _ in ()).throw(OSError("no more")))
         generate(Scripted(), tmp_path)
     again = Scripted()
     (path,), _ = generate(again, tmp_path)

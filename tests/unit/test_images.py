@@ -20,7 +20,7 @@ from fit.images.collect import Embedded, collect, retry
 from fit.images.decode import Limits
 from fit.images.fetch import FetchSettings
 from fit.io import parquet
-from fit.io.files import MARK, whole
+from fit.io.files import MARK, atomic_write
 
 
 def png(shade, side=8):
@@ -33,8 +33,10 @@ def crawl(tmp_path):
     images = [png(0.1), None, noisy[: len(noisy) // 2], b"<html>", png(0.3)]
     pq.write_table(pa.table({"image": pa.array(images, pa.binary())}), tmp_path / "s.parquet")
     rows = [("a", 4), ("a", 1), ("b", 0), ("b", 2), ("b", 3), ("b", 4)]
-    hits = [{"concept": c, "shard": "s.parquet", "row": r, "url": f"u{r}", "caption": ""} for c, r in rows]
-    pq.write_table(pa.Table.from_pylist(hits, schema=Columns().schema), tmp_path / "hits.parquet")
+    matched_captions = [{"concept": c, "shard": "s.parquet", "row": r, "url": f"u{r}", "caption": ""} for c, r in rows]
+    pq.write_table(
+        pa.Table.from_pylist(matched_captions, schema=Columns().schema), tmp_path / "matched_captions.parquet"
+    )
     return tmp_path
 
 
@@ -47,7 +49,7 @@ SETTINGS = {
 def collected(folder, concepts, kind="embedded", files=("s.parquet",), **changed):
     targets = {concept: folder / "images" / f"{concept}.parquet" for concept in concepts}
     paths = [folder / file for file in files]
-    collect(kind, folder / "hits.parquet", paths, targets, work=folder / "work", **(SETTINGS | changed))
+    collect(kind, folder / "matched_captions.parquet", paths, targets, work=folder / "work", **(SETTINGS | changed))
     return {concept: parquet.read(path) for concept, path in targets.items()}
 
 
@@ -59,7 +61,7 @@ def test_every_hit_becomes_an_image_or_a_reason(crawl):
     assert tables["b"].column("width").to_pylist() == [8, 16, None, 8]
     assert tables["b"].column("status").to_pylist() == ["ok", "truncated", "not_an_image", "ok"]
     assert tables["b"].column("sha256").to_pylist()[0] == sha256(png(0.1)).hexdigest()
-    # One row may be a hit of several concepts.
+    # One row may be a matched caption of several concepts.
     assert tables["b"].column("bytes")[3].as_py() == png(0.3)
     assert len(tables["c"]) == 0
     assert tables["c"].schema == table.COLLECTED
@@ -75,7 +77,7 @@ def test_an_unknown_source_and_a_missing_shard(crawl):
 
 def links_to(folder, urls):
     rows = [{"concept": "a", "shard": "s.parquet", "row": i, "url": url, "caption": ""} for i, url in enumerate(urls)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=Columns().schema), folder / "hits.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema=Columns().schema), folder / "matched_captions.parquet")
 
 
 def test_nothing_is_lost_and_nothing_comes_twice_from_a_server_that_misbehaves(tmp_path):
@@ -208,10 +210,13 @@ def test_a_folder_or_tar_of_pictures_with_captions_is_a_corpus(tmp_path, packed)
                 archive.add(file, file.relative_to(folder).as_posix())
     (tmp_path / "c.tsv").write_text("concept\tname\na\tAnn Lee\n")
     command = ["captions", "count", "--concepts", tmp_path / "c.tsv", "--captions", source]
-    command += ["--counts", tmp_path / "n.parquet", "--hits", tmp_path / "hits.parquet"]
+    command += ["--counts", tmp_path / "n.parquet", "--matched-captions", tmp_path / "matched_captions.parquet"]
     assert main([str(part) for part in command]) == 0
-    hits = parquet.read(tmp_path / "hits.parquet").to_pylist()
-    assert {hit["url"]: hit["caption"] for hit in hits} == {"deep/x.png": "by Ann Lee", "http://y": "Ann Lee again"}
+    matched_captions = parquet.read(tmp_path / "matched_captions.parquet").to_pylist()
+    assert {matched_caption["url"]: matched_caption["caption"] for matched_caption in matched_captions} == {
+        "deep/x.png": "by Ann Lee",
+        "http://y": "Ann Lee again",
+    }
     found = collected(tmp_path, ["a"], files=[source.name])["a"]
     pictures = dict(zip(found.column("url").to_pylist(), found.column("bytes").to_pylist(), strict=True))
     assert pictures == {"deep/x.png": png(0), "http://y": png(1 / 9)}
@@ -238,14 +243,14 @@ def test_a_picture_that_does_not_decode_names_its_file(tmp_path):
 
 
 def test_nothing_half_written_stays(tmp_path):
-    with pytest.raises(RuntimeError), whole(tmp_path / "x.txt") as part:
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "x.txt") as part:
         part.write_text("half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
-    with whole(tmp_path / "folder") as part:
+    with atomic_write(tmp_path / "folder") as part:
         part.mkdir()
         (part / "a").write_text("1")
-    with whole(tmp_path / "folder") as part:
+    with atomic_write(tmp_path / "folder") as part:
         part.mkdir()
         (part / "b").write_text("2")
     assert [p.name for p in (tmp_path / "folder").iterdir() if p.name != MARK] == ["b"]
@@ -263,7 +268,12 @@ def test_a_sheet_of_pictures_decodes_no_others_and_no_rejected_ones(tmp_path, mo
     found = table.pictures_at(tmp_path / "made.parquet", [1, 3, 6])
     assert {row: picture and picture.getpixel((0, 0))[0] for row, picture in found.items()} == {1: None, 3: 96, 6: 191}
     assert [where[-1] for where in decoded] == ["d", "g"]
-    references = {"image_id": ["a", "b"], "kept": [False, True], "fate": ["vetoed", "kept"], "bytes": [png(0.1)] * 2}
+    references = {
+        "image_id": ["a", "b"],
+        "kept": [False, True],
+        "decision": ["vetoed", "kept"],
+        "bytes": [png(0.1)] * 2,
+    }
     parquet.write(pa.table(references), tmp_path / "references.parquet")
     assert table.rows_to_show(tmp_path / "references.parquet").tolist() == [1]
 

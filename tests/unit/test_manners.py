@@ -39,7 +39,7 @@ def arguments(parser, path, out):
         if isinstance(action, argparse._HelpAction):
             continue
         flags = action.option_strings
-        if flags and not action.required and action.dest not in ("config", "hits", "captions"):
+        if flags and not action.required and action.dest not in ("config", "matched_captions", "captions"):
             continue
         if action.choices:
             value = str(next(iter(action.choices)))

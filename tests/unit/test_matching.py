@@ -4,7 +4,7 @@ import pytest
 from fit.counts.estimate import effective_count
 from fit.errors import DataError
 from fit.matches.similarity import highest_similarity
-from fit.matches.threshold import concept_means, find_cut, roc_auc
+from fit.matches.threshold import concept_means, find_match_threshold, roc_auc
 from fit.scores.imitation import choose_targets, imitation_score
 
 
@@ -25,18 +25,18 @@ def test_concept_means_are_means_over_pairs_of_images():
 
 def test_both_cuts_and_how_well_they_tell_apart():
     positive, negative = np.array([0.6, 0.7, 0.8, 0.9]), np.array([-0.1, 0.0, 0.1, 0.2])
-    found = find_cut(positive, negative, "midpoint")
-    assert found["cut"] == pytest.approx(0.4)
+    found = find_match_threshold(positive, negative, "midpoint")
+    assert found["match_threshold"] == pytest.approx(0.4)
     assert (found["tpr"], found["fpr"], found["roc_auc"]) == (1, 0, 1)
     assert found["best_f1"] == pytest.approx(0.4)
-    assert find_cut(positive, negative, 0.65)["tpr"] == 0.75
+    assert find_match_threshold(positive, negative, 0.65)["tpr"] == 0.75
     with pytest.raises(DataError, match="two concepts"):
-        find_cut(positive, np.array([]), "midpoint")
+        find_match_threshold(positive, np.array([]), "midpoint")
 
 
 def test_a_given_cut_needs_nothing_to_compare_with():
-    found = find_cut(np.array([0.3, 0.1]), np.array([]), 0.2)
-    assert (found["cut"], found["method"], found["tpr"]) == (0.2, "given", 0.5)
+    found = find_match_threshold(np.array([0.3, 0.1]), np.array([]), 0.2)
+    assert (found["match_threshold"], found["method"], found["tpr"]) == (0.2, "given", 0.5)
     assert found["fpr"] is None and found["roc_auc"] is None and found["best_f1"] is None
 
 
@@ -44,25 +44,25 @@ def test_best_f1_against_every_cut():
     rng = np.random.default_rng(1)
     positive, negative = rng.normal(1, 1, 60), rng.normal(0, 1, 90)
 
-    def f1(cut):
-        tpr, tnr = (positive > cut).mean(), (negative <= cut).mean()
+    def f1(match_threshold):
+        tpr, tnr = (positive > match_threshold).mean(), (negative <= match_threshold).mean()
         return 2 * tpr * tnr / (tpr + tnr) if tpr + tnr else 0
 
-    best = max(f1(cut) for cut in np.linspace(-4, 5, 20_000))
-    assert f1(find_cut(positive, negative, "best_f1")["cut"]) == pytest.approx(best)
+    best = max(f1(match_threshold) for match_threshold in np.linspace(-4, 5, 20_000))
+    assert f1(find_match_threshold(positive, negative, "best_f1")["match_threshold"]) == pytest.approx(best)
 
 
 def test_equal_error_rate_is_where_both_errors_are_as_large():
     rng = np.random.default_rng(5)
     positive, negative = rng.normal(2, 1, 4000), rng.normal(0, 1, 4000)
-    found = find_cut(positive, negative, "midpoint")
+    found = find_match_threshold(positive, negative, "midpoint")
     # Two normals, two standard deviations apart, cross half-way: Phi(-1) = 0.1587 on either side.
     assert found["equal_error_rate"] == pytest.approx(0.1587, abs=0.015)
-    assert found["equal_error_cut"] == pytest.approx(1, abs=0.1)
-    cut = found["equal_error_cut"]
-    assert (positive <= cut).mean() == pytest.approx((negative > cut).mean(), abs=1e-3)
-    apart = find_cut(positive + 20, negative, "midpoint")
-    assert apart["equal_error_rate"] == 0 and negative.max() < apart["equal_error_cut"] < positive.min() + 20
+    assert found["equal_error_threshold"] == pytest.approx(1, abs=0.1)
+    match_threshold = found["equal_error_threshold"]
+    assert (positive <= match_threshold).mean() == pytest.approx((negative > match_threshold).mean(), abs=1e-3)
+    apart = find_match_threshold(positive + 20, negative, "midpoint")
+    assert apart["equal_error_rate"] == 0 and negative.max() < apart["equal_error_threshold"] < positive.min() + 20
 
 
 def test_roc_auc_counts_ties_half():

@@ -10,8 +10,14 @@ import pytest
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.io import parquet
-from fit.matches.threshold import concept_means, find_cut, no_cut
-from fit.reports.figures import contact_sheet, counts_figure, cut_figure, sensitivity_figure, threshold_figure
+from fit.matches.threshold import concept_means, find_match_threshold, no_match_threshold
+from fit.reports.figures import (
+    contact_sheet,
+    counts_figure,
+    match_threshold_figure,
+    sensitivity_figure,
+    threshold_figure,
+)
 from fit.sensitivity.measure import measure as measure_sensitivity
 from fit.thresholds import describe, measure
 from fit.thresholds.scores import sort_scores
@@ -65,7 +71,7 @@ def test_two_concepts_are_enough_for_a_cut(tmp_path):
 
 def test_a_cut_that_is_none_is_refused_by_whoever_needs_it(tmp_path, capsys):
     left, right = references(tmp_path, {"a": 3})
-    (tmp_path / "cut.json").write_text(json.dumps(no_cut([], [], "too few")))
+    (tmp_path / "cut.json").write_text(json.dumps(no_match_threshold([], [], "too few")))
     files = ["--images", right[0], "--references", left[0], "--reference-embeddings", right[0]]
     assert main(["match", *files, "--cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "m.parquet")]) == 1
     assert f"{tmp_path / 'cut.json'}: no cut was found: too few" in capsys.readouterr().err
@@ -74,9 +80,9 @@ def test_a_cut_that_is_none_is_refused_by_whoever_needs_it(tmp_path, capsys):
 def test_no_concept_has_no_means():
     within, between = concept_means([])
     assert len(within) == len(between) == 0
-    assert find_cut(within, between, 0.4)["cut"] == 0.4
+    assert find_match_threshold(within, between, 0.4)["cut"] == 0.4
     with pytest.raises(DataError, match="no cut can be found"):
-        find_cut(within, between, "best_f1")
+        find_match_threshold(within, between, "best_f1")
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
@@ -90,7 +96,7 @@ def test_a_threshold_of_few_concepts_is_none_for_a_reason(tmp_path, number):
     threshold_figure(scores.counts, scores.scores, found, "t", tmp_path / "a.png")
     counts_figure(np.arange(number), "t", tmp_path / "b.png")
     contact_sheet([], tmp_path / "c.png", "t")
-    cut_figure(np.zeros(0), np.zeros(0), None, ("x", "y", "z"), tmp_path / "d.png", "same or not")
+    match_threshold_figure(np.zeros(0), np.zeros(0), None, ("x", "y", "z"), tmp_path / "d.png", "same or not")
     sensitivity = measure_sensitivity(scores, found)
     names = {key: (key, "") for key in sensitivity["choices"]}
     sensitivity_figure(sensitivity, names, "t", tmp_path / "e.png")

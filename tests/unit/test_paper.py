@@ -14,7 +14,7 @@ from fit.thresholds import detect
 
 @pytest.fixture
 def study(tmp_path):
-    """Files of one finished threshold, its counts and its cut."""
+    """Files of one finished threshold, its counts and its match threshold."""
     counts = [i * 40 for i in range(20)]
     found = detect(
         [f"c{i:02d}" for i in range(20)], counts, [0.1] * 10 + [0.9] * 10, penalty=0.9, resamples=200, seed=0
@@ -22,7 +22,7 @@ def study(tmp_path):
     files = {
         "threshold": tmp_path / "thresholds/sd1.1/celebrities.json",
         "counts": tmp_path / "counts/laion/celebrities.parquet",
-        "cut": tmp_path / "cuts/celebrities.json",
+        "match_threshold": tmp_path / "match thresholds/celebrities.json",
         "figure": tmp_path / "thresholds/sd1.1/celebrities.scores.png",
     }
     for path in files.values():
@@ -33,7 +33,7 @@ def study(tmp_path):
         | {"effective_count": [3, 1200, 0]}
     ).write_parquet(files["counts"])
     rates = {"tpr": 0.99, "fpr": 0.01, "roc_auc": 0.998, "equal_error_rate": 0.012}
-    files["cut"].write_text(json.dumps({"cut": 0.457, "method": "midpoint", **rates}))
+    files["match_threshold"].write_text(json.dumps({"match_threshold": 0.457, "method": "midpoint", **rates}))
     return files
 
 
@@ -46,7 +46,7 @@ def test_a_threshold_stands_beside_the_published_one(study):
     row = cells(table, table.rows[0])
     assert row["threshold"] == row["best split"] == row["isotonic"] == "400"
     assert 360 < int(row["logistic"]) < 400
-    p_value = json.loads(study["threshold"].read_text())["no_jump"]["p_value"]
+    p_value = json.loads(study["threshold"].read_text())["permutation_test"]["p_value"]
     assert row["p-value"] == f"{p_value:.2g}"
     assert p_value < 0.02
     assert row["published"] == "364"
@@ -111,7 +111,14 @@ def test_images_at_hand_have_no_captions_to_add_up(study):
 
 def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_path):
     out = tmp_path / "paper/mine"
-    arguments = ["--thresholds", study["threshold"], "--counts", study["counts"], "--cuts", study["cut"]]
+    arguments = [
+        "--thresholds",
+        study["threshold"],
+        "--counts",
+        study["counts"],
+        "--match-thresholds",
+        study["match_threshold"],
+    ]
     arguments += ["--figures", study["figure"], "--out", out]
     missing = ["sd1.1/politicians: data/references: put it there, or mend `domains.politicians.references.folder`"]
     assert main(["report", "mine", *map(str, arguments), "--missing", *missing]) == 0
@@ -129,6 +136,6 @@ def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_p
 
 
 def test_a_broken_file_is_named(study):
-    study["cut"].write_text("{")
+    study["match_threshold"].write_text("{")
     with pytest.raises(DataError, match=r"celebrities\.json: no JSON"):
-        calibration_table({("celebrities", "same concept"): study["cut"]})
+        calibration_table({("celebrities", "same concept"): study["match_threshold"]})

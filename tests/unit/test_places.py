@@ -16,9 +16,9 @@ import pytest
 from fit.cli.main import main
 from fit.errors import PlaceError
 from fit.images import table
-from fit.images.collect import Parts, work_folder
+from fit.images.collect import ResumableTable, work_folder
 from fit.io import parquet
-from fit.io.files import MARK, WorkFolder, whole
+from fit.io.files import MARK, WorkFolder, atomic_write
 
 PACKAGE = Path(__file__).parents[2] / "src/fit"
 
@@ -71,7 +71,7 @@ def test_what_was_counted_under_other_settings_goes_and_what_a_user_put_there_st
     assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept")))) == 0
     (first,) = [path for path in (crawl / "kept").iterdir() if path.is_dir()]
     put(crawl, "kept/notes/mine.txt", f"kept/{first.name}/mine.txt")
-    assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept", "--max-hits", "7")))) == 0
+    assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept", "--max-matched-captions", "7")))) == 0
     assert set(contents(crawl / "kept")) >= {"notes/mine.txt", f"{first.name}/mine.txt"}
     assert not (first / "counts.parquet").exists()
     assert f"left there, as FIT did not write it: {first.name}/mine.txt" in capsys.readouterr().err
@@ -80,14 +80,14 @@ def test_what_was_counted_under_other_settings_goes_and_what_a_user_put_there_st
 def test_counts_kept_by_an_earlier_version_are_taken_over(crawl, capsys):
     assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept")))) == 0
     (crawl / "kept" / MARK).unlink()
-    put(crawl, "kept/0123456789abcdef/counts.parquet", "kept/0123456789abcdef/hits.parquet")
+    put(crawl, "kept/0123456789abcdef/counts.parquet", "kept/0123456789abcdef/matched_captions.parquet")
     capsys.readouterr()
     assert main(list(map(str, counting(crawl, "--reuse", crawl / "kept")))) == 0
     assert "every concept was counted before" in capsys.readouterr().out
     assert not (crawl / "kept/0123456789abcdef").exists()
 
 
-@pytest.mark.parametrize("kind", ["counts", "names", "hits", "shards"])
+@pytest.mark.parametrize("kind", ["counts", "names", "matched_captions", "shards"])
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"half"), Path.unlink], ids=["half", "gone"])
 def test_damaged_counts_are_counted_again(crawl, capsys, kind, damage):
     command = list(map(str, counting(crawl, "--reuse", crawl / "kept")))
@@ -128,7 +128,11 @@ def test_a_file_that_is_merged_twice_is_an_error_that_names_both(crawl, capsys):
     for part in ("a", "b"):
         put(crawl, f"{part}/.keep")
         command = ["captions", "count", "--concepts", crawl / "s.tsv", "--captions", crawl / "c.csv"]
-        outputs = [word for kind in ("counts", "names", "hits", "shards") for word in (f"--{kind}", f"{part}/{kind}")]
+        outputs = [
+            word
+            for kind in ("counts", "names", "matched_captions", "shards")
+            for word in (f"--{kind}", f"{part}/{kind}")
+        ]
         outputs = [crawl / f"{word}.parquet" if not word.startswith("--") else word for word in outputs]
         assert main(list(map(str, [*command, *outputs]))) == 0
     parts = [crawl / "a/counts.parquet", crawl / "b/counts.parquet"]
@@ -227,12 +231,12 @@ def test_generating_into_a_place_of_pictures_is_refused_before_the_model_is_load
 def test_a_damaged_part_is_discarded_and_said_and_the_others_are_kept(tmp_path, capsys):
     work_folder(tmp_path / "work").claim()
     folder = tmp_path / "work/ada/0123456789abcdef"
-    parts = Parts(folder)
+    parts = ResumableTable(folder)
     for name in ("a", "b"):
         parts.add(dict.fromkeys(table.COLLECTED.names) | {"image_id": name, "bytes": b"x" * (9 << 20)})
     first, second = sorted(folder.iterdir())
     first.write_bytes(first.read_bytes()[:5000])
-    again = Parts(folder)
+    again = ResumableTable(folder)
     assert set(again.place) == {"b"} and not first.exists() and second.exists()
     assert "000000.arrow: damaged" in capsys.readouterr().err
     again.add(dict.fromkeys(table.COLLECTED.names) | {"image_id": "a", "status": "gone"})
@@ -256,7 +260,7 @@ def test_what_is_not_marked_is_not_removed(tmp_path):
 
 def test_a_folder_as_output_replaces_only_what_was_written_as_one(tmp_path):
     def write(name):
-        with whole(tmp_path / "model") as part:
+        with atomic_write(tmp_path / "model") as part:
             part.mkdir()
             put(part, name)
 
@@ -301,8 +305,19 @@ def test_unpacking_writes_over_no_picture_of_a_user_and_loses_none(tmp_path, cap
         ["threshold", "c.csv", "--out", "c.csv"],
         ["images", "show", "t.parquet", "--sheet", "t.parquet"],
         ["captions", "count", "--concepts", "s.tsv", "--captions", "*.csv", "--counts", "c.csv"],
-        ["captions", "count", "--concepts", "s.tsv", "--captions", "c.csv", "--counts", "n.csv", "--hits", "n.csv"],
-        ["audit", "--threshold", "3", "--counts", "c.csv", "--hits", "t.parquet", "--plan", "c"],
+        [
+            "captions",
+            "count",
+            "--concepts",
+            "s.tsv",
+            "--captions",
+            "c.csv",
+            "--counts",
+            "n.csv",
+            "--matched-captions",
+            "n.csv",
+        ],
+        ["audit", "--threshold", "3", "--counts", "c.csv", "--matched-captions", "t.parquet", "--plan", "c"],
         ["images", "import", "--kind", "training", "--place", "t.parquet", "--out", "t.parquet"],
     ],
     ids=lambda command: " ".join(command[:2]),
@@ -411,7 +426,15 @@ def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_t
     (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
     command = ["captions", "count", "--concepts", tmp_path / "s.tsv", "--captions", tmp_path / "c.parquet"]
     assert main(list(map(str, [*command, "--counts", tmp_path / "n.parquet"]))) == 0
-    command = ["images", "collect", "--source", "embedded", "--hits", tmp_path / "n.hits.parquet", "--corpus"]
+    command = [
+        "images",
+        "collect",
+        "--source",
+        "embedded",
+        "--matched-captions",
+        tmp_path / "n.matched_captions.parquet",
+        "--corpus",
+    ]
     assert main(list(map(str, [*command, tmp_path / "c.parquet", "--out", tmp_path / "out/ann.parquet"]))) == 0
     rows = parquet.read(tmp_path / "out/ann.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["ok", "path_only" if of_type == HF else "gone", "ok"]

@@ -82,7 +82,7 @@ def test_a_threshold_is_called_that_and_its_sides_are_named(tmp_path, drawn):
 
 def test_estimators_that_agree_are_marked_below_one_another(tmp_path, drawn):
     found = draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "f.png")
-    assert found["estimators"]["single"]["threshold"] == found["estimators"]["isotonic"]["threshold"] == 10
+    assert found["estimators"]["one_change"]["threshold"] == found["estimators"]["isotonic"]["threshold"] == 10
     strip = next(axes for axes in drawn[0].axes if axes.get_yticklabels() and len(axes.get_yticks()) == 3)
     marks = [line for line in strip.lines if line.get_linestyle() == "None"]
     assert len({tuple(line.get_ydata()) for line in marks}) == 3
@@ -123,7 +123,9 @@ def test_a_title_is_within_its_figure_however_long_it_is(tmp_path, drawn):
 def test_no_legend_covers_bars_or_dots(tmp_path, drawn):
     rng = np.random.default_rng(0)
     labels = ("references", "photographs", "highest cosine to the texts")
-    plots.cut_figure(rng.uniform(0, 1, 500), rng.uniform(0, 1, 500), 0.5, labels, tmp_path / "f.png", "art or not")
+    plots.match_threshold_figure(
+        rng.uniform(0, 1, 500), rng.uniform(0, 1, 500), 0.5, labels, tmp_path / "f.png", "art or not"
+    )
     draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "g.png")
     for figure in drawn:
         assert not overlap(figure, figure.legends[0])
@@ -134,7 +136,7 @@ def test_every_figure_has_a_title_even_where_none_is_given(tmp_path, drawn):
     draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "a.png", title="")
     plots.counts_figure(np.arange(20), "", tmp_path / "b.png")
     labels = ("within", "between", "cosine")
-    plots.cut_figure(np.ones(3), np.zeros(3), 0.5, labels, tmp_path / "c.png", "same concept or not")
+    plots.match_threshold_figure(np.ones(3), np.zeros(3), 0.5, labels, tmp_path / "c.png", "same concept or not")
     choices = {"penalty": {"answers": [{"threshold": 5, "weight": 1.0}]}}
     found = {"threshold": 5, "interval": [0, 9], "choices": choices}
     plots.sensitivity_figure(found, {"penalty": ("penalty", "5")}, "", tmp_path / "d.png")

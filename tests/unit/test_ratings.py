@@ -96,7 +96,7 @@ def files(tmp_path_factory):
         columns = {
             "image_id": names,
             "kept": kept,
-            "fate": ["kept" if k else "less alike" for k in kept],
+            "decision": ["kept" if k else "less alike" for k in kept],
             "bytes": shades,
         }
         parquet.write(pa.table(columns), folder / "references" / f"{concept}.parquet")
@@ -719,7 +719,7 @@ def test_raters_who_see_what_the_score_says(tmp_path, capsys):
     assert found["agreement"]["alpha_ordinal"] > 0.8
     assert found["agreement"]["pictures_with_two_or_more"] == found["pictures"]
     for kind in ("ratings", "scores"):
-        assert found["threshold"][kind]["threshold"] == found["threshold"][kind]["single"]["threshold"] == true
+        assert found["threshold"][kind]["threshold"] == found["threshold"][kind]["one_change"]["threshold"] == true
     on_ratings = found["threshold"]["ratings"]
     assert 0 < on_ratings["mean_below"] < 0.3 < 0.6 < on_ratings["mean_above"] < 1
     said = capsys.readouterr().out
@@ -734,7 +734,7 @@ def test_raters_who_see_nothing(tmp_path, capsys):
     assert low < 0 < high
     assert abs(found["agreement"]["alpha_ordinal"]) < 0.2
     assert found["threshold"]["scores"]["threshold"] is not None
-    assert found["threshold"]["ratings"]["single"]["squared_error_removed"] < 0.3
+    assert found["threshold"]["ratings"]["one_change"]["squared_error_removed"] < 0.3
     reported(tmp_path, "--penalty", "1000")
     assert "threshold on ratings (0 to 1, penalty 1000.0): no change point" in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fit.cli.main import main
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 from fit.embeddings.files import rows
 from fit.errors import DataError
 from fit.images.table import REFERENCES
@@ -71,9 +71,9 @@ def sheet_and_folders(tmp_path):
         slug = f"person-{i}"
         lines.append(f"{slug}\tPerson {i}\t{'ab'[i % 2]}")
         names = [f"{slug}-{k}" for k in range(5)]
-        table = [{"image_id": name, "kept": k > 0, "fate": "", "bytes": b""} for k, name in enumerate(names)]
+        table = [{"image_id": name, "kept": k > 0, "decision": "", "bytes": b""} for k, name in enumerate(names)]
         write(pa.Table.from_pylist(table, schema=REFERENCES), tmp_path / "references" / f"{slug}.parquet")
-        found = [[Found(vector.astype(np.float32))] for vector in vectors]
+        found = [[Embedding(vector.astype(np.float32))] for vector in vectors]
         write(rows(names, found, 16), tmp_path / "embeddings" / f"{slug}.parquet")
     (tmp_path / "sheet.tsv").write_text("\n".join(lines) + "\n")
     return tmp_path

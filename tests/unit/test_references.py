@@ -64,14 +64,14 @@ def test_candidates_come_from_a_folder_and_what_is_no_picture_is_left_out(tmp_pa
 def test_candidates_come_from_a_search(tmp_path, monkeypatch):
     asked = []
 
-    class Found(search.ReferenceSearch):
+    class Embedding(search.ReferenceSearch):
         def __init__(self, images, cache, settings, query):
             asked.append((images, query))
 
         def links(self, concept):
             return [server.url("/image"), server.url("/status/404")]
 
-    monkeypatch.setattr(search, "Serpapi", Found)
+    monkeypatch.setattr(search, "Serpapi", Embedding)
     with MisbehavingServer() as server:
         found = collected(tmp_path, "serpapi", "{name} face")["ann"]
     assert asked == [(5, "{name} face")]
@@ -97,15 +97,15 @@ CANDIDATES = pa.table(
 VECTORS = np.array([[1, 0], [0.995, 0.0999], [0, 1]], np.float32)
 
 
-def fates(**rules):
-    return select(CANDIDATES, ["a", "b", "c"], VECTORS, **({"keep": 5} | rules)).column("fate").to_pylist()
+def decisions(**rules):
+    return select(CANDIDATES, ["a", "b", "c"], VECTORS, **({"keep": 5} | rules)).column("decision").to_pylist()
 
 
 def test_each_reference_has_a_fate():
-    assert fates() == ["kept", "kept", "kept", "no single face", "http_404"]
-    assert fates(keep=2) == ["kept", "kept", "less alike", "no single face", "http_404"]
-    assert fates(keep=2, vetoed={"a"}) == ["vetoed", "kept", "kept", "no single face", "http_404"]
-    assert fates(least=4)[:3] == ["too few references"] * 3
+    assert decisions() == ["kept", "kept", "kept", "no single face", "http_404"]
+    assert decisions(keep=2) == ["kept", "kept", "less alike", "no single face", "http_404"]
+    assert decisions(keep=2, vetoed={"a"}) == ["vetoed", "kept", "kept", "no single face", "http_404"]
+    assert decisions(least=4)[:3] == ["too few references"] * 3
     assert select(CANDIDATES, ["a", "b", "c"], VECTORS, keep=2, least=4).column("kept").to_pylist() == [False] * 5
 
 

@@ -15,13 +15,13 @@ from PIL import Image
 
 from fit.cli.main import main
 from fit.counts.estimate import COUNTS, effective_count
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 from fit.embeddings.files import rows
 from fit.errors import DataError, ImageTableError
 from fit.images.table import GENERATED, REFERENCES, encode_png
 from fit.io.parquet import write
 from fit.matches.match import match_images
-from fit.matches.threshold import find_cut, reference_means
+from fit.matches.threshold import find_match_threshold, reference_means
 from fit.scores.imitation import score_concept, tabulate_scores
 from fit.sensitivity import measure as sensitivity
 from fit.sensitivity import outliers
@@ -103,7 +103,7 @@ def test_a_concept_that_makes_the_threshold_moves_it_when_left_out():
     assert summary == {"lowest": 100, "highest": 101, "same": pytest.approx(0.95), "none": 0}
 
 
-@pytest.mark.parametrize("estimator", ["pelt", "single", "isotonic", "logistic"])
+@pytest.mark.parametrize("estimator", ["pelt", "one_change", "isotonic", "logistic"])
 def test_every_estimator_is_asked(estimator):
     step = table([*range(10), *range(100, 110)], np.repeat([0.0, 1.0], 10) + np.tile([0.01, -0.01], 10))
     found = measure_threshold(step, penalty=0.9, resamples=50, seed=0, estimators=[estimator])
@@ -135,11 +135,11 @@ def test_prompts_alone_and_left_out():
 
 
 def test_cuts_are_between_and_name_those_in_use():
-    found = find_cut(np.array([0.6, 0.9]), np.array([0.1, 0.4]), 0.55)
-    cuts = sensitivity.cuts_around(found)
-    assert cuts[0] == pytest.approx(0.4) and cuts[-1] == pytest.approx(0.6)
-    assert 0.55 in cuts and found["midpoint"] in cuts
-    assert len(cuts) == 9  # 0.55 and the midpoint are among the nine
+    found = find_match_threshold(np.array([0.6, 0.9]), np.array([0.1, 0.4]), 0.55)
+    match_thresholds = sensitivity.thresholds_around(found)
+    assert match_thresholds[0] == pytest.approx(0.4) and match_thresholds[-1] == pytest.approx(0.6)
+    assert 0.55 in match_thresholds and found["midpoint"] in match_thresholds
+    assert len(match_thresholds) == 9  # 0.55 and the midpoint are among the nine
 
 
 # --- a study in files -------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def study(tmp_path_factory):
 
     def store(kind, concept, vectors):
         names = [f"{concept}-{kind}-{i}" for i in range(len(vectors))]
-        write(rows(names, [[Found(v)] for v in vectors], SIZE), path(kind, concept))
+        write(rows(names, [[Embedding(v)] for v in vectors], SIZE), path(kind, concept))
         return names
 
     def path(kind, concept):
@@ -179,7 +179,7 @@ def study(tmp_path_factory):
     of_counts = []
     for concept, count in count_of.items():
         names = store("of_references", concept, near(concept, 12))
-        table = [{"image_id": n, "kept": True, "fate": "kept", "bytes": png} for n in names]
+        table = [{"image_id": n, "kept": True, "decision": "kept", "bytes": png} for n in names]
         write(pa.Table.from_pylist(table, schema=REFERENCES), path("references", concept))
         shown = {"late": "c15"}.get(concept, concept)
         learned = (count >= 50 or concept in ("early", "plain")) and concept != "copied"
@@ -193,12 +193,12 @@ def study(tmp_path_factory):
         write(pa.Table.from_pylist(table, schema=GENERATED), path("generated", concept))
         strays = near("early", 60) if concept == "c15" else unit(rng.normal(size=(5, SIZE)))
         store("images", concept, np.concatenate([near(concept, count, 0.15), strays]))
-    write_cut = find_cut(
+    write_cut = find_match_threshold(
         *reference_means(*([path(k, c) for c in count_of] for k in ("references", "of_references"))), "midpoint"
     )
     for concept in count_of:
         inputs = [path(kind, concept) for kind in ("images", "references", "of_references")]
-        matches = match_images(*inputs, write_cut["cut"])
+        matches = match_images(*inputs, write_cut["match_threshold"])
         write(matches, path("matches", concept))
         downloaded, matched = len(matches), sum(matches["match"].to_pylist())
         captions = 2 * downloaded
@@ -212,12 +212,14 @@ def study(tmp_path_factory):
         pa.table(dict(zip(("concept", "name", "captions"), map(list, zip(*aliases, strict=True)), strict=True))),
         folder / "names.parquet",
     )
-    (folder / "cut.json").write_text(json.dumps(write_cut))
+    (folder / "match threshold.json").write_text(json.dumps(write_cut))
     for concept in count_of:
         inputs = inputs_of(path, concept)
         scores = score_concept(*inputs, targets_rule="matches_or_references", top_k=10)
         write(scores, path("scores", concept))
-        again = sensitivity.rescore_concept(*inputs, targets_rule="matches_or_references", top_k=10, cut=write_cut)
+        again = sensitivity.rescore_concept(
+            *inputs, targets_rule="matches_or_references", top_k=10, match_threshold=write_cut
+        )
         write(again, path("rescored", concept))
     scores, _ = tabulate_scores(folder / "counts.parquet", {c: path("scores", c) for c in count_of})
     write(scores, folder / "scores.parquet")
@@ -225,7 +227,9 @@ def study(tmp_path_factory):
     found = measure_threshold(scores, penalty=0.9, resamples=100, seed=0)
     (folder / "threshold.json").write_text(json.dumps(found))
     rescored = {concept: path("rescored", concept) for concept in count_of}
-    return SimpleNamespace(folder=folder, path=path, cut=write_cut, table=scores, found=found, rescored=rescored)
+    return SimpleNamespace(
+        folder=folder, path=path, match_threshold=write_cut, table=scores, found=found, rescored=rescored
+    )
 
 
 def inputs_of(path, concept):
@@ -237,31 +241,34 @@ def inputs_of(path, concept):
 @pytest.mark.parametrize("concept", ["c03", "c12"])  # few and many matches
 def test_scores_anew_are_those_of_the_stages(study, tmp_path, concept, rule):
     inputs = inputs_of(study.path, concept)
-    again = pl.DataFrame(sensitivity.rescore_concept(*inputs, targets_rule=rule, top_k=70, cut=study.cut))
-    cuts = again["cut"].unique().sort().to_list()
+    again = pl.DataFrame(
+        sensitivity.rescore_concept(*inputs, targets_rule=rule, top_k=70, match_threshold=study.match_threshold)
+    )
+    match_thresholds = again["match_threshold"].unique().sort().to_list()
     assert again["top_k"].unique().sort().to_list() == [*range(1, 51), 70]
-    for cut in (cuts[0], study.cut["cut"], cuts[-1]):
+    for match_threshold in (match_thresholds[0], study.match_threshold["match_threshold"], match_thresholds[-1]):
         inputs[3] = tmp_path / "matches.parquet"
-        matches = match_images(inputs[2], inputs[4], inputs[5], cut)
+        matches = match_images(inputs[2], inputs[4], inputs[5], match_threshold)
         write(matches, inputs[3])
         for top_k in (1, 10, 50, 70):
             scores = score_concept(*inputs, targets_rule=rule, top_k=top_k)
-            part = again.filter(pl.col("cut") == cut, pl.col("top_k") == top_k)
+            part = again.filter(pl.col("match_threshold") == match_threshold, pl.col("top_k") == top_k)
             assert part["prompt"].to_list() == scores["prompt"].to_pylist()
             assert part["score"].to_list() == pytest.approx(scores["score"].to_pylist(), abs=1e-9)
             assert part["matches"].to_list() == [sum(matches["match"].to_pylist())] * 2
 
 
 def test_a_lower_cut_lets_more_images_match(study):
-    of_cut = sensitivity.counts_at_cuts(study.table, 0, study.rescored[str(study.table.concepts[0])])
-    assert list(of_cut) == sorted(of_cut) == sensitivity.cuts_around(study.cut)
+    of_cut = sensitivity.counts_at_thresholds(study.table, 0, study.rescored[str(study.table.concepts[0])])
+    assert list(of_cut) == sorted(of_cut) == sensitivity.thresholds_around(study.match_threshold)
     assert list(of_cut.values()) == sorted(of_cut.values(), reverse=True)
-    assert of_cut[study.cut["cut"]] == study.table.counts[0]
+    assert of_cut[study.match_threshold["match_threshold"]] == study.table.counts[0]
 
 
 def test_art_counts_at_every_cut(study, tmp_path):
     matches = match_images(
-        *(study.path(kind, "c12") for kind in ("images", "references", "of_references")), study.cut["cut"]
+        *(study.path(kind, "c12") for kind in ("images", "references", "of_references")),
+        study.match_threshold["match_threshold"],
     )
     is_art = np.arange(len(matches)) % 2 == 0
     columns = {"image_id": matches["image_id"], "similarity": matches["similarity"]}
@@ -269,11 +276,11 @@ def test_art_counts_at_every_cut(study, tmp_path):
     write(pa.table(columns), tmp_path / "matches.parquet")
     inputs = inputs_of(study.path, "c12")
     inputs[3] = tmp_path / "matches.parquet"
-    settings = {"targets_rule": "matches_or_references", "top_k": 10, "cut": study.cut}
-    again = pl.DataFrame(sensitivity.rescore_concept(*inputs, **settings, art_cut=0.5))
-    in_use = again.filter(pl.col("cut") == study.cut["cut"])["matches"][0]
+    settings = {"targets_rule": "matches_or_references", "top_k": 10, "match_threshold": study.match_threshold}
+    again = pl.DataFrame(sensitivity.rescore_concept(*inputs, **settings, art_threshold=0.5))
+    in_use = again.filter(pl.col("match_threshold") == study.match_threshold["match_threshold"])["matches"][0]
     assert in_use == (np.array(matches["match"]) & is_art).sum()
-    with pytest.raises(DataError, match="found by other cuts"):
+    with pytest.raises(DataError, match="found by other match thresholds"):
         sensitivity.rescore_concept(*inputs, **settings)
 
 
@@ -284,7 +291,7 @@ def test_without_training_images_there_are_only_references(study):
             generated, embedded, None, None, references, of_references, targets_rule="matches_and_references", top_k=10
         )
     )
-    assert again["cut"].is_null().all() and again["matches"].is_null().all()
+    assert again["match_threshold"].is_null().all() and again["matches"].is_null().all()
     assert len(again) == 2 * 50 and again["score"].is_not_null().all()
 
 
@@ -292,7 +299,7 @@ def test_no_usable_picture(study, tmp_path):
     inputs = inputs_of(study.path, "c12")
     inputs[1] = tmp_path / "none.parquet"
     write(rows([], [], SIZE), inputs[1])
-    settings = {"targets_rule": "matches_or_references", "top_k": 10, "cut": study.cut}
+    settings = {"targets_rule": "matches_or_references", "top_k": 10, "match_threshold": study.match_threshold}
     assert sensitivity.rescore_concept(*inputs, **settings)["score"].null_count == 2 * 50 * 9
 
 
@@ -301,7 +308,7 @@ def test_every_choice_is_tried(study):
         study.table,
         study.found,
         rescored=study.rescored,
-        cut=study.cut,
+        match_threshold=study.match_threshold,
         prompts=["a painting by {name}", "{name}, oil"],
     )
     assert list(found["choices"]) == list(sensitivity.CHOICES)
@@ -309,7 +316,7 @@ def test_every_choice_is_tried(study):
     answers = {key: choice["answers"] for key, choice in found["choices"].items()}
     assert [answer["top_k"] for answer in answers["top_k"]] == list(range(1, 51))
     assert answers["top_k"][9]["threshold"] == study.found["threshold"]
-    in_use = [answer for answer in answers["cut"] if "in use" in answer["named"]]
+    in_use = [answer for answer in answers["match_threshold"] if "in use" in answer["named"]]
     assert [answer["threshold"] for answer in in_use] == [study.found["threshold"]]
     assert in_use[0]["named"] == ["midpoint", "best_f1", "in use"]
     at_penalty = [a for a in answers["penalty"] if a["from"] < 0.9 < (a["to"] or np.inf)]
@@ -321,16 +328,18 @@ def test_every_choice_is_tried(study):
 
 
 def test_a_cut_moves_counts_and_so_the_threshold(study):
-    by_cut = sensitivity.measure(study.table, study.found, rescored=study.rescored, cut=study.cut)["choices"]["cut"]
+    by_cut = sensitivity.measure(
+        study.table, study.found, rescored=study.rescored, match_threshold=study.match_threshold
+    )["choices"]["match_threshold"]
     thresholds = [answer["threshold"] for answer in by_cut["answers"]]
-    # The higher the cut, the fewer images match, and at the highest ones many of a concept's own are lost.
+    # The higher the match threshold, the fewer images match, and at the highest ones many of a concept's own are lost.
     assert thresholds[0] > thresholds[-1]
 
 
 def test_files_of_another_run_are_refused(study):
     other = sort_scores(study.table.concepts, study.table.counts, study.table.scores + 0.1)
     with pytest.raises(DataError, match="of different runs"):
-        sensitivity.measure(other, study.found, rescored=study.rescored, cut=study.cut)
+        sensitivity.measure(other, study.found, rescored=study.rescored, match_threshold=study.match_threshold)
 
 
 # --- outliers ---------------------------------------------------------------------------------------------------------
@@ -355,7 +364,7 @@ def measurements(study, **instead):
         "names": str(study.folder / "names.parquet"),
         "images": str(study.folder / "images"),
         "rescored": str(study.folder / "rescored"),
-        "cut": study.cut["cut"],
+        "match_threshold": study.match_threshold["match_threshold"],
     }
     return outliers.Measurements(**given | instead)
 
@@ -378,7 +387,7 @@ def test_each_outlier_has_the_cause_that_it_was_made_with(study):
 
 def test_causes_without_captions_or_training_images(study):
     explained, _ = outliers.explain(
-        study.table, study.found, measurements(study, names=None, images=None, rescored=None, cut=None)
+        study.table, study.found, measurements(study, names=None, images=None, rescored=None, match_threshold=None)
     )
     causes = {one.concept: {name for name, _ in one.causes} for one in explained}
     assert causes["early"] == set()
@@ -424,13 +433,13 @@ def test_commands(study, tmp_path, capsys):
         )
     )
     arguments = [word for name, path in concept.items() for word in (f"--{name}", path)]
-    cut = str(study.folder / "cut.json")
+    match_threshold = str(study.folder / "match threshold.json")
     out = str(tmp_path / "c12.parquet")
-    rule = ["--targets", "matches_or_references", "--art-cut", "--cut", cut]
+    rule = ["--targets", "matches_or_references", "--art-threshold", "--match-threshold", match_threshold]
     assert main(["sensitivity", "rescore", *arguments, *rule, "--out", out]) == 0
     assert pl.read_parquet(out).equals(pl.read_parquet(study.path("rescored", "c12")))
     scores, threshold = str(study.folder / "scores.parquet"), str(study.folder / "threshold.json")
-    given = [scores, "--threshold", threshold, "--cut", cut]
+    given = [scores, "--threshold", threshold, "--match-threshold", match_threshold]
     out, figure = tmp_path / "s.json", tmp_path / "s.png"
     rescored = ["--rescored", *study.rescored.values()]
     assert main(["sensitivity", "measure", *given, *rescored, "--out", str(out), "--figure", str(figure)]) == 0
@@ -468,8 +477,8 @@ def test_no_threshold_no_outliers_and_a_blank_sheet(study, tmp_path):
 
 
 def test_a_given_cut_without_pairs_to_find_others_with_is_the_only_one():
-    alone = find_cut(np.array([0.8]), np.zeros(0), 0.457)
-    assert sensitivity.cuts_around(alone) == [0.457]
+    alone = find_match_threshold(np.array([0.8]), np.zeros(0), 0.457)
+    assert sensitivity.thresholds_around(alone) == [0.457]
 
 
 def test_matches_of_other_images_and_embeddings_of_other_pictures_are_refused(study):

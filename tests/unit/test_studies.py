@@ -68,7 +68,7 @@ def broken(data, path, value):
         ),
         ("domains/painters/prompts", ["a painting"], ["`domains.painters.prompts`", "{name}"]),
         ("domains/painters/prompts", ["{name} {x}"], ["`domains.painters.prompts`", "{name}"]),
-        ("domains/painters/same_concept_cut", "middle", ["`domains.painters.same_concept_cut"]),
+        ("domains/painters/match_threshold", "middle", ["`domains.painters.match_threshold"]),
     ],
 )
 def test_a_bad_key_is_named_with_a_remedy(data, path, value, said):

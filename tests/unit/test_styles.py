@@ -38,7 +38,7 @@ from fit.atelier.encoders import save_encoder
 from fit.atelier.painting import SUBJECTS, draw_styles, paint
 from fit.cli.main import main
 from fit.embeddings import csd, loading
-from fit.embeddings.base import Found, Weights
+from fit.embeddings.base import EmbedderSettings, Embedding
 from fit.embeddings.files import rows
 from fit.errors import ModelError
 from fit.io import parquet
@@ -141,8 +141,8 @@ def csd_by_hand(state, picture):
     short = min(picture.size)
     size = [int(SIDE * side / short) for side in picture.size]
     left, top = (round((side - SIDE) / 2) for side in size)
-    cut = picture.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE))
-    x = (torch.tensor(np.asarray(cut)).double() / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
+    match_threshold = picture.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE))
+    x = (torch.tensor(np.asarray(match_threshold)).double() / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
 
     def norm(x, name):
         centred = x - x.mean(-1, keepdim=True)
@@ -170,7 +170,7 @@ def csd_by_hand(state, picture):
 
 
 def test_csd_is_what_its_matrices_say(published, pictures):
-    embedder = embedders.load("csd", Weights(str(published)))
+    embedder = embedders.load("csd", EmbedderSettings(str(published)))
     found = same_in_any_batch(embedder, pictures)
     expected = np.stack([csd_by_hand(csd_state(), picture) for picture in pictures])
     assert np.abs(found - expected).max() < 2e-5
@@ -184,7 +184,7 @@ def test_csd_converts_to_what_it_needs(published, pictures, tmp_path, capsys):
     needed = {name for name in csd_state(prefix="") if name != "last_layer_content"}
     assert load_file(out).keys() == needed
     assert out.stat().st_mode & 0o044 == 0o044
-    one, other = (embedders.load("csd", Weights(str(path))) for path in (published, out))
+    one, other = (embedders.load("csd", EmbedderSettings(str(path))) for path in (published, out))
     assert np.array_equal(vectors(one, pictures), vectors(other, pictures))
     assert main(["embed", "convert", str(published), str(tmp_path / "csd.bin")]) == 1
     assert ".safetensors" in capsys.readouterr().err
@@ -235,7 +235,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, zipped):
     else:
         path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(ModelError, match="nothing of it was run"):
-        embedders.load("csd", Weights(str(path)))
+        embedders.load("csd", EmbedderSettings(str(path)))
     assert not trace.exists()
     with path.open("rb") as file:
         if zipped:
@@ -271,18 +271,25 @@ def damaged(state, how):
 def test_other_weights_than_csds_are_named(tmp_path, how, said):
     path = publish_csd(tmp_path / "wrong.bin", damaged(csd_state(), how))
     with pytest.raises(ModelError, match=f"wrong.bin: .*{said}"):
-        embedders.load("csd", Weights(str(path)))
+        embedders.load("csd", EmbedderSettings(str(path)))
 
 
 def test_files_that_are_no_checkpoint_are_named(tmp_path, published):
-    (tmp_path / "cut.bin").write_bytes(published.read_bytes()[:5000])
+    (tmp_path / "match threshold.bin").write_bytes(published.read_bytes()[:5000])
     (tmp_path / "empty.bin").write_bytes(b"")
     (tmp_path / "text.safetensors").write_text("no tensors here, but enough text to look for some")
     torch.save(torch.zeros(3), tmp_path / "tensor.bin")
     save_file(open_clip.CLIP(**small_clip()).state_dict(), tmp_path / "clip.safetensors")
-    for name in ("cut.bin", "empty.bin", "text.safetensors", "tensor.bin", "clip.safetensors", "absent.bin"):
+    for name in (
+        "match threshold.bin",
+        "empty.bin",
+        "text.safetensors",
+        "tensor.bin",
+        "clip.safetensors",
+        "absent.bin",
+    ):
         with pytest.raises(ModelError, match=name):
-            embedders.load("csd", Weights(str(tmp_path / name)))
+            embedders.load("csd", EmbedderSettings(str(tmp_path / name)))
 
 
 @pytest.fixture
@@ -315,10 +322,10 @@ def hub(tmp_path, monkeypatch):
 
 def test_csd_is_read_from_the_hubs_cache(hub, published, pictures):
     with pytest.raises(ModelError, match=r"CSD-ViT-L.*pytorch_model.bin.*embedders.NAME.download: true"):
-        embedders.load("csd", Weights("hf-hub:tomg-group-umd/CSD-ViT-L"))
+        embedders.load("csd", EmbedderSettings("hf-hub:tomg-group-umd/CSD-ViT-L"))
     hub("tomg-group-umd/CSD-ViT-L", [published])
     one, other = (
-        embedders.load("csd", Weights(place)) for place in ("hf-hub:tomg-group-umd/CSD-ViT-L", str(published))
+        embedders.load("csd", EmbedderSettings(place)) for place in ("hf-hub:tomg-group-umd/CSD-ViT-L", str(published))
     )
     assert np.array_equal(vectors(one, pictures), vectors(other, pictures))
     assert not hub.asked
@@ -345,7 +352,7 @@ def clip(tmp_path_factory):
 
 def test_openclip_is_its_image_tower(clip, pictures):
     model, folder = clip
-    embedder = embedders.load("openclip", Weights(f"local-dir:{folder}"))
+    embedder = embedders.load("openclip", EmbedderSettings(f"local-dir:{folder}"))
     found = same_in_any_batch(embedder, pictures)
     with torch.inference_mode():
         batch = torch.stack([embedder.prepare(picture) for picture in pictures])
@@ -360,7 +367,7 @@ def test_openclip_keeps_no_text_tower_for_images(clip, pictures, monkeypatch):
     made = []
     create = open_clip.create_model
     monkeypatch.setattr(open_clip, "create_model", lambda *a, **o: made.append(create(*a, **o)) or made[-1])
-    embedder = embedders.load("openclip", Weights(f"local-dir:{clip[1]}"))
+    embedder = embedders.load("openclip", EmbedderSettings(f"local-dir:{clip[1]}"))
     before = embedder.embed_texts(["an artwork"])
     assert len(made) == 1
     text_tower = weakref.ref(made.pop().transformer)
@@ -371,7 +378,7 @@ def test_openclip_keeps_no_text_tower_for_images(clip, pictures, monkeypatch):
 
 
 def test_two_threads_that_begin_at_once_find_openclips_image_tower(clip, pictures, monkeypatch):
-    embedder = embedders.load("openclip", Weights(f"local-dir:{clip[1]}"))
+    embedder = embedders.load("openclip", EmbedderSettings(f"local-dir:{clip[1]}"))
     tower, both, moves = embedder._model.visual, threading.Barrier(2), []
 
     def slowly(*_):
@@ -389,8 +396,8 @@ def test_two_threads_that_begin_at_once_find_openclips_image_tower(clip, picture
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_a_number_format_changes_vectors_by_its_rounding(clip, published, pictures, dtype):
     for backend, model in (("openclip", f"local-dir:{clip[1]}"), ("csd", str(published))):
-        exact = vectors(embedders.load(backend, Weights(model, dtype="float32")), pictures)
-        found = vectors(embedders.load(backend, Weights(model, dtype=dtype)), pictures)
+        exact = vectors(embedders.load(backend, EmbedderSettings(model, dtype="float32")), pictures)
+        found = vectors(embedders.load(backend, EmbedderSettings(model, dtype=dtype)), pictures)
         assert found.dtype == np.float32
         assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(len(pictures)), abs=1e-5)
         assert np.sum(found * exact, axis=1).min() > {"float32": 1 - 1e-6, "float16": 0.9999, "bfloat16": 0.995}[dtype]
@@ -400,7 +407,7 @@ def test_a_number_format_changes_vectors_by_its_rounding(clip, published, pictur
 def test_auto_is_float32_without_a_gpu(monkeypatch):
     for there, format in ((True, torch.float16), (False, torch.float32)):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert loading.number_format(Weights("")) == format
+        assert loading.number_format(EmbedderSettings("")) == format
 
 
 def test_a_coca_model_embeds_whole_images(pictures, tmp_path):
@@ -410,7 +417,7 @@ def test_a_coca_model_embeds_whole_images(pictures, tmp_path):
     config["multimodal_cfg"] = {"context_length": 12, "vocab_size": 49408, "width": 24, "heads": 2, "layers": 1}
     model = open_clip.CoCa(**config).eval()
     save_encoder(model, config | {"custom_text": True}, tmp_path / "coca")
-    embedder = embedders.load("openclip", Weights(f"local-dir:{tmp_path / 'coca'}"))
+    embedder = embedders.load("openclip", EmbedderSettings(f"local-dir:{tmp_path / 'coca'}"))
     batch = torch.stack([embedder.prepare(picture) for picture in pictures])
     with torch.inference_mode():
         expected = model.encode_image(batch, normalize=True).numpy()
@@ -431,7 +438,7 @@ def break_folder(folder, how):
         config = json.loads((folder / "open_clip_config.json").read_text())
         config["model_cfg"]["vision_cfg"]["width"] = 64
         (folder / "open_clip_config.json").write_text(json.dumps(config))
-    if how == "cut":
+    if how == "match_threshold":
         weights.write_bytes(weights.read_bytes()[:3000])
     if how == "code":
         weights.unlink()
@@ -447,7 +454,7 @@ def break_folder(folder, how):
         ("no config", "config file missing"),
         ("another depth", "Missing key.*resblocks.2"),
         ("another width", "size mismatch for visual.* 128.*current model is torch.Size.*64"),
-        ("cut", "open_clip can't load"),
+        ("match_threshold", "open_clip can't load"),
         ("code", "posix.mkdir|nt.mkdir"),
         ("no folder", "model"),
     ],
@@ -456,7 +463,7 @@ def test_folders_that_openclip_cant_load_are_named(clip, tmp_path, how, said):
     save_encoder(clip[0], small_clip() | {"quick_gelu": True}, tmp_path / "model")
     break_folder(tmp_path / "model", how)
     with pytest.raises(ModelError, match=f"(?s)local-dir:.*model: .*{said}.*local-dir:FOLDER") as error:
-        embedders.load("openclip", Weights(f"local-dir:{tmp_path / 'model'}"))
+        embedders.load("openclip", EmbedderSettings(f"local-dir:{tmp_path / 'model'}"))
     assert len(str(error.value)) < 3000
     assert not (tmp_path / "model" / "trace").exists()
 
@@ -465,18 +472,20 @@ def test_openclip_asks_no_network_unless_allowed(hub, clip, pictures, monkeypatc
     tag = "ViT-L-14-quickgelu/openai"
     for model, file in (("hf-hub:some/clip", "open_clip_config.json"), (tag, "timm/vit_large_patch14_clip_224.openai")):
         with pytest.raises(ModelError, match=f"{file}.*embedders.NAME.download: true"):
-            embedders.load("openclip", Weights(model))
+            embedders.load("openclip", EmbedderSettings(model))
     assert not hub.asked
     with pytest.raises(ModelError) as error:
-        embedders.load("openclip", Weights("hf-hub:some/clip", download=True))
+        embedders.load("openclip", EmbedderSettings("hf-hub:some/clip", download=True))
     assert hub.asked and "download: true" not in str(error.value)
     asked = len(hub.asked)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="HF_HUB_OFFLINE"):
-        embedders.load("openclip", Weights("hf-hub:some/clip", download=True))
+        embedders.load("openclip", EmbedderSettings("hf-hub:some/clip", download=True))
     assert len(hub.asked) == asked and constants.HF_HUB_OFFLINE
     hub("some/clip", clip[1].iterdir())
-    one, other = (embedders.load("openclip", Weights(model)) for model in ("hf-hub:some/clip", f"local-dir:{clip[1]}"))
+    one, other = (
+        embedders.load("openclip", EmbedderSettings(model)) for model in ("hf-hub:some/clip", f"local-dir:{clip[1]}")
+    )
     assert np.array_equal(vectors(one, pictures), vectors(other, pictures))
     assert np.array_equal(one.embed_texts(["an artwork"]), other.embed_texts(["an artwork"]))
     assert len(hub.asked) == asked
@@ -497,8 +506,8 @@ def test_a_tag_brings_its_own_activation(clip, tmp_path, pictures, monkeypatch):
     weights = clip[1] / "open_clip_model.safetensors"
     tag = {"file": str(weights), "quick_gelu": True, "mean": (0.5,) * 3, "std": (0.25,) * 3}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "small", {"quick": tag})
-    embedder = embedders.load("openclip", Weights("small/quick"))
-    folder = embedders.load("openclip", Weights(f"local-dir:{clip[1]}"))
+    embedder = embedders.load("openclip", EmbedderSettings("small/quick"))
+    folder = embedders.load("openclip", EmbedderSettings(f"local-dir:{clip[1]}"))
     assert np.abs(vectors(embedder, pictures) - vectors(folder, pictures)).max() < 1e-5
 
 
@@ -546,7 +555,7 @@ def prepared(embedder, pictures):
 
 def test_dinov2_is_its_class_token(dinov2, pictures):
     network, folder = dinov2
-    embedder = embedders.load("transformers", Weights(str(folder)))
+    embedder = embedders.load("transformers", EmbedderSettings(str(folder)))
     found = same_in_any_batch(embedder, pictures)
     batch = prepared(embedder, pictures)
     with torch.inference_mode():
@@ -568,7 +577,7 @@ def test_a_model_with_two_towers_gives_its_image_tower(kind, pictures, tmp_path)
     text = small | {"vocab_size": 100, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     config = getattr(transformers, f"{kind}Config")(text_config=text, vision_config=SMALL | {"intermediate_size": 48})
     network = getattr(transformers, f"{kind}Model")(config).eval()
-    embedder = embedders.load("transformers", Weights(f"local-dir:{save_network(network, tmp_path)}"))
+    embedder = embedders.load("transformers", EmbedderSettings(f"local-dir:{save_network(network, tmp_path)}"))
     with torch.inference_mode():
         pooled = network.vision_model(pixel_values=prepared(embedder, pictures)).pooler_output
     assert np.abs(vectors(embedder, pictures) - F.normalize(pooled, dim=-1).numpy()).max() < 1e-5
@@ -581,7 +590,7 @@ def test_a_pooler_counts_only_where_it_was_trained(pooler, pictures, tmp_path):
     config = transformers.ViTConfig(**SMALL, intermediate_size=48)
     kind = transformers.ViTModel if pooler else transformers.ViTForImageClassification
     network = kind(config).eval()
-    embedder = embedders.load("transformers", Weights(str(save_network(network, tmp_path))))
+    embedder = embedders.load("transformers", EmbedderSettings(str(save_network(network, tmp_path))))
     with torch.inference_mode():
         output = (network if pooler else network.vit)(pixel_values=prepared(embedder, pictures))
         expected = output.pooler_output if pooler else output.last_hidden_state[:, 0]
@@ -592,7 +601,7 @@ def test_a_convolutional_network_gives_its_pooled_channels(pictures, tmp_path):
     torch.manual_seed(8)
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
     network = transformers.ResNetModel(config).eval()
-    embedder = embedders.load("transformers", Weights(str(save_network(network, tmp_path))))
+    embedder = embedders.load("transformers", EmbedderSettings(str(save_network(network, tmp_path))))
     assert same_in_any_batch(embedder, pictures).shape == (len(pictures), 16)
 
 
@@ -611,20 +620,20 @@ def test_transformers_weights_that_are_wrong_are_named(dinov2, hub, tmp_path):
         save_network(network, tmp_path / name)
         save_file(tensors, tmp_path / name / "model.safetensors", metadata={"format": "pt"})
         with pytest.raises(ModelError, match=f"{name}: .*{said[name]}"):
-            embedders.load("transformers", Weights(str(tmp_path / name)))
+            embedders.load("transformers", EmbedderSettings(str(tmp_path / name)))
     save_network(network, tmp_path / "pickled")
     (tmp_path / "pickled" / "model.safetensors").unlink()
     torch.save(state, tmp_path / "pickled" / "pytorch_model.bin")  # harmless, but no pickle is read
-    save_network(network, tmp_path / "cut")
-    (tmp_path / "cut" / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
-    for name in ("pickled", "cut", "absent"):
+    save_network(network, tmp_path / "match_threshold")
+    (tmp_path / "match_threshold" / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
+    for name in ("pickled", "match_threshold", "absent"):
         with pytest.raises(ModelError, match=f"{name}: transformers can't load"):
-            embedders.load("transformers", Weights(str(tmp_path / name)))
+            embedders.load("transformers", EmbedderSettings(str(tmp_path / name)))
     transformers.BertModel(
         transformers.BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     ).save_pretrained(tmp_path / "bert")
     with pytest.raises(ModelError, match=r"bert: .*image"):
-        embedders.load("transformers", Weights(str(tmp_path / "bert")))
+        embedders.load("transformers", EmbedderSettings(str(tmp_path / "bert")))
     assert not hub.asked
 
 
@@ -635,17 +644,18 @@ def test_code_that_comes_with_a_model_does_not_run(dinov2, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "code.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'trace')!r})\n")
     with pytest.raises(ModelError, match="transformers can't load"):
-        embedders.load("transformers", Weights(str(folder)))
+        embedders.load("transformers", EmbedderSettings(str(folder)))
     assert not (tmp_path / "trace").exists()
 
 
 def test_transformers_and_timm_ask_no_network_unless_allowed(hub, dinov2, timm_folder, pictures):
     for backend, folder in (("transformers", dinov2[1]), ("timm", timm_folder[1])):
         with pytest.raises(ModelError, match=f"hf-hub:some/{backend}: .*embedders.NAME.download: true"):
-            embedders.load(backend, Weights(f"hf-hub:some/{backend}"))
+            embedders.load(backend, EmbedderSettings(f"hf-hub:some/{backend}"))
         hub(f"some/{backend}", folder.iterdir())
         one, other = (
-            embedders.load(backend, Weights(model)) for model in (f"hf-hub:some/{backend}", f"local-dir:{folder}")
+            embedders.load(backend, EmbedderSettings(model))
+            for model in (f"hf-hub:some/{backend}", f"local-dir:{folder}")
         )
         assert np.array_equal(vectors(one, pictures), vectors(other, pictures))
     assert not hub.asked
@@ -668,7 +678,7 @@ def timm_folder(tmp_path_factory):
 
 def test_timm_is_what_the_classifier_takes(timm_folder, pictures, tmp_path):
     network, folder = timm_folder
-    embedder = embedders.load("timm", Weights(f"local-dir:{folder}"))
+    embedder = embedders.load("timm", EmbedderSettings(f"local-dir:{folder}"))
     found = same_in_any_batch(embedder, pictures)
     with torch.inference_mode():
         batch = prepared(embedder, pictures)
@@ -680,7 +690,7 @@ def test_timm_is_what_the_classifier_takes(timm_folder, pictures, tmp_path):
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     save_file(state, tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match=r"Missing key.*blocks.1.norm1.weight"):
-        embedders.load("timm", Weights(f"local-dir:{tmp_path}"))
+        embedders.load("timm", EmbedderSettings(f"local-dir:{tmp_path}"))
 
 
 # --- the art filter ---------------------------------------------------------------------------------------------------
@@ -698,7 +708,7 @@ def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
     subjects = rng.integers(len(SUBJECTS), size=24)
     arrays = [*paint(draw_styles(24, rng), subjects, rng), *paint_photographs(24, rng)]
     pictures = [Image.fromarray(np.round(255 * np.clip(array, 0, 1)).astype(np.uint8)) for array in arrays]
-    embedder = embedders.load("openclip", Weights(f"local-dir:{tmp_path / 'filter'}"))
+    embedder = embedders.load("openclip", EmbedderSettings(f"local-dir:{tmp_path / 'filter'}"))
     texts = ["an artwork", "a painting"]
     of_texts = embedder.embed_texts(texts)
     found = embedder.embed([embedder.prepare(picture) for picture in pictures])
@@ -707,26 +717,37 @@ def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
         "art": write_embeddings(tmp_path / "art.parquet", names[:24], found[:24]),
         "photographs": write_embeddings(tmp_path / "photographs.parquet", names[24:], found[24:]),
         "all": write_embeddings(tmp_path / "ann.parquet", names, found),
-        "texts": write_embeddings(tmp_path / "texts.parquet", texts, [[Found(vector)] for vector in of_texts]),
+        "texts": write_embeddings(tmp_path / "texts.parquet", texts, [[Embedding(vector)] for vector in of_texts]),
     }
-    command = ["cut", "art", "--artworks", place["art"], "--photographs", place["photographs"]]
-    command += ["--texts", place["texts"], "--method", "best_f1", "--out", str(tmp_path / "cut.json")]
-    assert main([*command, "--figure", str(tmp_path / "cut.png")]) == 0
-    cut = json.loads((tmp_path / "cut.json").read_text())
-    assert cut["roc_auc"] > 0.9
+    command = ["match_threshold", "art", "--artworks", place["art"], "--photographs", place["photographs"]]
+    command += ["--texts", place["texts"], "--method", "best_f1", "--out", str(tmp_path / "match threshold.json")]
+    assert main([*command, "--figure", str(tmp_path / "match threshold.png")]) == 0
+    match_threshold = json.loads((tmp_path / "match threshold.json").read_text())
+    assert match_threshold["roc_auc"] > 0.9
 
     # Every image is its own reference, so that the filter alone decides.
     kept = pa.table({"image_id": names, "kept": [True] * 48, "bytes": [b""] * 48})
     parquet.write(kept, tmp_path / "references.parquet")
-    (tmp_path / "same.json").write_text('{"cut": 0.5}')
+    (tmp_path / "same.json").write_text('{"match threshold": 0.5}')
     command = ["match", "--images", place["all"], "--references", str(tmp_path / "references.parquet")]
-    command += ["--reference-embeddings", place["all"], "--cut", str(tmp_path / "same.json")]
+    command += ["--reference-embeddings", place["all"], "--match-threshold", str(tmp_path / "same.json")]
     command += ["--art-embeddings", place["all"], "--art-texts", place["texts"]]
-    assert main([*command, "--art-cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "matches.parquet")]) == 0
+    assert (
+        main(
+            [
+                *command,
+                "--art-threshold",
+                str(tmp_path / "match threshold.json"),
+                "--out",
+                str(tmp_path / "matches.parquet"),
+            ]
+        )
+        == 0
+    )
     matches = parquet.read(tmp_path / "matches.parquet").to_pylist()
     highest = (np.stack([face.vector for (face,) in found]) @ of_texts.T).max(axis=1)
     assert [row["art_similarity"] for row in matches] == pytest.approx(highest.tolist(), abs=1e-6)
-    assert [row["match"] for row in matches] == (highest > cut["cut"]).tolist()
+    assert [row["match"] for row in matches] == (highest > match_threshold["match_threshold"]).tolist()
     assert sum(row["match"] for row in matches[:24]) > 20 > 4 > sum(row["match"] for row in matches[24:])
 
 

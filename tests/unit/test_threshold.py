@@ -116,7 +116,7 @@ def test_many_fits_at_once_agree_with_one_at_a_time():
         exact = logistic(c, s)["midpoint"]
         between = np.searchsorted(np.unique(c), [grid, exact])
         assert abs(int(between[0]) - int(between[1])) <= 1
-    assert many("single", counts, scores, 0.9).tolist() == [
+    assert many("one_change", counts, scores, 0.9).tolist() == [
         c[best_split(c, s)[0]] for c, s in zip(counts, scores, strict=True)
     ]
     assert many("pelt", counts, np.zeros_like(scores), 0.9).tolist() == pytest.approx([np.nan] * 12, nan_ok=True)
@@ -128,7 +128,7 @@ def test_a_step_is_found_in_images_with_its_neighbours_and_interval():
     true = min(c for c in counts if c >= 30)
     before = max(c for c in counts if c < true)
     assert found["threshold"] == true
-    assert found["single"]["threshold"] == true
+    assert found["one_change"]["threshold"] == true
     assert found["above"]["nearest"]["effective_count"] == true
     assert found["below"]["nearest"]["effective_count"] == before
     assert found["below"]["concepts"] + found["above"]["concepts"] == found["concepts"] == 120
@@ -139,7 +139,7 @@ def test_a_step_is_found_in_images_with_its_neighbours_and_interval():
         assert before * 0.9 <= answer["interval"][0] <= true
         assert answer["interval"][1] >= before
         assert (answer["last_below"]["effective_count"], answer["first_above"]["effective_count"]) == (before, true)
-    assert found["no_jump"]["p_value"] == pytest.approx(1 / 101)
+    assert found["permutation_test"]["p_value"] == pytest.approx(1 / 101)
     assert found == detect(concepts, counts, scores, **SETTINGS)
     assert json.loads(json.dumps(found)) == found
     assert "gradual" not in "\n".join(describe(found))
@@ -151,8 +151,8 @@ def test_a_gradual_rise_is_said_in_words():
 
 
 def test_the_headline_is_the_first_estimator():
-    found = detect(*rise(), **SETTINGS, estimators=["logistic", "single"])
-    assert list(found["estimators"]) == ["logistic", "single"]
+    found = detect(*rise(), **SETTINGS, estimators=["logistic", "one_change"])
+    assert list(found["estimators"]) == ["logistic", "one_change"]
     assert found["estimator"] == "logistic"
     assert found["threshold"] == found["estimators"]["logistic"]["threshold"]
     assert found["below"]["nearest"]["effective_count"] < found["threshold"]
@@ -167,9 +167,9 @@ def test_no_change_point_is_a_result_and_chance_is_no_jump():
     assert found["threshold"] is None
     assert found["below"] is None
     assert found["resamples_with_a_change"] == 0
-    assert found["no_jump"]["p_value"] > 0.05
+    assert found["permutation_test"]["p_value"] > 0.05
     assert {answer["threshold"] for answer in found["estimators"].values()} == {None}
-    assert found["single"]["threshold"] is None
+    assert found["one_change"]["threshold"] is None
     assert describe(found)[0] == "no imitation threshold: no change point at this penalty"
 
 
@@ -189,8 +189,8 @@ def test_a_change_within_a_tie_is_said():
     assert found["estimators"]["pelt"]["tie"] == 20
     assert "within 20 concepts that all have 5 images" in "\n".join(describe(found))
     # The others do not tear a tie apart.
-    assert found["estimators"]["single"]["first_above"]["effective_count"] in (5, 9)
-    assert found["estimators"]["single"]["last_below"]["effective_count"] < found["single"]["threshold"]
+    assert found["estimators"]["one_change"]["first_above"]["effective_count"] in (5, 9)
+    assert found["estimators"]["one_change"]["last_below"]["effective_count"] < found["one_change"]["threshold"]
 
 
 def test_a_fall_is_no_threshold_of_imitation():
@@ -217,7 +217,7 @@ NAMES = [f"c{i:02d}" for i in range(12)]
 def test_where_nothing_can_be_said_a_plain_reason_stands(counts, scores, reason, tmp_path):
     found = detect(NAMES[: len(counts)], counts, scores, **SETTINGS)
     assert found["reason"] == reason
-    assert found["threshold"] is found["interval"] is found["below"] is found["single"]["threshold"] is None
+    assert found["threshold"] is found["interval"] is found["below"] is found["one_change"]["threshold"] is None
     assert found["changes"] == []
     assert {answer["threshold"] for answer in found["estimators"].values()} == {None}
     assert describe(found) == [f"no imitation threshold: {reason}"]
@@ -298,7 +298,7 @@ def test_groups_counted_differently_are_not_different_for_that():
         counts = np.floor(10 ** np.concatenate([rng.uniform(0, 2.2, 40), rng.uniform(1, 3, 40)]))
         scores = np.where(counts >= 40, 0.5, 0.1) + rng.normal(0, 0.15, 80)
         table = sort_scores([f"c{i}" for i in range(80)], counts, scores, np.repeat(["few", "many"], 40))
-        found = measure(table, penalty=0.9, resamples=60, seed=0, estimators=["single"])
+        found = measure(table, penalty=0.9, resamples=60, seed=0, estimators=["one_change"])
         p_values.append(found["group_difference"]["p_value"])
     assert sum(p < 0.05 for p in p_values) <= 4
 

@@ -6,7 +6,7 @@ import pytest
 from fit.scores.imitation import image_scores, imitation_score, tabulate_scores
 from fit.thresholds import ESTIMATORS, sort_scores
 from fit.thresholds.groups import difference_p_value
-from fit.thresholds.uncertainty import bootstrap, draw_counts, interval, no_jump_p_value, resample
+from fit.thresholds.uncertainty import bootstrap, draw_counts, interval, permutation_p_value, resample
 
 
 def table(counts, scores, **known):
@@ -85,7 +85,7 @@ def test_resamples_ascend_in_count_and_order_ties_by_chance():
 def test_the_interval_runs_between_concepts():
     counts = [0, 0, 10, 20, 40, 80]
     assert interval("pelt", np.full(100, 20.0), counts) == [10, 20]
-    assert interval("single", np.array([15.0] * 50 + [30.0] * 50), counts) == [10, 40]
+    assert interval("one_change", np.array([15.0] * 50 + [30.0] * 50), counts) == [10, 40]
     assert interval("pelt", np.array([np.nan, 0.0]), counts) == [0, 0]
     assert interval("pelt", np.full(9, np.nan), counts) is None
     assert interval("isotonic", np.arange(1000) / 10, np.arange(100)) == [2, 98]
@@ -111,10 +111,10 @@ def test_uncertain_counts_and_pictures_widen_the_interval():
 def test_the_test_against_no_jump_is_fair_and_sees_a_jump():
     rng = np.random.default_rng(6)
     counts = np.sort(rng.integers(0, 60, 50))
-    p_values = np.array([no_jump_p_value(table(counts, rng.normal(size=50)), 199, 0) for _ in range(200)])
+    p_values = np.array([permutation_p_value(table(counts, rng.normal(size=50)), 199, 0) for _ in range(200)])
     assert 0.01 <= (p_values <= 0.05).mean() <= 0.1
     assert p_values.mean() == pytest.approx(0.5, abs=0.07)
-    assert no_jump_p_value(table(counts, (counts > 30) + rng.normal(size=50) / 5), 199, 0) == 1 / 200
+    assert permutation_p_value(table(counts, (counts > 30) + rng.normal(size=50) / 5), 199, 0) == 1 / 200
 
 
 def test_the_test_of_groups_is_fair():

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.audit import Counted, read_counted
+from fit.audit import ConceptCount, read_counted
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
 from fit.counts.estimate import estimate_counts, scale_counts
@@ -53,7 +53,7 @@ def test_one_end_of_an_interval_alone_is_refused(tmp_path):
 def test_a_count_of_several_faces_an_image_may_exceed_its_interval(tmp_path):
     # matches > downloaded: the interval of fit.counts.estimate.effective_count is one of images.
     path = csv_of(tmp_path, "concept,effective_count,score,low,high,matches,downloaded\na,9,0.1,2,8,9,8\n")
-    assert read_counted(path)[0] == [Counted("a", 9, 2, 9)]
+    assert read_counted(path)[0] == [ConceptCount("a", 9, 2, 9)]
     assert read_table(path).evidence[0, 3:].tolist() == [2, 8]
     path = csv_of(tmp_path, "concept,effective_count,score,low,high,matches,downloaded\na,1,0.1,2,8,9,8\n")
     with pytest.raises(DataError, match="the count 1 is not within"):

@@ -305,8 +305,8 @@ def test_the_variant_is_a_setting_of_the_stage(tmp_path):
         ("threshold.penalty", float("inf")),
         ("threshold.penalty", float("nan")),
         ("threshold.resamples", 10**12),
-        ("domains.painters.same_concept_cut", True),
-        ("domains.painters.same_concept_cut", float("nan")),
+        ("domains.painters.match_threshold", True),
+        ("domains.painters.match_threshold", float("nan")),
     ],
 )
 def test_numbers_are_finite_bounded_and_not_true_or_false(key, value):

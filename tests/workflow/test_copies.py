@@ -36,7 +36,7 @@ def study(workplace):
         "concepts": "people.tsv",
         "embedder": "tiny",
         "references": {"folder": "references"},
-        "same_concept_cut": 0.2,
+        "match_threshold": 0.2,
         "targets": "matches_and_references",
         "prompts": ["a picture of {name}"],
         "concepts_per_job": 1,

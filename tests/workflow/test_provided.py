@@ -54,7 +54,7 @@ def study(workplace, encoder):
         "concepts": "people.tsv",
         "embedder": "tiny",
         "references": {"folder": "references"},
-        "same_concept_cut": 0.2,
+        "match_threshold": 0.2,
         "targets": "matches_and_references",
         "prompts": ["a picture of {name}"],
         "concepts_per_job": 10,
@@ -109,7 +109,7 @@ def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     table = pl.read_parquet(study.folder / "results/scores/counted/people.parquet")
     assert sorted(table["concept"]) == [slug for slug in SLUGS if slug != "person-3"]
     kept = read(study.folder / "results/references/people/person-3.parquet")
-    assert set(kept.column("fate").to_pylist()) == {"too few references"}
+    assert set(kept.column("decision").to_pylist()) == {"too few references"}
 
 
 def test_what_lacks_its_inputs_is_listed_and_the_rest_is_found(study):

@@ -8,7 +8,7 @@ from fit.atelier.painting import SUBJECTS, draw_styles, paint
 from fit.concepts.sheet import read_sheet
 from fit.errors import ConfigError
 from fit.images.table import encode_png
-from fit.io.files import check_replaceable, whole
+from fit.io.files import atomic_write, check_replaceable
 
 STYLE_ENCODER = {"painters_per_step": 48, "pictures_per_painter": 4, "temperature": 0.1, "learning_rate": 3e-3}
 ART_FILTER = {"batch_size": 64, "learning_rate": 3e-3}
@@ -16,7 +16,7 @@ GENERATOR = {"learning_rate": 1.5e-3, "averaging": 0.99}
 
 
 def _write(frame, path, row_group=512):
-    with whole(path) as part:
+    with atomic_write(path) as part:
         frame.write_parquet(part, row_group_size=row_group, compression="zstd")
 
 
@@ -84,7 +84,7 @@ def build_style_encoder(folder, *, steps, seed):
     """Train the style encoder and save it to `folder` for open_clip."""
     from fit.atelier.encoders import save_encoder, train_style_encoder
 
-    with whole(folder) as part:
+    with atomic_write(folder) as part:
         model, config = train_style_encoder(steps=steps, seed=seed, **STYLE_ENCODER)
         save_encoder(model, config, part)
 
@@ -93,7 +93,7 @@ def build_art_filter(folder, *, steps, seed):
     """Train the art filter and save it to `folder` for open_clip."""
     from fit.atelier.encoders import save_encoder, train_art_filter
 
-    with whole(folder) as part:
+    with atomic_write(folder) as part:
         model, config = train_art_filter(steps=steps, seed=seed, **ART_FILTER)
         save_encoder(model, config, part)
 
@@ -123,5 +123,5 @@ def build_generator(training_set, folder, *, autoencoder_steps, steps, batch_siz
         seed=seed,
         **GENERATOR,
     )
-    with whole(folder) as part:
+    with atomic_write(folder) as part:
         pipeline.save_pretrained(part)

@@ -145,9 +145,9 @@ def make_crawl(concepts, names, aliases, styles, counts, noise, rng):
 
 def age_crawl(crawl, noise, rng):
     """What a study finds of a crawl: the columns url, caption and image; null for dead links, some truncated."""
-    fate = rng.random(len(crawl))
+    decision = rng.random(len(crawl))
     image = [
         None if f < noise.dead else data[: len(data) // 2] if f < noise.dead + noise.broken else data
-        for f, data in zip(fate, crawl["image"], strict=True)
+        for f, data in zip(decision, crawl["image"], strict=True)
     ]
     return crawl.select("url", "caption").with_columns(pl.Series("image", image, dtype=pl.Binary))

@@ -17,21 +17,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from fit.captions import hits
+from fit.captions import matched_captions
 from fit.captions.analyzer import Analyzer
 from fit.captions.matcher import Matcher, as_text, carried
 from fit.captions.phrases import Phrases
 from fit.captions.sources import open_captions
 from fit.captions.sources.base import shard_name
 from fit.errors import CorpusError, DataError, ImageTableError
-from fit.io.files import WorkFolder, whole
+from fit.io.files import WorkFolder, atomic_write
 from fit.io.folders import kind_of
 from fit.io.parquet import open_parquet, read, write
 
 _NEW = ".new-"
 """How the name of a folder begins whose counts are not kept yet."""
 _KEY = re.compile(r"\.?[0-9a-f]{16}(\.[0-9a-f]{12})?")
-_KEPT = rf"({_KEY.pattern}/)?(\.new-[^/]+/)?(\.hits-[^/]+/)?((counts|names|hits|shards)|[0-9]+-[0-9]+-[0-9]+)\.parquet"
+_KEPT = (
+    rf"({_KEY.pattern}/)?(\.new-[^/]+/)?(\.matched-[^/]+/)?((counts|names|hits|shards)|[0-9]+-[0-9]+-[0-9]+)\.parquet"
+)
 """What is in a folder of counts that are kept, in that of an earlier version too."""
 
 COUNTS = pa.schema(
@@ -81,18 +83,18 @@ class Columns:
     caption: str = "caption"
     url: str = "url"
     others: tuple[str, ...] = ()
-    """Carried into the hits as text."""
+    """Carried into the matched captions as text."""
     encoding: str = "utf-8"
     """Of text files; a byte order mark tells another one."""
 
     @property
     def schema(self):
-        """Schema of hits."""
-        return pa.schema([*hits.FIXED, *((name, pa.string()) for name in self.others)])
+        """Schema of matched captions."""
+        return pa.schema([*matched_captions.FIXED, *((name, pa.string()) for name in self.others)])
 
-    def to_read(self, max_hits):
+    def to_read(self, max_matched_captions):
         """The columns to read: the caption, and the others where there is a sample."""
-        return [self.caption, self.url, *self.others] if max_hits else [self.caption]
+        return [self.caption, self.url, *self.others] if max_matched_captions else [self.caption]
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ class Sampling:
     tokens: str = "standard"
     """See fit.captions.analyzer."""
     fold_accents: bool = False
-    max_hits: int = 100_000
-    """Largest sample of hits per concept; 0 for none, which reads captions only."""
+    max_matched_captions: int = 100_000
+    """Largest sample of matched captions per concept; 0 for none, which reads captions only."""
     seed: int = 0
 
 
@@ -115,7 +117,7 @@ class Outputs:
     """Schema COUNTS, in the order of the sheet."""
     names: Path
     """Schema NAMES."""
-    hits: Path
+    matched_captions: Path
     """Columns.schema, sorted by concept, shard and row."""
     shards: Path
     """Schema SHARDS."""
@@ -123,7 +125,7 @@ class Outputs:
     @classmethod
     def in_folder(cls, folder):
         """counts.parquet and so on, in `folder`."""
-        return cls(*(Path(folder, f"{name}.parquet") for name in ("counts", "names", "hits", "shards")))
+        return cls(*(Path(folder, f"{name}.parquet") for name in ("counts", "names", "matched_captions", "shards")))
 
     @classmethod
     def of_counts(cls, counts):
@@ -133,14 +135,14 @@ class Outputs:
             DataError: neither are all there.
         """
         beside = Path(counts).with_suffix("")
-        kinds = ("names", "hits", "shards")
+        kinds = ("names", "matched_captions", "shards")
         named = cls(Path(counts), *(Path(f"{beside}.{kind}.parquet") for kind in kinds))
         plain = cls.in_folder(Path(counts).parent)
         choices = [plain, named] if Path(counts).name == "counts.parquet" else [named]
         for outputs in choices:
-            if all(path.is_file() for path in (outputs.names, outputs.hits, outputs.shards)):
+            if all(path.is_file() for path in (outputs.names, outputs.matched_captions, outputs.shards)):
                 return outputs
-        missing = [str(path) for path in (named.names, named.hits, named.shards) if not path.is_file()]
+        missing = [str(path) for path in (named.names, named.matched_captions, named.shards) if not path.is_file()]
         raise DataError(
             f"{counts}: no {', '.join(missing)} beside it; name the file that `fit captions count --counts` wrote, "
             "with the others where that command put them"
@@ -180,7 +182,11 @@ class _Tally:
         self.capitalising = np.zeros_like(self.of_names)
         self.in_lower_case = np.zeros_like(self.of_names)
         self.rows = self.null_captions = self.malformed_captions = 0
-        self.bounds = hits.Bounds(len(phrases.concepts), sampling.max_hits) if sampling.max_hits else None
+        self.bounds = (
+            matched_captions.Bounds(len(phrases.concepts), sampling.max_matched_captions)
+            if sampling.max_matched_captions
+            else None
+        )
 
 
 class _Pass:
@@ -193,8 +199,10 @@ class _Pass:
         self._folder, self._progress, self._lock, self._local = folder, progress, Lock(), local()
         self.writers = []
         self.stopped = False
-        self._to_read = columns.to_read(sampling.max_hits)
-        self._bases = np.array([hits.concept_base(sampling.seed, c) for c in self.phrases.concepts], np.uint64)
+        self._to_read = columns.to_read(sampling.max_matched_captions)
+        self._bases = np.array(
+            [matched_captions.concept_base(sampling.seed, c) for c in self.phrases.concepts], np.uint64
+        )
         self._slugs = pa.array(self.phrases.concepts, pa.string())
         self._one_word = {
             index: name.lower()
@@ -204,7 +212,7 @@ class _Pass:
 
     def _writer(self):
         if not hasattr(self._local, "writer"):
-            self._local.writer = hits.HitWriter(self._folder, self.columns.schema)
+            self._local.writer = matched_captions.MatchedWriter(self._folder, self.columns.schema)
             with self._lock:
                 self.writers.append(self._local.writer)
         return self._local.writer
@@ -249,7 +257,7 @@ class _Pass:
         self._look_at_capitals(tally, captions, rows, names)
         if tally.bounds is None or not len(concepts):
             return
-        keys = hits.hit_keys(self._bases[concepts], tally.shard, first_row + rows_of_concepts)
+        keys = matched_captions.sampling_keys(self._bases[concepts], tally.shard, first_row + rows_of_concepts)
         tally.bounds.add(concepts, keys)
         kept = tally.bounds.may_be_in(concepts, keys)
         concepts, rows_of_concepts = concepts[kept], rows_of_concepts[kept]
@@ -340,13 +348,13 @@ def _check_files(files, columns, on_bad_shard, encoding):
 
 def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows, part):
     with (
-        tempfile.TemporaryDirectory(prefix=".hits-", dir=outputs.hits.parent) as folder,
+        tempfile.TemporaryDirectory(prefix=".matched-", dir=outputs.matched_captions.parent) as folder,
         tqdm(total=rows, desc="captions", unit="row", unit_scale=True, mininterval=2) as progress,
         ThreadPoolExecutor(threads) as pool,
     ):
         one_pass = _Pass(concepts, columns, sampling, on_bad_shard, folder, progress)
         phrases = one_pass.phrases
-        total = _Tally("", phrases, Sampling(max_hits=0))
+        total = _Tally("", phrases, Sampling(max_matched_captions=0))
         shard_rows = []
         jobs = deque(pool.submit(one_pass.count, file) for file in files)
         try:
@@ -363,9 +371,13 @@ def _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threa
         _check_some_row(shard_rows, part)
         for writer in one_pass.writers:
             writer.flush()
-        files_of_hits = [path for writer in one_pass.writers for path in writer.files]
-        merge_settings = {"schema": columns.schema, "max_hits": sampling.max_hits, "seed": sampling.seed}
-        hits.merge_hits(files_of_hits, outputs.hits, **merge_settings)
+        matched_files = [path for writer in one_pass.writers for path in writer.files]
+        merge_settings = {
+            "schema": columns.schema,
+            "max_matched_captions": sampling.max_matched_captions,
+            "seed": sampling.seed,
+        }
+        matched_captions.merge_matched(matched_files, outputs.matched_captions, **merge_settings)
     shards = _shards_table(shard_rows)
     write(shards, outputs.shards)
     write(_names_table(phrases, total.of_names, total.capitalising, total.in_lower_case), outputs.names, 65536)
@@ -396,8 +408,10 @@ def count_captions(
     place = reuse and WorkFolder(reuse, "counts that are kept (--reuse)", _KEPT, "--reuse")
     if place:
         place.claim()  # before every file is looked at
-    rows, fingerprint = _check_files(files, columns.to_read(sampling.max_hits), on_bad_shard, columns.encoding)
-    for path in (outputs.counts, outputs.names, outputs.hits, outputs.shards):
+    rows, fingerprint = _check_files(
+        files, columns.to_read(sampling.max_matched_captions), on_bad_shard, columns.encoding
+    )
+    for path in (outputs.counts, outputs.names, outputs.matched_captions, outputs.shards):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     if not place:
         _scan_files(concepts, files, outputs, columns, sampling, on_bad_shard, threads, rows, part)
@@ -417,7 +431,7 @@ def count_captions(
                 _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows, part)
                 others = set(known) - {concept.concept for concept in new}
                 parts = [(fresh, None), (kept, others)] if others else [(fresh, None)]
-                with place.whole(key) as unfinished:
+                with place.atomic_write(key) as unfinished:
                     _unite_concepts(parts, Outputs.in_folder(unfinished), columns, sampling)
         else:
             print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
@@ -433,7 +447,7 @@ def _kept_names(kept):
         return None
     try:
         names, counts = read(kept.names, NAMES.names, schema=NAMES), read(kept.counts, COUNTS.names, schema=COUNTS)
-        open_parquet(kept.hits)
+        open_parquet(kept.matched_captions)
         read(kept.shards, SHARDS.names, schema=SHARDS)
         if set(names.column("concept").to_pylist()) != set(counts.column("concept").to_pylist()):
             raise DataError(f"{kept.counts}: its concepts are not those of {kept.names}")
@@ -458,13 +472,16 @@ def count_index(concepts, index, outputs, *, columns=None, sampling=None):
         caption_field=columns.caption,
         url_field=columns.url,
         other_fields=columns.others,
-        max_hits=sampling.max_hits,
+        max_matched_captions=sampling.max_matched_captions,
         seed=sampling.seed,
         client=elasticsearch.connect(),
     )
-    with whole(outputs.hits) as part, pq.ParquetWriter(part, columns.schema, compression="zstd") as writer:
+    with (
+        atomic_write(outputs.matched_captions) as part,
+        pq.ParquetWriter(part, columns.schema, compression="zstd") as writer,
+    ):
         for table in found:
-            writer.write_table(table.cast(columns.schema), row_group_size=hits.ROW_GROUP)
+            writer.write_table(table.cast(columns.schema), row_group_size=matched_captions.ROW_GROUP)
     shards = _shards_table([dict(zip(SHARDS.names, (index, "ok", documents, None, None, None), strict=True))])
     write(shards, outputs.shards)
     unknown = np.zeros(len(of_names), np.int64)
@@ -514,9 +531,15 @@ def _unite_concepts(parts, outputs, columns, sampling, phrases=None):
         order = [place[phrases.concepts[c], n] for c, n in zip(phrases.concept_of, phrases.names, strict=True)]
         numbers = [names.column(name).take(order).to_numpy() for name in ("captions", "capitalising", "in_lower_case")]
         names = _names_table(phrases, *numbers)
-    merge_settings = {"schema": columns.schema, "max_hits": sampling.max_hits, "seed": sampling.seed}
+    merge_settings = {
+        "schema": columns.schema,
+        "max_matched_captions": sampling.max_matched_captions,
+        "seed": sampling.seed,
+    }
     only = [concepts for _, concepts in parts]
-    hits.merge_hits([part.hits for part, _ in parts], outputs.hits, only=only, **merge_settings)
+    matched_captions.merge_matched(
+        [part.matched_captions for part, _ in parts], outputs.matched_captions, only=only, **merge_settings
+    )
     write(shards, outputs.shards)
     write(names, outputs.names, 65536)
     write(counts, outputs.counts, 65536)  # last: whoever finds it finds the others
@@ -561,8 +584,14 @@ def merge_counts(parts, outputs, *, columns=None, sampling=None):
     names = tables["names"][0]
     for column in ("captions", "capitalising", "in_lower_case"):
         names = names.set_column(names.schema.get_field_index(column), column, pa.array(total("names", column)))
-    merge_settings = {"schema": columns.schema, "max_hits": sampling.max_hits, "seed": sampling.seed}
-    hits.merge_hits([part.hits for part in parts], outputs.hits, **merge_settings)
+    merge_settings = {
+        "schema": columns.schema,
+        "max_matched_captions": sampling.max_matched_captions,
+        "seed": sampling.seed,
+    }
+    matched_captions.merge_matched(
+        [part.matched_captions for part in parts], outputs.matched_captions, **merge_settings
+    )
     write(shards, outputs.shards)
     write(names.cast(NAMES), outputs.names, 65536)
     write(_counts_table(concepts, total("counts", "captions"), shards), outputs.counts, 65536)

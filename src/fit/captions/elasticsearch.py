@@ -76,7 +76,7 @@ def connect():
         ) from None
 
 
-def count_index(phrases, index, *, caption_field, url_field, other_fields, max_hits, seed, client):
+def count_index(phrases, index, *, caption_field, url_field, other_fields, max_matched_captions, seed, client):
     """Count the documents whose captions mention each name and each concept, and sample such documents.
 
     A document's place in a sample depends only on the seed and on where the index keeps the document, so the sample is
@@ -88,7 +88,7 @@ def count_index(phrases, index, *, caption_field, url_field, other_fields, max_h
         caption_field: the text field that holds captions. A dot leads into an object: `meta.caption`.
         url_field: the field that holds addresses.
         other_fields: list of fields that are carried along.
-        max_hits: largest sample per concept, in documents; 0: none.
+        max_matched_captions: largest sample per concept, in documents; 0: none.
         seed: int.
         client: what `connect` returns.
 
@@ -112,7 +112,7 @@ def count_index(phrases, index, *, caption_field, url_field, other_fields, max_h
         documents = answer["count"]
         of_names, of_concepts = _count(client, phrases, index, caption_field)
     columns = [url_field, caption_field, *other_fields]
-    hits = _hits(client, phrases, index, columns, of_concepts, max_hits, seed, url_field in fields)
+    hits = _hits(client, phrases, index, columns, of_concepts, max_matched_captions, seed, url_field in fields)
     return of_names, of_concepts, documents, hits
 
 
@@ -235,11 +235,11 @@ def _count(client, phrases, index, caption_field):
     return of_names, np.array([counts[names] for names in names_of], np.int64)
 
 
-def _hits(client, phrases, index, fields, of_concepts, max_hits, seed, url_is_known):
+def _hits(client, phrases, index, fields, of_concepts, max_matched_captions, seed, url_is_known):
     """The generator of count_index; `fields` are those of addresses, of captions, and the others."""
     names_of = _names_of(phrases)
     found = [concept for concept in np.argsort(phrases.concepts).tolist() if of_concepts[concept]]
-    if not found or max_hits <= 0:
+    if not found or max_matched_captions <= 0:
         return
     # All pages of all concepts are read from the index as it is now, whatever is written to it meanwhile.
     with _explained(index):
@@ -248,12 +248,12 @@ def _hits(client, phrases, index, fields, of_concepts, max_hits, seed, url_is_kn
         for concept in tqdm(found, desc="sampling", unit="concept", mininterval=2):
             query = _mention(fields[1], [phrases.names[name] for name in names_of[concept]])
             with _explained(index):
-                if of_concepts[concept] > max_hits:
-                    hits = _sample(client, index, view, query, fields, max_hits, seed)
+                if of_concepts[concept] > max_matched_captions:
+                    hits = _sample(client, index, view, query, fields, max_matched_captions, seed)
                 else:
                     pages = _pages(client, index, view, query, [{"_shard_doc": "asc"}], fields, _PAGE)
-                    # More than max_hits only where documents came between the count and now.
-                    hits = [hit for page in pages for hit in page][:max_hits]
+                    # More than max_matched_captions only where documents came between the count and now.
+                    hits = [hit for page in pages for hit in page][:max_matched_captions]
             if hits:
                 yield _table(phrases.concepts[concept], index, hits, fields, url_is_known)
     finally:
@@ -287,8 +287,8 @@ def _pages(client, index, view, query, sort, fields, size):
         after = page[-1]["sort"]
 
 
-def _sample(client, index, view, query, fields, max_hits, seed):
-    """`max_hits` of the documents that `query` finds: those with the largest random scores."""
+def _sample(client, index, view, query, fields, max_matched_captions, seed):
+    """`max_matched_captions` of the documents that `query` finds: those with the largest random scores."""
     # The field is what makes a document's score depend on nothing but the document and the seed.
     score = {"seed": seed, "field": "_seq_no"}
     scored = {"function_score": {"query": query, "random_score": score, "boost_mode": "replace"}}
@@ -296,11 +296,11 @@ def _sample(client, index, view, query, fields, max_hits, seed):
     hits: list[dict] = []
     # Scores have 24 bits, so documents may have the same, and which of them comes first differs between copies of a
     # shard. All that have the smallest score of the sample are looked at, and their ids decide.
-    for page in _pages(client, index, view, scored, sort, fields, min(_PAGE, max_hits + _TIES)):
+    for page in _pages(client, index, view, scored, sort, fields, min(_PAGE, max_matched_captions + _TIES)):
         hits += page
-        if len(hits) > max_hits and hits[-1]["sort"][0] < hits[max_hits - 1]["sort"][0]:
+        if len(hits) > max_matched_captions and hits[-1]["sort"][0] < hits[max_matched_captions - 1]["sort"][0]:
             break
-    return sorted(hits, key=lambda hit: (-hit["sort"][0], hit["_id"]))[:max_hits]
+    return sorted(hits, key=lambda hit: (-hit["sort"][0], hit["_id"]))[:max_matched_captions]
 
 
 def _value(document, field):

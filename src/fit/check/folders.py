@@ -164,13 +164,13 @@ def _judge(config, what, given, counts, slugs, hints, found):
             f"add pictures or lower `{least_key}`"
         )
         found.add(REMARK if usable else WRONG, key, text)
-    method = config.domains[what[1]].same_concept_cut
-    if usable == 1 and method in ("midpoint", "best_f1") and config.needs_cut(what[1]):
+    method = config.domains[what[1]].match_threshold
+    if usable == 1 and method in ("midpoint", "best_f1") and config.needs_match_threshold(what[1]):
         found.add(
             WRONG,
             key,
-            f"{place}: 1 concept has enough {noun}; the same-concept cut takes two or more: add pictures, lower "
-            f"`{least_key}`, or give the cosine as `domains.{what[1]}.same_concept_cut`",
+            f"{place}: 1 concept has enough {noun}; the match threshold takes two or more: add pictures, lower "
+            f"`{least_key}`, or give the cosine as `domains.{what[1]}.match_threshold`",
         )
     elif 0 < usable < FEWEST:
         found.add(REMARK, key, f"{place}: {usable} concepts have enough {noun}; a threshold takes {FEWEST} or more")

@@ -12,9 +12,9 @@ from fit.errors import FitError
 
 
 def _print_json(data, path):
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
 
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
@@ -32,12 +32,14 @@ def _json_in(path, keys, command):
     return found
 
 
-def _cut_in(path, *also):
-    found = _json_in(path, ("cut", *also), "fit cut")
-    if found["cut"] is None:
-        raise FitError(f"{path}: no cut was found: {found.get('reason', 'it does not say why')}")
-    if not isinstance(found["cut"], (int, float)) or not -1 <= found["cut"] <= 1:
-        raise FitError(f"{path}: its cut is {found['cut']!r}, not a cosine; name a file that `fit cut` wrote")
+def _match_threshold_in(path, *also):
+    found = _json_in(path, ("match_threshold", *also), "fit matches threshold")
+    if found["match_threshold"] is None:
+        raise FitError(f"{path}: no match threshold was found: {found.get('reason', 'it does not say why')}")
+    if not isinstance(found["match_threshold"], (int, float)) or not -1 <= found["match_threshold"] <= 1:
+        raise FitError(
+            f"{path}: its match threshold is {found['match_threshold']!r}, not a cosine; name a file that `fit matches threshold` wrote"
+        )
     return found
 
 
@@ -112,7 +114,7 @@ def _columns_and_sampling(args):
         "columns": Columns(
             args.caption_column, args.url_column, tuple(args.columns), getattr(args, "encoding", "utf-8")
         ),
-        "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_hits, args.seed),
+        "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_matched_captions, args.seed),
     }
 
 
@@ -121,7 +123,12 @@ def _caption_outputs(args):
 
     beside = Path(args.counts).with_suffix("")
     others = [getattr(args, kind) or f"{beside}.{kind}.parquet" for kind in ("names", "shards")]
-    return Outputs(Path(args.counts), Path(others[0]), Path(args.hits or f"{beside}.hits.parquet"), Path(others[1]))
+    return Outputs(
+        Path(args.counts),
+        Path(others[0]),
+        Path(args.matched_captions or f"{beside}.matched_captions.parquet"),
+        Path(others[1]),
+    )
 
 
 def _report_counts(outputs):
@@ -184,7 +191,7 @@ def images_collect(args):
     from fit.images.collect import collect
 
     work = args.work or Path(args.out[0]).parent / ".collected"
-    collect(args.source, args.hits, args.corpus, _by_slug(args.out), work=work, **_fetching(args))
+    collect(args.source, args.matched_captions, args.corpus, _by_slug(args.out), work=work, **_fetching(args))
 
 
 def images_import(args):
@@ -239,7 +246,7 @@ def _fetching(args):
 
 def images_show(args):
     from fit.images import table
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
 
     if args.provenance:
         print(json.dumps(table.provenance(args.file), indent=2))
@@ -253,7 +260,7 @@ def images_show(args):
     out = args.sheet or Path(args.file).with_suffix(".png").name
     if not args.sheet and Path(out).exists():
         raise FitError(f"{out}: there is such a file already; name the picture to write with --sheet")
-    with whole(out) as part:
+    with atomic_write(out) as part:
         table.contact_sheet(pictures, args.columns).save(part)
     print(f"{len(pictures)} pictures in {out}")
 
@@ -291,7 +298,7 @@ def references_select(args):
         rules = {"keep": args.keep, "least": args.least, "vetoed": vetoes.get(concept, frozenset())}
         selected = references.select(parquet.read(candidates), names, vectors, **rules)
         if not any(selected.column("kept").to_pylist()):
-            usable = sum(fate == "too few references" for fate in selected.column("fate").to_pylist())
+            usable = sum(decision == "too few references" for decision in selected.column("decision").to_pylist())
             print(
                 f"fit: {concept}: {usable} usable references of {len(selected)}, at least {args.least} are needed; add "
                 f"{args.least - usable} or more{' to ' + args.place if args.place else ''}, or lower "
@@ -302,12 +309,12 @@ def references_select(args):
 
 
 def references_show(args):
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.reports.figures import references_sheet
 
     same_length(args, "files", "out")
     for path, out in zip(args.files, args.out, strict=True):
-        with whole(out) as part:
+        with atomic_write(out) as part:
             references_sheet(path, part, Path(path).stem)
 
 
@@ -315,11 +322,11 @@ def references_show(args):
 
 
 def _weights(args):
-    from fit.embeddings.base import Weights
+    from fit.embeddings.base import EmbedderSettings
 
     of_faces = ("detection_side", "min_face_size", "pixel_mean", "pixel_std", "channels")
     given = {name: getattr(args, name) for name in of_faces if hasattr(args, name)}
-    return Weights(args.model, args.dtype, args.download == "yes", **given)
+    return EmbedderSettings(args.model, args.dtype, args.download == "yes", **given)
 
 
 def embed_images(args):
@@ -361,23 +368,23 @@ def _method(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine from -1 to 1") from None
 
 
-def _write_cut(positive, negative, args, labels, title):
-    from fit.io.files import whole
-    from fit.matches.threshold import find_cut, no_cut
-    from fit.reports.figures import cut_figure
+def _write_threshold(positive, negative, args, labels, title):
+    from fit.io.files import atomic_write
+    from fit.matches.threshold import find_match_threshold, no_match_threshold
+    from fit.reports.figures import match_threshold_figure
 
     try:
-        found = find_cut(positive, negative, args.method)
+        found = find_match_threshold(positive, negative, args.method)
     except FitError as error:
         if args.needed == "yes":
             raise
-        found = no_cut(positive, negative, str(error))
+        found = no_match_threshold(positive, negative, str(error))
         print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
     _print_json(found, args.out)
     if args.figure:
-        with whole(args.figure) as part:
+        with atomic_write(args.figure) as part:
             domain = Path(args.out).name.split(".")[0]
-            cut_figure(positive, negative, found["cut"], labels, part, f"{domain}: {title}")
+            match_threshold_figure(positive, negative, found["match_threshold"], labels, part, f"{domain}: {title}")
 
 
 def cut_concepts(args):
@@ -386,7 +393,7 @@ def cut_concepts(args):
     same_length(args, "references", "embeddings")
     within, between = reference_means(args.references, args.embeddings)
     labels = ("within a concept", "between concepts", "mean cosine of references")
-    _write_cut(within, between, args, labels, "same concept or not")
+    _write_threshold(within, between, args, labels, "same concept or not")
 
 
 def cut_art(args):
@@ -395,12 +402,12 @@ def cut_art(args):
     artworks = similarity_to_texts(args.artworks, args.texts)
     photographs = similarity_to_texts(args.photographs, args.texts)
     labels = ("references", "photographs", "highest cosine to the texts")
-    _write_cut(artworks, photographs, args, labels, "artwork or photograph")
+    _write_threshold(artworks, photographs, args, labels, "artwork or photograph")
 
 
 def recognisers(args):
     from fit.concepts.sheet import read_sheet
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.matches.verification import assess
     from fit.reports.tables import aligned, recognisers
 
@@ -410,7 +417,7 @@ def recognisers(args):
     ]
     table = recognisers(assessed)
     if args.out:
-        with whole(args.out) as part:
+        with atomic_write(args.out) as part:
             part.write_text(table, encoding="utf-8")
     print(aligned(table))
 
@@ -422,14 +429,19 @@ def match(args):
     same_length(args, "images", "references", "reference_embeddings", "out")
     if args.art_embeddings:
         same_length(args, "images", "art_embeddings")
-        if not (args.art_texts and args.art_cut):
-            raise FitError("match: --art-embeddings go together with --art-texts and --art-cut; give all three or none")
-    cut, art_cut = _cut_in(args.cut)["cut"], _cut_in(args.art_cut[0])["cut"] if args.art_cut else None
+        if not (args.art_texts and args.art_threshold):
+            raise FitError(
+                "match: --art-embeddings go together with --art-texts and --art-threshold; give all three or none"
+            )
+    match_threshold, art_threshold = (
+        _match_threshold_in(args.match_threshold)["match_threshold"],
+        _match_threshold_in(args.art_threshold[0])["match_threshold"] if args.art_threshold else None,
+    )
     art_files = args.art_embeddings or [None] * len(args.images)
     files = zip(args.images, args.references, args.reference_embeddings, art_files, args.out, strict=True)
     for images, references, reference_embeddings, art, out in files:
-        filtering = (art, args.art_texts[0], art_cut) if art else None
-        write(match_images(images, references, reference_embeddings, cut, filtering), out, row_group=65536)
+        filtering = (art, args.art_texts[0], art_threshold) if art else None
+        write(match_images(images, references, reference_embeddings, match_threshold, filtering), out, row_group=65536)
 
 
 def counts(args):
@@ -572,10 +584,12 @@ def audit(args):
     from fit.audit import plan, read_counted, read_threshold, write_audit
     from fit.reports.tables import aligned
 
-    if bool(args.hits) != bool(args.plan):
-        raise FitError("audit: a plan takes --hits (the rows to choose from) and --plan (the files to write) together")
-    if bool(args.images) != bool(args.matches) or (args.images and not args.hits):
-        raise FitError("audit: --images and --matches go together, with --hits and --plan")
+    if bool(args.matched_captions) != bool(args.plan):
+        raise FitError(
+            "audit: a plan takes --matched-captions (the rows to choose from) and --plan (the files to write) together"
+        )
+    if bool(args.images) != bool(args.matches) or (args.images and not args.matched_captions):
+        raise FitError("audit: --images and --matches go together, with --matched-captions and --plan")
     for folder in filter(None, (args.images, args.matches)):
         if not Path(folder).is_dir():
             raise FitError(f"{folder}: there is no such folder; name the one that has a file per concept")
@@ -588,7 +602,7 @@ def audit(args):
     found = compare(counted, read_threshold(args.threshold), skipped, of_captions)
     out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
     if out:
-        plan(found, counted, args.hits, out, args.images, args.matches)
+        plan(found, counted, args.matched_captions, out, args.images, args.matches)
     write_audit(found, args.out, out)
     print(aligned(found.table()), found.note(), sep="\n\n", end="")
 
@@ -596,22 +610,26 @@ def audit(args):
 # --- sensitivity ------------------------------------------------------------------------------------------------------
 
 
-CUTS_TRIED = ("midpoint", "best_f1", "lowest_positive", "highest_negative")
-"""Keys of what `fit cut` writes that fit.sensitivity.measure.cuts_around takes."""
+THRESHOLDS_TRIED = ("midpoint", "best_f1", "lowest_positive", "highest_negative")
+"""Keys of what `fit matches threshold` writes that fit.sensitivity.measure.thresholds_around takes."""
 
 
 def sensitivity_rescore(args):
     from fit.io.parquet import write
     from fit.sensitivity.measure import rescore_concept
 
-    cut = _cut_in(args.cut, *CUTS_TRIED) if args.cut else None
-    art_cut = _cut_in(args.art_cut)["cut"] if args.art_cut else None
+    match_threshold = _match_threshold_in(args.match_threshold, *THRESHOLDS_TRIED) if args.match_threshold else None
+    art_threshold = _match_threshold_in(args.art_threshold)["match_threshold"] if args.art_threshold else None
     for out, compared in _compared(args):
-        write(rescore_concept(**compared, top_k=args.top_k, cut=cut, art_cut=art_cut), out, row_group=4096)
+        write(
+            rescore_concept(**compared, top_k=args.top_k, match_threshold=match_threshold, art_threshold=art_threshold),
+            out,
+            row_group=4096,
+        )
 
 
 def sensitivity_measure(args):
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.reports.figures import sensitivity_figure
     from fit.sensitivity.measure import CHOICES, describe, in_short, measure
     from fit.thresholds import read_table
@@ -621,20 +639,20 @@ def sensitivity_measure(args):
         _threshold_in(args.threshold),
         rescored=_by_slug(args.rescored),
         top_k=args.top_k,
-        cut=_cut_in(args.cut, *CUTS_TRIED) if args.cut else None,
+        match_threshold=_match_threshold_in(args.match_threshold, *THRESHOLDS_TRIED) if args.match_threshold else None,
         prompts=args.prompts,
     )
     if args.out:
         _print_json(found, args.out)
     if args.figure:
         names = {key: (CHOICES[key], in_short(choice["summary"])) for key, choice in found["choices"].items()}
-        with whole(args.figure) as part:
+        with atomic_write(args.figure) as part:
             sensitivity_figure(found, names, args.title, part)
     print("\n".join(describe(found)))
 
 
 def sensitivity_outliers(args):
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.reports.figures import contact_sheet
     from fit.sensitivity import outliers
     from fit.thresholds import read_table
@@ -644,14 +662,14 @@ def sensitivity_outliers(args):
     optional: dict = {name: getattr(args, name) or None for name in ("names", "images", "rescored")}
     measurements = outliers.Measurements(
         counts=args.counts,
-        cut=_cut_in(args.cut)["cut"] if args.cut else None,
+        match_threshold=_match_threshold_in(args.match_threshold)["match_threshold"] if args.match_threshold else None,
         **{name: getattr(args, name) for name in folders},
         **optional,
     )
     found = _threshold_in(args.threshold)
     explained, medians = outliers.explain(table, found, measurements)
     if args.out:
-        with whole(args.out) as part:
+        with atomic_write(args.out) as part:
             part.write_text(outliers.tabulate(table, explained, medians), encoding="utf-8")
     if args.sheet:
         # The farthest of either side.
@@ -660,7 +678,7 @@ def sensitivity_outliers(args):
         ]
         files = [[measurements.of(kind, one.concept) for kind in ("references", "generated")] for one in shown]
         rows = [(outliers.label(table, one), *paths) for one, paths in zip(shown, files, strict=True)]
-        with whole(args.sheet) as part:
+        with atomic_write(args.sheet) as part:
             contact_sheet(rows, part, args.title or "concepts that defy the threshold")
     print("\n".join(outliers.describe(table, explained, medians)))
 
@@ -723,36 +741,36 @@ def ratings_report(args):
 
 
 def plot_threshold(args):
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.reports.figures import threshold_figure
     from fit.thresholds import read_scores
 
     _, counts_of, scores = read_scores(args.table)
-    with whole(args.out) as part:
+    with atomic_write(args.out) as part:
         threshold_figure(counts_of, scores, _threshold_in(args.threshold), args.title, part, args.score)
 
 
 def plot_counts(args):
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.io.parquet import read
     from fit.reports.figures import counts_figure
 
-    with whole(args.out) as part:
+    with atomic_write(args.out) as part:
         counts_figure(read(args.counts, ["captions"]).column("captions").to_numpy(), args.title, part)
 
 
 def plot_generated(args):
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.reports.figures import generated_sheet
 
-    with whole(args.out) as part:
+    with atomic_write(args.out) as part:
         generated_sheet(args.table, part, args.title)
 
 
 def plot_contact_sheet(args):
     import numpy as np
 
-    from fit.io.files import whole
+    from fit.io.files import atomic_write
     from fit.reports.figures import contact_sheet
     from fit.thresholds import read_scores
 
@@ -772,7 +790,7 @@ def plot_contact_sheet(args):
         mark = "" if found["threshold"] is None else " (above)" if i >= split else " (below)"
         label = f"{concepts[i]}\n{counts_of[i]:.0f} images, score {scores[i]:.2f}{mark}"
         rows.append((label, f"{args.references}/{concepts[i]}.parquet", f"{args.generated}/{concepts[i]}.parquet"))
-    with whole(args.out) as part:
+    with atomic_write(args.out) as part:
         contact_sheet(rows, part, args.title)
 
 
@@ -789,7 +807,7 @@ def report(args):
         kind = Path(path).stem.split(".")
         return kind[0], "artworks" if kind[1:] else "same concept"
 
-    cuts = by_key(args.cuts, of_cut, "the domain")
+    match_thresholds = by_key(args.match_thresholds, of_cut, "the domain")
     missing: dict[tuple[str, ...], list[str]] = {}
     for text in args.missing:
         pair, _, lacking = text.partition(": ")
@@ -799,7 +817,7 @@ def report(args):
     tables = [
         paper.thresholds_table(by_pair(args.thresholds), missing, counts_of),
         paper.counts_table(counts_of),
-        paper.calibration_table(cuts),
+        paper.calibration_table(match_thresholds),
     ]
     answers = [of_pair(model, domain, path) for (model, domain), path in by_pair(args.thresholds).items()]
     answers += [of_pair(pair[0], pair[-1], "", lacks) for pair, lacks in missing.items()]
@@ -911,7 +929,7 @@ NUMBERS = {
     "largest": Number(int, 1, 10**9),
     "least": Number(int, 1, 10_000),
     "max_bytes": Number(int, 1, 2**40),
-    "max_hits": Number(int, 0, 10**9),
+    "max_matched_captions": Number(int, 0, 10**9),
     "max_pixels": Number(int, 1, 2**40),
     "min_face_size": Number(int, 12, 65_536),
     "min_side": Number(int, 1, 1_000_000),
@@ -973,13 +991,13 @@ def _many(add, *names, **options):
 def _add_caption_outputs(add):
     add("--caption-column", default="caption", metavar="COLUMN")
     add("--url-column", default="url", metavar="COLUMN")
-    add("--columns", nargs="*", default=[], metavar="COLUMN", help="others to carry into the hits")
+    add("--columns", nargs="*", default=[], metavar="COLUMN", help="others to carry into the matched captions")
     add("--tokens", choices=("standard", "words"), default="standard", help="what a token is (docs/captions.md)")
     add("--fold-accents", choices=("yes", "no"), default="no", help="whether é counts as e")
-    add("--max-hits", type=int, default=100_000, help="largest sample of rows per concept; 0 for none")
+    add("--max-matched-captions", type=int, default=100_000, help="largest sample of rows per concept; 0 for none")
     add("--seed", type=int, default=0)
     add("--counts", help="file to write: captions per concept")
-    add("--hits", default=None, help="file to write: the sampled rows (default: beside --counts)")
+    add("--matched-captions", default=None, help="file to write: the sampled rows (default: beside --counts)")
     add("--names", default=None, help="file to write: captions per name and alias (default: beside --counts)")
     add("--shards", default=None, help="file to write: what was read and what was skipped (default: beside --counts)")
 
@@ -1054,7 +1072,9 @@ def make_parser():
     add("--part", action="store_true", help="the files are a part of a corpus, which may have no row")
     _add_caption_outputs(add)
     add = _command(group, "merge", captions_merge, "merge counts of several groups of files into one")
-    _many(add, "parts", metavar="FILE", help="counts.parquet of each, beside names, hits and shards.parquet")
+    _many(
+        add, "parts", metavar="FILE", help="counts.parquet of each, beside names, matched captions and shards.parquet"
+    )
     _add_caption_outputs(add)
     add = _command(group, "explain", captions_explain, "say why a caption mentions a name, or why not")
     add("name")
@@ -1063,7 +1083,7 @@ def make_parser():
     group = _group(commands, "images", "collect and look at training images")
     add = _command(group, "collect", images_collect, "collect the images behind sampled captions")
     add("--source", help="where the images are: embedded (in the corpus's own files) or http (behind the links)")
-    add("--hits", help="file that `fit captions count` wrote")
+    add("--matched-captions", help="file that `fit captions count` wrote")
     add("--corpus", nargs="*", default=[], metavar="FILE", help="the corpus's files, for embedded images")
     _many(add, "out", help="image tables to write, named by the slugs of their concepts")
     add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
@@ -1149,7 +1169,7 @@ def make_parser():
     _many(add, "prompts", help="templates with {name}")
     add("--out")
 
-    group = _group(commands, "cut", "find the cosine that tells same from different")
+    group = _group(commands, "match-threshold", "find the cosine that tells same from different")
     add = _command(group, "concepts", cut_concepts, "from references: within a concept against between concepts")
     _many(add, "references", "embeddings")
     add("--method", type=_method, help="midpoint, best_f1, or a cosine")
@@ -1179,16 +1199,16 @@ def make_parser():
     add("--sheet", help="concept sheet; its column group says who belongs together")
     add("--references", help="folder of reference tables, named by slugs")
     add("--embeddings", nargs="+", metavar="FOLDER", help="of those references, a folder per embedder")
-    add("--method", type=_method, help="of each embedder's cut: midpoint, best_f1, or a cosine")
+    add("--method", type=_method, help="of each embedder's match threshold: midpoint, best_f1, or a cosine")
     add("--seed", type=int, default=0, help="of the bootstrap over concepts")
     add("--out", default=None, help="table to write (TSV)")
 
     add = _command(commands, "match", match, "which training images show their concept")
     _many(add, "images", "references", "reference-embeddings", "out")
-    add("--cut", help="JSON of `fit cut concepts`")
+    add("--match-threshold", help="JSON of `fit matches threshold`")
     add("--art-embeddings", nargs="*", default=[], help="of the same images, by the art filter; nothing without one")
     add("--art-texts", nargs="*", default=[], help="embeddings of the texts")
-    add("--art-cut", nargs="*", default=[], help="JSON of `fit cut art`")
+    add("--art-threshold", nargs="*", default=[], help="JSON of `fit matches art-threshold`")
 
     group = _group(commands, "counts", "effective counts")
     add = _command(group, "estimate", counts, "from captions, downloads and matches")
@@ -1272,8 +1292,8 @@ def make_parser():
     add = _command(commands, "audit", audit, "which concepts lie above a threshold, and which rows would have to go")
     add("--threshold", help="JSON of `fit threshold`, or a number of images")
     add("--counts", help="CSV or Parquet with the columns concept and effective_count, also low, high and captions")
-    add("--hits", default=None, help="file that `fit captions count` wrote, to plan which rows to remove")
-    add("--images", default=None, metavar="FOLDER", help="image tables of the hits, named by slugs")
+    add("--matched-captions", default=None, help="file that `fit captions count` wrote, to plan which rows to remove")
+    add("--images", default=None, metavar="FOLDER", help="image tables of the matched captions, named by slugs")
     add("--matches", default=None, metavar="FOLDER", help="their matches, named by slugs: those are removed first")
     add("--plan", default=None, metavar="OUT", help="rows to remove: OUT.parquet, OUT.csv and OUT.txt are written")
     add("--out", default=None, metavar="TABLE.tsv", help="table to write, and a note beside it")
@@ -1310,20 +1330,43 @@ def make_parser():
     add("--out", help="JSON to write")
 
     group = _group(commands, "sensitivity", "how much each choice moves the threshold, and the concepts that defy it")
-    add = _command(group, "rescore", sensitivity_rescore, "scores of concepts at every top-k and around the cut")
+    add = _command(
+        group, "rescore", sensitivity_rescore, "scores of concepts at every top-k and around the match threshold"
+    )
     _add_compared(add)
-    add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
-    add("--art-cut", nargs="?", const="", default="", help="JSON of `fit cut art`; nothing without a filter")
+    add(
+        "--match-threshold",
+        nargs="?",
+        const="",
+        default="",
+        help="JSON of `fit matches threshold`; nothing without training images",
+    )
+    add(
+        "--art-threshold",
+        nargs="?",
+        const="",
+        default="",
+        help="JSON of `fit matches art-threshold`; nothing without a filter",
+    )
     add("--top-k", type=int, default=10, help="of the study")
     _many(add, "out", help="files to write, in the order of the others")
     add = _command(
-        group, "measure", sensitivity_measure, "thresholds over penalties, concepts, prompts, top-k and cuts"
+        group,
+        "measure",
+        sensitivity_measure,
+        "thresholds over penalties, concepts, prompts, top-k and match thresholds",
     )
     add("table", help="as `fit threshold` takes it")
     add("--threshold", help="JSON of `fit threshold`")
-    add("--rescored", nargs="*", default=[], help="files of `fit sensitivity rescore`, for top-k and cuts")
+    add("--rescored", nargs="*", default=[], help="files of `fit sensitivity rescore`, for top-k and match thresholds")
     add("--top-k", type=int, default=10, help="of the study")
-    add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
+    add(
+        "--match-threshold",
+        nargs="?",
+        const="",
+        default="",
+        help="JSON of `fit matches threshold`; nothing without training images",
+    )
     add("--prompts", nargs="*", default=[], help="their templates, to name them by")
     add("--title", default="")
     add("--out", default=None, help="JSON to write")
@@ -1342,7 +1385,13 @@ def make_parser():
     add("--names", nargs="?", const="", default="", help="captions per name, that `fit captions count` wrote, if any")
     add("--images", nargs="?", const="", default="", metavar="FOLDER", help="of embeddings of training images, if any")
     add("--rescored", nargs="?", const="", default="", metavar="FOLDER", help="of `fit sensitivity rescore`, if any")
-    add("--cut", nargs="?", const="", default="", help="JSON of `fit cut concepts`; nothing without training images")
+    add(
+        "--match-threshold",
+        nargs="?",
+        const="",
+        default="",
+        help="JSON of `fit matches threshold`; nothing without training images",
+    )
     add("--rows", type=int, default=24, help="of the sheet, at most")
     add("--title", default="")
     add("--out", default=None, help="table to write (TSV)")
@@ -1376,7 +1425,7 @@ def make_parser():
     add("study", help="its name, the title of the page")
     add("--thresholds", nargs="*", default=[], help="JSON files MODEL/DOMAIN.json")
     add("--counts", nargs="*", default=[], help="effective counts, CORPUS/DOMAIN.parquet")
-    add("--cuts", nargs="*", default=[], help="JSON files DOMAIN.json and DOMAIN.art.json")
+    add("--match-thresholds", nargs="*", default=[], help="JSON files DOMAIN.json and DOMAIN.art.json")
     add("--figures", nargs="*", default=[], help="pictures to show")
     add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
     add("--out", help="folder to write into")
@@ -1420,8 +1469,8 @@ def make_parser():
 
 
 WRITTEN = {
-    captions_count: ("counts", "hits", "names", "shards", "reuse"),
-    captions_merge: ("counts", "hits", "names", "shards"),
+    captions_count: ("counts", "matched_captions", "names", "shards", "reuse"),
+    captions_merge: ("counts", "matched_captions", "names", "shards"),
     images_show: ("sheet", "unpack"),
     sensitivity_outliers: ("out", "sheet"),
     audit: ("out", "plan"),
@@ -1454,7 +1503,7 @@ def check_outputs(args):
         written["out"] += [f"{text}.txt" for text in written["out"]]
     if args.function is captions_count or args.function is captions_merge:
         outputs = _caption_outputs(args)
-        written |= {name: [str(getattr(outputs, name))] for name in ("counts", "hits", "names", "shards")}
+        written |= {name: [str(getattr(outputs, name))] for name in ("counts", "matched_captions", "names", "shards")}
     read = {name: expand(of(name)) for name in vars(args) if name not in written and name != "function"}
     check_apart(written, {} if args.function in ADDED_TO else read)
 

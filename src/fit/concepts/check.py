@@ -18,7 +18,7 @@ from fit.concepts.sheet import COLUMNS, notes_of, read_sheet
 from fit.errors import SheetError
 from fit.images.local import read_counts
 from fit.io.escaping import delimited
-from fit.io.files import whole
+from fit.io.files import atomic_write
 from fit.io.user_tables import shown
 
 ALIKE = 0.9
@@ -281,7 +281,7 @@ def sample(candidates, counts, size, seed=0):
 def write_sheet(concepts, path):
     """Write a list of fit.concepts.sheet.Concept as a sheet, which fit.concepts.sheet.read_sheet reads."""
     rows = [(concept.concept, concept.name, "|".join(concept.aliases), concept.group) for concept in concepts]
-    with whole(path) as part:
+    with atomic_write(path) as part:
         text = delimited([("concept", "name", "aliases", "group"), *rows])
         part.write_text(text, encoding="utf-8", newline="")
 
@@ -308,7 +308,7 @@ def fetch(url, sha256, out):
     if not url.lower().startswith(("file://", "http://", "https://")):
         raise SheetError(f"{url}: not an address of a list; it begins with file://, http:// or https://")
     digest, size = hashlib.sha256(), 0
-    with whole(out) as part:
+    with atomic_write(out) as part:
         try:
             with fsspec.open(url, "rb") as source, part.open("wb") as file:
                 while block := source.read(CHUNK):

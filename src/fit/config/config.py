@@ -21,14 +21,14 @@ from fit.errors import ConfigError, CorpusError
 from fit.io.files import expand
 from fit.io.folders import caption_files, check_listed
 from fit.io.nearby import near, nearest
-from fit.published import ART_CUTS, SAME_CONCEPT_CUTS
+from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="a-z, 0-9, '.', '_' and '-'")]
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="a-z, 0-9, '_' and '-'")]
 """Without dots: files such as DOMAIN.art.json stand beside DOMAIN.json."""
 Share = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
-SameConceptCut = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
-ArtCut = Literal["paper-classical", "paper-modern"]
+MatchThreshold = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
+ArtThreshold = Literal["paper-classical", "paper-modern"]
 LIGHT_CONCEPTS, LARGEST_LIGHT_DOMAIN = 64, 256
 """Of a domain of up to 256 concepts, 64 share a job in stages that take seconds a concept, unless config.yaml says
 otherwise. Beyond, planning so many named files would take longer than it saves."""
@@ -65,16 +65,16 @@ class ArtFilter(_Strict):
     texts: list[str] = ["an artwork"]
     """An image's similarity is the highest to any of these."""
     photographs: str | None = None
-    """Ordinary photographs, against which the cut is found: an image table (Parquet) or a folder. May be left out where
-    `cut` is given; nothing is then said of how well it tells them apart."""
-    cut: ArtCut | Share | None = None
+    """Ordinary photographs, against which the match threshold is found: an image table (Parquet) or a folder. May be left out where
+    `threshold` is given; nothing is then said of how well it tells them apart."""
+    threshold: ArtThreshold | Share | None = None
     """Cosine above which an image is an artwork, or the name of a published one (fit.published); found from references
     and photographs when left out."""
 
     @pydantic.model_validator(mode="after")
     def _cut_or_photographs(self):
-        if self.cut is None and not self.photographs:
-            raise ValueError("give `photographs`, against which the cut is found, or `cut`")
+        if self.threshold is None and not self.photographs:
+            raise ValueError("give `photographs`, against which the match threshold is found, or `threshold`")
         return self
 
 
@@ -126,7 +126,7 @@ class Domain(_Strict):
     """Which of `embedders` tells its concepts apart."""
     references: References
     """Verified images of each concept."""
-    same_concept_cut: SameConceptCut | Share
+    match_threshold: MatchThreshold | Share
     """How the cosine above which two images show the same concept is found; or that cosine, or the name of a published
     one (fit.published), which holds for the embedder that it was published with and no other."""
     targets: Literal["matches_and_references", "matches_or_references"]
@@ -176,7 +176,7 @@ class Captions(_Strict):
     url_column: str = "url"
     """Column with the image's address."""
     columns: list[str] = []
-    """Other columns to carry into the sampled hits, as text: width, similarity, hash ..."""
+    """Other columns to carry into the sampled matched captions, as text: width, similarity, hash ..."""
     encoding: str = "utf-8"
     """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark says its own."""
     tokens: Literal["standard", "words"] = "standard"
@@ -184,7 +184,7 @@ class Captions(_Strict):
     mention of Picasso), or runs of letters and digits (it is one). An index has its own analyzer."""
     fold_accents: bool = False
     """Whether "Durer" mentions Dürer."""
-    max_hits: Annotated[int, Field(ge=0, le=10**9)] = 100_000
+    max_matched_captions: Annotated[int, Field(ge=0, le=10**9)] = 100_000
     """Largest sample of captions per concept whose images are collected; 0 for a corpus that is only counted."""
     on_bad_shard: Literal["fail", "skip"] = "fail"
     """What a broken or missing file leads to: an error, or counts without it, which say so."""
@@ -365,9 +365,9 @@ class Model(_Strict):
 class Threshold(_Strict):
     """Change-point detection."""
 
-    estimators: Annotated[list[Literal["pelt", "single", "isotonic", "logistic"]], Field(min_length=1)] = [
+    estimators: Annotated[list[Literal["pelt", "one_change", "isotonic", "logistic"]], Field(min_length=1)] = [
         "pelt",
-        "single",
+        "one_change",
         "isotonic",
         "logistic",
     ]
@@ -408,7 +408,7 @@ class Atelier(_Strict):
     references_per_painter: Annotated[int, Field(ge=2, le=10_000)]
     """Pictures painted for reference."""
     photographs: Annotated[int, Field(ge=2, le=1_000_000)]
-    """Ordinary photographs, for the art filter's cut."""
+    """Ordinary photographs, for the art filter's match threshold."""
     shards: Annotated[int, Field(ge=1, le=1_000_000)]
     """Parquet files of the corpus."""
     anonymous: Annotated[int, Field(ge=0, le=10**9)]
@@ -473,7 +473,7 @@ class Config(_Strict):
         hint = f"did you mean {other!r}? It has" if other else "it has"
         raise ConfigError(f"config.yaml: `studies` lacks {study!r}; {hint}: {', '.join(self.studies)}")
 
-    def needs_cut(self, domain):
+    def needs_match_threshold(self, domain):
         """Whether a count or score of some study needs the cosine that tells the concepts of a domain apart: it does
         where there are training images to match."""
         return any(
@@ -545,7 +545,7 @@ class Config(_Strict):
         embedders = [of_domain.embedder]
         if art:
             embedders.append(art.embedder)
-            if art.cut is None:
+            if art.threshold is None:
                 needs.append((f"domains.{domain}.art_filter.photographs", art.photographs))
         for embedder in embedders:
             is_file = Path(self.embedders[embedder].model).suffix in WEIGHTS
@@ -637,7 +637,7 @@ def _nothing(config, job):
 
 def _merge_captions(config, job):
     captions = config.corpora[job["corpus"]].captions
-    of_hits = ("caption_column", "url_column", "columns", "max_hits", "tokens")
+    of_hits = ("caption_column", "url_column", "columns", "max_matched_captions", "tokens")
     return (
         captions.model_dump(include=set(of_hits))
         | {"fold_accents": "yes" if captions.fold_accents else "no"}
@@ -711,8 +711,11 @@ def _embed_art_texts(config, job):
 
 
 def _find_same_concept_cut(config, job):
-    cut = config.domains[job["domain"]].same_concept_cut
-    return {"method": SAME_CONCEPT_CUTS.get(cut, cut), "needed": "yes" if config.needs_cut(job["domain"]) else "no"}
+    match_threshold = config.domains[job["domain"]].match_threshold
+    return {
+        "method": MATCH_THRESHOLDS.get(match_threshold, match_threshold),
+        "needed": "yes" if config.needs_match_threshold(job["domain"]) else "no",
+    }
 
 
 def _embed_prompts(config, job):
@@ -739,9 +742,9 @@ def _assess_recogniser(config, job):
 
 
 def _find_art_cut(config, job):
-    cut = config.domains[job["domain"]].art_filter.cut
-    method = "best_f1" if cut is None else ART_CUTS.get(cut, cut)
-    return {"method": method, "needed": "yes" if config.needs_cut(job["domain"]) else "no"}
+    match_threshold = config.domains[job["domain"]].art_filter.threshold
+    method = "best_f1" if match_threshold is None else ART_THRESHOLDS.get(match_threshold, match_threshold)
+    return {"method": method, "needed": "yes" if config.needs_match_threshold(job["domain"]) else "no"}
 
 
 def _generate_images(config, job):

@@ -10,7 +10,7 @@ from fit.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Weights:
+class EmbedderSettings:
     """What a backend loads, and how: an embedder's settings in config.yaml, but for how many images make a batch."""
 
     model: str
@@ -32,7 +32,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Found:
+class Embedding:
     """A face in an image, or an image as a whole; of an image as a whole nothing but the vector is known."""
 
     vector: np.ndarray
@@ -60,7 +60,7 @@ class Embedder(ABC):
         """
 
     @abstractmethod
-    def embed(self, prepared: list[Any]) -> list[list[Found]]:
+    def embed(self, prepared: list[Any]) -> list[list[Embedding]]:
         """Every face in each of N prepared images, or each image as a whole: N lists of Found.
 
         The vectors of an image don't depend on the others of its batch, beyond rounding (1e-4).

@@ -18,7 +18,7 @@ from open_clip.transformer import QuickGELU, VisionTransformer
 from safetensors.torch import save_file
 from torchvision import transforms
 
-from fit.embeddings.base import Embedder, Found
+from fit.embeddings.base import Embedder, Embedding
 from fit.embeddings.loading import (
     FAILURES,
     device,
@@ -30,7 +30,7 @@ from fit.embeddings.loading import (
     unit_vectors,
 )
 from fit.errors import ModelError
-from fit.io.files import whole
+from fit.io.files import atomic_write
 
 HEAD_WIDTH = 64  # of every ViT of CLIP
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -69,7 +69,7 @@ class CSD(Embedder):
     @torch.inference_mode()
     def embed(self, prepared):
         batch = torch.stack(prepared).to(self._device, self._format)
-        return [[Found(vector)] for vector in unit_vectors(self._tower(batch))]
+        return [[Embedding(vector)] for vector in unit_vectors(self._tower(batch))]
 
 
 def preprocessing(side):
@@ -172,7 +172,7 @@ def convert(checkpoint, target):
         raise ModelError(f"{target}: name the file to write .safetensors")
     tensors = read_checkpoint(checkpoint)
     tower = make_tower(tensors, checkpoint)
-    with whole(target) as part:
+    with atomic_write(target) as part:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, metadata={"format": "pt"})
         part.chmod(0o644)  # safetensors writes for its owner alone; weights are shared
     side, patch = tower.image_size[0], tower.patch_size[0]

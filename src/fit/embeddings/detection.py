@@ -13,7 +13,7 @@ import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from fit.embeddings.base import Embedder, Found
+from fit.embeddings.base import Embedder, Embedding
 
 CROPS_AT_ONCE = 64
 """Faces that a recognition network gets at a time: a picture of a crowd may hold hundreds."""
@@ -114,6 +114,6 @@ class FaceEmbedder(Embedder):
                 vectors += list(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12))
         vector = iter(vectors)
         return [
-            [Found(next(vector), face.box, face.probability, face.landmarks) for face in of_image]
+            [Embedding(next(vector), face.box, face.probability, face.landmarks) for face in of_image]
             for of_image in prepared
         ]

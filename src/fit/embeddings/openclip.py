@@ -7,7 +7,7 @@ import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from fit.embeddings.base import Embedder, Found
+from fit.embeddings.base import Embedder, Embedding
 from fit.embeddings.loading import FAILURES, device, hub_as_allowed, number_format, refusal, unit_vectors
 
 FORMS = "local-dir:FOLDER, hf-hub:ID, or NAME/TAG as open_clip lists them"
@@ -43,7 +43,7 @@ class OpenClip(Embedder):
         features = self._visual(torch.stack(prepared).to(self._device, self._format))
         if isinstance(features, tuple):  # CoCa's tower, with the tokens for its captions
             features = features[0]
-        return [[Found(vector)] for vector in unit_vectors(features)]
+        return [[Embedding(vector)] for vector in unit_vectors(features)]
 
     @torch.inference_mode()
     def embed_texts(self, texts):

@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from fit import embeddings as embedders
 from fit.embeddings import files
-from fit.embeddings.base import Found
+from fit.embeddings.base import Embedding
 from fit.errors import FitError, ModelError
 from fit.images import table as images
 from fit.io import parquet
-from fit.io.files import whole
-from fit.memory import Halving
+from fit.io.files import atomic_write
+from fit.memory import AdaptiveBatch
 
 SLICE = 16
 """Images that a process prepares at a time, at most."""
@@ -119,7 +119,7 @@ def _slices(dataset, decoders):
         yield item
 
 
-def _batches(slices, halving, progress):
+def _batches(slices, adaptive, progress):
     """Lists of (number of the table, name, prepared picture), as long as `halving` allows at the time.
 
     Between the pictures stand entries whose name is None: one per table at least, where it begins.
@@ -132,7 +132,7 @@ def _batches(slices, halving, progress):
         for name, picture in zip(names, prepared, strict=True):
             batch.append((number, name, picture))
             pictures += 1
-            if pictures >= halving.size:
+            if pictures >= adaptive.size:
                 yield batch
                 batch, pictures = [], 0
     yield batch
@@ -221,11 +221,11 @@ def embed_tables(backend, weights, inputs, outputs, batch_size, decoders=None):
         with torch.inference_mode():
             return embedder.embed(prepared)
 
-    halving = Halving(infer, batch_size)
+    adaptive = AdaptiveBatch(infer, batch_size)
 
     def embed(batch):
         try:
-            found = iter(halving([picture for _, name, picture in batch if name is not None]))
+            found = iter(adaptive([picture for _, name, picture in batch if name is not None]))
         except MemoryError as error:
             raise ModelError(
                 f"{weights.model}: one picture is too much for the memory ({error}); free it of other programs, choose "
@@ -241,14 +241,14 @@ def embed_tables(backend, weights, inputs, outputs, batch_size, decoders=None):
     with tqdm(total=dataset.images, desc="embedding", unit="image", mininterval=2) as progress:
 
         def entries():
-            batches = _batches(_slices(dataset, decoders), halving, progress)
+            batches = _batches(_slices(dataset, decoders), adaptive, progress)
             # While a GPU computes, another batch is put together and sent. On a CPU there is nothing to gain.
             for of_batch in _in_order(embed, batches, threads=2 if torch.cuda.is_available() else 1):
                 yield from of_batch
                 progress.update(sum(name is not None for _, name, _ in of_batch))
 
         for number, of_table in groupby(entries(), key=itemgetter(0)):
-            with whole(outputs[number]) as part:
+            with atomic_write(outputs[number]) as part:
                 _write(part, of_table)
 
 
@@ -257,7 +257,7 @@ def embed_texts(backend, weights, texts, target):
     with torch.inference_mode():
         vectors = embedders.load(backend, weights).embed_texts(texts)
     found = [
-        _checked([Found(vector)], backend, weights, f"text {text!r}")
+        _checked([Embedding(vector)], backend, weights, f"text {text!r}")
         for text, vector in zip(texts, vectors, strict=True)
     ]
     parquet.write(files.rows(texts, found, vectors.shape[1]), target)

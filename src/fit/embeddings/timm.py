@@ -4,7 +4,7 @@ import timm
 import torch
 from timm.data import create_transform, resolve_data_config
 
-from fit.embeddings.base import Embedder, Found
+from fit.embeddings.base import Embedder, Embedding
 from fit.embeddings.loading import FAILURES, device, hub_as_allowed, number_format, refusal, unit_vectors
 
 FORMS = "hf-hub:timm/NAME, or local-dir:FOLDER with config.json and model.safetensors"
@@ -38,4 +38,4 @@ class Timm(Embedder):
     @torch.inference_mode()
     def embed(self, prepared):
         features = self._network(torch.stack(prepared).to(self._device, self._format))
-        return [[Found(vector)] for vector in unit_vectors(features)]
+        return [[Embedding(vector)] for vector in unit_vectors(features)]

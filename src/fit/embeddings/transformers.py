@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
 
-from fit.embeddings.base import Embedder, Found
+from fit.embeddings.base import Embedder, Embedding
 from fit.embeddings.loading import FAILURES, device, hub_as_allowed, number_format, refusal, unit_vectors
 from fit.errors import ModelError
 
@@ -73,7 +73,7 @@ class Transformers(Embedder):
         pooled = output.get("pooler_output") if self._has_pooler else None
         # Convolutional networks pool to [N, D, 1, 1].
         features = output.last_hidden_state[:, 0] if pooled is None else pooled.flatten(1)
-        return [[Found(vector)] for vector in unit_vectors(features)]
+        return [[Embedding(vector)] for vector in unit_vectors(features)]
 
 
 def _place(model):

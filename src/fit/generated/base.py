@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedImage:
     """A picture, or the reason why there is none."""
 
     status: str

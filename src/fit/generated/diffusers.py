@@ -24,9 +24,9 @@ from huggingface_hub.errors import HTTPError
 from fit.embeddings.strange_code import no_strange_code
 from fit.errors import ConfigError, FitError, ModelError
 from fit.generated import pipelines, weights
-from fit.generated.base import Generator, Made
+from fit.generated.base import GeneratedImage, Generator
 from fit.generated.failures import one_line, remedy
-from fit.memory import Halving, is_out_of_memory
+from fit.memory import AdaptiveBatch, is_out_of_memory
 
 _SLICED_PIXELS = 256 * 256
 """Pictures of so many pixels are decoded one by one: the decoder, not the U-Net, would set the memory's limit."""
@@ -100,7 +100,7 @@ class Diffusers(Generator):
         self._pipe: Any = None
         self._embedded: dict = {}
         self._said_other_size = False
-        self._in_memory = Halving(lambda prompts, seeds: self._make(prompts, seeds))
+        self._in_memory = AdaptiveBatch(lambda prompts, seeds: self._make(prompts, seeds))
 
     # --- which model --------------------------------------------------------------------------------------------------
 
@@ -376,7 +376,7 @@ class Diffusers(Generator):
         finite = torch.isfinite(images).flatten(1).all(1).tolist()
         pixels = (images.float() * 255).round().to(torch.uint8).movedim(1, -1).contiguous().cpu().numpy()
         self._say_other_size(*pixels.shape[1:3])
-        return [Made.judged(*one) for one in zip(pixels, finite, strict=True)]
+        return [GeneratedImage.judged(*one) for one in zip(pixels, finite, strict=True)]
 
     def _say_other_size(self, height, width):
         """Say, once, that a pipeline made pictures of another size than it was asked for: some round it down."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fit.images.table import GENERATED
-from fit.io.files import WorkFolder, discard, space, whole
+from fit.io.files import WorkFolder, atomic_write, discard, space
 from fit.io.parquet import ROW_GROUP
 
 
@@ -16,7 +16,7 @@ def work_folder(path):
     return WorkFolder(path, "pictures that were generated already", r"[^/]+/[0-9a-f]{16}/[0-9]{6}\.parquet")
 
 
-class Parts:
+class ResumableTable:
     """Rows of one table in files of a folder, each whole, in the table's order and named by the number of its first."""
 
     def __init__(self, folder, image_ids):
@@ -54,7 +54,7 @@ class Parts:
         """Write the next rows, dicts of GENERATED's columns; provenance: a dict of what made them."""
         path = self._folder / f"{self.done:06d}.parquet"
         schema = GENERATED.with_metadata({"provenance": json.dumps(provenance, sort_keys=True, default=str)})
-        with whole(path) as part:
+        with atomic_write(path) as part:
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), part, compression="none")
         self._files.append(path)
         self.done += len(rows)
@@ -74,7 +74,7 @@ class Parts:
         """Write the table to `target`, the provenance of its pictures in its metadata. Returns the rows' statuses."""
         schema = GENERATED.with_metadata({"provenance": json.dumps(self._provenance(), sort_keys=True)})
         statuses: list[str] = []
-        with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        with atomic_write(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
             for path in self._files:
                 table = pq.read_table(path).replace_schema_metadata(schema.metadata)
                 statuses += table.column("status").to_pylist()

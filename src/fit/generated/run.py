@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from fit.errors import StoppedError
-from fit.generated.parts import Parts, work_folder
+from fit.generated.parts import ResumableTable, work_folder
 from fit.images.table import GENERATED, encode_png
 
 _PART_PICTURES, _PART_S = 64, 60.0  # whichever comes first
@@ -129,7 +129,7 @@ def _parts_of(generator, concepts, work, plans, image_format):
         depends = [identity, image_format, GENERATED.names, plans[concept.concept]]
         key = blake2b(json.dumps(depends, sort_keys=True).encode(), digest_size=8).hexdigest()
         ids = [row["image_id"] for row in plans[concept.concept]]
-        of_concepts.append(Parts(Path(work, concept.concept, key), ids))
+        of_concepts.append(ResumableTable(Path(work, concept.concept, key), ids))
     return of_concepts
 
 

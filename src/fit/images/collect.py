@@ -27,7 +27,7 @@ from fit.errors import DataError
 from fit.images.decode import Decoder, Picture
 from fit.images.fitting import fitting
 from fit.images.table import COLLECTED, bytes_of, find_pictures
-from fit.io.files import WorkFolder, by_key, discard, whole
+from fit.io.files import WorkFolder, atomic_write, by_key, discard
 from fit.io.folders import printable
 from fit.io.parquet import GROUP_BYTES, ROW_GROUP, read, write_groups
 from fit.registry import find
@@ -54,7 +54,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Arrived:
+class Response:
     """What a source brought for a link: bytes, or the reason why there are none."""
 
     status: str
@@ -62,7 +62,7 @@ class Arrived:
     http_status: int | None = None
 
 
-_HITS = pa.schema([("shard", pa.string()), ("row", pa.int64()), ("url", pa.string())])
+_MATCHED = pa.schema([("shard", pa.string()), ("row", pa.int64()), ("url", pa.string())])
 
 
 class ImageSource(ABC):
@@ -89,7 +89,7 @@ class Embedded(ImageSource):
             for shard in sorted({link.shard for link in links}):
                 if shard not in self._path_of:
                     raise DataError(
-                        f"{shard}: hits name this shard, but the corpus's files lack it; count the captions anew"
+                        f"{shard}: matched captions name this shard, but the corpus's files lack it; count the captions anew"
                     )
                 wanted = sorted((link.row, i) for i, link in enumerate(links) if link.shard == shard)
                 captions = open_captions(self._path_of[shard])
@@ -99,12 +99,12 @@ class Embedded(ImageSource):
                     here = wanted[done : bisect_left(wanted, (first + len(batch),))]
                     taken = batch.column(0).take(pa.array([row - first for row, _ in here], pa.int64()))
                     images, paths = bytes_of(taken)
-                    arrived = [
-                        Arrived("ok", data) if data is not None else Arrived("path_only" if path else "gone")
+                    response = [
+                        Response("ok", data) if data is not None else Response("path_only" if path else "gone")
                         for data, path in zip(images, paths, strict=True)
                     ]
-                    elsewhere += sum(one.status == "path_only" for one in arrived)
-                    list(pool.map(handle, [links[i] for _, i in here], arrived))
+                    elsewhere += sum(one.status == "path_only" for one in response)
+                    list(pool.map(handle, [links[i] for _, i in here], response))
                     first, done = first + len(batch), done + len(here)
                 if elsewhere:
                     print(
@@ -114,7 +114,7 @@ class Embedded(ImageSource):
                     )
 
 
-class Given(ImageSource):
+class LocalImages(ImageSource):
     """Bytes at hand."""
 
     def __init__(self, read_bytes):
@@ -124,7 +124,7 @@ class Given(ImageSource):
     def bring(self, links, handle):
         def read_and_handle(link):
             data = self._read_bytes(link)
-            handle(link, Arrived("too_large" if data is None else "ok", data))
+            handle(link, Response("too_large" if data is None else "ok", data))
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(read_and_handle, links))
@@ -140,7 +140,7 @@ class Http(ImageSource):
         from fit.images.fetch import fetch_all
 
         async def handle_fetched(link, fetched):
-            await asyncio.to_thread(handle, link, Arrived(fetched.status, fetched.data, fetched.http_status))
+            await asyncio.to_thread(handle, link, Response(fetched.status, fetched.data, fetched.http_status))
 
         # Neighbours in a corpus are often of one host; spread by a hash, hosts are mixed.
         mixed = sorted(links, key=lambda link: blake2b(link.image_id.encode(), digest_size=8).digest())
@@ -151,7 +151,7 @@ SOURCES = {"embedded": "fit.images.collect:Embedded", "http": "fit.images.collec
 """Name in config.yaml -> class of ImageSource."""
 
 
-class Parts:
+class ResumableTable:
     """Rows as they come, some hundred to a file, in a folder that outlives a kill."""
 
     def __init__(self, folder):
@@ -196,7 +196,7 @@ class Parts:
             return
         path = self._folder / f"{self._next:06d}.arrow"
         self._next += 1
-        with whole(path) as part, pa.ipc.new_file(str(part), COLLECTED) as writer:
+        with atomic_write(path) as part, pa.ipc.new_file(str(part), COLLECTED) as writer:
             writer.write_table(pa.Table.from_pylist(self._rows, schema=COLLECTED))
         self._note(path, [row["image_id"] for row in self._rows])
         self._rows, self._size = [], 0
@@ -212,7 +212,7 @@ class Parts:
         """Write the rows of `image_ids`, in that order, to the image table `target`."""
         with self._lock:
             self._flush()
-        with whole(target) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
+        with atomic_write(target) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
             write_groups(writer, self._in_order(image_ids))
 
     def _in_order(self, image_ids):
@@ -231,24 +231,24 @@ class Parts:
                 tables, size = {}, 0
 
 
-def links_of(hits):
-    """The links of a table of hits, a list of Link; their ids tell rows of all shards apart."""
-    columns = (hits.column(name).to_pylist() for name in ("shard", "row", "url"))
+def links_of(matched_captions):
+    """The links of a table of matched captions, a list of Link; their ids tell rows of all shards apart."""
+    columns = (matched_captions.column(name).to_pylist() for name in ("shard", "row", "url"))
     return [
         Link(f"{shard.removesuffix('.parquet').replace('/', '_')}-{row}", url, shard, row)
         for shard, row, url in zip(*columns, strict=True)
     ]
 
 
-def make_row(link, arrived, decoder):
+def make_row(link, response, decoder):
     """A row of COLLECTED: the picture that arrived, made clean, or the reason why there is none."""
-    data = arrived.data if arrived.status == "ok" else None
-    picture = Picture(arrived.status) if data is None else decoder.decode(data)
+    data = response.data if response.status == "ok" else None
+    picture = Picture(response.status) if data is None else decoder.decode(data)
     row = {
         "image_id": link.image_id,
         "url": link.url and printable(link.url),
         "status": picture.status,
-        "http_status": arrived.http_status,
+        "http_status": response.http_status,
         "width": picture.width,
         "height": picture.height,
         "sha256": sha256(data).hexdigest() if data is not None and picture.status == "ok" else None,
@@ -287,8 +287,8 @@ class _Gathering:
         missing = [link for link in links if link.image_id not in parts.place]
         self._progress.update(len(links) - len(missing))
 
-        def handle(link, arrived):
-            row = make_row(link, arrived, self._decoder)
+        def handle(link, response):
+            row = make_row(link, response, self._decoder)
             parts.add(row)
             with self._lock:
                 self._failed += row["status"] != "ok"
@@ -299,23 +299,23 @@ class _Gathering:
             source.bring(missing, handle)
 
 
-def collect(kind, hits_file, files, targets, *, work, settings, limits):
-    """Collect the images of concepts, an image table of the schema COLLECTED each, in which every hit is a row.
+def collect(kind, matched_captions, files, targets, *, work, settings, limits):
+    """Collect the images of concepts, an image table of the schema COLLECTED each, in which every matched caption is a row.
 
     Args:
         kind: a key of SOURCES.
-        hits_file: Parquet file of hits; files: paths of the corpus.
-        targets: concept (slug) -> path of the image table to write, its rows in the order of the hits.
+        matched_captions: Parquet file of matched captions; files: paths of the corpus.
+        targets: concept (slug) -> path of the image table to write, its rows in the order of the matched captions.
         work: folder for what a kill must not lose.
         settings: fit.images.fetch.FetchSettings; limits: fit.images.decode.Limits.
 
     Raises:
         ConfigError: there is no such source.
-        DataError: the corpus lacks a shard that hits name.
+        DataError: the corpus lacks a shard that matched captions name.
     """
     source = find(SOURCES, kind, "image source")(files=files, settings=settings)
     links = {
-        concept: links_of(read(hits_file, _HITS.names, only={"concept": [concept]}, schema=_HITS))
+        concept: links_of(read(matched_captions, _MATCHED.names, only={"concept": [concept]}, schema=_MATCHED))
         for concept in targets
     }
     gather(source, links, targets, work=work, identity=[kind, of_results(settings)], limits=limits)
@@ -351,7 +351,7 @@ def gather(source, links, targets, *, work, identity, limits):
                 if times > 1:
                     raise DataError(f"{concept}: {times} images have the id {image_id!r}; give each a name of its own")
             key = blake2b(json.dumps([identity, limiting, rows]).encode(), digest_size=8).hexdigest()
-            parts = Parts(Path(place.path, concept, key))
+            parts = ResumableTable(Path(place.path, concept, key))
             gathering.bring(source, of_concept, parts)
             parts.assemble([link.image_id for link in of_concept], targets[concept])
         # Not before: where a job of several concepts is stopped, Snakemake removes the tables of all.
@@ -391,12 +391,12 @@ def retry(table, statuses, *, settings, limits):
     settled = blake2b(json.dumps(of_results(settings)).encode(), digest_size=8).hexdigest()
     with place.held("retried"):
         with _Gathering(limits, len(links)) as gathering:
-            parts = Parts(Path(place.path, "retried", settled))
+            parts = ResumableTable(Path(place.path, "retried", settled))
             gathering.bring(Http(settings), links, parts)
         fresh = {row["image_id"]: row for row in parts.rows()}
         fixed = sum(fresh[link.image_id]["status"] == "ok" for link in links)
         if fixed:
-            with whole(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
+            with atomic_write(table) as part, pq.ParquetWriter(part, COLLECTED, compression="zstd") as writer:
                 write_groups(writer, _merged(table, fresh))
         place.remove(".")
     return len(links), fixed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fit.errors import DataError, say_once
-from fit.images.collect import Given, Link, gather
+from fit.images.collect import Link, LocalImages, gather
 from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures
 from fit.io.files import outside
 from fit.io.folders import LARGEST_FILE, PICTURES, printable, walk_folder
@@ -19,7 +19,7 @@ from fit.io.user_tables import as_count, misspelt, once, plain, read_user_table,
 
 
 @dataclass(frozen=True)
-class GivenLink(Link):
+class LocalLink(Link):
     """A picture that a user gives."""
 
     prompt: str = ""
@@ -60,10 +60,10 @@ def _version(path):
 
 
 def links_in(folder, names):
-    """A list of GivenLink to the files `names` in `folder`; a link's id is its name (fit.io.folders.printable), its prompt
+    """A list of LocalLink to the files `names` in `folder`; a link's id is its name (fit.io.folders.printable), its prompt
     the folder in that."""
     return [
-        GivenLink(printable(name), str(path), _version(path), 0, printable(name).rpartition("/")[0])
+        LocalLink(printable(name), str(path), _version(path), 0, printable(name).rpartition("/")[0])
         for name in names
         for path in [Path(folder, name)]
     ]
@@ -217,10 +217,10 @@ def _in_table(place, concepts, sheet=None):
         )
     version, id_of, prompts = _version(Path(place)), _ids(place, file, rows), _texts(place, file, "prompt")
     links = {
-        concept: [GivenLink(id_of[row], None, version, row, (prompts and prompts[row]) or "") for row in of_concept]
+        concept: [LocalLink(id_of[row], None, version, row, (prompts and prompts[row]) or "") for row in of_concept]
         for concept, of_concept in rows.items()
     }
-    return Given(lambda link: data[link.row] or b""), links, others
+    return LocalImages(lambda link: data[link.row] or b""), links, others
 
 
 def is_table(place):
@@ -238,7 +238,7 @@ def links_at(place, concepts, what, sheet=None):
         sheet: slugs of the whole sheet, of which `concepts` are some; None where nothing else is looked at.
 
     Returns:
-        (source, links): an ImageSource, and concept -> list of GivenLink, as fit.images.collect.gather takes them. A
+        (source, links): an ImageSource, and concept -> list of LocalLink, as fit.images.collect.gather takes them. A
         link's id is the path inside the concept's folder, or the file's image_id, or made of the slug and a number.
 
     Raises:
@@ -253,7 +253,7 @@ def _links_at(place, concepts, what, sheet):
         return _in_table(place, list(concepts), sheet)
     files = files_of_concepts(place, concepts, what)
     links = {concept: links_in(Path(place, concept), names) for concept, names in files.items()}
-    return Given(read_link), links, Counter[str]()
+    return LocalImages(read_link), links, Counter[str]()
 
 
 def _say_what_else(folder):
@@ -273,7 +273,7 @@ def import_images(place, targets, *, what, work, limits, none_too=False, sheet=N
         sheet: as links_at takes it.
 
     Returns:
-        Concept -> list of GivenLink, of each row of its table.
+        Concept -> list of LocalLink, of each row of its table.
 
     Raises:
         DataError: as links_at, and for a concept without any picture.
@@ -322,7 +322,7 @@ def import_photographs(place, target, *, work, limits):
         outside(work, [place])
         walked = walk_folder(place)
         walked.say()
-        source, of_all = Given(read_link), links_in(place, walked.pictures())
+        source, of_all = LocalImages(read_link), links_in(place, walked.pictures())
     if not of_all:
         raise DataError(
             f"{place}: no photographs{_say_what_else(Path(place))}; put {', '.join(PICTURES[:4])} files into it"

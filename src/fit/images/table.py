@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from fit.errors import ImageTableError
-from fit.io.files import WorkFolder, whole
+from fit.io.files import WorkFolder, atomic_write
 from fit.io.parquet import ROW_GROUP, check_columns, kind_of_column, open_parquet, read
 
 COLLECTED = pa.schema(
@@ -33,8 +33,10 @@ COLLECTED = pa.schema(
 """status: "ok", or why there is no picture (fit.images.fetch.Fetched and fit.images.decode.STATUSES say which there
 are); http_status: the last answer's code, null without one; sha256: of the bytes as they came, perceptual_hash: 16 hex
 digits, both null without a picture."""
-REFERENCES = pa.schema([("image_id", pa.string()), ("kept", pa.bool_()), ("fate", pa.string()), ("bytes", pa.binary())])
-"""fate: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's status."""
+REFERENCES = pa.schema(
+    [("image_id", pa.string()), ("kept", pa.bool_()), ("decision", pa.string()), ("bytes", pa.binary())]
+)
+"""decision: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's status."""
 GENERATED = pa.schema(
     [
         ("image_id", pa.string()),
@@ -249,6 +251,6 @@ def unpack(path, folder):
                 written[of_name] += 1
                 stem = f"{of_name}-{written[of_name]}"
             written[stem] += 1
-            with whole(Path(place, f"{stem}.png")) as part:
+            with atomic_write(Path(place, f"{stem}.png")) as part:
                 picture.save(part)
     return len(written)

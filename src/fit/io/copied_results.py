@@ -12,7 +12,7 @@ import time
 from base64 import urlsafe_b64decode
 from pathlib import Path
 
-from fit.io.files import whole
+from fit.io.files import atomic_write
 
 STAMP = Path("results/.written-here")
 """A file whose text is its own time of change, in seconds: it is another one in a copy that did not keep times."""
@@ -23,7 +23,7 @@ _METADATA = Path(".snakemake/metadata")
 def stamp():
     """Note that the results of this folder have the times at which they were made."""
     now = int(time.time()) // 2 * 2  # some file systems keep times to two seconds
-    with whole(STAMP) as part:
+    with atomic_write(STAMP) as part:
         part.write_text(f"{now}\n", encoding="utf-8")
     os.utime(STAMP, (now, now))
 

@@ -110,7 +110,7 @@ def space(place):
 
 
 @contextmanager
-def whole(path):
+def atomic_write(path):
     """Yield a temporary path beside `path` that takes its place if the block ends well, and vanishes if it does not.
 
     The temporary path keeps the suffix of `path`, which some libraries choose a format by. It may be filled as a
@@ -274,7 +274,7 @@ class WorkFolder:
             print(f"fit: {self.path}: left there, as FIT did not write it: {_some(foreign)}", file=sys.stderr)
 
     @contextmanager
-    def whole(self, inside):
+    def atomic_write(self, inside):
         """Yield a new folder that takes the place of the folder `inside` this one if the block ends well.
 
         So several files that belong together are there together, or not at all.

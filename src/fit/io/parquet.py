@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fit.errors import ImageTableError, again
-from fit.io.files import whole
+from fit.io.files import atomic_write
 
 ROW_GROUP = 64
 
@@ -19,7 +19,7 @@ def write(table, path, row_group=ROW_GROUP):
 
     Row groups have `row_group` rows; in an image table fewer, where these have more than GROUP_BYTES bytes.
     """
-    with whole(path) as part:
+    with atomic_write(path) as part:
         if "bytes" not in table.schema.names or table.nbytes <= GROUP_BYTES:
             pq.write_table(table, part, row_group_size=row_group, compression="zstd")
             return

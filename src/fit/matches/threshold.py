@@ -39,32 +39,32 @@ def roc_auc(positive, negative):
 
 
 def _best_f1(positive, negative):
-    """The cut with the highest harmonic mean of TPR and 1 - FPR, in the middle of the widest gap that reaches it."""
+    """The match threshold with the highest harmonic mean of TPR and 1 - FPR, in the middle of the widest gap that reaches it."""
     values = np.unique(np.concatenate([positive, negative]))
-    cuts = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2])
-    tpr = 1 - np.searchsorted(np.sort(positive), cuts, side="right") / len(positive)
-    tnr = np.searchsorted(np.sort(negative), cuts, side="right") / len(negative)
+    match_thresholds = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2])
+    tpr = 1 - np.searchsorted(np.sort(positive), match_thresholds, side="right") / len(positive)
+    tnr = np.searchsorted(np.sort(negative), match_thresholds, side="right") / len(negative)
     f1 = 2 * tpr * tnr / np.maximum(tpr + tnr, 1e-12)
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     gaps = np.diff(values, prepend=values[0])[best]
-    return float(cuts[best[np.argmax(gaps)]])
+    return float(match_thresholds[best[np.argmax(gaps)]])
 
 
 def _equal_error_rate(positive, negative):
-    """Where as large a share of positives is refused as of negatives let through: (that share, the cut).
+    """Where as large a share of positives is refused as of negatives let through: (that share, the match threshold).
 
     Between two values the shares don't change, so they may cross without meeting; the rate is then their mean.
     """
     values = np.unique(np.concatenate([positive, negative]))
-    cuts = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2, [values[-1]]])
-    refused = np.searchsorted(np.sort(positive), cuts, side="right") / len(positive)
-    let_through = 1 - np.searchsorted(np.sort(negative), cuts, side="right") / len(negative)
+    match_thresholds = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2, [values[-1]]])
+    refused = np.searchsorted(np.sort(positive), match_thresholds, side="right") / len(positive)
+    let_through = 1 - np.searchsorted(np.sort(negative), match_thresholds, side="right") / len(negative)
     nearest = np.flatnonzero(np.abs(refused - let_through) <= np.abs(refused - let_through).min() + 1e-12)
     at = nearest[len(nearest) // 2]
-    return float((refused[at] + let_through[at]) / 2), float(cuts[at])
+    return float((refused[at] + let_through[at]) / 2), float(match_thresholds[at])
 
 
-def find_cut(positive, negative, method):
+def find_match_threshold(positive, negative, method):
     """The cosine that tells `positive` similarities from `negative` ones.
 
     Args:
@@ -74,44 +74,44 @@ def find_cut(positive, negative, method):
             true positive rate and 1 - the false positive rate (arXiv 2410.15002); or a number, taken as it is.
 
     Returns:
-        A dict: cut, method, and how well it tells them apart: tpr and fpr at the cut, roc_auc, equal_error_rate and
-        equal_error_cut, lowest_positive, highest_negative; and both cuts that can be found, midpoint and best_f1. With
-        a given cut either side may be empty; what takes it is then None.
+        A dict: match threshold, method, and how well it tells them apart: tpr and fpr at the match threshold, roc_auc, equal_error_rate and
+        equal_error_threshold, lowest_positive, highest_negative; and both match thresholds that can be found, midpoint and best_f1. With
+        a given match threshold either side may be empty; what takes it is then None.
 
     Raises:
-        DataError: there is nothing to find a cut with.
+        DataError: there is nothing to find a match threshold with.
     """
     given = not isinstance(method, str)
     found: dict[str, Any] = {"positives": len(positive), "negatives": len(negative)}
     if len(positive) and len(negative):
         found["roc_auc"] = roc_auc(positive, negative)
-        found["equal_error_rate"], found["equal_error_cut"] = _equal_error_rate(positive, negative)
+        found["equal_error_rate"], found["equal_error_threshold"] = _equal_error_rate(positive, negative)
         found["midpoint"] = float((positive.min() + negative.max()) / 2)
         found["best_f1"] = _best_f1(positive, negative)
     elif given:
-        found |= dict.fromkeys(("roc_auc", "equal_error_rate", "equal_error_cut", "midpoint", "best_f1"))
+        found |= dict.fromkeys(("roc_auc", "equal_error_rate", "equal_error_threshold", "midpoint", "best_f1"))
     else:
         raise DataError(
-            "no cut can be found: it takes two concepts or more, with two usable references or more each (for an art "
+            "no match threshold can be found: it takes two concepts or more, with two usable references or more each (for an art "
             "filter, references and photographs); add pictures to `domains.NAME.references`, lower "
-            "`domains.NAME.references.least`, or give the cosine itself (`same_concept_cut`, or `art_filter.cut`)"
+            "`domains.NAME.references.least`, or give the cosine itself (`match_threshold`, or `art_filter.threshold`)"
         )
-    cut = float(method) if given else found[method]
+    match_threshold = float(method) if given else found[method]
     return {
-        "cut": cut,
+        "match_threshold": match_threshold,
         "method": "given" if given else method,
-        "tpr": float((positive > cut).mean()) if len(positive) else None,
-        "fpr": float((negative > cut).mean()) if len(negative) else None,
+        "tpr": float((positive > match_threshold).mean()) if len(positive) else None,
+        "fpr": float((negative > match_threshold).mean()) if len(negative) else None,
         "lowest_positive": float(positive.min()) if len(positive) else None,
         "highest_negative": float(negative.max()) if len(negative) else None,
         **found,
     }
 
 
-def no_cut(positive, negative, reason):
-    """As find_cut returns it, where no cut was found and none is needed: `cut` is None, and `reason` says why."""
-    numbers = ("tpr", "fpr", "roc_auc", "equal_error_rate", "equal_error_cut", "midpoint", "best_f1")
-    found = dict.fromkeys(("cut", *numbers, "lowest_positive", "highest_negative"))
+def no_match_threshold(positive, negative, reason):
+    """As find_match_threshold returns it, where no match threshold was found and none is needed: `match_threshold` is None, and `reason` says why."""
+    numbers = ("tpr", "fpr", "roc_auc", "equal_error_rate", "equal_error_threshold", "midpoint", "best_f1")
+    found = dict.fromkeys(("match_threshold", *numbers, "lowest_positive", "highest_negative"))
     return found | {"method": "none", "reason": reason, "positives": len(positive), "negatives": len(negative)}
 
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from fit.errors import DataError
-from fit.matches.threshold import concept_means, find_cut
+from fit.matches.threshold import concept_means, find_match_threshold
 from fit.references.kept import kept_vectors
 
 EVERYONE = "all"
 RESAMPLES = 1000
 
 
-def count_pairs(embeddings, cut):
-    """Pairs of images of each two concepts, and how many of them exceed the cut.
+def count_pairs(embeddings, match_threshold):
+    """Pairs of images of each two concepts, and how many of them exceed the match threshold.
 
     Args:
-        embeddings: list of C arrays [M_i, D] of unit vectors; cut: cosine.
+        embeddings: list of C arrays [M_i, D] of unit vectors; match threshold: cosine.
 
     Returns:
         (above [C, C], pairs [C, C]), symmetric. On the diagonal are pairs of two images of one concept, each once; an
@@ -27,10 +27,13 @@ def count_pairs(embeddings, cut):
     every = np.concatenate(embeddings)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     above = np.stack(
-        [np.add.reduceat((vectors @ every.T > cut).sum(axis=0, dtype=np.int64), starts) for vectors in embeddings]
+        [
+            np.add.reduceat((vectors @ every.T > match_threshold).sum(axis=0, dtype=np.int64), starts)
+            for vectors in embeddings
+        ]
     )
     pairs = np.outer(sizes, sizes)
-    of_itself = [int((np.einsum("md,md->m", vectors, vectors) > cut).sum()) for vectors in embeddings]
+    of_itself = [int((np.einsum("md,md->m", vectors, vectors) > match_threshold).sum()) for vectors in embeddings]
     above[np.diag_indices(len(sizes))] = (np.diag(above) - of_itself) // 2
     pairs[np.diag_indices(len(sizes))] = sizes * (sizes - 1) // 2
     return above, pairs
@@ -48,23 +51,23 @@ def _rates(above, pairs, weights):
     return fnmr, fmr
 
 
-def error_rates(embeddings, groups, cut, seed):
+def error_rates(embeddings, groups, match_threshold, seed):
     """How often a recogniser errs, over everyone and by group.
 
-    The false non-match rate (FNMR) is the share of pairs of images of one concept whose cosine is at most the cut; the
+    The false non-match rate (FNMR) is the share of pairs of images of one concept whose cosine is at most the match threshold; the
     false match rate (FMR) is the share of pairs of images of two concepts *of one group* whose cosine exceeds it
     (ISO/IEC 19795-1, with pairs of single images as trials). Their 95 % intervals are percentiles of a bootstrap over
     concepts, since the pairs of one concept are no independent trials.
 
     Args:
         embeddings: list of C arrays [M_i, D] of unit vectors, M_i at least 1.
-        groups: [C] names, "" for none; cut: cosine; seed: of the bootstrap.
+        groups: [C] names, "" for none; match threshold: cosine; seed: of the bootstrap.
 
     Returns:
         A list of dicts, everyone first: group, concepts, genuine_pairs, impostor_pairs, fnmr, fnmr_low, fnmr_high, fmr,
         fmr_low, fmr_high; a rate without pairs is None.
     """
-    above, pairs = count_pairs(embeddings, cut)
+    above, pairs = count_pairs(embeddings, match_threshold)
     groups = np.asarray(groups, dtype=str)
     rng = np.random.default_rng(seed)
     rows = []
@@ -89,17 +92,17 @@ def error_rates(embeddings, groups, cut, seed):
 
 
 def assess(concepts, references, embeddings, method, seed):
-    """The error rates of one recogniser at its own cut.
+    """The error rates of one recogniser at its own match threshold.
 
     Args:
         concepts: list of fit.concepts.sheet.Concept; references: folder of reference tables, a file SLUG.parquet each.
-        embeddings: folder of their embeddings; method: of the cut, as fit.matches.threshold.find_cut takes it; seed: an integer.
+        embeddings: folder of their embeddings; method: of the match threshold, as fit.matches.threshold.find_match_threshold takes it; seed: an integer.
 
     Returns:
-        (what find_cut returns, what error_rates returns). Concepts without a usable reference are left out.
+        (what find_match_threshold returns, what error_rates returns). Concepts without a usable reference are left out.
 
     Raises:
-        DataError: the folder lacks a concept, or there are not enough references to find a cut.
+        DataError: the folder lacks a concept, or there are not enough references to find a match threshold.
     """
     vectors, groups = [], []
     for concept in concepts:
@@ -114,5 +117,5 @@ def assess(concepts, references, embeddings, method, seed):
     if not vectors:
         raise DataError(f"{embeddings}: no concept has a usable reference")
     within, between = concept_means(vectors)
-    found = find_cut(within, between, method)
-    return found, error_rates(vectors, groups, found["cut"], seed)
+    found = find_match_threshold(within, between, method)
+    return found, error_rates(vectors, groups, found["match_threshold"], seed)

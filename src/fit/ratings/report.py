@@ -97,7 +97,7 @@ def _threshold(counts, values, penalty):
         "mean_below": None if first is None else float(values[:first].mean()),
         "mean_above": None if first is None else float(values[first:].mean()),
         "changes": [int(counts[change]) for change in changes],
-        "single": {"threshold": None if split is None else int(counts[split]), "squared_error_removed": removed},
+        "one_change": {"threshold": None if split is None else int(counts[split]), "squared_error_removed": removed},
     }
 
 
@@ -155,7 +155,7 @@ def make_report(files, table, *, penalty, resamples, seed):
 
 
 def _found(found):
-    single = "none" if found["single"]["threshold"] is None else f"{found['single']['threshold']} images"
+    single = "none" if found["one_change"]["threshold"] is None else f"{found['single']['threshold']} images"
     if found["threshold"] is None:
         return f"no change point; best single split: {single}"
     return (

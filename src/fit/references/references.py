@@ -136,7 +136,7 @@ def select(candidates, image_ids, embeddings, *, keep, least=1, vetoed=frozenset
         vetoed: ids of images that a person has rejected.
 
     Returns:
-        Arrow table of the schema REFERENCES; `fate` says of each why it is kept or not.
+        Arrow table of the schema REFERENCES; `decision` says of each why it is kept or not.
     """
     usable = np.array([name not in vetoed for name in image_ids], bool)
     names = np.asarray(image_ids, dtype=object)[usable]
@@ -147,14 +147,14 @@ def select(candidates, image_ids, embeddings, *, keep, least=1, vetoed=frozenset
         *(candidates.column(column).to_pylist() for column in ("image_id", "status", "bytes")), strict=True
     ):
         if status != "ok":
-            fate = status
+            decision = status
         elif name in vetoed:
-            fate = "vetoed"
+            decision = "vetoed"
         elif name not in set(names.tolist()):
-            fate = "no single face"
+            decision = "no single face"
         elif not enough:
-            fate = "too few references"
+            decision = "too few references"
         else:
-            fate = "kept" if name in kept else "less alike"
-        rows.append({"image_id": name, "kept": name in kept, "fate": fate, "bytes": data})
+            decision = "kept" if name in kept else "less alike"
+        rows.append({"image_id": name, "kept": name in kept, "decision": decision, "bytes": data})
     return pa.Table.from_pylist(rows, schema=REFERENCES)

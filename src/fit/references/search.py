@@ -24,7 +24,7 @@ from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, DataError
 from fit.images.fetch import Fetched, Fetcher, FetchSettings
 from fit.images.fetch import log as fetch_log
-from fit.io.files import whole
+from fit.io.files import atomic_write
 
 SEARCHES = {"serpapi": "fit.references.search:Serpapi", "wikiart": "fit.references.search:Wikiart"}
 """Name in config.yaml -> class of ReferenceSearch."""
@@ -102,7 +102,7 @@ class ReferenceSearch(ABC):
         links = None if self._refresh else _read_links(path)
         if links is None:
             links = ask()
-            with whole(path) as part:
+            with atomic_write(path) as part:
                 part.write_text(json.dumps({"service": self.service, "question": question, "links": links}, indent=1))
         return links
 

@@ -1,4 +1,4 @@
-"""Figures: scores against counts, the histogram behind a cut, contact sheets of pictures beside references."""
+"""Figures: scores against counts, the histogram behind a match threshold, contact sheets of pictures beside references."""
 
 import textwrap
 
@@ -21,11 +21,11 @@ INK, ACCENT, SOFT, LEAF = "#1f2933", "#d55e00", "#0072b2", "#66c2a5"
 """Text and lines; the threshold; dots and bars; a second curve. After Okabe and Ito (Color Universal Design, 2008), the
 green made lighter: tests/unit/test_plots.py holds that they differ for colour-blind readers too. What is drawn together
 differs in its line or marker besides."""
-ESTIMATORS = {"pelt": "PELT", "single": "best single split", "isotonic": "isotonic", "logistic": "logistic"}
+ESTIMATORS = {"pelt": "PELT", "one_change": "best single split", "isotonic": "isotonic", "logistic": "logistic"}
 """Estimator -> what figures call it."""
 WIDEST = 62
 """Characters of a line of a title."""
-MARKERS = {"pelt": "*", "single": "s", "isotonic": "D", "logistic": "^"}
+MARKERS = {"pelt": "*", "one_change": "s", "isotonic": "D", "logistic": "^"}
 
 
 def _axes(width, height):
@@ -174,10 +174,10 @@ def counts_figure(counts, title, path):
     plt.close(figure)
 
 
-def cut_figure(positive, negative, cut, labels, path, title):
-    """Draw the two histograms of cosines that a cut tells apart; labels: of the positive, the negative and the axis."""
+def match_threshold_figure(positive, negative, match_threshold, labels, path, title):
+    """Draw the two histograms of cosines that a match threshold tells apart; labels: of the positive, the negative and the axis."""
     figure, axes = _axes(6, 3.8)
-    every = np.concatenate([positive, negative, [] if cut is None else [cut]])
+    every = np.concatenate([positive, negative, [] if match_threshold is None else [match_threshold]])
     if not len(every):
         every = np.zeros(1)
     bins = np.linspace(every.min(), every.max(), 60)
@@ -187,9 +187,11 @@ def cut_figure(positive, negative, cut, labels, path, title):
             weights = np.full(len(values), 1 / len(values))
             bars = {"facecolor": (*to_rgb(colour), 0.45), "edgecolor": colour, "hatch": hatch}
             axes.hist(values, bins, weights=weights, histtype="stepfilled", label=label, **bars)
-    if cut is not None:
-        axes.axvline(cut, color=INK, linestyle="--", label=f"cut: {cut:.3f}")
-    axes.set_title(title if cut is not None else f"{title}: no cut was found, too few references")
+    if match_threshold is not None:
+        axes.axvline(match_threshold, color=INK, linestyle="--", label=f"match threshold: {match_threshold:.3f}")
+    axes.set_title(
+        title if match_threshold is not None else f"{title}: no match threshold was found, too few references"
+    )
     axes.set_xlabel(labels[2])
     axes.set_ylabel("share of each kind")
     # Below the axes: bars may rise anywhere within.
@@ -246,13 +248,13 @@ def sensitivity_figure(found, names, title, path):
 
 
 def references_sheet(table, path, title, columns=8):
-    """Draw the references of a concept with their ids and fates: those kept in full, then the others, paler.
+    """Draw the references of a concept with their ids and decisions: those kept in full, then the others, paler.
 
     Args:
         table: path of a table that `fit references select` wrote; path: of the picture to write.
     """
-    rows = parquet.read(table, ["image_id", "kept", "fate", "bytes"]).to_pylist()
-    rows.sort(key=lambda row: (not row["kept"], row["fate"], row["image_id"]))
+    rows = parquet.read(table, ["image_id", "kept", "decision", "bytes"]).to_pylist()
+    rows.sort(key=lambda row: (not row["kept"], row["decision"], row["image_id"]))
     lines = max(1, -(-len(rows) // columns))
     figure, grid = plt.subplots(lines, columns, figsize=(1.3 * columns, 1.55 * lines + 0.5), squeeze=False)
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=1 - 0.45 / figure.get_figheight(), hspace=0.45)
@@ -265,7 +267,7 @@ def references_sheet(table, path, title, columns=8):
             picture = images.decode(row["bytes"], f"{table}, image {row['image_id']}")
             axes.imshow(picture, alpha=1 if row["kept"] else 0.35)
         colour = INK if row["kept"] else ACCENT
-        axes.set_title(f"{row['image_id'][-24:]}\n{row['fate']}", fontsize=5, color=colour, pad=2)
+        axes.set_title(f"{row['image_id'][-24:]}\n{row['decision']}", fontsize=5, color=colour, pad=2)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

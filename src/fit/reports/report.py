@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from fit.errors import DataError, again
 from fit.io.escaping import delimited, latex, markdown
-from fit.io.files import WorkFolder, whole
+from fit.io.files import WorkFolder, atomic_write
 from fit.published import MIMETIC2, THRESHOLDS
 from fit.thresholds.answer import read, why_none
 
@@ -46,11 +46,11 @@ class Table:
     def write(self, folder):
         """Write NAME.tsv, NAME.md and NAME.tex into `folder`."""
         for suffix, text in (("tsv", self.tsv()), ("md", self.markdown()), ("tex", self.latex())):
-            with whole(Path(folder, f"{self.name}.{suffix}")) as part:
+            with atomic_write(Path(folder, f"{self.name}.{suffix}")) as part:
                 part.write_text(text, encoding="utf-8", newline="")
 
 
-SHOWN = ("single", "no_jump", "below", "above")
+SHOWN = ("one_change", "permutation_test", "below", "above")
 """What a report shows of a threshold, beside what fit.thresholds.answer.read asks for."""
 
 
@@ -114,8 +114,8 @@ def thresholds_table(thresholds, missing, counts):
     for (model, domain), path in thresholds.items():
         found = read(path, *SHOWN)
         threshold, interval, published = found["threshold"], found["interval"], THRESHOLDS.get((model, domain))
-        others = (found["single"], *(found["estimators"].get(name, {}) for name in ("isotonic", "logistic")))
-        p_value = found["no_jump"]["p_value"]
+        others = (found["one_change"], *(found["estimators"].get(name, {}) for name in ("isotonic", "logistic")))
+        p_value = found["permutation_test"]["p_value"]
         sides = (f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above"))
         rows.append(
             (
@@ -159,11 +159,11 @@ def counts_table(counts):
     return Table("counts", columns, rows)
 
 
-def calibration_table(cuts):
-    """How well same is told from different. `cuts`: (domain, what is told apart) -> path of the JSON of `fit cut`."""
+def calibration_table(match_thresholds):
+    """How well same is told from different. `match_thresholds`: (domain, what is told apart) -> path of the JSON of `fit matches threshold`."""
     columns = (
         "domain",
-        "cut of",
+        "match threshold of",
         "cosine",
         "found as",
         "true positives",
@@ -172,11 +172,11 @@ def calibration_table(cuts):
         "equal error rate",
     )
     rows = []
-    for (domain, kind), path in cuts.items():
+    for (domain, kind), path in match_thresholds.items():
         found = _json(path)
         known = (found[key] for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
         numbers = ("" if number is None else f"{number:.4f}" for number in known)
-        cosine = "none: too few references" if found["cut"] is None else f"{found['cut']:.4f}"
+        cosine = "none: too few references" if found["match_threshold"] is None else f"{found['match_threshold']:.4f}"
         rows.append((domain, kind, cosine, found["method"], *numbers))
     return Table("calibration", columns, rows)
 
@@ -213,5 +213,5 @@ def write_report(study, answers, tables, missing, figures, folder):
         lines += ["## Figures", ""]
         for caption, path in figures.items():
             lines += [f"![{markdown(caption)}]({quote(os.path.relpath(path, folder))})", ""]
-    with whole(folder / "report.md") as part:
+    with atomic_write(folder / "report.md") as part:
         part.write_text("\n".join(lines), encoding="utf-8")

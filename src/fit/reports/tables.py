@@ -31,7 +31,7 @@ def recognisers(assessed):
         "recogniser",
         "group",
         "concepts",
-        "cut",
+        "match_threshold",
         "ROC AUC",
         "equal error rate",
         "false non-matches",
@@ -40,7 +40,7 @@ def recognisers(assessed):
     lines: list[tuple] = [columns]
     for name, found, rows in assessed:
         for row in rows:
-            quality = (_number(found[key]) for key in ("cut", "roc_auc", "equal_error_rate"))
+            quality = (_number(found[key]) for key in ("match_threshold", "roc_auc", "equal_error_rate"))
             lines.append((name, row["group"], row["concepts"], *quality, _share(row, "fnmr"), _share(row, "fmr")))
     return delimited(lines)
 

@@ -29,7 +29,7 @@ def locate(table, estimator, penalty):
         return fit and fit["midpoint"]
     if estimator == "pelt":
         at = next(iter(change_points(scores, penalty)), None)
-    elif estimator == "single":
+    elif estimator == "one_change":
         at = best_split(counts, scores)[0]
     else:
         at = isotonic_middle(counts, scores)

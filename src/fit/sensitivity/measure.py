@@ -1,7 +1,7 @@
-"""How much each choice moves the threshold: penalty, concepts, prompts, top-k, and the cut of what is the same concept.
+"""How much each choice moves the threshold: penalty, concepts, prompts, top-k, and the match threshold of what is the same concept.
 
 The first three need the table of scores; for the others each concept is scored anew from its embeddings, at every top-k
-and cut at once.
+and match threshold at once.
 """
 
 import numpy as np
@@ -19,42 +19,42 @@ from fit.thresholds.scores import EVIDENCE, ROUNDING, sort_scores
 
 TOP_K = 50
 """Targets up to which every top-k is tried."""
-CUTS = 9
+THRESHOLDS = 9
 """Cuts that are tried from the lowest mean cosine within a concept to the highest between two, evenly."""
 CHOICES = {
     "penalty": "penalty",
     "concepts": "concept left out",
     "prompts": "prompts",
     "top_k": "top-k",
-    "cut": "same-concept cut",
+    "match_threshold": "match threshold",
 }
 """Keys of what measure finds, and how figure and text call them."""
 
 RESCORED = pa.schema(
     [
-        ("cut", pa.float64()),
+        ("match_threshold", pa.float64()),
         ("matches", pa.int64()),
         ("prompt", pa.string()),
         ("top_k", pa.int32()),
         ("score", pa.float64()),
     ]
 )
-"""A concept's scores by every cut, prompt and top-k. cut and matches: null where there are no training images; score:
+"""A concept's scores by every match threshold, prompt and top-k. match threshold and matches: null where there are no training images; score:
 null where a prompt has no usable image, or there is no target."""
 
 
-def cuts_around(found):
-    """The cuts to try, ascending, of what fit.matches.threshold.find_cut returned: CUTS of them from the lowest positive to the
+def thresholds_around(found):
+    """The match thresholds to try, ascending, of what fit.matches.threshold.find_match_threshold returned: THRESHOLDS of them from the lowest positive to the
     highest negative similarity, the two that can be found (midpoint and best_f1), and the one in use; that alone, where
     it was given and there was nothing to find others with."""
-    cuts: list[float] = [found["cut"]]
+    match_thresholds: list[float] = [found["match_threshold"]]
     if found["midpoint"] is None:
-        return cuts
-    between = np.linspace(found["lowest_positive"], found["highest_negative"], CUTS)
-    for cut in (found["midpoint"], found["best_f1"], *between):
-        if not any(abs(cut - other) < 1e-9 for other in cuts):
-            cuts.append(float(cut))
-    return sorted(cuts)
+        return match_thresholds
+    between = np.linspace(found["lowest_positive"], found["highest_negative"], THRESHOLDS)
+    for match_threshold in (found["midpoint"], found["best_f1"], *between):
+        if not any(abs(match_threshold - other) < 1e-9 for other in match_thresholds):
+            match_thresholds.append(float(match_threshold))
+    return sorted(match_thresholds)
 
 
 def _mean_cosines(vectors, directions):
@@ -74,22 +74,22 @@ def rescore_concept(
     *,
     targets_rule,
     top_k,
-    cut=None,
-    art_cut=None,
+    match_threshold=None,
+    art_threshold=None,
 ):
-    """Score one concept as fit.scores.imitation.score_concept does, at every top-k up to TOP_K and every cut of cuts_around.
+    """Score one concept as fit.scores.imitation.score_concept does, at every top-k up to TOP_K and every match threshold of thresholds_around.
 
     Args:
         generated ... targets_rule: as score_concept takes them.
         top_k: the study's, scored too if it is larger than TOP_K.
-        cut: what fit.matches.threshold.find_cut returned, None where there are no training images; art_cut: cosine above which
+        match threshold: what fit.matches.threshold.find_match_threshold returned, None where there are no training images; art_threshold: cosine above which
             they are artworks, None for no art filter.
 
     Returns:
         Arrow table of the schema RESCORED.
 
     Raises:
-        DataError: the matches were not found by these cuts.
+        DataError: the matches were not found by these match thresholds.
     """
     pictures = read_pictures(generated, generated_embeddings)
     usable = [prompt for prompt, vectors in pictures.items() if len(vectors)]
@@ -99,7 +99,7 @@ def rescore_concept(
     if images:
         parts = [_mean_cosines(batch, directions) for _, batch in stream_embeddings(images)]
         to_images = np.concatenate(parts) if parts else to_references[:0]
-        of_cut = _matches_by_cut(matches, cut, art_cut)
+        of_cut = _matches_by_threshold(matches, match_threshold, art_threshold)
         trained = [(value, int(found.sum()), to_images[found]) for value, found in of_cut.items()]
     tops = np.unique(np.append(np.arange(1, TOP_K + 1), top_k))
     columns: dict[str, list] = {name: [] for name in RESCORED.names}
@@ -117,17 +117,17 @@ def rescore_concept(
     return pa.Table.from_pydict(columns, schema=RESCORED)
 
 
-def _matches_by_cut(matches, cut, art_cut):
+def _matches_by_threshold(matches, match_threshold, art_threshold):
     """Cut -> which training images match, [N]."""
     table = read(matches, ["similarity", "match"])
     similarity, match = (table.column(name).to_numpy(zero_copy_only=False) for name in ("similarity", "match"))
     is_art = np.ones(len(table), bool)
-    if art_cut is not None:
-        is_art = read(matches, ["art_similarity"]).column("art_similarity").to_numpy() > art_cut
-    of_cut = {value: (similarity > value) & is_art for value in cuts_around(cut)}
-    if (of_cut[cut["cut"]] != match).any():
+    if art_threshold is not None:
+        is_art = read(matches, ["art_similarity"]).column("art_similarity").to_numpy() > art_threshold
+    of_cut = {value: (similarity > value) & is_art for value in thresholds_around(match_threshold)}
+    if (of_cut[match_threshold["match_threshold"]] != match).any():
         raise DataError(
-            f"{matches}: these matches were found by other cuts than {cut['cut']:g}; ask snakemake for them"
+            f"{matches}: these matches were found by other match thresholds than {match_threshold['match_threshold']:g}; ask snakemake for them"
         )
     return of_cut
 
@@ -148,25 +148,28 @@ def _counts_at(table, matches):
     return counts
 
 
-def counts_at_cuts(table, row, rescored):
+def counts_at_thresholds(table, row, rescored):
     """Cut -> effective count of the concept in `row` of `table`, by what rescore_concept wrote of it; ascending."""
-    pairs = pl.DataFrame(read(rescored, ["cut", "matches"])).drop_nulls().unique().sort("cut")
+    pairs = pl.DataFrame(read(rescored, ["match_threshold", "matches"])).drop_nulls().unique().sort("match_threshold")
     part = table.take([row])
-    return {cut: float(_counts_at(part, {str(part.concepts[0]): matches})[0]) for cut, matches in pairs.iter_rows()}
+    return {
+        match_threshold: float(_counts_at(part, {str(part.concepts[0]): matches})[0])
+        for match_threshold, matches in pairs.iter_rows()
+    }
 
 
 def read_rescored(paths):
-    """Paths of RESCORED by concept, as one polars table: concept, cut, matches, top_k, and the mean over prompts."""
+    """Paths of RESCORED by concept, as one polars table: concept, match threshold, matches, top_k, and the mean over prompts."""
     parts = []
     for concept, path in paths.items():
         of_concept = pl.DataFrame(read(path, RESCORED.names))
-        means = of_concept.group_by("cut", "matches", "top_k").agg(pl.col("score").mean())
-        parts.append(means.select(pl.lit(concept).alias("concept"), "cut", "matches", "top_k", "score"))
+        means = of_concept.group_by("match_threshold", "matches", "top_k").agg(pl.col("score").mean())
+        parts.append(means.select(pl.lit(concept).alias("concept"), "match_threshold", "matches", "top_k", "score"))
     return pl.concat(parts).filter(pl.col("score").is_not_null())
 
 
 def _table_at(table, rows):
-    """Scores of the concepts of `rows` (of read_rescored, one cut and top-k) that `table` has, at these matches."""
+    """Scores of the concepts of `rows` (of read_rescored, one match threshold and top-k) that `table` has, at these matches."""
     of_concept = {row["concept"]: row for row in rows.to_dicts()}
     part = table.take(np.isin(table.concepts, list(of_concept)))
     matches = {concept: of_concept[concept]["matches"] for concept in of_concept}
@@ -174,7 +177,7 @@ def _table_at(table, rows):
 
 
 def _check(table, at_use):
-    """Raise DataError where the scores anew at the study's own top-k and cut are not those of its table."""
+    """Raise DataError where the scores anew at the study's own top-k and match threshold are not those of its table."""
     score_of = dict(zip(at_use.concepts, at_use.scores, strict=True))
     for concept, score in zip(table.concepts, table.scores, strict=True):
         if concept not in score_of or abs(score_of[concept] - score) > ROUNDING:
@@ -185,13 +188,13 @@ def _check(table, at_use):
             )
 
 
-def measure(table, found, *, rescored=None, top_k=10, cut=None, prompts=()):
+def measure(table, found, *, rescored=None, top_k=10, match_threshold=None, prompts=()):
     """How much each choice moves a study's threshold.
 
     Args:
         table: fit.thresholds.scores.Scores of the study; found: what fit.thresholds.measure returned for it.
-        rescored: concept -> path of what rescore_concept wrote, None to leave top-k and cut out.
-        top_k: the study's; cut: what fit.matches.threshold.find_cut returned, None where there are no training images.
+        rescored: concept -> path of what rescore_concept wrote, None to leave top-k and match threshold out.
+        top_k: the study's; match threshold: what fit.matches.threshold.find_match_threshold returned, None where there are no training images.
         prompts: their templates, to name them by.
 
     Returns:
@@ -210,7 +213,11 @@ def measure(table, found, *, rescored=None, top_k=10, cut=None, prompts=()):
     }
     if rescored:
         scores = read_rescored(rescored)
-        in_use = pl.col("cut").is_null() if cut is None else pl.col("cut") == cut["cut"]
+        in_use = (
+            pl.col("match_threshold").is_null()
+            if match_threshold is None
+            else pl.col("match_threshold") == match_threshold["match_threshold"]
+        )
         _check(table, _table_at(table, scores.filter(in_use, pl.col("top_k") == top_k)))
         answers["top_k"] = [
             {
@@ -220,17 +227,20 @@ def measure(table, found, *, rescored=None, top_k=10, cut=None, prompts=()):
             }
             for k in range(1, TOP_K + 1)
         ]
-        if cut is not None:
-            cuts, known = cuts_around(cut), [name for name in ("midpoint", "best_f1") if cut[name] is not None]
-            for value in cuts:
-                at_cut = _table_at(table, scores.filter(pl.col("cut") == value, pl.col("top_k") == top_k))
-                named = [name for name in known if abs(cut[name] - value) < 1e-9]
-                answers.setdefault("cut", []).append(
+        if match_threshold is not None:
+            match_thresholds, known = (
+                thresholds_around(match_threshold),
+                [name for name in ("midpoint", "best_f1") if match_threshold[name] is not None],
+            )
+            for value in match_thresholds:
+                at_cut = _table_at(table, scores.filter(pl.col("match_threshold") == value, pl.col("top_k") == top_k))
+                named = [name for name in known if abs(match_threshold[name] - value) < 1e-9]
+                answers.setdefault("match_threshold", []).append(
                     {
-                        "cut": value,
-                        "named": [*named, *(["in use"] if value == cut["cut"] else [])],
+                        "match_threshold": value,
+                        "named": [*named, *(["in use"] if value == match_threshold["match_threshold"] else [])],
                         "threshold": locate(at_cut, *settings),
-                        "weight": 1 / len(cuts),
+                        "weight": 1 / len(match_thresholds),
                     }
                 )
     choices = {
@@ -268,7 +278,7 @@ def _details(key, answers, headline):
     else:
         for one in answers:
             named = f" ({', '.join(one['named'])})" if one["named"] else ""
-            yield f"  {one['cut']:.4f}{named}: {_images(one['threshold'])}"
+            yield f"  {one['match_threshold']:.4f}{named}: {_images(one['threshold'])}"
 
 
 def _images(threshold):

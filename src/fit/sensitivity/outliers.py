@@ -15,7 +15,7 @@ from fit.io.escaping import delimited
 from fit.io.parquet import read
 from fit.matches.similarity import highest_similarity
 from fit.references.kept import kept_vectors
-from fit.sensitivity.measure import counts_at_cuts
+from fit.sensitivity.measure import counts_at_thresholds
 
 FEW_REFERENCES = 10
 """The paper's least number of references of a concept."""
@@ -57,7 +57,7 @@ class Measurements:
     """Folder of embeddings of training images, where there are any."""
     rescored: str | None = None
     """Folder of what fit.sensitivity.measure.rescore_concept wrote."""
-    cut: float | None = None
+    match_threshold: float | None = None
     """Cosine above which two images show the same concept, where there are training images."""
 
     def of(self, kind, concept):
@@ -142,7 +142,7 @@ class _Evidence:
     def leaks(self, concepts):
         """Concept -> {other: training images collected for the other alone that match the concept's references}."""
         found: dict[str, dict[str, int]] = {concept: {} for concept in concepts}
-        if not self.at.images or self.at.cut is None or not concepts:
+        if not self.at.images or self.at.match_threshold is None or not concepts:
             return found
         own = {c: set(read(self.at.of("images", c), ["image_id"]).column("image_id").to_pylist()) for c in concepts}
         for other in self.concepts:
@@ -151,7 +151,7 @@ class _Evidence:
                     if concept == other:
                         continue
                     # An image of several captions' concepts is in the concept's own count already.
-                    match = highest_similarity(vectors, self.references[concept]) > self.at.cut
+                    match = highest_similarity(vectors, self.references[concept]) > self.at.match_threshold
                     new = set(names[match]) - own[concept]
                     own[concept] |= new
                     if new:
@@ -215,13 +215,13 @@ def _count_uncertain(evidence, outlier):
     return None
 
 
-def _count_by_cut(evidence, outlier):
-    if not evidence.at.rescored or evidence.at.cut is None:
+def _count_by_threshold(evidence, outlier):
+    if not evidence.at.rescored or evidence.at.match_threshold is None:
         return None
-    of_cut = counts_at_cuts(evidence.table, outlier.row, evidence.at.of("rescored", outlier.concept))
-    for cut, count in of_cut.items():
+    of_cut = counts_at_thresholds(evidence.table, outlier.row, evidence.at.of("rescored", outlier.concept))
+    for match_threshold, count in of_cut.items():
         if (count >= evidence.threshold) != (outlier.side == "above"):
-            return f"at a cut of {cut:.3f} instead of {evidence.at.cut:.3f} its count is {count:.0f}"
+            return f"at a match threshold of {match_threshold:.3f} instead of {evidence.at.match_threshold:.3f} its count is {count:.0f}"
     return None
 
 
@@ -267,12 +267,12 @@ def _copies(evidence, outlier):
 
 
 def _look_alike(evidence, outlier):
-    if evidence.at.cut is None or outlier.side == "above":
+    if evidence.at.match_threshold is None or outlier.side == "above":
         return None
     other, cosine = evidence.nearest(outlier.concept, evidence.references[outlier.concept])
-    if cosine > evidence.at.cut and evidence.count_of[other] >= evidence.threshold:
+    if cosine > evidence.at.match_threshold and evidence.count_of[other] >= evidence.threshold:
         return (
-            f"its references resemble those of {other} (mean cosine {cosine:.2f}, above the cut), which has "
+            f"its references resemble those of {other} (mean cosine {cosine:.2f}, above the match threshold), which has "
             f"{evidence.count_of[other]:.0f} images"
         )
     return None
@@ -296,7 +296,7 @@ def _drawn_as_another(evidence, outlier):
 
 RULES = {
     "count uncertain": _count_uncertain,
-    "count depends on the cut": _count_by_cut,
+    "count depends on the match threshold": _count_by_threshold,
     "low matched share": _low_matched_share,
     "no alias": _only_one_name,
     "captions by other names": _other_names,

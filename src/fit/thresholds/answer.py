@@ -27,7 +27,7 @@ REASONS = (
 
 SCORES = {"clip": "CLIP score", "frechet": "Fréchet distance", "top5": "top-5 mean"}
 
-ESTIMATORS = {"single": "the best single split", "pelt": "PELT"}
+ESTIMATORS = {"one_change": "the best single split", "pelt": "PELT"}
 """Estimator -> how a sentence calls it, where that is not its name."""
 
 FEW = 4
@@ -85,7 +85,7 @@ def _other_estimators(found: dict[str, Any]) -> str:
         for name, other in found.get("estimators", {}).items()
         if name != found.get("estimator") and other.get("threshold") is not None
     }
-    p_value = (found.get("no_jump") or {}).get("p_value")
+    p_value = (found.get("permutation_test") or {}).get("p_value")
     if found["threshold"] is not None or not found_by or p_value is None:
         return ""
     if p_value > CHANCE:
@@ -115,7 +115,7 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
     if why:
         return f"no imitation threshold was found{of_whom}: {why}{_other_estimators(found)} ({of_all})"
     who = f"{model} begins to imitate {domain}" if model and domain else f"imitation{of_whom} begins"
-    p_value = (found.get("no_jump") or {}).get("p_value")
+    p_value = (found.get("permutation_test") or {}).get("p_value")
     chance = f"; but chance alone often makes such a jump, p = {p_value:.2g}" if (p_value or 0) > CHANCE else ""
     by = "" if found["estimator"] == "pelt" else f"; by the estimator {found['estimator']}"
     images = "training image" if f"{threshold:.0f}" == "1" else "training images"
@@ -185,7 +185,7 @@ MADE = (
     (r"results/thresholds/.*\.pictures\.png", "pictures below and above the threshold"),
     (r"results/references/.*\.png", "references of each concept, to look at"),
     (r"results/generated/.*\.png", "generated pictures of each concept, to look at"),
-    (r"results/cuts/.*\.recogniser\.tsv", "how often the embedder errs, by group"),
+    (r"results/matches/.*\.recogniser\.tsv", "how often the embedder errs, by group"),
     (r"results/alternatives/.*\.json", "threshold by another score"),
     (r"results/alternatives/.*\.png", "figure: another score against count"),
     (r"results/sensitivity/.*\.json", "threshold under every choice"),

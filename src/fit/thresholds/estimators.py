@@ -10,7 +10,7 @@ from ruptures import KernelCPD
 from scipy.optimize import isotonic_regression, least_squares
 from scipy.special import expit
 
-ESTIMATORS = ("pelt", "single", "isotonic", "logistic")
+ESTIMATORS = ("pelt", "one_change", "isotonic", "logistic")
 
 SHARPEST = 0.02
 """Smallest scale of the logistic in log(1 + count): 10 to 90 % of the rise within 9 %."""
@@ -180,7 +180,7 @@ def many(name, counts, scores, penalty):
     """
     if name == "logistic":
         return np.expm1(logistic_grid(counts, scores)[0])
-    if name == "single":
+    if name == "one_change":
         removed = error_removed(counts, scores)
         at = removed.argmax(axis=1)
         return np.where(removed.max(axis=1) > 0, counts[np.arange(len(at)), at + 1], np.nan)

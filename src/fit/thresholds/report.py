@@ -7,7 +7,7 @@ from fit.thresholds.answer import falls
 from fit.thresholds.estimators import ESTIMATORS, best_split, change_points, isotonic, isotonic_middle, logistic
 from fit.thresholds.groups import difference_p_value
 from fit.thresholds.scores import sort_scores
-from fit.thresholds.uncertainty import CONFIDENCE, bootstrap, interval, no_jump_p_value
+from fit.thresholds.uncertainty import CONFIDENCE, bootstrap, interval, permutation_p_value
 
 FEWEST = 10
 """Concepts that a threshold takes."""
@@ -59,7 +59,7 @@ def _estimate(name, table, changes):
         places, fitted = isotonic(counts, scores)
         corner = np.append(True, np.diff(fitted) > 0) | np.append(np.diff(fitted) > 0, True)
         more = {"curve": [[int(c), float(s)] for c, s in zip(places[corner], fitted[corner], strict=True)]}
-    elif name == "single":
+    elif name == "one_change":
         at, removed = best_split(counts, scores)
         more = {"squared_error_removed": removed}
     else:
@@ -107,7 +107,7 @@ def measure(table, *, penalty, resamples, seed, estimators=ESTIMATORS):
     Returns:
         A dict of builtins. Of the headline: threshold (images, or None), interval, estimator, below and above (the
         concepts on its sides, None without one). Of all: estimators (name -> threshold, interval, last_below,
-        first_above, and what it says besides), changes (all that PELT finds), single (the best single split), no_jump
+        first_above, and what it says besides), changes (all that PELT finds), single (the best single split), permutation_test
         (the test), reason (why there is no answer, None where there is one), groups (name -> such a dict; only where
         the table has groups) and group_difference.
 
@@ -146,7 +146,7 @@ def _measure_alone(table, penalty, resamples, seed, estimators):
     headline = estimators[0]
     changes = [] if reason else change_points(table.scores, penalty)
     split, removed = (None, 0.0) if reason else best_split(table.counts, table.scores)
-    p_value = None if reason else no_jump_p_value(table, resamples, seed)
+    p_value = None if reason else permutation_p_value(table, resamples, seed)
     if p_value is not None and p_value > CHANCE:
         split = None
     if reason:
@@ -171,13 +171,13 @@ def _measure_alone(table, penalty, resamples, seed, estimators):
         "changes": [_place(table, change) for change in changes],
         "below": _side(table, slice(None, first), first - 1) if first else None,
         "above": _side(table, slice(first, None), first) if first else None,
-        "single": {
+        "one_change": {
             "threshold": None if split is None else int(table.counts[split]),
             "concepts_below": split,
             "squared_error_removed": removed,
         },
         "estimators": answers,
-        "no_jump": {
+        "permutation_test": {
             "p_value": p_value,
             "permutations": resamples,
             "test": "scores dealt to counts anew; squared error that the best single split removes",
@@ -209,7 +209,7 @@ def _estimator_line(name, answer):
 
 def _remarks(found):
     answers = found["estimators"]
-    p_value = found["no_jump"]["p_value"]
+    p_value = found["permutation_test"]["p_value"]
     yield f"p-value against no jump: {p_value:.2g}"
     if p_value > CHANCE and found["threshold"] is not None:
         yield "chance alone makes such a jump often: the threshold means little"

@@ -119,7 +119,7 @@ def interval(name, found, counts):
     return [float(end) for end in around]
 
 
-def no_jump_p_value(table, permutations, seed):
+def permutation_p_value(table, permutations, seed):
     """How often chance alone makes so good a split: a permutation test of "scores have nothing to do with counts".
 
     Statistic: the squared error that the best single split removes. Scores are dealt to counts anew.

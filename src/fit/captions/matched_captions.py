@@ -1,6 +1,6 @@
 """Samples of the captions that mention concepts, without holding them in memory.
 
-A hit is a concept and a row of a shard. Its key is a hash of both and a seed; a concept's sample is its hits of
+A matched caption is a concept and a row of a shard. Its key is a hash of both and a seed; a concept's sample is its matched captions of
 smallest keys. So a sample is uniform, the same in whatever order and in however many jobs the shards are read, and the
 sample of a whole is that of its parts' samples together.
 """
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fit.errors import DataError
-from fit.io.files import discard, whole
+from fit.io.files import atomic_write, discard
 
 FIXED = [
     ("concept", pa.string()),
@@ -24,10 +24,10 @@ FIXED = [
     ("url", pa.string()),
     ("caption", pa.string()),
 ]
-"""Columns of every table of hits; those that the configuration names besides follow."""
+"""Columns of every table of matched captions; those that the configuration names besides follow."""
 
 ROW_GROUP = 4096
-_SPILL = 32 << 20  # bytes of hits that a thread holds before it writes them down
+_SPILL = 32 << 20  # bytes of matched captions that a thread holds before it writes them down
 _BINS = 40
 
 
@@ -35,12 +35,12 @@ def _number(text):
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def hit_keys(bases, shard, rows):
-    """The keys of hits.
+def sampling_keys(bases, shard, rows):
+    """The keys of matched captions.
 
     Args:
-        bases: [N] uint64, each hit's concept as `concept_base` has it.
-        shard: name of the shard, or [N] uint64 of `_number` of each hit's.
+        bases: [N] uint64, each matched caption's concept as `concept_base` has it.
+        shard: name of the shard, or [N] uint64 of `_number` of each matched caption's.
         rows: [N] int64.
 
     Returns:
@@ -60,15 +60,15 @@ def concept_base(seed, concept):
 
 
 class Bounds:
-    """Tells which hits can't be in a sample any more, in memory that does not grow with the hits.
+    """Tells which matched captions can't be in a sample any more, in memory that does not grow with the matched captions.
 
     It counts a concept's keys by their size in bits. Once those up to some size are enough for a sample, larger ones
     are not needed; so at most about twice a sample is kept.
     """
 
-    def __init__(self, concepts, max_hits):
+    def __init__(self, concepts, max_matched_captions):
         """For `concepts` concepts."""
-        self._max_hits = max_hits
+        self._largest = max_matched_captions
         self._counts = np.zeros((concepts, _BINS), np.int32)
         self._limit = np.full(concepts, _BINS - 1)
 
@@ -78,29 +78,29 @@ class Bounds:
         return np.clip(np.frexp(keys.astype(np.float64))[1] - (65 - _BINS), 0, _BINS - 1)
 
     def add(self, concepts, keys):
-        """Take hits into account, [N] indices of concepts and [N] keys."""
+        """Take matched captions into account, [N] indices of concepts and [N] keys."""
         bins = self._bins(keys)
         np.add.at(self._counts, (concepts, bins), 1)
         touched = np.unique(concepts)
-        enough = np.cumsum(self._counts[touched], axis=1) >= self._max_hits
+        enough = np.cumsum(self._counts[touched], axis=1) >= self._largest
         self._limit[touched] = np.where(enough.any(axis=1), enough.argmax(axis=1), _BINS - 1)
 
     def may_be_in(self, concepts, keys):
-        """[N] bool: which of these hits may be in a sample."""
+        """[N] bool: which of these matched captions may be in a sample."""
         return self._bins(keys) <= self._limit[concepts]
 
 
-class HitWriter:
-    """Takes hits shard by shard, holds some megabytes of them, and writes the others to files sorted by concept."""
+class MatchedWriter:
+    """Takes matched captions shard by shard, holds some megabytes of them, and writes the others to files sorted by concept."""
 
     def __init__(self, folder, schema):
-        """Files go to `folder`; `schema` is that of hits."""
+        """Files go to `folder`; `schema` is that of matched captions."""
         self._folder, self._schema = Path(folder), schema
         self._held, self._size, self._written = [], 0, []
         self._held_whole, self._size_whole, self.files = [], 0, []
 
     def add(self, table):
-        """Take hits of the present shard."""
+        """Take matched captions of the present shard."""
         self._held.append(table)
         self._size += table.nbytes
         if self._size > _SPILL:
@@ -117,13 +117,13 @@ class HitWriter:
             self.flush()
 
     def discard(self):
-        """The present shard is broken: forget its hits."""
+        """The present shard is broken: forget its matched captions."""
         for path in self._written:
             discard(path)
         self._held, self._size, self._written = [], 0, []
 
     def flush(self):
-        """Write down the hits of whole shards; `files` then has all of them."""
+        """Write down the matched captions of whole shards; `files` then has all of them."""
         if self._held_whole:
             self.files.append(self._spill(self._held_whole))
         self._held_whole, self._size_whole = [], 0
@@ -140,17 +140,17 @@ def _sorted(table):
 
 
 def _coded(table, seed):
-    """The concepts of a table of hits as (slugs, [N] index into them), and [N] the keys."""
+    """The concepts of a table of matched captions as (slugs, [N] index into them), and [N] the keys."""
     concepts, shards = (table.column(name).combine_chunks().dictionary_encode() for name in ("concept", "shard"))
     slugs = concepts.dictionary.to_pylist()
     bases = np.array([concept_base(seed, slug) for slug in slugs], np.uint64)
     places = np.array([_number(shard) for shard in shards.dictionary.to_pylist()], np.uint64)
     index = concepts.indices.to_numpy()
-    return slugs, index, hit_keys(bases[index], places[shards.indices.to_numpy()], table.column("row").to_numpy())
+    return slugs, index, sampling_keys(bases[index], places[shards.indices.to_numpy()], table.column("row").to_numpy())
 
 
 class _SortedHits:
-    """A file of hits, read concept by concept."""
+    """A file of matched captions, read concept by concept."""
 
     def __init__(self, path, concepts, wanted):
         self._groups = self._read(pq.ParquetFile(path, pre_buffer=False), concepts, wanted)
@@ -177,31 +177,31 @@ class _SortedHits:
         return self.table.column("concept")[-1].as_py()
 
     def take_before(self, concept):
-        """Give away the hits of concepts before `concept`, or all where it is None."""
+        """Give away the matched captions of concepts before `concept`, or all where it is None."""
         table = self.table
         count = len(table) if concept is None else pc.sum(pc.less(table.column("concept"), concept)).as_py()
         self.table = table.slice(count) if count < len(table) else None
         return table.slice(0, count)
 
 
-def _sample(table, max_hits, seed):
+def _sample(table, max_matched_captions, seed):
     """The samples of the concepts of `table`, sorted."""
     _, concepts, keys = _coded(table, seed)
     order = np.lexsort((keys, concepts))
     starts = np.searchsorted(concepts[order], concepts[order])
-    return _sorted(table.take(order[np.arange(len(order)) - starts < max_hits]))
+    return _sorted(table.take(order[np.arange(len(order)) - starts < max_matched_captions]))
 
 
-def merge_hits(files, target, *, schema, max_hits, seed, only=None):
-    """Merge files of hits, each sorted by concept, into one that holds a sample of each concept.
+def merge_matched(files, target, *, schema, max_matched_captions, seed, only=None):
+    """Merge files of matched captions, each sorted by concept, into one that holds a sample of each concept.
 
-    Memory does not grow with the hits: each file is read a row group at a time.
+    Memory does not grow with the matched captions: each file is read a row group at a time.
 
     Args:
         files: paths of Parquet files with the columns of `schema`.
         target: path of the file to write, sorted by concept, shard and row, so that a concept's rows read without the
             rest.
-        max_hits: largest sample of a concept; seed: of the keys.
+        max_matched_captions: largest sample of a concept; seed: of the keys.
         only: for each file the concepts to take from it; None for all.
 
     Raises:
@@ -214,10 +214,10 @@ def merge_hits(files, target, *, schema, max_hits, seed, only=None):
     index_of: dict[str, int] = {}
     total = sum(pq.read_metadata(path).num_rows for path in files)
     bounds = None
-    if total > max_hits:
+    if total > max_matched_captions:
         slugs = {slug for path in files for slug in _concepts_of(path)}
         index_of = {slug: index for index, slug in enumerate(sorted(slugs))}
-        bounds = Bounds(len(index_of), max_hits)
+        bounds = Bounds(len(index_of), max_matched_captions)
 
     def coded(table):
         slugs, concepts, keys = _coded(table, seed)
@@ -233,13 +233,13 @@ def merge_hits(files, target, *, schema, max_hits, seed, only=None):
             file = pq.ParquetFile(path, pre_buffer=False)
             for batch in file.iter_batches(65536, columns=["concept", "shard", "row"]):
                 bounds.add(*coded(pa.Table.from_batches([batch])))
-    with whole(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with atomic_write(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
         held, rows = [], 0
         sources = [
             s for s in (_SortedHits(*one, wanted) for one in zip(files, only, strict=True)) if s.table is not None
         ]
         while sources:
-            # Of the concepts before this one, every hit is held.
+            # Of the concepts before this one, every matched caption is held.
             first_open = min((source.last for source in sources if not source.ended), default=None)
             taken = pa.concat_tables([source.take_before(first_open) for source in sources])
             for source in sources:
@@ -247,7 +247,7 @@ def merge_hits(files, target, *, schema, max_hits, seed, only=None):
                     source.more()
             sources = [source for source in sources if source.table is not None]
             if len(taken):
-                held.append(_sample(taken, max_hits, seed))
+                held.append(_sample(taken, max_matched_captions, seed))
                 rows += len(held[-1])
             if rows >= ROW_GROUP:
                 writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
