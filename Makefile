@@ -13,7 +13,7 @@ AUDITED := requirements.lock
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
 	@echo
-	@fit tables show results/paper/atelier/thresholds.tsv
+	@fit reports show results/paper/atelier/thresholds.tsv
 	@echo
 	@fit answer
 

@@ -121,7 +121,7 @@ def plain_loop(pipe, rows, batch_size, sampling, save=None):
 
 
 def ours(generator, batch_size, images_per_prompt, folder):
-    """`fit generate` without the start: generation, encoding, tables and all. Returns the paths."""
+    """`fit generated make` without the start: generation, encoding, tables and all. Returns the paths."""
     outputs = [folder / f"{concept.concept}.parquet" for concept in CONCEPTS]
     options = {"prompts": PROMPTS, "images_per_prompt": images_per_prompt, "batch_size": batch_size, "study_seed": 1}
     with contextlib.redirect_stderr(io.StringIO()):
@@ -184,7 +184,7 @@ def on_processor(args, folder):
     print(f"{torch.get_num_threads()} thread(s).\n")
     print("| on a processor | pictures per second | time |\n| --- | ---: | ---: |")
     print(f"| the pipeline called in a loop, nothing saved | {rates['plain']:.2f} | 1 |")
-    print(f"| `fit generate`, tables written | {rates['fit']:.2f} | {ratio:.3f} |")
+    print(f"| `fit generated make`, tables written | {rates['fit']:.2f} | {ratio:.3f} |")
     print(f"\nTheir pictures are {differences(made, expected)}, levels of 255 apart.\n")
     print("| the same seeds in batches of | beside batches of 1 |\n| --- | --- |")
     for dtype in ("float32", "bfloat16"):
@@ -199,8 +199,8 @@ def on_gpu(args, folder):
     print("| on a GPU | pictures per second | times the plain loop | GPU busy |\n| --- | ---: | ---: | ---: |")
     names = (
         "plain loop: fp32, saving in the loop",
-        "`fit generate`: fp16",
-        "`fit generate`: fp16, `compile: true`",
+        "`fit generated make`: fp16",
+        "`fit generated make`: fp16, `compile: true`",
     )
     if not torch.cuda.is_available():
         for name in names:
@@ -233,7 +233,7 @@ def on_gpu(args, folder):
     plain = np.stack([np.asarray(p, int) for p in plain_loop(half, few, args.batch_size, sampling)])
     made = pictures[names[1]][: len(few)]
     print(f"\n{torch.cuda.get_device_name()}; {len(rows)} pictures of 512 x 512, batches of {args.batch_size}.")
-    print(f"Pictures of `fit generate` beside those of a plain fp16 pipeline: {differences(made, plain)};")
+    print(f"Pictures of `fit generated make` beside those of a plain fp16 pipeline: {differences(made, plain)};")
     print(f"a plain fp16 pipeline beside the fp32 one: {differences(plain, pictures[names[0]][: len(few)])}.")
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/matching.py
 
-Each way runs in a process of its own: `fit match` as the workflow calls it, and the floor, which reads the file with
+Each way runs in a process of its own: `fit matches find` as the workflow calls it, and the floor, which reads the file with
 pyarrow and multiplies the two matrices at once.
 """
 
@@ -60,12 +60,12 @@ def floor(folder):
 
 
 def ours(folder):
-    """`fit match`, in this process."""
+    """`fit matches find`, in this process."""
     from fit.cli.main import main
 
     names = {"images": "images", "references": "references", "reference-embeddings": "reference-embeddings"}
     arguments = [part for name, file in names.items() for part in (f"--{name}", f"{folder / file}.parquet")]
-    main(["match", *arguments, "--match-threshold", str(folder / "cut.json"), "--out", str(folder / "matches.parquet")])
+    main(["matches", "find", *arguments, "--match-threshold", str(folder / "cut.json"), "--out", str(folder / "matches.parquet")])
 
 
 def main():
@@ -87,7 +87,7 @@ def main():
     for dimension in (512, 768, 1024):
         with tempfile.TemporaryDirectory() as folder:
             write_concept(Path(folder), args.vectors, args.references, dimension)
-            for way, label in (("floor", "read and multiply"), ("ours", "`fit match`")):
+            for way, label in (("floor", "read and multiply"), ("ours", "`fit matches find`")):
                 command = [sys.executable, __file__, "--way", way, "--folder", folder]
                 runs = [
                     json.loads(

@@ -104,7 +104,7 @@ def _clip_scores(pictures, prompts, of_prompts):
 
 
 def tabulate(imitation, scores, kind):
-    """One kind of score of all concepts, as a table that `fit threshold` reads.
+    """One kind of score of all concepts, as a table that `fit thresholds detect` reads.
 
     PELT's penalty of 0.9 is meant for imitation scores. So that it means the same here, the values are stretched and
     moved to the mean and the variance that the imitation scores of the same concepts have; a distance is turned round

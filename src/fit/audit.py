@@ -113,7 +113,7 @@ class Audit:
 
 
 def read_threshold(given):
-    """A threshold: a number of images, or the path of JSON as `fit threshold` writes it.
+    """A threshold: a number of images, or the path of JSON as `fit thresholds detect` writes it.
 
     The ends of an interval are rounded to the whole counts inside it; it is widened where it leaves its own threshold
     out. Without an interval, a count as large as the threshold is above.
@@ -127,7 +127,7 @@ def read_threshold(given):
             images, interval = found["threshold"], found.get("interval")
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(
-                f"{given}: no JSON with `threshold`; give a file that `fit threshold --out` wrote"
+                f"{given}: no JSON with `threshold`; give a file that `fit thresholds detect --out` wrote"
             ) from None
         if images is None:
             why = why_none(found)
@@ -144,7 +144,7 @@ def read_threshold(given):
                 images = as_number(given, "--threshold", whole=True)
             except DataError as error:
                 raise DataError(
-                    f"{error}; give a number of images, or a file that `fit threshold --out` wrote"
+                    f"{error}; give a number of images, or a file that `fit thresholds detect --out` wrote"
                 ) from None
     try:
         images = math.ceil(float(images))
@@ -153,7 +153,7 @@ def read_threshold(given):
             raise ValueError
     except (TypeError, ValueError, OverflowError, IndexError, KeyError):
         raise DataError(
-            f"{given}: no threshold; give a number of images, or a file that `fit threshold --out` wrote"
+            f"{given}: no threshold; give a number of images, or a file that `fit thresholds detect --out` wrote"
         ) from None
     if not interval:
         return Threshold(images, low, high, False)

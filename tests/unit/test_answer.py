@@ -154,7 +154,7 @@ def test_a_file_that_is_not_a_threshold_is_named(tmp_path, text):
 def test_a_table_alone_has_a_sentence_too(tmp_path, capsys):
     rows = "".join(f"c{i},{i},{0.1 if i < 10 else 0.9}\n" for i in range(20))
     (tmp_path / "t.csv").write_text("concept,effective_count,score\n" + rows)
-    assert main(["threshold", str(tmp_path / "t.csv"), "--resamples", "50"]) == 0
+    assert main(["thresholds", "detect", str(tmp_path / "t.csv"), "--resamples", "50"]) == 0
     assert capsys.readouterr().out.startswith("imitation begins at about 10 training images (95 %: ")
 
 
@@ -244,7 +244,7 @@ def test_the_report_begins_with_the_answer(place):
     data["one_change"] = {"threshold": 215}
     (place / "results/thresholds/my-model/people.json").write_text(json.dumps(data))
     (place / "results/paper/mine/report.md").unlink()
-    assert main(["report", "mine", *arguments, "--missing", "other/people: refs: put it there"]) == 0
+    assert main(["reports", "write", "mine", *arguments, "--missing", "other/people: refs: put it there"]) == 0
     lines = (place / "results/paper/mine/report.md").read_text().splitlines()
     assert lines[2] == (
         "**my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people).**"

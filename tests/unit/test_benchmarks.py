@@ -25,10 +25,10 @@ SMALL = {
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
         "--images-per-prompt 1 --batch-size 3 --rounds 1 --steps 1 --compared 1",
-        r"`fit generate`, tables written \| [\d.]+",
+        r"`fit generated make`, tables written \| [\d.]+",
     ),
     "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
-    "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit match` \| [\d.]+"),
+    "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",

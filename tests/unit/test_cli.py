@@ -31,7 +31,7 @@ def scores(tmp_path):
 
 
 def test_threshold_of_a_csv(scores, tmp_path, capsys):
-    assert main(["threshold", str(scores), "--out", str(tmp_path / "t.json"), "--resamples", "50"]) == 0
+    assert main(["thresholds", "detect", str(scores), "--out", str(tmp_path / "t.json"), "--resamples", "50"]) == 0
     found = json.loads((tmp_path / "t.json").read_text())
     assert f"imitation threshold: {found['threshold']} images" in capsys.readouterr().out
     assert 50 <= found["threshold"] < 60
@@ -48,7 +48,7 @@ def test_threshold_of_a_csv(scores, tmp_path, capsys):
 def test_a_bad_table_is_an_error_without_a_traceback(tmp_path, capsys, text, said):
     path = tmp_path / "bad.csv"
     path.write_text(text)
-    assert main(["threshold", str(path), "--out", str(tmp_path / "t.json")]) == 1
+    assert main(["thresholds", "detect", str(path), "--out", str(tmp_path / "t.json")]) == 1
     message = capsys.readouterr().err
     assert said in message
     assert "Traceback" not in message
@@ -67,7 +67,7 @@ def test_what_is_wrong_with_a_table_is_one_line_that_names_it_once(tmp_path, cap
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
-    assert main(["threshold", str(path)]) == 1
+    assert main(["thresholds", "detect", str(path)]) == 1
     message = capsys.readouterr().err
     assert message.startswith((f"fit: {path}: ", f"fit: {path}, line "))
     assert message.count("\n") == 1
@@ -79,7 +79,7 @@ def test_a_table_may_be_separated_by_tabs(scores, tmp_path, capsys):
     (tmp_path / "scores.tsv").write_text(scores.read_text().replace(",", "\t"))
     said = []
     for path in (scores, tmp_path / "scores.tsv"):
-        assert main(["threshold", str(path), "--resamples", "20"]) == 0
+        assert main(["thresholds", "detect", str(path), "--resamples", "20"]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
 
@@ -94,7 +94,7 @@ def test_settings_that_cannot_be_are_errors(scores, wrong):
 
 @pytest.mark.parametrize("text", [None, "no json", "[]", '{"match_threshold": 1}'])
 @pytest.mark.parametrize(
-    "command", [["sensitivity", "measure"], ["plot", "threshold", "--out", "p.png"]], ids=["sensitivity", "plot"]
+    "command", [["sensitivity", "measure"], ["thresholds", "plot", "--out", "p.png"]], ids=["sensitivity", "plot"]
 )
 def test_a_threshold_that_is_none_is_one_line(scores, tmp_path, capsys, command, text):
     path = tmp_path / "t.json"
@@ -103,14 +103,14 @@ def test_a_threshold_that_is_none_is_one_line(scores, tmp_path, capsys, command,
     assert main([*command, str(scores), "--threshold", str(path)]) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"fit: {path}: ")
-    assert "`fit threshold --out`" in message
+    assert "`fit thresholds detect --out`" in message
     assert message.count("\n") == 1
 
 
 def test_files_that_are_missing_or_empty_are_one_line(tmp_path, capsys):
     (tmp_path / "empty.tsv").write_text("")
     for name, said in (("nowhere.tsv", "No such file"), ("empty.tsv", "nothing in it")):
-        assert main(["tables", "show", str(tmp_path / name)]) == 1
+        assert main(["reports", "show", str(tmp_path / name)]) == 1
         message = capsys.readouterr().err
         assert message.startswith(f"fit: {tmp_path / name}: ")
         assert said in message
@@ -143,7 +143,7 @@ def concept(tmp_path):
 def matched(folder, *options):
     files = ["--images", folder / "images.parquet", "--references", folder / "references.parquet"]
     files += ["--reference-embeddings", folder / "refs.parquet", "--match-threshold", folder / "match_threshold.json"]
-    assert main(["match", *map(str, [*files, *options]), "--out", str(folder / "ann.parquet")]) == 0
+    assert main(["matches", "find", *map(str, [*files, *options]), "--out", str(folder / "ann.parquet")]) == 0
     return pq.read_table(folder / "ann.parquet").column("match").to_pylist()
 
 
@@ -230,7 +230,7 @@ def test_scores_are_by_prompt(concept):
     files = {"generated": "generated", "generated-embeddings": "g", "images": "images", "matches": "ann"}
     files |= {"references": "references", "reference-embeddings": "refs"}
     arguments = [part for key, name in files.items() for part in (f"--{key}", str(concept / f"{name}.parquet"))]
-    assert main(["score", *arguments, "--targets", "matches_or_references", "--out", str(concept / "s.parquet")]) == 0
+    assert main(["scores", "imitation", *arguments, "--targets", "matches_or_references", "--out", str(concept / "s.parquet")]) == 0
     rows = pq.read_table(concept / "s.parquet").to_pylist()
     # Three matches are too few to be a style's targets: the two kept references are.
     assert rows == [
@@ -271,7 +271,7 @@ def test_an_art_cut_that_is_given_needs_no_photographs(concept):
     texts, art, out = (concept / name for name in ("texts.parquet", "art.parquet", "art.json"))
     figure = out.with_suffix(".png")
     given = ["--method", "0.18", "--out", str(out), "--figure", str(figure)]
-    assert main(["match_threshold", "art", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
+    assert main(["matches", "art-threshold", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
     found = json.loads(out.read_text())
     assert found["match_threshold"] == 0.18 and found["fpr"] is None and figure.stat().st_size > 1000
 
@@ -281,6 +281,6 @@ def test_a_cut_that_is_no_cosine_is_an_error(concept, capsys, match_threshold):
     (concept / "match_threshold.json").write_text(f'{{"match_threshold": {match_threshold}}}')
     files = ["--images", concept / "images.parquet", "--references", concept / "references.parquet"]
     files += ["--reference-embeddings", concept / "refs.parquet", "--match-threshold", concept / "match_threshold.json"]
-    assert main(["match", *map(str, files), "--out", str(concept / "ann.parquet")]) == 1
+    assert main(["matches", "find", *map(str, files), "--out", str(concept / "ann.parquet")]) == 1
     assert "match_threshold.json: its match threshold is" in capsys.readouterr().err
     assert not (concept / "ann.parquet").exists()

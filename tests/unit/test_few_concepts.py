@@ -127,14 +127,14 @@ def test_references_and_cuts(study, capsys):
     assert status == 0
     assert said.count("domains.people.references.least") >= (1 if study.usable < 3 else 0)
     pictures = [study.file(f"{concept}.png") for concept in CONCEPTS]
-    assert run(capsys, "references", "show", "--files", *kept, "--out", *pictures)[0] == 0
+    assert run(capsys, "references", "draw", "--files", *kept, "--out", *pictures)[0] == 0
     flags = ["--method", "midpoint", "--out", study.file("match threshold.json")]
     flags += ["--references", *study.paths("references"), "--embeddings", *study.paths("of_references")]
-    needs(study, 2, run(capsys, "match_threshold", "concepts", *flags), "domains.NAME.references.least")
+    needs(study, 2, run(capsys, "matches", "threshold", *flags), "domains.NAME.references.least")
     for photographs in (["--photographs", study.file("photos.parquet")], []):
         flags = ["--artworks", *study.paths("of_references"), *photographs, "--texts", study.file("texts.parquet")]
         flags += ["--method", "midpoint", "--out", study.file("art.json")]
-        outcome = run(capsys, "match_threshold", "art", *flags)
+        outcome = run(capsys, "matches", "art-threshold", *flags)
         needs(study, 1 if photographs else 9, outcome, "references and photographs")
     for method in ("midpoint", 0.4):
         flags = ["--sheet", study.file("sheet.tsv"), "--references", study.file("references"), "--method", method]
@@ -146,7 +146,7 @@ def through_scores(study, capsys):
     """Run the stages from matches to scores, all of which have an answer for any number of concepts."""
     match_threshold = study.file("given.json")
     flags = ["--references", *study.paths("references"), "--embeddings", *study.paths("of_references")]
-    assert run(capsys, "match_threshold", "concepts", *flags, "--method", 0.4, "--out", match_threshold)[0] == 0
+    assert run(capsys, "matches", "threshold", *flags, "--method", 0.4, "--out", match_threshold)[0] == 0
     flags = [
         "--images",
         *study.paths("images"),
@@ -214,10 +214,10 @@ def test_threshold_and_all_that_reads_it(study, capsys):
     out = ["--title", "t", "--out", study.file("figure.png")]
     folders = ["--references", study.file("references"), "--generated", study.file("generated")]
     for command in (
-        ["plot", "threshold", *given, *out],
-        ["plot", "counts", study.file("captions.parquet"), *out],
-        ["plot", "contact-sheet", *given, *folders, *out],
-        *(["plot", "generated", path, *out] for path in study.paths("generated")),
+        ["thresholds", "plot", *given, *out],
+        ["captions", "plot", study.file("captions.parquet"), *out],
+        ["thresholds", "pictures", *given, *folders, *out],
+        *(["generated", "draw", path, *out] for path in study.paths("generated")),
     ):
         assert run(capsys, *command)[0] == 0
     measured = ["--rescored", *study.paths("rescored"), "--match-threshold", study.file("given.json")]

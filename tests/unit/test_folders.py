@@ -145,7 +145,7 @@ def test_names_that_are_not_utf_8_are_read_and_written_as_text(tmp_path, capfd, 
     if kind == "training":
         assert {row["url"].rpartition("/")[2] for row in parquet.read(out).to_pylist()} == {r"caf\xe9.png", "é.png"}
     assert main(["images", "show", str(out), "--unpack", str(tmp_path / "unpacked")]) == 0
-    assert main(["tables", "show", str(out)]) == 0
+    assert main(["reports", "show", str(out)]) == 0
     assert len(list((tmp_path / "unpacked").glob("*.png"))) == 3
 
 
@@ -167,7 +167,7 @@ def test_a_place_that_is_not_utf_8_is_read_or_said(tmp_path, capfd):
     assert main([*count, "--captions", str(place / "captions")]) == 1
     assert r"im\xe4ges/captions: its name is not UTF-8, so Arrow can't open it; rename it" in capfd.readouterr().err
     for command in (
-        ["tables", "show", str(place / "nothing.parquet")],
+        ["reports", "show", str(place / "nothing.parquet")],
         ["images", "show", str(place / "nothing.parquet")],
         ["images", "import", "--kind", "training", "--place", str(place), "--out", str(place / "van-gogh.parquet")],
     ):
@@ -177,7 +177,7 @@ def test_a_place_that_is_not_utf_8_is_read_or_said(tmp_path, capfd):
 
 def test_a_terminal_that_has_no_such_letters_gets_others(tmp_path):
     put(tmp_path, "ä.tsv", data="concept\tname\nann\tÄnn\n".encode())
-    command = [sys.executable, "-m", "fit", "tables", "show", str(tmp_path / "ä.tsv")]
+    command = [sys.executable, "-m", "fit", "reports", "show", str(tmp_path / "ä.tsv")]
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     shown = subprocess.run(command, capture_output=True, env=environment, check=True)
     assert rb"\xc4nn" in shown.stdout

@@ -438,7 +438,7 @@ def test_provenance_names_what_differed_between_runs(tmp_path):
 def command(pipeline, sheet, out, *more):
     options = "--steps 2 --guidance 2 --images-per-prompt 60 --batch-size 5 --seed 1 --threads 1"
     places = ["--pipeline", str(pipeline), "--sheet", str(sheet), "--out", str(out)]
-    return ["generate", "--prompts", "{name}", "--device", "cpu", *options.split(), *places, *more]
+    return ["generated", "make", "--prompts", "{name}", "--device", "cpu", *options.split(), *places, *more]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def leaves(parser=None, words=()):
 
 
 NOT_FILES = {"--url", "--sha256", "--question", "--host", "--method", "--threshold"}
-SKIPPED = {("concepts", "fetch"), ("ratings", "serve"), ("captions", "explain"), ("generate",), ("embed", "texts")}
+SKIPPED = {("concepts", "fetch"), ("ratings", "serve"), ("captions", "explain"), ("generate",), ("embeddings", "texts")}
 """Commands that ask the network, serve, take no file, or load a model first."""
 COMMANDS = [words for words, _ in leaves() if words not in SKIPPED and words[0] != "atelier"]
 
@@ -100,7 +100,7 @@ def test_version_and_module():
         (["thresold"], "command 'thresold' is not known; did you mean 'threshold'?"),
         (["captions", "cuont"], "did you mean 'count'?"),
         (["tables", "shw", "x"], "did you mean 'show'?"),
-        (["threshold", "x", "--penalti", "3"], "did you mean --penalty?"),
+        (["thresholds", "detect", "x", "--penalti", "3"], "did you mean --penalty?"),
     ],
 )
 def test_a_misspelt_word_gets_a_suggestion(words, said, capsys):
@@ -112,7 +112,7 @@ def test_a_misspelt_word_gets_a_suggestion(words, said, capsys):
 
 def test_a_reader_that_has_gone_is_no_error(tmp_path):
     (tmp_path / "long.tsv").write_text("a\tb\n" + "1\t2\n" * 200_000)
-    command = [sys.executable, "-m", "fit", "tables", "show", str(tmp_path / "long.tsv")]
+    command = [sys.executable, "-m", "fit", "reports", "show", str(tmp_path / "long.tsv")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
@@ -148,9 +148,9 @@ def test_a_fault_of_the_program_stays_a_traceback():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["references", "show", "--files", "a", "b", "--out", "c"], "--files has 2 items and --out has 1"),
+        (["references", "draw", "--files", "a", "b", "--out", "c"], "--files has 2 items and --out has 1"),
         (
-            ["cut", "concepts", "--method", "midpoint", "--references", "a", "b", "--embeddings", "c", "--out", "o"],
+            ["matches", "threshold", "--method", "midpoint", "--references", "a", "b", "--embeddings", "c", "--out", "o"],
             "--embeddings has 1",
         ),
         (["counts", "estimate", "--images", "a", "--matches", "b", "c", "--out", "o"], "--matches has 2"),
@@ -163,16 +163,16 @@ def test_lists_that_go_together_are_as_long(words, said, capsys):
 
 def test_tables_of_every_kind_are_shown_without_bytes(tmp_path, capsys):
     pq.write_table(pa.table({"concept": ["a"] * 150, "bytes": [b"\x89PNG"] * 150}), tmp_path / "t.parquet")
-    assert main(["tables", "show", str(tmp_path / "t.parquet")]) == 0
+    assert main(["reports", "show", str(tmp_path / "t.parquet")]) == 0
     said = capsys.readouterr().out
     assert "100 of 150 rows" in said and "bytes are not shown: bytes" in said and "PNG" not in said
     (tmp_path / "t.json").write_text(json.dumps({"cut": 0.5}))
-    assert main(["tables", "show", str(tmp_path / "t.json")]) == 0
+    assert main(["reports", "show", str(tmp_path / "t.json")]) == 0
     assert '"cut": 0.5' in capsys.readouterr().out
     (tmp_path / "t.tsv").write_text("a\tb\n1\n")
-    assert main(["tables", "show", str(tmp_path / "t.tsv")]) == 0
+    assert main(["reports", "show", str(tmp_path / "t.tsv")]) == 0
     (tmp_path / "t.png").write_bytes(os.urandom(64) + b"\xff")
-    assert main(["tables", "show", str(tmp_path / "t.png")]) == 1
+    assert main(["reports", "show", str(tmp_path / "t.png")]) == 1
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

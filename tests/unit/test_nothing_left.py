@@ -31,7 +31,7 @@ def loud():
 
 
 def references(folder, kept_of):
-    """References of concepts, as `fit references select` and `fit embed` leave them: slug -> how many are kept."""
+    """References of concepts, as `fit references select` and `fit embeddings` leave them: slug -> how many are kept."""
     files = []
     for number, (slug, kept) in enumerate(kept_of.items()):
         vectors = np.eye(8, dtype=np.float32)[[number] * 3]
@@ -48,16 +48,16 @@ def references(folder, kept_of):
 def test_too_few_concepts_for_a_cut_are_an_error_that_names_the_key(tmp_path, capsys, kept):
     left, right = references(tmp_path, kept)
     out = ["--method", "midpoint", "--out", str(tmp_path / "cut.json"), "--figure", str(tmp_path / "cut.png")]
-    assert main(["cut", "concepts", "--references", *left, "--embeddings", *right, *out]) == 1
+    assert main(["matches", "threshold", "--references", *left, "--embeddings", *right, *out]) == 1
     said = capsys.readouterr().err
     assert "domains.NAME.references.least" in said
     assert "Traceback" not in said
     # Where no count or score needs it, the study goes on and the file says why there is none.
-    assert main(["cut", "concepts", "--references", *left, "--embeddings", *right, *out, "--needed", "no"]) == 0
+    assert main(["matches", "threshold", "--references", *left, "--embeddings", *right, *out, "--needed", "no"]) == 0
     found = json.loads((tmp_path / "cut.json").read_text())
     assert found["cut"] is None and "two concepts" in found["reason"]
     assert (tmp_path / "cut.png").stat().st_size > 1000
-    report = ["report", "mine", "--cuts", str(tmp_path / "cut.json"), "--out", str(tmp_path / "report")]
+    report = ["reports", "write", "mine", "--cuts", str(tmp_path / "cut.json"), "--out", str(tmp_path / "report")]
     assert main(report) == 0
     assert "none: too few references" in (tmp_path / "report/report.md").read_text()
 
@@ -65,7 +65,7 @@ def test_too_few_concepts_for_a_cut_are_an_error_that_names_the_key(tmp_path, ca
 def test_two_concepts_are_enough_for_a_cut(tmp_path):
     left, right = references(tmp_path, {"a": 3, "b": 3, "c": 0})
     out = ["--method", "midpoint", "--out", str(tmp_path / "cut.json")]
-    assert main(["cut", "concepts", "--references", *left, "--embeddings", *right, *out]) == 0
+    assert main(["matches", "threshold", "--references", *left, "--embeddings", *right, *out]) == 0
     assert json.loads((tmp_path / "cut.json").read_text())["cut"] == pytest.approx(0.5)
 
 
@@ -73,7 +73,7 @@ def test_a_cut_that_is_none_is_refused_by_whoever_needs_it(tmp_path, capsys):
     left, right = references(tmp_path, {"a": 3})
     (tmp_path / "cut.json").write_text(json.dumps(no_match_threshold([], [], "too few")))
     files = ["--images", right[0], "--references", left[0], "--reference-embeddings", right[0]]
-    assert main(["match", *files, "--cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "m.parquet")]) == 1
+    assert main(["matches", "find", *files, "--cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "m.parquet")]) == 1
     assert f"{tmp_path / 'cut.json'}: no cut was found: too few" in capsys.readouterr().err
 
 

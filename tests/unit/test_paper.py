@@ -76,7 +76,7 @@ def test_why_another_headline_than_pelt_found_nothing_is_said(study):
 
 def test_figures_of_two_corpora_are_both_shown(tmp_path):
     files = [f"results/captions/{corpus}/people/counts.png" for corpus in ("small", "large")]
-    assert main(["report", "mine", "--figures", *files, "--out", str(tmp_path)]) == 0
+    assert main(["reports", "write", "mine", "--figures", *files, "--out", str(tmp_path)]) == 0
     shown = (tmp_path / "report.md").read_text()
     assert "![small people counts](" in shown and "![large people counts](" in shown
 
@@ -121,7 +121,7 @@ def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_p
     ]
     arguments += ["--figures", study["figure"], "--out", out]
     missing = ["sd1.1/politicians: data/references: put it there, or mend `domains.politicians.references.folder`"]
-    assert main(["report", "mine", *map(str, arguments), "--missing", *missing]) == 0
+    assert main(["reports", "write", "mine", *map(str, arguments), "--missing", *missing]) == 0
     rows = list(csv.DictReader((out / "thresholds.tsv").open(), delimiter="\t"))
     assert [(row["domain"], row["threshold"], row["published"]) for row in rows] == [
         ("celebrities", "400", "364"),

@@ -302,7 +302,7 @@ def test_unpacking_writes_over_no_picture_of_a_user_and_loses_none(tmp_path, cap
     [
         ["concepts", "sample", "--candidates", "s.tsv", "--counts", "c.csv", "--size", "1", "--out", "s.tsv"],
         ["counts", "import", "--table", "c.csv", "--sheet", "s.tsv", "--out", "./c.csv"],
-        ["threshold", "c.csv", "--out", "c.csv"],
+        ["thresholds", "detect", "c.csv", "--out", "c.csv"],
         ["images", "show", "t.parquet", "--sheet", "t.parquet"],
         ["captions", "count", "--concepts", "s.tsv", "--captions", "*.csv", "--counts", "c.csv"],
         [
@@ -336,7 +336,7 @@ def test_two_outputs_of_one_concept_are_an_error_that_names_both(tmp_path, capsy
     said = fails(capsys, *importing(tmp_path, tmp_path / "b/ada.parquet"))
     assert "out/ada.parquet" in said and "b/ada.parquet" in said and "'ada'" in said
     assert not (tmp_path / "out").exists()
-    command = ["report", "mine", "--out", tmp_path / "r", "--counts", tmp_path / "a/m/d.parquet"]
+    command = ["reports", "write", "mine", "--out", tmp_path / "r", "--counts", tmp_path / "a/m/d.parquet"]
     assert "'m/d'" in fails(capsys, *command, tmp_path / "b/m/d.parquet")
 
 
@@ -479,11 +479,11 @@ def test_work_in_progress_outlives_another_timeout(tmp_path):
 
 def test_a_report_is_not_written_among_other_files(tmp_path, capsys):
     (tmp_path / "report.md").write_text("my thesis")
-    assert main(["report", "mine", "--out", str(tmp_path)]) == 1
+    assert main(["reports", "write", "mine", "--out", str(tmp_path)]) == 1
     assert "this folder has files that FIT did not write (report.md)" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
     for _ in range(2):
-        assert main(["report", "mine", "--out", str(tmp_path / "new")]) == 0
+        assert main(["reports", "write", "mine", "--out", str(tmp_path / "new")]) == 0
 
 
 def test_a_picture_that_nobody_named_replaces_nothing(tmp_path, capsys, monkeypatch):

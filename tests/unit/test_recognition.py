@@ -84,7 +84,7 @@ def test_the_command_prints_and_writes_a_row_per_group(sheet_and_folders, capsys
     out = folder / "recognisers.tsv"
     arguments = ["--sheet", folder / "sheet.tsv", "--references", folder / "references", "--out", out]
     arguments += ["--embeddings", folder / "embeddings", "--method", "best_f1"]
-    assert main(["recognisers", *map(str, arguments)]) == 0
+    assert main(["matches", "verify", *map(str, arguments)]) == 0
     lines = [line.split("\t") for line in out.read_text().splitlines()]
     assert [line[1] for line in lines] == ["group", "all", "a", "b"]
     assert [line[2] for line in lines[1:]] == ["6", "3", "3"]
@@ -108,5 +108,5 @@ def test_a_given_cut_needs_no_two_references_of_anybody(sheet_and_folders, capsy
         write(pa.Table.from_pylist(alone, schema=REFERENCES), path)
     arguments = ["--sheet", folder / "sheet.tsv", "--references", folder / "references"]
     arguments += ["--embeddings", folder / "embeddings", "--method", "0.457"]
-    assert main(["recognisers", *map(str, arguments)]) == 0
+    assert main(["matches", "verify", *map(str, arguments)]) == 0
     assert "0.4570" in capsys.readouterr().out

@@ -124,7 +124,7 @@ def test_too_few_references_are_reported_and_the_rest_goes_on(tmp_path, capsys):
     assert main([*select_command, "--least", "2"]) == 0
     assert parquet.read(tmp_path / "ann.parquet").column("kept").to_pylist() == [False, True, True, False, False]
     sheet = tmp_path / "ann.png"
-    assert main(["references", "show", "--files", str(tmp_path / "ann.parquet"), "--out", str(sheet)]) == 0
+    assert main(["references", "draw", "--files", str(tmp_path / "ann.parquet"), "--out", str(sheet)]) == 0
     assert table.decode(sheet.read_bytes(), "").width > 500
 
 

@@ -179,14 +179,14 @@ def test_csd_is_what_its_matrices_say(published, pictures):
 
 def test_csd_converts_to_what_it_needs(published, pictures, tmp_path, capsys):
     out = tmp_path / "weights" / "csd.safetensors"
-    assert main(["embed", "convert", str(published), str(out)]) == 0
+    assert main(["embeddings", "convert", str(published), str(out)]) == 0
     assert "2 layers of width 128, patches of 8 in 32 pixels, 24 numbers" in capsys.readouterr().out
     needed = {name for name in csd_state(prefix="") if name != "last_layer_content"}
     assert load_file(out).keys() == needed
     assert out.stat().st_mode & 0o044 == 0o044
     one, other = (embedders.load("csd", EmbedderSettings(str(path))) for path in (published, out))
     assert np.array_equal(vectors(one, pictures), vectors(other, pictures))
-    assert main(["embed", "convert", str(published), str(tmp_path / "csd.bin")]) == 1
+    assert main(["embeddings", "convert", str(published), str(tmp_path / "csd.bin")]) == 1
     assert ".safetensors" in capsys.readouterr().err
 
 
@@ -719,7 +719,7 @@ def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
         "all": write_embeddings(tmp_path / "ann.parquet", names, found),
         "texts": write_embeddings(tmp_path / "texts.parquet", texts, [[Embedding(vector)] for vector in of_texts]),
     }
-    command = ["match_threshold", "art", "--artworks", place["art"], "--photographs", place["photographs"]]
+    command = ["matches", "art-threshold", "--artworks", place["art"], "--photographs", place["photographs"]]
     command += ["--texts", place["texts"], "--method", "best_f1", "--out", str(tmp_path / "match threshold.json")]
     assert main([*command, "--figure", str(tmp_path / "match threshold.png")]) == 0
     match_threshold = json.loads((tmp_path / "match threshold.json").read_text())
@@ -729,7 +729,7 @@ def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
     kept = pa.table({"image_id": names, "kept": [True] * 48, "bytes": [b""] * 48})
     parquet.write(kept, tmp_path / "references.parquet")
     (tmp_path / "same.json").write_text('{"match threshold": 0.5}')
-    command = ["match", "--images", place["all"], "--references", str(tmp_path / "references.parquet")]
+    command = ["matches", "find", "--images", place["all"], "--references", str(tmp_path / "references.parquet")]
     command += ["--reference-embeddings", place["all"], "--match-threshold", str(tmp_path / "same.json")]
     command += ["--art-embeddings", place["all"], "--art-texts", place["texts"]]
     assert (
@@ -753,6 +753,6 @@ def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
 
 def test_an_art_filter_needs_a_text_tower(published, dinov2, tmp_path, capsys):
     for backend, model in (("csd", published), ("transformers", dinov2[1])):
-        command = ["embed", "texts", "--backend", backend, "--model", str(model), "--texts", "an artwork"]
+        command = ["embeddings", "texts", "--backend", backend, "--model", str(model), "--texts", "an artwork"]
         assert main([*command, "--out", str(tmp_path / "texts.parquet")]) == 1
         assert "no text tower; name an openclip model as the art filter's embedder" in capsys.readouterr().err

@@ -98,14 +98,14 @@ def scores_table(folder, last, columns="", cells=""):
 @pytest.mark.parametrize("score", ["1e308", "-1e31"])
 def test_a_score_out_of_all_bounds_is_refused_with_its_row(tmp_path, capsys, score):
     path = scores_table(tmp_path, score)
-    assert main(["threshold", str(path), "--out", str(tmp_path / "o.json")]) == 1
+    assert main(["thresholds", "detect", str(path), "--out", str(tmp_path / "o.json")]) == 1
     assert f"line 13, concept 'z': score is '{score}', beyond 1e+30" in capsys.readouterr().err
 
 
 def test_the_largest_score_that_is_allowed_breaks_nothing(tmp_path, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert main(["threshold", str(scores_table(tmp_path, "1e30")), "--out", str(tmp_path / "o.json")]) == 0
+        assert main(["thresholds", "detect", str(scores_table(tmp_path, "1e30")), "--out", str(tmp_path / "o.json")]) == 0
 
 
 def test_image_scores_have_the_same_bounds(tmp_path):
@@ -174,7 +174,7 @@ def test_a_long_cell_is_read_and_no_error_shows_all_of_it(tmp_path):
 
 
 def test_a_table_with_a_long_cell_is_shown(tmp_path, capsys):
-    assert main(["tables", "show", str(csv_of(tmp_path, f"concept,notes\na,{'x' * 200_000}\n"))]) == 0
+    assert main(["reports", "show", str(csv_of(tmp_path, f"concept,notes\na,{'x' * 200_000}\n"))]) == 0
     assert capsys.readouterr().out.count("x") == 200_000
 
 

@@ -90,7 +90,7 @@ def stream_embeddings(path):
     of_type = file.schema_arrow.field("embedding").type
     if not pa.types.is_fixed_size_list(of_type) or not pa.types.is_floating(of_type.value_type):
         raise ImageTableError(
-            f"{path}: column 'embedding' holds {of_type}, not vectors of one length; name a file of `fit embed`"
+            f"{path}: column 'embedding' holds {of_type}, not vectors of one length; name a file of `fit embeddings`"
         )
     for batch in file.iter_batches(BATCH, columns=["image_id", "embedding"], use_threads=False):
         names, column = batch.column("image_id").to_pylist(), batch.column("embedding")

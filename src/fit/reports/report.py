@@ -100,7 +100,7 @@ def thresholds_table(thresholds, missing, counts):
     """Imitation thresholds of a study (the paper's table 2), beside published ones.
 
     Args:
-        thresholds: (model, domain) -> path of the JSON that `fit threshold` wrote.
+        thresholds: (model, domain) -> path of the JSON that `fit thresholds detect` wrote.
         missing: (model, domain) -> what it lacks, a list of texts.
         counts: (corpus, domain) -> path of effective counts, of which some concepts may have no score.
     """

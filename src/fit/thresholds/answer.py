@@ -1,6 +1,6 @@
 """The answer in a sentence, and what a run has made: what the terminal and the report say first.
 
-Reads JSON that `fit threshold --out` wrote; imports nothing heavy, as the workflow says it at its end.
+Reads JSON that `fit thresholds detect --out` wrote; imports nothing heavy, as the workflow says it at its end.
 """
 
 import json
@@ -123,7 +123,7 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
 
 
 def read(path: str | Path, *also: str) -> dict[str, Any]:
-    """The JSON that `fit threshold --out` wrote to `path`, with the keys `also`.
+    """The JSON that `fit thresholds detect --out` wrote to `path`, with the keys `also`.
 
     Raises:
         DataError: it is not one.
@@ -134,7 +134,7 @@ def read(path: str | Path, *also: str) -> dict[str, Any]:
         raise DataError(f"{path}: no JSON that can be read ({error}); {again(path)}") from None
     missing = {"threshold", "interval", "estimator", "estimators", "concepts", *also} - set(found if found else ())
     if not isinstance(found, dict) or missing:
-        raise DataError(f"{path}: not what `fit threshold --out` writes; {again(path)}")
+        raise DataError(f"{path}: not what `fit thresholds detect --out` writes; {again(path)}")
     return found
 
 

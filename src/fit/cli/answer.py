@@ -1,0 +1,23 @@
+"""`fit answer`."""
+
+from fit.cli.command import Command
+from fit.errors import FitError
+
+
+def answer_arguments(add):
+    add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
+    add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
+
+
+def answer(args):
+    from fit.config.config import load
+    from fit.thresholds.answer import of_study
+
+    config = load(*args.config)
+    study = args.study or config.default_study
+    if study not in config.studies:
+        raise FitError(f"answer: there is no study {study!r}; there are {', '.join(sorted(config.studies))}")
+    print("\n".join(of_study(config, study)))
+
+
+COMMAND = Command("answer", "what a study found, in a sentence, and where its report is", answer_arguments, answer)
