@@ -65,7 +65,17 @@ def ours(folder):
 
     names = {"images": "images", "references": "references", "reference-embeddings": "reference-embeddings"}
     arguments = [part for name, file in names.items() for part in (f"--{name}", f"{folder / file}.parquet")]
-    main(["matches", "find", *arguments, "--match-threshold", str(folder / "cut.json"), "--out", str(folder / "matches.parquet")])
+    main(
+        [
+            "matches",
+            "find",
+            *arguments,
+            "--match-threshold",
+            str(folder / "cut.json"),
+            "--out",
+            str(folder / "matches.parquet"),
+        ]
+    )
 
 
 def main():

@@ -188,7 +188,10 @@ def timing_table(resamples, seed, loops, concepts=420):
     started = time.process_time()
     measure(table, penalty=PENALTY, resamples=resamples, seed=seed)
     rows.append(
-        (f"`fit thresholds detect --resamples {resamples}`: all, and the test", [f"{time.process_time() - started:.1f} s"])
+        (
+            f"`fit thresholds detect --resamples {resamples}`: all, and the test",
+            [f"{time.process_time() - started:.1f} s"],
+        )
     )
     started = time.process_time()
     for _ in range(loops):

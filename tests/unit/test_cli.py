@@ -230,7 +230,20 @@ def test_scores_are_by_prompt(concept):
     files = {"generated": "generated", "generated-embeddings": "g", "images": "images", "matches": "ann"}
     files |= {"references": "references", "reference-embeddings": "refs"}
     arguments = [part for key, name in files.items() for part in (f"--{key}", str(concept / f"{name}.parquet"))]
-    assert main(["scores", "imitation", *arguments, "--targets", "matches_or_references", "--out", str(concept / "s.parquet")]) == 0
+    assert (
+        main(
+            [
+                "scores",
+                "imitation",
+                *arguments,
+                "--targets",
+                "matches_or_references",
+                "--out",
+                str(concept / "s.parquet"),
+            ]
+        )
+        == 0
+    )
     rows = pq.read_table(concept / "s.parquet").to_pylist()
     # Three matches are too few to be a style's targets: the two kept references are.
     assert rows == [
@@ -271,7 +284,9 @@ def test_an_art_cut_that_is_given_needs_no_photographs(concept):
     texts, art, out = (concept / name for name in ("texts.parquet", "art.parquet", "art.json"))
     figure = out.with_suffix(".png")
     given = ["--method", "0.18", "--out", str(out), "--figure", str(figure)]
-    assert main(["matches", "art-threshold", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
+    assert (
+        main(["matches", "art-threshold", "--artworks", str(art), "--photographs", "--texts", str(texts), *given]) == 0
+    )
     found = json.loads(out.read_text())
     assert found["match_threshold"] == 0.18 and found["fpr"] is None and figure.stat().st_size > 1000
 

@@ -208,7 +208,18 @@ def test_the_command_embeds_faces_with_all_that_is_known_of_them(published, tmp_
         {"image_id": "nobody", "bytes": table.encode_png(Image.new("RGB", (64, 64)))},
     ]
     parquet.write(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
-    command = ["embeddings", "images", "--backend", "facenet", "--model", published, "--threads", "2", "--dtype", "float32"]
+    command = [
+        "embeddings",
+        "images",
+        "--backend",
+        "facenet",
+        "--model",
+        published,
+        "--threads",
+        "2",
+        "--dtype",
+        "float32",
+    ]
     command += ["--detection-side", "300", "--images", tmp_path / "t.parquet", "--out", tmp_path / "e.parquet"]
     assert main([str(word) for word in command]) == 0, capsys.readouterr().err
     (row,) = parquet.read(tmp_path / "e.parquet").to_pylist()

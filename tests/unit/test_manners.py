@@ -150,7 +150,19 @@ def test_a_fault_of_the_program_stays_a_traceback():
     [
         (["references", "draw", "--files", "a", "b", "--out", "c"], "--files has 2 items and --out has 1"),
         (
-            ["matches", "threshold", "--method", "midpoint", "--references", "a", "b", "--embeddings", "c", "--out", "o"],
+            [
+                "matches",
+                "threshold",
+                "--method",
+                "midpoint",
+                "--references",
+                "a",
+                "b",
+                "--embeddings",
+                "c",
+                "--out",
+                "o",
+            ],
             "--embeddings has 1",
         ),
         (["counts", "estimate", "--images", "a", "--matches", "b", "c", "--out", "o"], "--matches has 2"),

@@ -73,7 +73,10 @@ def test_a_cut_that_is_none_is_refused_by_whoever_needs_it(tmp_path, capsys):
     left, right = references(tmp_path, {"a": 3})
     (tmp_path / "cut.json").write_text(json.dumps(no_match_threshold([], [], "too few")))
     files = ["--images", right[0], "--references", left[0], "--reference-embeddings", right[0]]
-    assert main(["matches", "find", *files, "--cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "m.parquet")]) == 1
+    assert (
+        main(["matches", "find", *files, "--cut", str(tmp_path / "cut.json"), "--out", str(tmp_path / "m.parquet")])
+        == 1
+    )
     assert f"{tmp_path / 'cut.json'}: no cut was found: too few" in capsys.readouterr().err
 
 

@@ -415,7 +415,18 @@ def test_networks_over_three_dimensions_are_laid_out_as_they_are():
 def test_the_command_prints_one_line_and_keeps_what_was_made(folders, tmp_path, capsys):
     sheet, out = tmp_path / "sheet.tsv", tmp_path / "ada-morvek.parquet"
     sheet.write_text("concept\tname\nada-morvek\tAda Morvek\n")
-    command = ["generated", "make", "--pipeline", folders("sd"), "--sheet", str(sheet), "--out", str(out), "--prompts", "{name}"]
+    command = [
+        "generated",
+        "make",
+        "--pipeline",
+        folders("sd"),
+        "--sheet",
+        str(sheet),
+        "--out",
+        str(out),
+        "--prompts",
+        "{name}",
+    ]
     options = "--steps 2 --guidance 2 --images-per-prompt 1 --seed 1 --device cpu --height 20"
     command += options.split()
     assert main(command) == 1

@@ -323,7 +323,10 @@ def test_the_command_prints_every_estimator_and_writes_json(tmp_path, capsys):
     concepts, counts, scores, groups = grouped(8)
     table = {"concept": concepts, "effective_count": counts.astype(int), "score": scores, "group": groups}
     pl.DataFrame(table).write_csv(tmp_path / "t.csv")
-    assert main(["thresholds", "detect", str(tmp_path / "t.csv"), "--resamples", "50", "--out", str(tmp_path / "t.json")]) == 0
+    assert (
+        main(["thresholds", "detect", str(tmp_path / "t.csv"), "--resamples", "50", "--out", str(tmp_path / "t.json")])
+        == 0
+    )
     text = capsys.readouterr().out
     for part in (*ESTIMATORS, "p-value against no jump", "group east, 60 concepts", "difference between groups"):
         assert part in text

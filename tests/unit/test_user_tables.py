@@ -105,7 +105,9 @@ def test_a_score_out_of_all_bounds_is_refused_with_its_row(tmp_path, capsys, sco
 def test_the_largest_score_that_is_allowed_breaks_nothing(tmp_path, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert main(["thresholds", "detect", str(scores_table(tmp_path, "1e30")), "--out", str(tmp_path / "o.json")]) == 0
+        assert (
+            main(["thresholds", "detect", str(scores_table(tmp_path, "1e30")), "--out", str(tmp_path / "o.json")]) == 0
+        )
 
 
 def test_image_scores_have_the_same_bounds(tmp_path):

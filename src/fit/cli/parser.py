@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from fit.errors import FitError, forget_said
 from fit.io.files import is_disk_full
@@ -107,6 +108,21 @@ class Number:
         within = " and ".join(filter(None, (low, high))) or "that is finite"
         of_kind = "a whole number" if self.kind is int else "a number"
         return f"{of_kind} {within}" + "".join(f", or {text}" for text in self.also)
+
+
+class OptionalPath(argparse.Action):
+    """The action of an option that names a file, or nothing: `--images` alone is as if it were left out.
+
+    A rule writes an input that is not always there as `--images {input.images:q}`.
+    """
+
+    def __init__(self, option_strings: list[str], dest: str, **options: Any):
+        super().__init__(option_strings, dest, nargs="*", **{"default": None} | options)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if len(values) > 1:
+            parser.error(f"argument {option_string}: takes one file, not {len(values)}")
+        setattr(namespace, self.dest, values[0] if values else None)
 
 
 def same_length(args, *names):

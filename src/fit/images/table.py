@@ -230,7 +230,9 @@ def provenance(path):
     """
     found = (open_parquet(path).schema_arrow.metadata or {}).get(b"provenance")
     if found is None:
-        raise ImageTableError(f"{path}: says nothing about what made its pictures; only `fit generated make` writes that")
+        raise ImageTableError(
+            f"{path}: says nothing about what made its pictures; only `fit generated make` writes that"
+        )
     return json.loads(found)
 
 

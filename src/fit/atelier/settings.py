@@ -1,0 +1,60 @@
+"""Settings of the built-in world."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Le
+
+from fit.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSettings:
+    """How much of the built-in world is painted."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    painters_without_pictures: Annotated[int, Ge(0), Le(1_000_000)]
+    """Painters that the corpus lacks."""
+    largest_count: Annotated[int, Ge(1), Le(10**9)]
+    """Pictures of the most frequent painter; the others are log-uniform below."""
+    references_per_painter: Annotated[int, Ge(2), Le(10_000)]
+    """Pictures painted for reference."""
+    photographs: Annotated[int, Ge(2), Le(1_000_000)]
+    """Ordinary photographs, for the threshold of the art filter."""
+    anonymous: Annotated[int, Ge(0), Le(10**9)]
+    """Pictures by unnamed painters in the corpus, and as many photographs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleEncoderSettings:
+    """How long the encoder that tells painters apart is trained."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    encoder_steps: Annotated[int, Ge(1), Le(10**9)]
+    """Optimisation steps of the style encoder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtFilterSettings:
+    """How long the model that tells artworks from photographs is trained."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    art_filter_steps: Annotated[int, Ge(1), Le(10**9)]
+    """Optimisation steps of the art filter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings:
+    """How long the text-to-image pipeline is trained."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    autoencoder_steps: Annotated[int, Ge(1), Le(10**9)]
+    """Optimisation steps of the generator's autoencoder."""
+    generator_steps: Annotated[int, Ge(1), Le(10**9)]
+    """Optimisation steps of the generator's text encoder and U-Net."""
+    generator_batch: Annotated[int, Ge(1), Le(1_000_000)]
+    """Pictures a step."""

@@ -1,0 +1,41 @@
+"""Settings of how captions are read, counted and sampled."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from fit.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """Which columns hold what, what a mention is, and how many captions of a concept are kept."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    caption_column: str = "caption"
+    """Column (or field) with the caption."""
+    url_column: str = "url"
+    """Column with the image's address."""
+    columns: list[str] = field(default_factory=list)
+    """Other columns to carry into the matched captions, as text: width, similarity, hash ..."""
+    tokens: Literal["standard", "words"] = "standard"
+    """What a name is compared with: the tokens of Elasticsearch's standard analyzer (the paper's; "Picasso's" does not
+    mention Picasso), or runs of letters and digits (it does). An index has its own analyzer."""
+    fold_accents: bool = False
+    """Whether "Durer" mentions Dürer."""
+    max_matched_captions: Annotated[int, Ge(0), Le(10**9)] = 100_000
+    """Largest sample of captions per concept whose images are collected; 0 for a corpus that is only counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingSettings:
+    """How files of captions are read."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    encoding: str = "utf-8"
+    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark says its own."""
+    on_bad_shard: Literal["fail", "skip"] = "fail"
+    """What a broken or missing file leads to: an error, or counts without it, which say so."""

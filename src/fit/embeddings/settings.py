@@ -1,0 +1,50 @@
+"""Settings of an embedder."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from fit.settings import RESOURCE, STRICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderSettings:
+    """What a backend loads, and how."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    model: str
+    """What the backend loads: a model's name, `hf-hub:` id, `local-dir:` folder, or file."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Number format of weights and activations; auto: float16 on a GPU, float32 elsewhere."""
+    download: Annotated[bool, RESOURCE] = False
+    """Whether weights that are not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSettings:
+    """How faces are found in a picture and prepared."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    detection_side: Annotated[int, Ge(64), Le(65_536)] = 1280
+    """Faces are searched in a picture scaled down to this longest side, in pixels."""
+    min_face_size: Annotated[int, Ge(12), Le(65_536)] = 20
+    """Side of the smallest faces that are found, in pixels of that picture."""
+    pixel_mean: float | None = None
+    """For arcface: what is subtracted from pixels of 0 to 255; left out: as the model's file tells."""
+    pixel_std: Annotated[float, Gt(0)] | None = None
+    """For arcface: what they are divided by then; left out: as the model's file tells."""
+    channels: Literal["rgb", "bgr"] = "rgb"
+    """For arcface: order of the colours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings:
+    """How much is embedded at once, and where."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    batch_size: Annotated[int, Ge(1), Le(1_000_000), RESOURCE] = 64
+    """Images a batch, at most: halved as often as memory runs out. Changes no result beyond rounding."""

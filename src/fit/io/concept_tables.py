@@ -1,0 +1,111 @@
+"""Tables of concepts: every row says which concept it is of, in the column `concept`.
+
+A table holds one concept or several. Which ones stands in the metadata of its file too, so that a concept without a row is
+one that was looked at, and so that a folder of tables can be searched by their ends.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fit.errors import DataError
+from fit.io.nearby import nearest
+from fit.io.parquet import check_columns, open_parquet, read
+
+CONCEPT = pa.field("concept", pa.string())
+_KEY = b"concepts"
+
+
+def with_concepts(schema: pa.Schema, concepts: Iterable[str]) -> pa.Schema:
+    """`schema`, with metadata that say which concepts a table is of."""
+    return schema.with_metadata({**(schema.metadata or {}), _KEY: json.dumps(list(concepts)).encode()})
+
+
+def of_concept(table: pa.Table, concept: str | None) -> pa.Table:
+    """`table` with the column `concept` before the others, the same in each row."""
+    return table.add_column(0, CONCEPT, pa.array([concept] * len(table), pa.string()))
+
+
+def concepts_in(path: str | Path) -> list[str]:
+    """The concepts that a table is of, in its order: as its metadata say, or else those of its rows.
+
+    Raises:
+        ImageTableError: it is missing, or not a table with a column `concept`.
+    """
+    file = open_parquet(path)
+    told = (file.schema_arrow.metadata or {}).get(_KEY)
+    if told is not None:
+        return list(json.loads(told))
+    check_columns(file.schema_arrow, path, ["concept"], pa.schema([CONCEPT]))
+    return list(dict.fromkeys(file.read(["concept"]).column("concept").to_pylist()))
+
+
+class ConceptTables:
+    """Tables of one kind, each of some concepts: finds a concept's rows."""
+
+    def __init__(self, places: Iterable[str | Path]):
+        """`places`: paths of tables, and folders that hold some (files that end in .parquet)."""
+        self.places = [Path(place) for place in places]
+        self._path_of: dict[str, Path] | None = None
+
+    def _find(self) -> dict[str, Path]:
+        if self._path_of is None:
+            files = [
+                file
+                for place in self.places
+                for file in (sorted(place.glob("*.parquet")) if place.is_dir() else [place])
+            ]
+            # A concept may stand in two tables of a folder: in that of its job, and in one that was asked for by its
+            # name. Both are made by the same rule; the later one is of the present settings.
+            files.sort(key=lambda file: file.stat().st_mtime_ns if file.exists() else 0)
+            self._path_of = {concept: file for file in files for concept in concepts_in(file)}
+        return self._path_of
+
+    def __iter__(self) -> Iterator[str]:
+        """The concepts, those of the first table first."""
+        return iter(self._find())
+
+    def __contains__(self, concept: str) -> bool:
+        return concept in self._find()
+
+    def path(self, concept: str) -> Path:
+        """The table that holds a concept.
+
+        Raises:
+            DataError: there is none.
+        """
+        found = self._find()
+        if concept not in found:
+            named = ", ".join(map(str, self.places[:3])) + (" ..." if len(self.places) > 3 else "")
+            other = nearest(concept, found)
+            meant = f" (is {other!r} meant?)" if other else ""
+            raise DataError(
+                f"{named}: no table of the concept {concept!r}{meant}; ask snakemake for it, or name the file"
+            )
+        return found[concept]
+
+    def read(self, concept: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
+        """The rows of a concept, in their order; `columns` and `schema` as fit.io.parquet.read takes them."""
+        return read(self.path(concept), columns, only={"concept": [concept]}, schema=schema)
+
+
+def write_concepts(
+    tables: Iterable[tuple[str, pa.Table]], path: str | Path, schema: pa.Schema, row_group: int = 65536
+) -> None:
+    """Write tables of one concept each to one file, whole or not at all.
+
+    Args:
+        tables: (concept, table without the column `concept`) each; schema: of the whole, `concept` first.
+        row_group: rows of a row group, at most; a row group is of one concept.
+    """
+    from fit.io.files import atomic_write
+
+    found = list(tables)
+    with_metadata = with_concepts(schema, [concept for concept, _ in found])
+    with atomic_write(path) as part, pq.ParquetWriter(part, with_metadata, compression="zstd") as writer:
+        for concept, table in found:
+            rows = of_concept(table, concept).cast(schema)
+            writer.write_table(rows.replace_schema_metadata(with_metadata.metadata), row_group_size=row_group)

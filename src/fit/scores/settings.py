@@ -1,0 +1,29 @@
+"""Settings of the imitation score."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from fit.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSettings:
+    """What a generated image is compared with."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    targets: Literal["matches_and_references", "matches_or_references"]
+    """What a generated image is compared with: the matched training vectors and the references (faces), or the matched
+    training vectors, and the references only where fewer than 11 matched (styles)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """How many targets make a score."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    top_k: Annotated[int, Ge(1), Le(1_000_000)] = 10
+    """How many targets a prompt's images are compared with; the paper's is 10."""

@@ -1,0 +1,105 @@
+"""How settings are declared: a frozen dataclass in the room that uses them, a docstring under each field.
+
+A field's type says its bounds, as pydantic reads them: `Annotated[int, Ge(1), Le(100)]`. From that one declaration come the
+key in config.yaml and its JSON schema (fit.config), the option of the command and its help (fit.cli.flags), and the
+arguments that a rule passes.
+"""
+
+import ast
+import inspect
+import textwrap
+import types
+import typing
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+
+S = typing.TypeVar("S")
+RESOURCE = "a resource: it does not change results, so it triggers no rerun"
+"""Marks a field, `Annotated[int, RESOURCE]`."""
+STRICT: Any = {"extra": "forbid", "use_attribute_docstrings": True, "allow_inf_nan": False}
+"""How pydantic reads a settings class, `__pydantic_config__`: unknown keys and numbers that are not finite are errors."""
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """A field of a settings class."""
+
+    name: str
+    kind: type
+    """int, float, str or bool; of the items, where it is a list."""
+    help: str
+    default: Any
+    """MISSING where it has to be given."""
+    choices: tuple[str, ...] = ()
+    is_list: bool = False
+    is_optional: bool = False
+    """Whether it may be None."""
+    is_resource: bool = False
+    low: float | None = None
+    high: float | None = None
+    is_low_excluded: bool = False
+
+    @property
+    def flag(self) -> str:
+        """Its option on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+@cache
+def docstrings_of(cls: type) -> dict[str, str]:
+    """Field -> the docstring under it, of a dataclass and those that it inherits from."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if not hasattr(base, "__dataclass_fields__"):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, after in zip(body.body, body.body[1:], strict=False):
+            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+                found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
+    return found
+
+
+def _setting(name: str, annotation: Any, default: Any, text: str) -> SettingField:
+    found: dict[str, Any] = {}
+    while True:
+        origin, inner = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            annotation = inner[0]
+            for mark in inner[1:]:
+                if mark == RESOURCE:
+                    found["is_resource"] = True
+                elif isinstance(mark, (Ge, Gt)):
+                    found["is_low_excluded"] = isinstance(mark, Gt)
+                    found["low"] = float(mark.gt if isinstance(mark, Gt) else mark.ge)  # type: ignore[arg-type]
+                elif isinstance(mark, (Le, Lt)):
+                    found["high"] = float(mark.lt if isinstance(mark, Lt) else mark.le)  # type: ignore[arg-type]
+        elif origin in (types.UnionType, typing.Union):
+            found["is_optional"] = type(None) in inner
+            annotation = next(one for one in inner if one is not type(None))
+        elif origin in (list, tuple):
+            found["is_list"], annotation = True, inner[0]
+        elif origin is Literal:
+            return SettingField(name, str, text, default, choices=inner, **found)
+        else:
+            return SettingField(name, annotation, text, default, **found)
+
+
+@cache
+def settings_of(cls: type) -> tuple[SettingField, ...]:
+    """The fields of a settings class, in order."""
+    annotations, texts = typing.get_type_hints(cls, include_extras=True), docstrings_of(cls)
+    found = []
+    for field in fields(cls):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        found.append(_setting(field.name, annotations[field.name], default, texts.get(field.name, "")))
+    return tuple(found)
+
+
+def part_of(cls: type[S], settings: Any) -> S:
+    """The fields of the settings class `cls` of an object that has them all, such as a section of the configuration."""
+    return cls(**{field.name: getattr(settings, field.name) for field in settings_of(cls)})

@@ -1,0 +1,25 @@
+"""Settings of the estimation of a threshold."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt, Le
+
+from fit.settings import STRICT
+
+ESTIMATORS = ("pelt", "one_change", "isotonic", "logistic")
+"""Names of estimators, the headline first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdSettings:
+    """How the threshold is found, and how sure it is."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    estimators: list[str] = field(default_factory=lambda: list(ESTIMATORS))
+    """What finds the threshold (docs/thresholds.md). All are reported side by side; the first is the headline."""
+    penalty: Annotated[float, Gt(0)] = 0.9
+    """Penalty of PELT for each change; the paper's is 0.9."""
+    resamples: Annotated[int, Ge(1), Le(10_000_000)] = 1000
+    """Bootstrap resamples, for the intervals, and permutations, for the tests."""
