@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fit.cli.main import main
-from fit.config.config import check
+from fit.config.read import check
 from fit.errors import ConfigError
 from fit.plan.estimate import estimate
 from fit.plan.report import report
@@ -80,10 +80,10 @@ def test_what_a_run_left_is_measured(config, tmp_path):
 
 def test_a_job_of_several_concepts_is_measured_by_its_table(config, tmp_path):
     config["domains"]["people"]["concepts_per_job"] = 2
-    benchmark(tmp_path / "results/benchmarks/generate_images/sd1.1/people/0.tsv", 30.0)
-    table(tmp_path / "results/generated/sd1.1/people/0.parquet", 10)
-    benchmark(tmp_path / "results/benchmarks/find_matches/laion2b_en/people/0.tsv", 30.0)
-    table(tmp_path / "results/matches/laion2b_en/people/0.parquet", 2)  # a row each of two concepts
+    benchmark(tmp_path / "results/benchmarks/generate_images/sd1.1/people/part_000.tsv", 30.0)
+    table(tmp_path / "results/generated/sd1.1/people/part_000.parquet", 10)
+    benchmark(tmp_path / "results/benchmarks/find_matches/laion2b_en/people/part_000.tsv", 30.0)
+    table(tmp_path / "results/matches/laion2b_en/people/part_000.parquet", 2)  # a row each of two concepts
     works = by_stage(estimate(check(config)))
     assert (works["generate_images", "sd1.1"].seconds, works["generate_images", "sd1.1"].jobs) == (3.0, 1)
     assert works["find_matches", "laion2b_en"].seconds == 15.0

@@ -16,7 +16,7 @@ def plan_arguments(add: Callable[..., None]) -> None:
 
 def plan(args: Namespace) -> None:
     """Print what a study will cost."""
-    from fit.config.config import load
+    from fit.config.read import load
     from fit.plan.estimate import estimate
     from fit.plan.report import report
 

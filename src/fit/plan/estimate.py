@@ -43,7 +43,7 @@ def _links(planner: Planner, corpus: str, domain: str) -> tuple[int, bool]:
     config, captions = planner.config, planner.config.corpora[corpus].captions
     assert captions is not None  # images come from captions
     path = planner.results / "captions" / corpus / domain / "counts.parquet"
-    slugs = planner.concepts(domain)
+    slugs = planner.config.slugs(domain)
     if path.is_file():
         table = pq.read_table(path, columns=["concept", "captions"])
         counts = dict(zip(table["concept"].to_pylist(), table["captions"].to_pylist(), strict=True))
@@ -70,8 +70,6 @@ class _Images:
     """Images to embed."""
 
     place: str
-    """Folder of their embeddings, below results/embeddings/EMBEDDER."""
-    tables: str
     """Folder of their tables, below results."""
     units: float | None
     """Rows of the tables, None if unknown."""
@@ -80,22 +78,18 @@ class _Images:
     """Whether `units` is an upper bound."""
     share: float = 1.0
     """Of the rows that have an image."""
-    heavy: bool = False
-    """Whether a concept takes minutes."""
 
 
-def _embedding(planner: Planner, name: str, stage: str, domain: str, images: _Images) -> None:
+def _embedding(planner: Planner, name: str, stage: str, images: _Images) -> None:
     """Add the embedding of images by embedder `name`."""
     embedder = planner.config.embedders[name]
     seconds, numbers, vectors, reason = pick(EMBEDDERS, f"{embedder.backend} {embedder.model}")
     planner.add(
-        domain,
         f"embed_images/{name}/{images.place}",
         f"embeddings/{name}/{images.place}",
-        images.tables,
+        images.place,
         stage=stage,
         subject=name,
-        heavy=images.heavy,
         units=images.units,
         unit=images.unit,
         seconds=images.share * seconds * (1 if embedder.gpus else CPU_FACTOR),
@@ -110,7 +104,7 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
     """Add counting captions and, if the corpus has images, collecting, embedding and matching them."""
     config = planner.config
     its = config.corpora[corpus]
-    slugs = planner.concepts(domain)
+    slugs = planner.config.slugs(domain)
     if its.captions:
         planner.works.append(
             Work(
@@ -132,13 +126,11 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
         remote = its.images == "http"
         connections = config.collection.connections
         planner.add(
-            domain,
             f"collect_images/{corpus}/{domain}",
             f"images/{corpus}/{domain}",
             f"images/{corpus}/{domain}",
             stage="collect_images",
             subject=corpus,
-            heavy=True,
             units=links,
             unit="links" if remote else "rows",
             seconds=max(ANSWER_S / connections, COLLECT_S) if remote else COLLECT_S,
@@ -154,13 +146,10 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
     else:
         links, bound, unit, share = None, False, "images", 1.0
     place = f"images/{corpus}/{domain}"
-    images = _Images(
-        place=place, tables=place, units=links, unit=unit, bound=bound, share=share, heavy=bool(its.images)
-    )
+    images = _Images(place=place, units=links, unit=unit, bound=bound, share=share)
     for name in _embedders(planner, domain):
-        _embedding(planner, name, "embed_training_images", domain, images)
+        _embedding(planner, name, "embed_training_images", images)
     planner.add(
-        domain,
         f"find_matches/{corpus}/{domain}",
         f"matches/{corpus}/{domain}",
         stage="find_matches",
@@ -179,10 +168,9 @@ def _of_domain(planner: Planner, domain: str) -> None:
     each = (
         theirs.references.candidates if theirs.references.source in ("serpapi", "wikiart") else theirs.references.keep
     )
-    images = each * len(planner.concepts(domain))
+    images = each * len(planner.config.slugs(domain))
     size = ATELIER_BYTES if theirs.references.place.startswith("results/atelier/") else REFERENCE_BYTES
     planner.add(
-        domain,
         f"collect_references/{domain}",
         f"references/{domain}/candidates",
         f"references/{domain}/candidates",
@@ -194,29 +182,26 @@ def _of_domain(planner: Planner, domain: str) -> None:
         size=size,
         reason=f"starting takes most of it, {amount(size)}B each",
     )
-    place = f"references/{domain}"
-    candidates = _Images(place=place, tables=f"{place}/candidates", units=images, unit="images")
+    candidates = _Images(place=f"references/{domain}/candidates", units=images, unit="images")
     for name in _embedders(planner, domain):
-        _embedding(planner, name, "embed_references", domain, candidates)
+        _embedding(planner, name, "embed_references", candidates)
 
 
 def _of_model(planner: Planner, model: str, domain: str) -> None:
     """Add generating, embedding and scoring a model's pictures."""
     its, theirs = planner.config.models[model], planner.config.domains[domain]
-    slugs = planner.concepts(domain)
+    slugs = planner.config.slugs(domain)
     pictures = len(slugs) * len(theirs.prompts) * its.images_per_prompt
     place = f"generated/{model}/{domain}"
     if its.pipeline:
         seconds, size, reason = pick(GENERATORS, its.pipeline)
         seconds *= its.steps * (2 if its.dtype == "float32" else 1) * (1 if its.gpus else CPU_FACTOR)
         planner.add(
-            domain,
             f"generate_images/{model}/{domain}",
             place,
             place,
             stage="generate_images",
             subject=model,
-            heavy=True,
             units=pictures,
             unit="pictures",
             seconds=seconds,
@@ -224,10 +209,9 @@ def _of_model(planner: Planner, model: str, domain: str) -> None:
             reason=f"{its.steps} steps, {its.dtype}, {reason}",
             gpu=bool(its.gpus),
         )
-    generated = _Images(place=place, tables=place, units=pictures, unit="pictures", heavy=bool(its.pipeline))
-    _embedding(planner, theirs.embedder, "embed_generated", domain, generated)
+    generated = _Images(place=place, units=pictures, unit="pictures")
+    _embedding(planner, theirs.embedder, "embed_generated", generated)
     planner.add(
-        domain,
         f"score_imitation/{model}/{domain}",
         f"scores/{model}/{domain}",
         stage="score_imitation",

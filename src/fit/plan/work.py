@@ -72,32 +72,20 @@ class Planner:
     def __init__(self, config: Config, results: str | Path):
         self.config, self.results = config, Path(results)
         self.works: list[Work] = []
-        self._slugs: dict[str, list[str]] = {}
         self._found: dict[tuple[str, str, bool], _Measured] = defaultdict(_Measured)
 
-    def concepts(self, domain: str) -> list[str]:
-        """Return the slugs of a domain's concepts."""
-        if domain not in self._slugs:
-            self._slugs[domain] = [concept.slug for concept in self.config.sheet(domain)]
-        return self._slugs[domain]
-
-    def add(
-        self, domain: str, place: str, made: str, counted: str | None = None, heavy: bool = False, **fields: Any
-    ) -> None:
-        """Add work in a domain, and what was measured of it.
+    def add(self, place: str, made: str, counted: str | None = None, **fields: Any) -> None:
+        """Add the work of a stage, and what was measured of it.
 
         A job's benchmark has the name of the table that it makes, and so has the table that it reads.
 
         Args:
-            domain: whose concepts the work is on.
             place: folder of its benchmarks, below results/benchmarks.
             made: folder of the tables that it makes, below results.
             counted: folder of tables whose rows are its units; None where a unit is a concept.
-            heavy: whether a concept takes minutes.
             fields: those of Work.
         """
-        slugs = self.concepts(domain)
-        work = Work(jobs=len(self.config.shared_jobs(domain, slugs, heavy)) or len(slugs), **fields)
+        work = Work(jobs=len(self.config.partition_of(made).parts), **fields)
         self.works.append(work)
         found = self._found[work.stage, work.subject, work.gpu]
         for path in sorted((self.results / "benchmarks" / place).glob("*.tsv")):
