@@ -54,11 +54,11 @@ def plan(concept: Concept, prompts: Sequence[str], images_per_prompt: int, study
     """Return the pictures to make of a concept: rows without status and bytes, prompts filled in."""
     return [
         {
-            "concept": concept.concept,
-            "image_id": f"{concept.concept}-{i}-{index:04d}",
+            "concept": concept.slug,
+            "image_id": f"{concept.slug}-{i}-{index:04d}",
             "prompt": prompt.format(name=concept.name),
             "index": index,
-            "seed": image_seed(study_seed, concept.concept, prompt, index),
+            "seed": image_seed(study_seed, concept.slug, prompt, index),
         }
         for i, prompt in enumerate(prompts)
         for index in range(images_per_prompt)
@@ -182,7 +182,7 @@ def generate_table(
         StoppedError: SIGTERM came; the batch under way was finished.
     """
     place = work_folder(work or Path(out).parent / ".generated")
-    plans = {concept.concept: plan(concept, prompts, settings.images_per_prompt, study_seed) for concept in concepts}
+    plans = {concept.slug: plan(concept, prompts, settings.images_per_prompt, study_seed) for concept in concepts}
     with place.held(*plans):
         parts = _parts_of(generator, place.path, plans, settings.image_format)
 
