@@ -377,7 +377,7 @@ class Diffusers(Generator):
         return found.images
 
     def _texts(self, prompts: Sequence[str]) -> dict[str, Any]:
-        """Return the arguments that say what to paint: each prompt's embedding, made once, or the prompts themselves."""
+        """Return the arguments that say what to paint: each prompt's embedding, made once, or the prompts."""
         if self._embeds:
             pairs = [self._embed(prompt) for prompt in prompts]
             embeddings = {"prompt_embeds": torch.cat([prompt for prompt, _ in pairs])}

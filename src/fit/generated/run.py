@@ -66,7 +66,7 @@ def plan(concept: Concept, prompts: Sequence[str], images_per_prompt: int, study
 
 
 class _Termination:
-    """A context manager in which SIGTERM, which a scheduler sends before it kills, is noted and does not end the process."""
+    """A context manager that notes SIGTERM, which a scheduler sends before it kills; the process goes on."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -88,7 +88,7 @@ class _Termination:
 
 
 class _Saver:
-    """Encodes batches and writes them to parts, in order, in threads; a context manager, at whose end all is written."""
+    """A context manager that encodes batches and writes them to parts, in order, in threads; it ends with all written."""
 
     def __init__(self, image_format: str, provenance: Callable[[], dict[str, Any]]):
         """`provenance` returns what made the pictures."""
