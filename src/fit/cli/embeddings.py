@@ -35,8 +35,9 @@ def images(args: Namespace) -> None:
     from fit.embeddings.run import embed_table
 
     set_threads(args.threads)
-    settings, faces, batch = (read_settings(cls, args) for cls in (EmbedderSettings, FaceSettings, BatchSettings))
-    embed_table(args.backend, settings, faces, args.images, args.out, batch.batch_size, args.decoders)
+    settings, faces = read_settings(EmbedderSettings, args), read_settings(FaceSettings, args)
+    batch_size = read_settings(BatchSettings, args).batch_size
+    embed_table(args.backend, settings, faces, args.images, args.out, batch_size, args.decoders)
 
 
 def texts_arguments(add: Callable[..., None]) -> None:

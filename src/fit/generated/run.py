@@ -88,7 +88,7 @@ class _Termination:
 
 
 class _Saver:
-    """A context manager that encodes batches and writes them to parts, in order, in threads; it ends with all written."""
+    """A context manager that encodes batches and writes them to parts, in order, in threads, all before it ends."""
 
     def __init__(self, image_format: str, provenance: Callable[[], dict[str, Any]]):
         """`provenance` returns what made the pictures."""
