@@ -69,7 +69,7 @@ def prepared(embedder, pictures):
     return torch.stack([embedder.prepare(picture) for picture in pictures])
 
 
-# --- what a hub and a pickle may hold -----------------------------------------------------------------------------------
+# --- what a hub and a pickle may hold ---------------------------------------------------------------------------------
 
 
 class Payload:
@@ -112,7 +112,7 @@ def empty_hub(tmp_path, monkeypatch):
     return put
 
 
-# --- small networks, in the layouts in which real ones are published ---------------------------------------------------
+# --- small networks, in the layouts in which real ones are published --------------------------------------------------
 
 
 def csd_state(prefix="module.", content=True):

@@ -143,4 +143,4 @@ def test_only_one_module_reads_embeddings():
     source = Path(files.__file__).parents[1]
     by_name = re.compile(r"""['"]embedding['"]""")
     others = [path.name for path in source.rglob("*.py") if by_name.search(path.read_text(encoding="utf-8"))]
-    assert sorted(others) == ["files.py", "run.py"]  # run.py asks a schema that it wrote for the length
+    assert sorted(others) == ["files.py", "run.py"]  # run.py calls its progress so
