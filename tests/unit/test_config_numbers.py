@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fit.config.config import check
+from fit.config.read import check
 from fit.config.read import load as load_config
 from fit.config.stages import stage_settings
 from fit.errors import ConfigError
