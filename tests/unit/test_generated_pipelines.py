@@ -129,7 +129,7 @@ def test_a_negative_prompt_changes_the_pictures_of_those_that_take_one(folders, 
         ("sd", {"guidance": 1.0}, "a `guidance` of 1.0 does not guide"),
         ("sd-guided-inside", {}, "the U-Net of this StableDiffusionPipeline guides by itself"),
         ("lcm", {}, "LatentConsistencyModelPipeline takes no negative prompt"),
-        ("flux", {}, "FluxPipeline heeds a negative prompt only with a true_cfg_scale"),
+        ("flux", {}, "FluxPipeline uses a negative prompt only with a true_cfg_scale"),
     ],
 )
 def test_a_negative_prompt_that_changes_nothing_is_said_once(folders, capsys, family, options, said):
@@ -415,6 +415,8 @@ def test_the_command_prints_one_line_and_keeps_what_was_made(folders, tmp_path, 
         str(sheet),
         "--out",
         str(out),
+        "--concepts",
+        "ada-morvek",
         "--prompts",
         "{name}",
     ]
