@@ -19,6 +19,7 @@ from fit.io.parquet import ROW_GROUP, check_columns, kind_of_column, open_parque
 
 COLLECTED = pa.schema(
     [
+        ("concept", pa.string()),
         ("image_id", pa.string()),
         ("url", pa.string()),
         ("status", pa.string()),
@@ -34,11 +35,18 @@ COLLECTED = pa.schema(
 are); http_status: the last answer's code, null without one; sha256: of the bytes as they came, perceptual_hash: 16 hex
 digits, both null without a picture."""
 REFERENCES = pa.schema(
-    [("image_id", pa.string()), ("kept", pa.bool_()), ("decision", pa.string()), ("bytes", pa.binary())]
+    [
+        ("concept", pa.string()),
+        ("image_id", pa.string()),
+        ("kept", pa.bool_()),
+        ("decision", pa.string()),
+        ("bytes", pa.binary()),
+    ]
 )
 """decision: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's status."""
 GENERATED = pa.schema(
     [
+        ("concept", pa.string()),
         ("image_id", pa.string()),
         ("prompt", pa.string()),
         ("index", pa.int32()),

@@ -6,8 +6,10 @@ one that was looked at, and so that a folder of tables can be searched by their 
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -58,10 +60,16 @@ class ConceptTables:
                 for place in self.places
                 for file in (sorted(place.glob("*.parquet")) if place.is_dir() else [place])
             ]
-            # A concept may stand in two tables of a folder: in that of its job, and in one that was asked for by its
-            # name. Both are made by the same rule; the later one is of the present settings.
-            files.sort(key=lambda file: file.stat().st_mtime_ns if file.exists() else 0)
-            self._path_of = {concept: file for file in files for concept in concepts_in(file)}
+            # A concept may be in two tables of a folder: in that of its job, and in one that was asked for by its
+            # name. Both are made by the same rule; the later one is of the present settings. The order of the concepts
+            # does not depend on the time.
+            found: dict[str, tuple[int, Path]] = {}
+            for file in files:
+                written = file.stat().st_mtime_ns if file.exists() else 0
+                for concept in concepts_in(file):
+                    if concept not in found or written >= found[concept][0]:
+                        found[concept] = (written, file)
+            self._path_of = {concept: file for concept, (_, file) in found.items()}
         return self._path_of
 
     def __iter__(self) -> Iterator[str]:
@@ -90,6 +98,26 @@ class ConceptTables:
     def read(self, concept: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
         """The rows of a concept, in their order; `columns` and `schema` as fit.io.parquet.read takes them."""
         return read(self.path(concept), columns, only={"concept": [concept]}, schema=schema)
+
+    def each(self, columns: Sequence[str], schema: pa.Schema | None = None) -> Iterator[tuple[str, pa.Table]]:
+        """Yield (concept, its rows in their order) of every concept; each file is read once.
+
+        Args:
+            columns: names of those to read; schema: as fit.io.parquet.read takes it.
+        """
+        concepts_of: dict[Path, list[str]] = {}
+        for concept, path in self._find().items():
+            concepts_of.setdefault(path, []).append(concept)
+        for path, concepts in concepts_of.items():
+            table = read(path, ["concept", *columns], schema=schema)
+            names = table.column("concept").combine_chunks().dictionary_encode()
+            codes = names.indices.to_numpy(zero_copy_only=False)
+            ends = [*(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)] if len(codes) else []
+            parts: dict[str, list[pa.Table]] = {}
+            for start, end in pairwise([0, *ends]):
+                parts.setdefault(names[start].as_py(), []).append(table.slice(start, end - start).select(columns))
+            for concept in concepts:
+                yield concept, pa.concat_tables(parts.get(concept) or [table.slice(0, 0).select(columns)])
 
 
 def write_concepts(
