@@ -28,6 +28,6 @@ class Clip(Score):
         if not unknown:
             return "; give the domain a `prompt_embedder` in config.yaml"
         return (
-            f", as the prompts of its pictures, such as {unknown[0]!r}, are not prompts of the domain; name a folder of "
-            "imported pictures by its whole prompt, with the concept's name in it"
+            f", as the prompts of its pictures, such as {unknown[0]!r}, are not prompts of the domain; name a folder "
+            "of imported pictures by its whole prompt, with the concept's name in it"
         )

@@ -36,7 +36,8 @@ def _gaussian(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = vectors.mean(axis=0, dtype=np.float64)
     root = np.zeros((0, len(mean)))
     for start in range(0, len(vectors), AT_ONCE):
-        root = np.linalg.qr(np.concatenate([root, vectors[start : start + AT_ONCE] - mean]), mode="r")
+        centred = vectors[start : start + AT_ONCE] - mean
+        root = np.asarray(np.linalg.qr(np.concatenate([root, centred]), mode="r"))
     return mean, root / np.sqrt(len(vectors) - 1)
 
 

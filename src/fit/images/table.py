@@ -132,13 +132,19 @@ def stream(path, batch_size=ROW_GROUP):
             yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
 
 
-def rows_to_show(path):
-    """Which rows of an image table have a picture to show, [N] ascending: those "ok", and of references those kept."""
+def rows_to_show(path, concept=None):
+    """Which rows of an image table have a picture to show, [N] ascending: those "ok", and of references those kept.
+
+    Args:
+        concept: slug of the concept whose rows are wanted; None for all.
+    """
     columns = [name for name in ("kept", "status") if name in open_table(path).schema_arrow.names]
     table = read(path, columns or ["image_id"])
     shown = np.ones(len(table), bool)
     for name in columns:
         shown &= np.array([value in (True, "ok") for value in table.column(name).to_pylist()], bool)
+    if concept is not None:
+        shown &= np.array([value == concept for value in read(path, ["concept"]).column("concept").to_pylist()], bool)
     return np.flatnonzero(shown)
 
 

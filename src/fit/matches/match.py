@@ -32,7 +32,11 @@ class ArtFilter:
 
 
 def match_images(
-    images: str | Path, concept: str, references: np.ndarray, match_threshold: float, art_filter: ArtFilter | None = None
+    images: str | Path,
+    concept: str,
+    references: np.ndarray,
+    match_threshold: float,
+    art_filter: ArtFilter | None = None,
 ) -> pa.Table:
     """Say of each training face or image of a concept whether it shows the concept.
 

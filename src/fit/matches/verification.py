@@ -78,7 +78,7 @@ def _rates(above: np.ndarray, pairs: np.ndarray, weights: np.ndarray) -> tuple[n
 
 
 def _error_rates(group: str, above: np.ndarray, pairs: np.ndarray, rng: np.random.Generator) -> ErrorRates:
-    """Return the error rates of one group, of which `above` [C, C] and `pairs` [C, C] are as count_pairs returns them."""
+    """Return the error rates of one group; `above` [C, C] and `pairs` [C, C] are as count_pairs returns them."""
     size = len(pairs)
     draws = rng.multinomial(size, np.full(size, 1 / size), size=RESAMPLES).astype(np.float64)
     ends: list[tuple[float | None, float | None, float | None]] = []

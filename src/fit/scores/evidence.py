@@ -17,7 +17,7 @@ from fit.references.kept import kept_vectors
 from fit.scores.targets import choose_targets
 
 Pictures = dict[str, np.ndarray]
-"""Prompt -> vectors [G, D] of its generated pictures that can be used: those with exactly one face, or all of a style."""
+"""Prompt -> vectors [G, D] of its generated pictures that can be used: those with exactly one face; all of a style."""
 
 
 @dataclass(frozen=True, kw_only=True)

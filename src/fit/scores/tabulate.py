@@ -43,9 +43,7 @@ def _align_prompts(of_concepts: dict[str, dict[str, list[float]]]) -> dict[str, 
     return {concept: [prompts.get(name, []) for name in occurrences] for concept, prompts in of_concepts.items()}
 
 
-def tabulate_scores(
-    counts: str | Path, scores: ConceptTables, sheet: str | Path
-) -> tuple[pa.Table, dict[str, Path]]:
+def tabulate_scores(counts: str | Path, scores: ConceptTables, sheet: str | Path) -> tuple[pa.Table, dict[str, Path]]:
     """Bring counts and scores of concepts together: the score is the mean over prompts, its variance that over prompts.
 
     Args:
