@@ -1,7 +1,7 @@
 """Tables of concepts: every row says which concept it is of, in the column `concept`.
 
-A table holds one concept or several. The metadata of its file name them too, so that a concept without a row is one that
-was looked at, and so that a folder of tables can be searched quickly.
+A table holds one concept or several. The metadata of its file name them too: so a concept without a row is one that was
+looked at, and a folder of tables can be searched quickly.
 """
 
 import json

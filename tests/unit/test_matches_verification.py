@@ -1,4 +1,4 @@
-"""Error rates of recognisers against counting pair by pair, and on recognisers whose bias is known."""
+"""Error rates of embedders against counting pair by pair, and on embedders whose bias is known."""
 
 from itertools import combinations, product
 
@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from concept_files import write_rows, write_vectors
 
 from fit.cli.main import main
-from fit.embeddings.base import Embedding
-from fit.embeddings.files import rows
+from fit.concepts.sheet import read_sheet
 from fit.errors import DataError
 from fit.images.table import REFERENCES
-from fit.io.parquet import write
-from fit.matches.verification import assess, count_pairs, error_rates
+from fit.io.concept_tables import ConceptTables
+from fit.matches.verification import count_pairs, error_rates, verify
 
 
 def people(rng, count, images, spread, shared=0.0):
@@ -35,7 +35,7 @@ def test_pairs_are_counted_as_one_by_one():
                 assert above[i, j] == sum(float(a @ b) > 0.2 for a, b in product(one, other))
 
 
-def test_a_recogniser_that_confuses_one_group_is_found_out():
+def test_an_embedder_that_confuses_one_group_is_found_out():
     rng = np.random.default_rng(1)
     vectors = people(rng, 20, 8, 0.5) + people(rng, 20, 8, 0.5, shared=2.0)
     found = error_rates(vectors, ["fair"] * 20 + ["confused"] * 20, 0.5, seed=0)
@@ -65,47 +65,48 @@ def test_a_group_of_one_person_has_no_false_matches_to_count():
 
 @pytest.fixture
 def sheet_and_folders(tmp_path):
+    """A sheet of six people, and their references in two tables."""
     rng = np.random.default_rng(4)
-    lines = ["concept\tname\tgroup"]
+    lines, tables, vectors_of = ["concept\tname\tgroup"], {}, {}
     for i, vectors in enumerate(people(rng, 6, 5, 0.3)):
         slug = f"person-{i}"
         lines.append(f"{slug}\tPerson {i}\t{'ab'[i % 2]}")
         names = [f"{slug}-{k}" for k in range(5)]
-        table = [{"image_id": name, "kept": k > 0, "decision": "", "bytes": b""} for k, name in enumerate(names)]
-        write(pa.Table.from_pylist(table, schema=REFERENCES), tmp_path / "references" / f"{slug}.parquet")
-        found = [[Embedding(vector.astype(np.float32))] for vector in vectors]
-        write(rows(names, found, 16), tmp_path / "embeddings" / f"{slug}.parquet")
+        tables[slug] = [{"image_id": name, "kept": k > 0, "decision": "", "bytes": b""} for k, name in enumerate(names)]
+        vectors_of[slug] = names, vectors
+    for part, slugs in (("0", list(tables)[:4]), ("1", list(tables)[4:])):
+        write_rows(tmp_path / f"references/{part}.parquet", {slug: tables[slug] for slug in slugs}, REFERENCES)
+        write_vectors(tmp_path / f"embeddings/{part}.parquet", {slug: vectors_of[slug] for slug in slugs}, 16)
     (tmp_path / "sheet.tsv").write_text("\n".join(lines) + "\n")
     return tmp_path
 
 
 def test_the_command_prints_and_writes_a_row_per_group(sheet_and_folders, capsys):
     folder = sheet_and_folders
-    out = folder / "recognisers.tsv"
+    out = folder / "verification.tsv"
     arguments = ["--sheet", folder / "sheet.tsv", "--references", folder / "references", "--out", out]
     arguments += ["--embeddings", folder / "embeddings", "--method", "best_f1"]
     assert main(["matches", "verify", *map(str, arguments)]) == 0
     lines = [line.split("\t") for line in out.read_text().splitlines()]
     assert [line[1] for line in lines] == ["group", "all", "a", "b"]
     assert [line[2] for line in lines[1:]] == ["6", "3", "3"]
-    assert "false matches" in capsys.readouterr().out
+    assert "FMR" in capsys.readouterr().out
 
 
 def test_a_missing_concept_is_named(sheet_and_folders):
-    from fit.concepts.sheet import read_sheet
-
     folder = sheet_and_folders
-    (folder / "embeddings/person-3.parquet").unlink()
-    with pytest.raises(DataError, match=r"person-3\.parquet"):
-        assess(read_sheet(folder / "sheet.tsv"), folder / "references", folder / "embeddings", "midpoint", 0)
+    (folder / "embeddings/1.parquet").unlink()
+    tables = ConceptTables([folder / "references"]), ConceptTables([folder / "embeddings"])
+    with pytest.raises(DataError, match="embeddings: no table of the concept 'person-4'"):
+        verify(read_sheet(folder / "sheet.tsv"), *tables, "midpoint", 0)
 
 
-def test_a_given_cut_needs_no_two_references_of_anybody(sheet_and_folders, capsys):
+def test_a_given_threshold_needs_no_two_references_of_a_concept(sheet_and_folders, capsys):
     folder = sheet_and_folders
     for path in (folder / "references").iterdir():
-        rows_ = pq.read_table(path).to_pylist()
-        alone = [row | {"kept": i == 0} for i, row in enumerate(rows_)]
-        write(pa.Table.from_pylist(alone, schema=REFERENCES), path)
+        table = pq.read_table(path)
+        kept = [name.as_py().endswith("-0") for name in table.column("image_id")]
+        pq.write_table(table.set_column(table.schema.get_field_index("kept"), "kept", pa.array(kept)), path)
     arguments = ["--sheet", folder / "sheet.tsv", "--references", folder / "references"]
     arguments += ["--embeddings", folder / "embeddings", "--method", "0.457"]
     assert main(["matches", "verify", *map(str, arguments)]) == 0
