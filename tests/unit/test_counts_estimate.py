@@ -53,13 +53,21 @@ def study(tmp_path):
     (tmp_path / "captions.csv").write_text("concept,captions\n" + "".join(f"{slug},40\n" for slug in "abcd"))
 
     def image(number):
-        return {"image_id": f"{number}", "status": "ok", "perceptual_hash": f"{number // 2:016x}", "sha256": f"{number}"}
+        return {
+            "image_id": f"{number}",
+            "status": "ok",
+            "perceptual_hash": f"{number // 2 + 1:016x}",
+            "sha256": f"{number}",
+        }
 
     def match(number):
         return {"image_id": f"{number}", "similarity": 0.5, "match": number % 2 == 0}
 
     sizes = {"a": 4, "b": 10, "c": 0}
-    for kind, one, schema, parts in (("images", image, COLLECTED, ("a", "bc")), ("matches", match, MATCHES, ("ba", "c"))):
+    for kind, one, schema, parts in (
+        ("images", image, COLLECTED, ("a", "bc")),
+        ("matches", match, MATCHES, ("ba", "c")),
+    ):
         for part in parts:
             rows_of = {slug: [one(number) for number in range(sizes[slug])] for slug in part}
             write_rows(tmp_path / kind / f"{part}.parquet", rows_of, schema)
@@ -69,7 +77,9 @@ def study(tmp_path):
 def test_counts_are_in_the_order_of_the_sheet_and_of_the_concepts_that_have_matches(study):
     given_ = ["--sheet", study / "sheet.tsv", "--images", study / "images", "--matches", study / "matches"]
     out = study / "counts.parquet"
-    assert main(list(map(str, ["counts", "estimate", *given_, "--captions", study / "captions.csv", "--out", out]))) == 0
+    assert (
+        main(list(map(str, ["counts", "estimate", *given_, "--captions", study / "captions.csv", "--out", out]))) == 0
+    )
     found = pq.read_table(out).to_pylist()
     of_all = ("concept", "captions", "requested", "downloaded", "unique_images", "matches", "effective_count")
     assert [tuple(row[name] for name in of_all) for row in found] == [
