@@ -313,8 +313,7 @@ def contact_sheet(rows, path, title, references=4, generated=8):
     """Draw a row of pictures a concept: kept references on the left, generated ones on the right.
 
     Args:
-        rows: list of (label, concept, reference table, generated table), paths of image tables; without any, a blank
-            page.
+        rows: list of (label, reference table, generated table), paths of image tables; without any, a blank page.
         path: of the picture to write; references, generated: how many of each.
     """
     columns, lines = references + generated, max(1, len(rows))
@@ -325,10 +324,10 @@ def contact_sheet(rows, path, title, references=4, generated=8):
     figure.suptitle(title or "References and generated pictures", fontsize=10, y=1 - 0.1 / figure.get_figheight())
     for axes in grid.flat:
         axes.axis("off")
-    for cells, (label, concept, left, right) in zip(grid, rows, strict=False):
+    for cells, (label, left, right) in zip(grid, rows, strict=False):
         chosen = []
         for table, wanted in ((left, references), (right, generated)):
-            there = images.rows_to_show(table, concept)
+            there = images.rows_to_show(table)
             every = there[np.linspace(0, len(there) - 1, min(wanted, len(there))).astype(int)].tolist()
             chosen.append([*images.pictures_at(table, every).values(), *[None] * (wanted - len(every))])
         for axes, picture in zip(cells, chosen[0] + chosen[1], strict=True):
