@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 from ruptures import KernelCPD
 
-from fit.thresholds.estimators import best_split, change_points, isotonic_middle, logistic
+from fit.thresholds.estimators import find_estimator
+from fit.thresholds.estimators.pelt import change_points
 from fit.thresholds.report import FEWEST
 from fit.thresholds.scores import sort_scores
 
@@ -21,19 +22,10 @@ def locate(table, estimator, penalty):
 
     Only the place: measure also tests whether there is a jump at all, which no choice of this module asks anew.
     """
-    counts, scores = table.counts, table.scores
-    if len(table) < FEWEST or np.ptp(counts) == 0:
+    if len(table) < FEWEST or np.ptp(table.counts) == 0:
         return None
-    if estimator == "logistic":
-        fit = logistic(counts, scores)
-        return fit and fit["midpoint"]
-    if estimator == "pelt":
-        at = next(iter(change_points(scores, penalty)), None)
-    elif estimator == "one_change":
-        at = best_split(counts, scores)[0]
-    else:
-        at = isotonic_middle(counts, scores)
-    return None if at is None else float(counts[at])
+    threshold = find_estimator(estimator).estimate(table, penalty).threshold
+    return None if threshold is None else float(threshold)
 
 
 def penalty_path(scores, floor=LEAST_PENALTY):
