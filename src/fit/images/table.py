@@ -14,11 +14,13 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from fit.errors import ImageTableError
+from fit.io.concept_tables import CONCEPT
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.parquet import ROW_GROUP, check_columns, kind_of_column, open_parquet, read
 
 COLLECTED = pa.schema(
     [
+        CONCEPT,
         ("image_id", pa.string()),
         ("url", pa.string()),
         ("status", pa.string()),
@@ -34,11 +36,12 @@ COLLECTED = pa.schema(
 are); http_status: the last answer's code, null without one; sha256: of the bytes as they came, perceptual_hash: 16 hex
 digits, both null without a picture."""
 REFERENCES = pa.schema(
-    [("image_id", pa.string()), ("kept", pa.bool_()), ("decision", pa.string()), ("bytes", pa.binary())]
+    [CONCEPT, ("image_id", pa.string()), ("kept", pa.bool_()), ("decision", pa.string()), ("bytes", pa.binary())]
 )
 """decision: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's status."""
 GENERATED = pa.schema(
     [
+        CONCEPT,
         ("image_id", pa.string()),
         ("prompt", pa.string()),
         ("index", pa.int32()),

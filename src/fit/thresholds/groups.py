@@ -27,9 +27,7 @@ def _spread(counts: np.ndarray, scores: np.ndarray, labels: np.ndarray, names: S
     return np.ptp(places, axis=0)
 
 
-def difference_p_value(
-    table: Scores, names: Sequence[str], permutations: int, seed: int
-) -> dict[str, float | None]:
+def difference_p_value(table: Scores, names: Sequence[str], permutations: int, seed: int) -> dict[str, float | None]:
     """Test whether groups have different thresholds, against "a group says nothing that the count does not".
 
     Statistic: the spread of the groups' best single splits in log(1 + count). A permutation deals labels among concepts

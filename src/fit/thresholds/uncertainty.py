@@ -90,9 +90,7 @@ def resample(table: Scores, resamples: int, rng: np.random.Generator) -> Iterato
         yield np.take_along_axis(counts, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
-def bootstrap(
-    table: Scores, names: Iterable[str], penalty: float, resamples: int, seed: int
-) -> dict[str, np.ndarray]:
+def bootstrap(table: Scores, names: Iterable[str], penalty: float, resamples: int, seed: int) -> dict[str, np.ndarray]:
     """Estimate the thresholds of resampled studies: name of the estimator -> [resamples], NaN where there is none."""
     estimators = {name: find_estimator(name) for name in names}
     rng = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
 """Estimators of the threshold: a class in a file of its own each, and their names here.
 
-A new estimator is a subclass of fit.thresholds.estimators.base.Estimator and a line of ESTIMATORS. Commands, figures, the
-sensitivity and the report then know it.
+A new estimator is a subclass of fit.thresholds.estimators.base.Estimator and a line of ESTIMATORS. Commands, figures,
+the sensitivity and the report then know it.
 """
 
 from typing import TYPE_CHECKING

@@ -128,4 +128,3 @@ class ConceptEstimator(Estimator):
             if at is not None:
                 found[row] = of_row[at]
         return found
-

@@ -28,7 +28,7 @@ def _grid(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def logistic_grid(counts: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the logistic in log(1 + count) that fits best, of a grid of midpoints and scales, for many data sets at once.
+    """Find the logistic in log(1 + count) that fits best, of a grid of shapes, for many data sets at once.
 
     The two levels are linear in the scores, so each shape has its best levels in closed form. Counts are binned by
     their logarithm, so that all data sets share the shapes' values.
@@ -111,7 +111,6 @@ def logistic(counts: np.ndarray, scores: np.ndarray) -> dict[str, float] | None:
     }
 
 
-
 class Logistic(Estimator):
     """The midpoint of a logistic in log(1 + count). It lies between concepts, so that its threshold is not a count."""
 
@@ -138,10 +137,9 @@ class Logistic(Estimator):
     def remarks(self, answer: dict[str, Any]) -> Iterator[str]:
         """Say that the rise is gradual."""
         if (1 + answer["to"]) > GRADUAL * (1 + answer["from"]):
-            yield (
-                f"the rise is gradual: 10 to 90 % of it lie between {answer['from']:.0f} and {answer['to']:.0f} images, "
-                "so that one number says little"
-            )
+            low, high = f"{answer['from']:.0f}", f"{answer['to']:.0f}"
+            ends = f"{low} and {high} images"
+            yield f"the rise is gradual: 10 to 90 % of it lie between {ends}, so that one number says little"
 
     def curve(self, answer: dict[str, Any], highest: float) -> Curve | None:
         """Return the fit in 400 points."""
