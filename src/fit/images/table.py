@@ -14,12 +14,13 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from fit.errors import ImageTableError
+from fit.io.concept_tables import CONCEPT
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.parquet import ROW_GROUP, check_columns, kind_of_column, open_parquet, read
 
 COLLECTED = pa.schema(
     [
-        ("concept", pa.string()),
+        CONCEPT,
         ("image_id", pa.string()),
         ("url", pa.string()),
         ("status", pa.string()),
@@ -35,18 +36,12 @@ COLLECTED = pa.schema(
 are); http_status: the last answer's code, null without one; sha256: of the bytes as they came, perceptual_hash: 16 hex
 digits, both null without a picture."""
 REFERENCES = pa.schema(
-    [
-        ("concept", pa.string()),
-        ("image_id", pa.string()),
-        ("kept", pa.bool_()),
-        ("decision", pa.string()),
-        ("bytes", pa.binary()),
-    ]
+    [CONCEPT, ("image_id", pa.string()), ("kept", pa.bool_()), ("decision", pa.string()), ("bytes", pa.binary())]
 )
 """decision: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's status."""
 GENERATED = pa.schema(
     [
-        ("concept", pa.string()),
+        CONCEPT,
         ("image_id", pa.string()),
         ("prompt", pa.string()),
         ("index", pa.int32()),
@@ -132,19 +127,13 @@ def stream(path, batch_size=ROW_GROUP):
             yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
 
 
-def rows_to_show(path, concept=None):
-    """Which rows of an image table have a picture to show, [N] ascending: those "ok", and of references those kept.
-
-    Args:
-        concept: slug of the concept whose rows are wanted; None for all.
-    """
+def rows_to_show(path):
+    """Which rows of an image table have a picture to show, [N] ascending: those "ok", and of references those kept."""
     columns = [name for name in ("kept", "status") if name in open_table(path).schema_arrow.names]
     table = read(path, columns or ["image_id"])
     shown = np.ones(len(table), bool)
     for name in columns:
         shown &= np.array([value in (True, "ok") for value in table.column(name).to_pylist()], bool)
-    if concept is not None:
-        shown &= np.array([value == concept for value in read(path, ["concept"]).column("concept").to_pylist()], bool)
     return np.flatnonzero(shown)
 
 

@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 import numpy as np
 from ruptures import KernelCPD
 
-from fit.thresholds.estimators import best_split, change_points, isotonic_middle, logistic
+from fit.thresholds.estimators import find_estimator
+from fit.thresholds.estimators.pelt import change_points
 from fit.thresholds.report import FEWEST
 from fit.thresholds.scores import Scores, sort_scores
 
@@ -39,19 +40,10 @@ def locate(table: Scores, estimator: str, penalty: float) -> float | None:
 
     Whether there is a jump at all is not tested again for each setting of a choice.
     """
-    counts, scores = table.counts, table.scores
-    if len(table) < FEWEST or np.ptp(counts) == 0:
+    if len(table) < FEWEST or np.ptp(table.counts) == 0:
         return None
-    if estimator == "logistic":
-        fit = logistic(counts, scores)
-        return fit and fit["midpoint"]
-    if estimator == "pelt":
-        at = next(iter(change_points(scores, penalty)), None)
-    elif estimator == "one_change":
-        at = best_split(counts, scores)[0]
-    else:
-        at = isotonic_middle(counts, scores)
-    return None if at is None else float(counts[at])
+    threshold = find_estimator(estimator).estimate(table, penalty).threshold
+    return None if threshold is None else float(threshold)
 
 
 def penalty_path(scores: np.ndarray, floor: float = LEAST_PENALTY) -> list[tuple[float, float, list[int]]]:
