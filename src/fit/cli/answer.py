@@ -1,19 +1,16 @@
 """`fit answer`."""
 
-from argparse import Namespace
-from collections.abc import Callable
-
 from fit.cli.command import Command
 from fit.errors import FitError
 
 
-def answer_arguments(add: Callable[..., None]) -> None:
+def answer_arguments(add):
     add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
     add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
 
-def answer(args: Namespace) -> None:
-    from fit.config.config import load
+def answer(args):
+    from fit.config.read import load
     from fit.thresholds.answer import of_study
 
     config = load(*args.config)
