@@ -114,3 +114,17 @@ def test_matches_of_a_concept_without_images_are_refused(study):
     tables = ConceptTables([study / "matches"]), ConceptTables([study / "images/a.parquet"])
     with pytest.raises(DataError, match="no table of the concept 'b'"):
         estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv")
+
+
+def test_an_estimate_checks_the_caption_counts_too(study):
+    tables = ConceptTables([study / "matches"]), ConceptTables([study / "images"])
+    captions = study / "captions.csv"
+    captions.write_text("concept,captions\nb,10\nb,11\n")
+    with pytest.raises(DataError, match="line 3: concept 'b' is in line 2 too"):
+        estimate_counts(captions, *tables, study / "sheet.tsv")
+    captions.write_text("concept,captions\nb,10\nc,10\n")
+    with pytest.raises(DataError, match="no row of 'a'"):
+        estimate_counts(captions, *tables, study / "sheet.tsv")
+    captions.write_text("concept,captions\na,10\nb,10\nc,10\n")
+    row, *_ = estimate_counts(captions, *tables, study / "sheet.tsv").to_pylist()
+    assert (row["captions"], row["effective_count"], row["skipped_rows"]) == (10, 5, 0)

@@ -13,7 +13,14 @@ from fit.errors import DataError
 from fit.images.table import REFERENCES
 from fit.io.concept_tables import ConceptTables
 from fit.matches.similarity import highest_similarity
-from fit.matches.threshold import METHODS, concept_means, find_match_threshold, reference_means, roc_auc
+from fit.matches.threshold import (
+    METHODS,
+    concept_means,
+    find_match_threshold,
+    no_match_threshold,
+    reference_means,
+    roc_auc,
+)
 
 
 def test_concept_means_are_means_over_pairs_of_images():
@@ -146,3 +153,59 @@ def test_the_commands_write_a_threshold_or_that_none_was_found(references, capsy
     assert json.loads(out.read_text())["match_threshold"] is None
     assert main([*art[:-4], "--method", "0.4", "--out", str(out)]) == 0
     assert json.loads(out.read_text())["match_threshold"] == 0.4
+
+
+def write_references(folder, kept_of):
+    """Write references of concepts, slug -> how many are kept, and return the options that name them."""
+    rows, vectors = {}, {}
+    for number, (slug, kept) in enumerate(kept_of.items()):
+        names = [f"{slug}-{i}" for i in range(3)]
+        rows[slug] = [{"image_id": name, "kept": i < kept, "bytes": b""} for i, name in enumerate(names)]
+        vectors[slug] = names, np.eye(8)[[number] * 3]
+    references = write_rows(folder / "references.parquet", rows, REFERENCES)
+    embeddings = write_vectors(folder / "embeddings.parquet", vectors, 8)
+    return ["--references", str(references)], str(embeddings)
+
+
+@pytest.mark.parametrize("kept", [{"a": 0, "b": 0}, {"a": 3, "b": 0}])
+def test_too_few_concepts_for_a_threshold_are_an_error_that_names_the_key(tmp_path, capsys, kept):
+    references, embeddings = write_references(tmp_path, kept)
+    out, figure = tmp_path / "people.threshold.json", tmp_path / "people.threshold.png"
+    words = ["matches", "threshold", *references, "--embeddings", embeddings, "--method", "midpoint"]
+    words += ["--out", str(out), "--figure", str(figure)]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "domains.NAME.references.least" in said and "Traceback" not in said
+    # Where no count or score needs it, the study goes on and the file says why there is none.
+    assert main([*words, "--no-needed"]) == 0
+    found = json.loads(out.read_text())
+    assert found["match_threshold"] is None and "two concepts" in found["reason"]
+    assert figure.stat().st_size > 1000
+    report = ["reports", "write", "mine", "--match-thresholds", str(out), "--out", str(tmp_path / "report")]
+    assert main(report) == 0
+    assert "none: too few references" in (tmp_path / "report/report.md").read_text()
+
+
+def test_two_concepts_are_enough_for_a_threshold(tmp_path):
+    references, embeddings = write_references(tmp_path, {"a": 3, "b": 3, "c": 0})
+    out = ["--method", "midpoint", "--out", str(tmp_path / "t.json")]
+    assert main(["matches", "threshold", *references, "--embeddings", embeddings, *out]) == 0
+    assert json.loads((tmp_path / "t.json").read_text())["match_threshold"] == pytest.approx(0.5)
+
+
+def test_a_command_that_needs_a_threshold_says_that_none_was_found(tmp_path, capsys):
+    references, embeddings = write_references(tmp_path, {"a": 3})
+    none = no_match_threshold(np.zeros(0), np.zeros(0), "too few")
+    (tmp_path / "t.json").write_text(json.dumps(none))
+    words = ["matches", "find", "--concepts", "a", "--images", embeddings, *references]
+    words += ["--reference-embeddings", embeddings, "--match-threshold", str(tmp_path / "t.json")]
+    assert main([*words, "--out", str(tmp_path / "m.parquet")]) == 1
+    assert f"{tmp_path / 't.json'}: no match threshold was found: too few" in capsys.readouterr().err
+
+
+def test_no_concept_has_no_means():
+    within, between = concept_means([])
+    assert len(within) == len(between) == 0
+    assert find_match_threshold(within, between, 0.4)["match_threshold"] == 0.4
+    with pytest.raises(DataError, match="no match threshold can be found"):
+        find_match_threshold(within, between, "best_f1")

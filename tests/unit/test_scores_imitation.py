@@ -14,7 +14,7 @@ from fit.images.table import GENERATED, REFERENCES
 from fit.io.concept_tables import ConceptTables, concepts_in
 from fit.matches.match import MATCHES
 from fit.scores.evidence import Evidence, EvidencePlaces, TrainingImages, read_evidence
-from fit.scores.imitation import imitation_score, score_concept
+from fit.scores.imitation import image_scores, imitation_score, score_concept
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.scores.targets import choose_targets
 
@@ -36,6 +36,15 @@ def test_imitation_score_is_the_mean_over_the_most_similar_targets():
     assert imitation_score(generated, targets[:3], 10) == pytest.approx(cosines[:3].mean(), abs=1e-6)
     with pytest.raises(DataError):
         imitation_score(generated[:0], targets, 10)
+
+
+def test_a_prompts_score_is_the_mean_of_its_images():
+    rng = np.random.default_rng(8)
+    generated, targets = unit(rng.normal(size=(7, 8))), unit(rng.normal(size=(30, 8)))
+    cosines = generated.astype(float) @ targets.T.astype(float)
+    chosen = np.argsort(cosines.mean(axis=0))[-10:]
+    assert image_scores(generated, targets, 10) == pytest.approx(cosines[:, chosen].mean(axis=1))
+    assert imitation_score(generated, targets, 10) == image_scores(generated, targets, 10).mean()
 
 
 SEEDS = st.integers(0, 10_000)
