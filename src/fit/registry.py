@@ -5,17 +5,23 @@ groups `fit.embedders` and `fit.generators`: a name, and a class that has the me
 """
 
 import difflib
-import importlib.metadata
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fit.errors import ConfigError
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
-def brought_by_packages(group: str | None) -> dict[str, importlib.metadata.EntryPoint]:
+
+def brought_by_packages(group: str | None) -> dict[str, "EntryPoint"]:
     """Return name -> entry point of what the installed packages bring for `group`; nothing of it is imported."""
-    return {} if group is None else {point.name: point for point in importlib.metadata.entry_points(group=group)}
+    if group is None:
+        return {}
+    from importlib import metadata  # takes a while to import
+
+    return {point.name: point for point in metadata.entry_points(group=group)}
 
 
 def known_names(registry: Mapping[str, str], group: str | None = None) -> list[str]:

@@ -144,7 +144,10 @@ def _expected_input(
     if len(inputs) != 1:
         raise problem
     (node,) = session.get_inputs()
-    formats: dict[str, type[np.float32] | type[np.float16]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+    formats: dict[str, type[np.float32] | type[np.float16]] = {
+        "tensor(float)": np.float32,
+        "tensor(float16)": np.float16,
+    }
     if node.type not in formats or len(node.shape) != 4:
         raise problem
     batch, channels, height, width = node.shape

@@ -1,6 +1,7 @@
 """Files of embeddings: a row per face, or per image.
 
-This module imports no torch, so that a stage that only compares vectors starts fast. A file holds the rows of one concept or of several. An image_id is unique within its concept only.
+A file holds the rows of one concept or of several. An image_id is unique within its concept only. This module imports
+no torch, so that a stage that only compares vectors starts fast.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -7,19 +7,16 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from generating import SAMPLING, generate, load_generator
 from pipelines import MAKERS, WORDS, clip, clip_tokenizer, save
 
-from fit import generated as generators
+from fit import generated
 from fit.cli.main import main
-from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, ModelError
-from fit.generated.run import generate_tables
+from fit.generated.settings import PipelineSettings
 from fit.images import table
 from fit.io import parquet
 
-ADA = Concept("ada-morvek", "Ada Morvek")
-PROMPTS = ["a painting by {name}", "{name}, harbour"]
-SAMPLING = {"steps": 2, "guidance": 3.0, "device": "cpu"}
 SIZED = {"height": 32, "width": 32}
 FAMILIES = ["sd", "sd-guided-inside", "lcm", "sdxl", "sd3", "flux", "pixart-alpha", "pixart-sigma"]
 OF_FAMILY = {"flux": SIZED, "flux-schnell": SIZED}
@@ -41,15 +38,7 @@ def folders(tmp_path_factory):
 
 
 def load(folder, family="sd", **options):
-    return generators.load("diffusers", pipeline=folder, **SAMPLING | OF_FAMILY.get(family, {}) | options)
-
-
-def generate(generator, folder, batch_size):
-    output = folder / "ada-morvek.parquet"
-    generate_tables(
-        generator, [ADA], [output], prompts=PROMPTS, images_per_prompt=2, batch_size=batch_size, study_seed=1
-    )
-    return output
+    return load_generator(folder, **SAMPLING | OF_FAMILY.get(family, {}) | options)
 
 
 def pixels(made):
@@ -81,7 +70,7 @@ def test_pictures_of_every_family_are_those_of_the_plain_pipeline_in_whatever_ba
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_goes_on_after_a_stop(folders, tmp_path, family):
     generator = load(folders(family), family)
-    whole = generate(generator, tmp_path / "whole", 1)
+    whole = generate(generator, tmp_path / "whole", images_per_prompt=2, batch_size=1)[0]
     made, make = [], generator.generate
 
     def stopping(prompts, seeds):
@@ -92,16 +81,18 @@ def test_every_family_goes_on_after_a_stop(folders, tmp_path, family):
 
     generator.generate = stopping
     with pytest.raises(KeyboardInterrupt):
-        generate(generator, tmp_path / "stopped", 1)
+        generate(generator, tmp_path / "stopped", images_per_prompt=2, batch_size=1)[0]
     again = load(folders(family), family)  # another process finds the parts by the same identity
     asked, make_again = [], again.generate
     again.generate = lambda prompts, seeds: asked.extend(seeds) or make_again(prompts, seeds)
-    assert parquet.read(generate(again, tmp_path / "stopped", 1)).equals(parquet.read(whole))
+    assert parquet.read(generate(again, tmp_path / "stopped", images_per_prompt=2, batch_size=1)[0]).equals(
+        parquet.read(whole)
+    )
     assert len(asked) == 1
     provenance = table.provenance(whole)
     assert provenance["class"] == type(generator._pipe).__name__
     assert len(provenance["weights"]) >= 3
-    assert "also" not in table.provenance(tmp_path / "stopped" / "ada-morvek.parquet")
+    assert "also" not in table.provenance(tmp_path / "stopped" / "pictures.parquet")
 
 
 @pytest.mark.parametrize("family", ["sd-guided-inside", "lcm"])
@@ -396,7 +387,7 @@ def test_a_scheduler_of_another_family_is_pointed_out(folders, capsys):
 
 
 def test_compiling_what_has_no_denoiser_is_an_error(folders, monkeypatch):
-    generator = generators.prepare("diffusers", pipeline=folders("sd"), compile=True, **SAMPLING)
+    generator = generated.prepare(PipelineSettings(pipeline=folders("sd"), compile=True, **SAMPLING))
     pipe = MAKERS["sd"]()
     pipe.unet = None
     with pytest.raises(ModelError, match=r"no U-Net or transformer.*`compile: false`"):

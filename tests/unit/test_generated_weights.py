@@ -1,22 +1,18 @@
 """Which weights of a pipeline are loaded, and hashed: variants and shards."""
 
 import json
-import re
 import shutil
 
 import huggingface_hub
 import numpy as np
 import pytest
 from diffusers import DiffusionPipeline
+from generating import SAMPLING, load_generator
 from pipelines import WORDS, save
 
-from fit import generated as generators
-from fit.config.config import check
-from fit.config.read import load as load_config
-from fit.errors import ConfigError, ModelError
+from fit.errors import ModelError
 from fit.generated import weights
 
-SAMPLING = {"steps": 2, "guidance": 3.0, "device": "cpu"}
 UNET, VAE, TEXT = "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"
 
 
@@ -41,7 +37,7 @@ def copied(saved, tmp_path):
 
 
 def load(folder, **options):
-    return generators.load("diffusers", pipeline=str(folder), **SAMPLING | options)
+    return load_generator(str(folder), **SAMPLING | options)
 
 
 def pixels(generator):
@@ -272,76 +268,6 @@ def test_a_variant_that_is_named_is_asked_for(hub):
 
 
 # --- the configuration ------------------------------------------------------------------------------------------------
-
-
-def test_the_variant_is_a_setting_of_the_stage(tmp_path):
-    config = load_config("config.yaml")
-    model, domain = config.pairs(config.default_study)[0]
-    assert config.settings("generate_images", model=model, domain=domain)["variant"] == ""
-    data = config.model_dump()
-    data["models"][model]["variant"] = "fp16"
-    assert check(data).settings("generate_images", model=model, domain=domain)["variant"] == "fp16"
-    data["models"][model]["variant"] = "../fp16"
-    with pytest.raises(ConfigError, match=rf"`models\.{model}\.variant`"):
-        check(data)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("seed", True),
-        ("seed", -1),
-        ("seed", 2**64),
-        ("models.atelier.guidance", float("nan")),
-        ("models.atelier.guidance", float("inf")),
-        ("models.atelier.guidance", True),
-        ("models.atelier.steps", True),
-        ("models.atelier.steps", 10**6),
-        ("models.atelier.height", False),
-        ("models.atelier.batch_size", 10**12),
-        ("collection.connections", 10**12),
-        ("collection.connections", 1_000_000_000),
-        ("collection.total_timeout_s", float("inf")),
-        ("threshold.penalty", float("inf")),
-        ("threshold.penalty", float("nan")),
-        ("threshold.resamples", 10**12),
-        ("domains.painters.match_threshold", True),
-        ("domains.painters.match_threshold", float("nan")),
-    ],
-)
-def test_numbers_are_finite_bounded_and_not_true_or_false(key, value):
-    data = load_config("config.yaml").model_dump()
-    *path, last = key.split(".")
-    inside = data
-    for part in path:
-        inside = inside[part]
-    inside[last] = value
-    with pytest.raises(ConfigError, match=rf"config\.yaml: `{key}`: .*\(it is ") as error:
-        check(data)
-    bound = r"a finite number|not a number|(greater|less) than( or equal to)? -?\d+|'midpoint'"
-    assert re.search(bound, str(error.value))
-
-
-def test_every_number_of_the_configuration_has_bounds():
-    from fit.config import config as studies
-
-    kinds = [one for one in vars(studies).values() if isinstance(one, type) and issubclass(one, studies._Strict)]
-    open_ended = [
-        f"{kind.__name__}.{name}"
-        for kind in kinds
-        for name, field in kind.model_fields.items()
-        if int in studies._kinds(field.annotation)
-        and not any(hasattr(one, "le") or hasattr(one, "lt") for one in _limits(field))
-    ]
-    assert open_ended == []
-
-
-def _limits(field):
-    return [*field.metadata, *(one for part in getattr(field.annotation, "__args__", ()) for one in _of(part))]
-
-
-def _of(part):
-    return [item for one in getattr(part, "__metadata__", ()) for item in getattr(one, "metadata", [])]
 
 
 def test_weights_without_a_component_of_them_are_none(tmp_path):

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 import torch
+from embedding_backends import load_embedder
+from generating import load_generator
 from pipelines import save
 from tokenizers import Tokenizer, models
 
 from fit import embeddings as embedders
-from fit import generated as generators
 from fit.check.models import pipeline_problems
-from fit.embeddings.base import EmbedderSettings
 from fit.errors import ModelError
 
 CODE = """
@@ -71,7 +71,7 @@ def open_clip(folder, **text):
 def test_a_configuration_that_open_clip_is_led_to_runs_nothing(hostile, tmp_path):
     open_clip(hostile, hf_model_name=str(hostile), hf_proj_type="mlp", hf_pooler_type="mean_pooler")
     with pytest.raises(ModelError, match="code"):
-        embedders.load("openclip", EmbedderSettings(f"local-dir:{hostile}"))
+        load_embedder("openclip", f"local-dir:{hostile}")
 
 
 def test_a_tokenizer_that_trusts_itself_runs_nothing(hostile, tmp_path):
@@ -86,14 +86,14 @@ def test_a_tokenizer_that_trusts_itself_runs_nothing(hostile, tmp_path):
         hostile / "open_clip_model.safetensors",
     )
     with pytest.raises(ModelError, match="code"):
-        embedders.load("openclip", EmbedderSettings(f"local-dir:{hostile}")).embed_texts(["a"])
+        load_embedder("openclip", f"local-dir:{hostile}").embed_texts(["a"])
 
 
 @pytest.mark.parametrize("backend", sorted(embedders.REGISTRY))
 @pytest.mark.parametrize("place", ["local-dir:{}", "{}"])
 def test_no_backend_runs_the_code_of_a_folder(hostile, backend, place):
     with pytest.raises(ModelError):
-        embedders.load(backend, EmbedderSettings(place.format(hostile), download=True))
+        load_embedder(backend, place.format(hostile), download=True)
 
 
 class Runs:
@@ -123,7 +123,7 @@ def test_no_backend_runs_a_pickle(hostile, tmp_path, backend, name, how):
         hostile.joinpath("config.json").write_text(json.dumps({"architecture": "vit_tiny_patch16_224"}))
     folder = backend in ("openclip", "timm", "transformers")
     with pytest.raises(ModelError):
-        embedders.load(backend, EmbedderSettings(f"local-dir:{hostile}" if folder else str(path)))
+        load_embedder(backend, f"local-dir:{hostile}" if folder else str(path))
 
 
 # --- pipelines --------------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def change(path, **keys):
 
 
 def load(folder):
-    return generators.load("diffusers", pipeline=str(folder), steps=1, device="cpu", download=True)
+    return load_generator(str(folder), steps=1, device="cpu", download=True)
 
 
 FOREIGN = [

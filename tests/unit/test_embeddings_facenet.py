@@ -8,17 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from embedding_backends import load_embedder
 from facenet_pytorch import MTCNN, InceptionResnetV1, fixed_image_standardization
 from faces import ASTRONAUT, FACE, PARTS, contains, cosine
 from huggingface_hub import constants
 from PIL import Image, ImageOps
 
-from fit import embeddings as embedders
 from fit.cli.main import main
 from fit.embeddings import detection
 from fit.embeddings import facenet as module
-from fit.embeddings.base import EmbedderSettings
 from fit.embeddings.detection import Face, clip, find_faces
+from fit.embeddings.settings import EmbedderSettings
 from fit.errors import ModelError
 from fit.images import table
 from fit.io import parquet
@@ -55,7 +55,7 @@ def published(network, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def facenet(published):
-    return embedders.load("facenet", EmbedderSettings(str(published)))
+    return load_embedder("facenet", str(published))
 
 
 def test_a_face_is_found_where_it_is():
@@ -195,7 +195,7 @@ def test_a_low_precision_is_close(published):
     (face,) = found()
     faces = [[Face(face.box, 1.0, face.landmarks, module.cut_out(ASTRONAUT, face))]]
     vectors = [
-        embedders.load("facenet", EmbedderSettings(str(published), dtype=dtype)).embed(faces)[0][0].vector
+        load_embedder("facenet", str(published), dtype=dtype).embed(faces)[0][0].vector
         for dtype in ("float32", "bfloat16")
     ]
     assert 0.9 < cosine(*vectors) < 0.999999
@@ -232,7 +232,7 @@ def test_the_command_embeds_faces_with_all_that_is_known_of_them(published, tmp_
 def test_weights_load_with_and_without_a_classifier(network, facenet, tmp_path):
     state = {name: value for name, value in network.state_dict().items() if not name.startswith("logits.")}
     torch.save(state, tmp_path / "bare.pt")
-    bare = embedders.load("facenet", EmbedderSettings(str(tmp_path / "bare.pt")))
+    bare = load_embedder("facenet", str(tmp_path / "bare.pt"))
     crop = np.zeros((1, 160, 160, 3), np.uint8)
     assert np.array_equal(bare.recognise(crop), facenet.recognise(crop))
 
@@ -252,12 +252,12 @@ def test_weights_that_do_not_fit_say_what_was_expected(network, published, tmp_p
             path.write_bytes(content)
         else:
             torch.save(content, path)
-        return embedders.load("facenet", EmbedderSettings(str(path)))
+        return load_embedder("facenet", str(path))
 
     state = network.state_dict()
     missing = {name: value for name, value in state.items() if name != "last_linear.weight"}
     with pytest.raises(
-        ModelError, match=r"w\.pt: not the weights of this .*missing: last_linear\.weight \(512, 1792\)\. Mend"
+        ModelError, match=r"w\.pt: not the weights of this .*missing: last_linear\.weight \(512, 1792\)\. Fix"
     ):
         load(missing)
     with pytest.raises(ModelError, match=r"last_bn\.weight \(3,\) instead of \(512,\)"):
@@ -267,7 +267,7 @@ def test_weights_that_do_not_fit_say_what_was_expected(network, published, tmp_p
     with pytest.raises(ModelError, match=r"expected a state dict of InceptionResnetV1 .* found list"):
         load([torch.ones(3)])
     whole = published.read_bytes()
-    with pytest.raises(ModelError, match=r"w\.pt: corrupt, or no checkpoint"):
+    with pytest.raises(ModelError, match=r"w\.pt: corrupt, or not a checkpoint"):
         load(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match=r"w\.pt: "):
         load(b"these are no weights")
@@ -286,13 +286,13 @@ def test_missing_weights_say_where_to_get_them(monkeypatch, tmp_path):
         r"checkpoints/20180402-114759-vggface2\.pt: .*github\.com/timesler/.*embedders\.NAME\.model.*download: true"
     )
     with pytest.raises(ModelError, match=expected):
-        module._locate(EmbedderSettings("vggface2"))
+        module._locate(EmbedderSettings(model="vggface2"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match=expected):
-        module._locate(EmbedderSettings("vggface2", download=True))
+        module._locate(EmbedderSettings(model="vggface2", download=True))
     assert fetched == []
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    assert module._locate(EmbedderSettings("vggface2", download=True)).parent == tmp_path / "checkpoints"
+    assert module._locate(EmbedderSettings(model="vggface2", download=True)).parent == tmp_path / "checkpoints"
     assert fetched == ["vggface2"]
 
     def unreachable(pretrained):
@@ -300,14 +300,14 @@ def test_missing_weights_say_where_to_get_them(monkeypatch, tmp_path):
 
     monkeypatch.setattr(module, "InceptionResnetV1", unreachable)
     with pytest.raises(ModelError, match=r"can't be fetched \(no route\); get 20180408-102900-casia-webface\.pt from"):
-        module._locate(EmbedderSettings("casia-webface", download=True))
+        module._locate(EmbedderSettings(model="casia-webface", download=True))
 
 
 def test_a_published_set_is_taken_from_the_cache(published, facenet, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "20180402-114759-vggface2.pt").symlink_to(published)
-    cached = embedders.load("facenet", EmbedderSettings("vggface2"))
+    cached = load_embedder("facenet", "vggface2")
     crop = np.zeros((1, 160, 160, 3), np.uint8)
     assert np.array_equal(cached.recognise(crop), facenet.recognise(crop))
 

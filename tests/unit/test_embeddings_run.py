@@ -1,11 +1,9 @@
 """The engine: pictures stream from tables through processes that decode and a model, and vectors into files."""
 
 import os
-import re
 import threading
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +14,14 @@ from PIL import Image
 
 from fit import embeddings as embedders
 from fit.embeddings import files, run
-from fit.embeddings.base import Embedder, EmbedderSettings, Embedding
+from fit.embeddings.base import Embedder, Embedding
 from fit.embeddings.files import read_embeddings
-from fit.embeddings.run import embed_tables, embed_texts
+from fit.embeddings.run import embed_table, embed_texts
+from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import FitError, ImageTableError, ModelError
 from fit.images import table
 from fit.io import parquet
+from fit.io.concept_tables import concepts_in, write_concepts
 from fit.memory import AdaptiveBatch
 
 
@@ -50,8 +50,8 @@ def mean_colours(picture, kind, doom=None):
 class Colours(Embedder):
     """As many vectors as the red of a picture says, modulo 4; memory for `room` pictures at once."""
 
-    def __init__(self, weights):
-        self.kind, self.room, self.doom = weights.model, 1000, None
+    def __init__(self, kind="tensor"):
+        self.kind, self.room, self.doom = kind, 1000, None
         self.batches = []
 
     @property
@@ -73,22 +73,33 @@ class Colours(Embedder):
 @pytest.fixture
 def colours(monkeypatch):
     """Makes `Colours` the embedder "colours", and gives the next one that is loaded."""
-    loaded = Colours(EmbedderSettings("tensor"))
-    monkeypatch.setattr(embedders, "load", lambda backend, weights: loaded)
+    loaded = Colours()
+    monkeypatch.setattr(embedders, "load", lambda *_: loaded)
     return loaded
 
 
+def embed(images, out, batch_size=4, decoders=0, model="weights.onnx"):
+    embed_table("colours", EmbedderSettings(model=model), FaceSettings(), images, out, batch_size, decoders)
+
+
+def rows_of(reds, concept=None):
+    """Rows of an image table: a picture per red, and a failure where it is None."""
+    pictures = [None if red is None else table.encode_png(Image.new("RGB", (5, 4), (red, 40, 90))) for red in reds]
+    return [{"concept": concept, "image_id": f"i{i}", "bytes": data} for i, data in enumerate(pictures)]
+
+
 def fill(path, reds, row_group=parquet.ROW_GROUP):
-    """An image table with a picture per red, and a failure where it is None."""
-    rows = [
-        {
-            "image_id": f"i{i}",
-            "bytes": None if red is None else table.encode_png(Image.new("RGB", (5, 4), (red, 40, 90))),
-        }
-        for i, red in enumerate(reds)
-    ]
+    """An image table of nobody's concept."""
     schema = pa.schema([("image_id", pa.string()), ("bytes", pa.binary())])
-    parquet.write(pa.Table.from_pylist(rows, schema=schema), path, row_group)
+    parquet.write(pa.Table.from_pylist(rows_of(reds), schema=schema), path, row_group)
+
+
+def fill_concepts(path, reds, row_group=parquet.ROW_GROUP):
+    """An image table of several concepts: concept -> reds."""
+    schema = pa.schema([("concept", pa.string()), ("image_id", pa.string()), ("bytes", pa.binary())])
+    columns = pa.schema([field for field in schema if field.name != "concept"])
+    tables = [(concept, pa.Table.from_pylist(rows_of(some), schema=columns)) for concept, some in reds.items()]
+    write_concepts(tables, path, schema, row_group)
 
 
 def expected(reds):
@@ -98,45 +109,90 @@ def expected(reds):
 
 
 RANDOM = np.random.default_rng(0)
-REDS = [
-    [int(red) for red in RANDOM.integers(1, 250, 150)],
-    [],
-    [None, None, None],
-    [None if i % 5 == 0 else int(red) for i, red in enumerate(RANDOM.integers(1, 250, 30))],
-    [4, 8, 12],  # no face in any of them
-    [3],
-]
+REDS = {
+    "ann": [int(red) for red in RANDOM.integers(1, 250, 150)],
+    "bob": [],
+    "cy": [None, None, None],
+    "dot": [None if i % 5 == 0 else int(red) for i, red in enumerate(RANDOM.integers(1, 250, 30))],
+    "ed": [4, 8, 12],  # no face in any of them
+    "flo": [3],
+}
+
+
+def names_in(path, concept=None):
+    """(image_id, face) of the rows of a file of embeddings."""
+    found = parquet.read(path, only=None if concept is None else {"concept": [concept]})
+    return list(zip(*(found.column(c).to_pylist() for c in ("image_id", "face")), strict=True))
 
 
 @pytest.mark.parametrize(
     ("decoders", "batch_size", "kind"),
     [(0, 64, "tensor"), (0, 1, "object"), (2, 7, "tensor"), (2, 1000, "object"), (2, 16, "tensor")],
 )
-def test_rows_come_in_the_order_of_the_tables_whatever_the_batches(colours, tmp_path, decoders, batch_size, kind):
+def test_rows_come_in_the_order_of_the_table_whatever_the_batches(colours, tmp_path, decoders, batch_size, kind):
     colours.kind = kind
-    for i, reds in enumerate(REDS):
-        fill(tmp_path / f"{i}.parquet", reds, row_group=40)
-    inputs, outputs = ([tmp_path / f"{kind}{i}.parquet" for i in range(len(REDS))] for kind in ("", "out"))
-    embed_tables("colours", EmbedderSettings(kind), inputs, outputs, batch_size, decoders)
-    for output, reds in zip(outputs, REDS, strict=True):
+    fill_concepts(tmp_path / "t.parquet", REDS, row_group=40)
+    out = tmp_path / "e.parquet"
+    embed(tmp_path / "t.parquet", out, batch_size, decoders)
+    assert concepts_in(out) == list(REDS)
+    assert pq.read_schema(out).field("embedding").type == pa.list_(pa.float32(), 4)
+    found = files.read_embeddings_by_concept(out)
+    assert list(found) == list(REDS)
+    for concept, reds in REDS.items():
         names, vectors = expected(reds)
-        found = parquet.read(output)
-        assert list(zip(*(found.column(c).to_pylist() for c in ("image_id", "face")), strict=True)) == names
+        assert names_in(out, concept) == names
         if names:
-            assert found.schema.field("embedding").type == pa.list_(pa.float32(), 4)
-            assert read_embeddings(output)[1] == pytest.approx(np.stack(vectors), abs=1e-6)
-    pictures = sum(red is not None for reds in REDS for red in reds)
-    # Batches are full across the borders of tables, but for the last.
+            assert found[concept][1] == pytest.approx(np.stack(vectors), abs=1e-6)
+    in_order = list(dict.fromkeys(parquet.read(out, ["concept"]).column("concept").to_pylist()))
+    assert in_order == [concept for concept in REDS if expected(REDS[concept])[0]]
+    pictures = sum(red is not None for reds in REDS.values() for red in reds)
+    # Batches are full across the borders of concepts, except for the last.
     assert colours.batches == [batch_size] * (pictures // batch_size) + [pictures % batch_size] * (
         pictures % batch_size > 0
     )
 
 
+def test_a_row_group_of_embeddings_is_of_one_concept(colours, tmp_path):
+    fill_concepts(tmp_path / "t.parquet", REDS)
+    embed(tmp_path / "t.parquet", tmp_path / "e.parquet")
+    file = pq.ParquetFile(tmp_path / "e.parquet")
+    groups = [file.read_row_group(i, ["concept"]).column("concept").to_pylist() for i in range(file.num_row_groups)]
+    assert [set(group) for group in groups] == [{"ann"}, {"dot"}, {"flo"}]
+
+
+def test_a_table_without_concepts_gives_embeddings_without_them(colours, tmp_path):
+    fill(tmp_path / "t.parquet", REDS["dot"])
+    embed(tmp_path / "t.parquet", tmp_path / "e.parquet")
+    names, vectors = expected(REDS["dot"])
+    assert names_in(tmp_path / "e.parquet") == names
+    assert parquet.read(tmp_path / "e.parquet").column("concept").null_count == len(names)
+    assert b"concepts" not in (pq.read_schema(tmp_path / "e.parquet").metadata or {})
+    assert files.read_embeddings(tmp_path / "e.parquet")[1] == pytest.approx(np.stack(vectors), abs=1e-6)
+
+
+def test_concepts_that_are_mixed_in_a_row_group_stay_in_their_order(colours, tmp_path):
+    rows = [row | {"concept": concept} for row in rows_of([1, 2, 3]) for concept in ("b", "a")]
+    parquet.write(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    embed(tmp_path / "t.parquet", tmp_path / "e.parquet")
+    found = parquet.read(tmp_path / "e.parquet", ["concept", "image_id"]).to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        *([("b", "i0"), ("a", "i0")] + [("b", "i1")] * 2 + [("a", "i1")] * 2 + [("b", "i2")] * 3 + [("a", "i2")] * 3)
+    ]
+    assert files.read_embeddings(tmp_path / "e.parquet", "a")[0].tolist() == ["i0", "i1", "i1", "i2", "i2", "i2"]
+
+
+def test_a_table_without_any_face_is_a_file_without_rows(colours, tmp_path):
+    fill_concepts(tmp_path / "t.parquet", {"ed": [4, 8], "cy": [None]})
+    embed(tmp_path / "t.parquet", tmp_path / "e.parquet")
+    assert files.read_embeddings(tmp_path / "e.parquet")[1].shape == (0, 0)
+    assert concepts_in(tmp_path / "e.parquet") == ["ed", "cy"]
+
+
 def test_large_pictures_make_small_slices(colours, tmp_path, monkeypatch):
-    fill(tmp_path / "t.parquet", REDS[0])
+    fill(tmp_path / "t.parquet", REDS["ann"])
     monkeypatch.setattr(run, "SLICE_BYTES", 1)
-    dataset = run._Prepared([tmp_path / "t.parquet"], colours.prepare)
-    names = [dataset[i][2] for i in range(len(dataset))]
+    dataset = run._Prepared(tmp_path / "t.parquet", colours.prepare)
+    names = [[name for _, name in dataset[i][1]] for i in range(len(dataset))]
     assert max(map(len, names)) == 1
     assert [name for of_slice in names for name in of_slice] == [f"i{i}" for i in range(150)]
 
@@ -146,9 +202,7 @@ def test_neither_pictures_nor_vectors_gather_in_memory(colours, tmp_path, monkey
     monkeypatch.setattr(run, "ROWS_AT_ONCE", 30)
     fill(tmp_path / "t.parquet", [3] * 600)
     Prepared.most = 0
-    embed_tables(
-        "colours", EmbedderSettings("object"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8, decoders=0
-    )
+    embed(tmp_path / "t.parquet", tmp_path / "e.parquet", 8)
     assert Prepared.most <= 8 + 2 * run.SLICE
     groups = pq.ParquetFile(tmp_path / "e.parquet").metadata
     assert groups.num_rows == 1800
@@ -156,47 +210,45 @@ def test_neither_pictures_nor_vectors_gather_in_memory(colours, tmp_path, monkey
 
 
 @pytest.mark.parametrize("decoders", [0, 2])
-def test_bytes_that_are_no_picture_name_their_file_and_image(colours, tmp_path, decoders):
-    fill(tmp_path / "good.parquet", [1, 2])
+def test_bytes_that_are_not_a_picture_name_their_file_and_image(colours, tmp_path, decoders):
     rows = [
         {"image_id": f"x{i}", "bytes": b"nothing" if i == 70 else table.encode_png(np.ones((2, 2, 3)))}
         for i in range(90)
     ]
     parquet.write(pa.Table.from_pylist(rows), tmp_path / "bad.parquet")
-    inputs, outputs = ([tmp_path / f"{kind}{name}.parquet" for name in ("good", "bad")] for kind in ("", "e-"))
     with pytest.raises(ImageTableError, match=r"bad\.parquet, image x70: not a decodable picture") as raised:
-        embed_tables("colours", EmbedderSettings("tensor"), inputs, outputs, 4, decoders)
+        embed(tmp_path / "bad.parquet", tmp_path / "e-bad.parquet", 4, decoders)
     assert "Traceback" not in str(raised.value)
-    # The table before is whole, that one is not there at all.
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.parquet", "e-good.parquet", "good.parquet"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
 
 
 def test_a_decoder_that_dies_is_an_error_with_a_remedy(colours, tmp_path):
     fill(tmp_path / "t.parquet", [1, 2, 3])
     colours.doom = 2
     with pytest.raises(FitError, match="a process that decodes pictures died"):
-        embed_tables(
-            "colours", EmbedderSettings("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 4, decoders=1
-        )
+        embed(tmp_path / "t.parquet", tmp_path / "e.parquet", decoders=1)
     assert not (tmp_path / "e.parquet").exists()
 
 
-def test_a_file_that_is_no_image_table_is_found_before_anything_is_embedded(colours, tmp_path):
-    fill(tmp_path / "t.parquet", [1])
-    pq.write_table(pa.table({"image_id": ["a"]}), tmp_path / "u.parquet")
-    inputs = [tmp_path / "t.parquet", tmp_path / "u.parquet"]
-    with pytest.raises(ImageTableError, match=r"u\.parquet: no column 'bytes'"):
-        embed_tables("colours", EmbedderSettings("tensor"), inputs, [tmp_path / "e", tmp_path / "f"], 4, decoders=0)
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"image_id": ["a"]}, "no column 'bytes'"),
+        ({"image_id": ["a"], "bytes": [b""], "concept": [1]}, "column 'concept' holds whole numbers"),
+    ],
+)
+def test_a_file_that_is_not_an_image_table_is_named(colours, tmp_path, columns, said):
+    pq.write_table(pa.table(columns), tmp_path / "u.parquet")
+    with pytest.raises(ImageTableError, match=rf"u\.parquet: {said}"):
+        embed(tmp_path / "u.parquet", tmp_path / "e.parquet")
     assert colours.batches == []
 
 
 def test_batches_become_smaller_where_memory_runs_out(colours, tmp_path):
-    fill(tmp_path / "t.parquet", REDS[0])
+    fill(tmp_path / "t.parquet", REDS["ann"])
     colours.room = 5
-    embed_tables(
-        "colours", EmbedderSettings("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 64, decoders=0
-    )
-    assert read_embeddings(tmp_path / "e.parquet")[1] == pytest.approx(np.stack(expected(REDS[0])[1]), abs=1e-6)
+    embed(tmp_path / "t.parquet", tmp_path / "e.parquet", 64)
+    assert read_embeddings(tmp_path / "e.parquet")[1] == pytest.approx(np.stack(expected(REDS["ann"])[1]), abs=1e-6)
     # Tried once each, then never again more than fits.
     assert colours.batches[:5] == [64, 32, 16, 8, 4]
     assert max(colours.batches[5:]) == 4
@@ -221,12 +273,10 @@ def test_halving_keeps_the_order_and_ends_at_one():
 
 
 def test_one_picture_that_does_not_fit_is_an_error_with_a_remedy(colours, tmp_path):
-    fill(tmp_path / "t.parquet", REDS[0])
+    fill(tmp_path / "t.parquet", REDS["ann"])
     colours.room = 0
     with pytest.raises(ModelError, match="one picture is too much for the memory"):
-        embed_tables(
-            "colours", EmbedderSettings("tensor"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 4, decoders=0
-        )
+        embed(tmp_path / "t.parquet", tmp_path / "e.parquet")
 
 
 def test_other_errors_do_not_halve():
@@ -289,59 +339,25 @@ class Broken(Colours):
     ("wrong", "said"), [(np.nan, "not finite"), (np.inf, "not finite"), (0.0, "has length 0"), (1e30, "has length 2e")]
 )
 def test_a_vector_that_is_no_unit_vector_is_not_written(monkeypatch, tmp_path, wrong, said):
-    broken = Broken(EmbedderSettings("tensor"))
+    broken = Broken()
     broken.wrong = wrong
-    monkeypatch.setattr(embedders, "load", lambda backend, weights: broken)
+    monkeypatch.setattr(embedders, "load", lambda *_: broken)
     fill(tmp_path / "ann.parquet", [5, 6, 7, 9])
     with pytest.raises(ModelError, match=rf"ann.parquet, image i2: .*embedder colours \(weights.onnx\).*{said}.*dtype"):
-        embed_tables(
-            "colours", EmbedderSettings("weights.onnx"), [tmp_path / "ann.parquet"], [tmp_path / "out.parquet"], 3, 0
-        )
+        embed(tmp_path / "ann.parquet", tmp_path / "out.parquet", 3)
     assert not (tmp_path / "out.parquet").exists()
 
 
 def test_a_text_without_a_unit_vector_is_not_written(monkeypatch, tmp_path):
-    broken = Colours(EmbedderSettings("tensor"))
+    broken = Colours()
     broken.embed_texts = lambda texts: np.array([[1, 0], [np.nan, 0]], np.float32)
-    monkeypatch.setattr(embedders, "load", lambda backend, weights: broken)
+    monkeypatch.setattr(embedders, "load", lambda *_: broken)
     with pytest.raises(ModelError, match=r"text 'an artwork': .*colours.*not finite"):
-        embed_texts("colours", EmbedderSettings("w"), ["a photograph", "an artwork"], tmp_path / "texts.parquet")
+        embed_texts(
+            "colours",
+            EmbedderSettings(model="w"),
+            FaceSettings(),
+            ["a photograph", "an artwork"],
+            tmp_path / "texts.parquet",
+        )
     assert not (tmp_path / "texts.parquet").exists()
-
-
-@pytest.mark.parametrize(
-    ("vector", "said"),
-    [
-        ([np.nan, 0], "is not finite"),
-        ([np.inf, 0], "is not finite"),
-        ([1, None], "is not finite"),
-        ([0, 0], "has length 0, not 1"),
-        ([3, 4], "has length 5, not 1"),
-        (None, "is missing"),
-    ],
-)
-@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
-def test_a_vector_that_is_no_unit_vector_is_not_read(tmp_path, vector, said, kind):
-    path = tmp_path / "ann.parquet"
-    columns = {"image_id": ["a", "b"], "embedding": pa.array([[0.6, 0.8], vector], pa.list_(kind, 2))}
-    parquet.write(pa.table(columns), path)
-    for read in (read_embeddings, files.read_single_faces, lambda path: files.read_rows(path, np.array([True, False]))):
-        with pytest.raises(ImageTableError, match=f"ann.parquet: the vector of image 'b' {said}.*; remove the file"):
-            read(path)
-
-
-def test_vectors_in_half_precision_are_unit_vectors(tmp_path):
-    vectors = np.random.default_rng(0).normal(size=(500, 512))
-    halves = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    kind = pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), 512)
-    parquet.write(pa.table({"image_id": [f"i{i}" for i in range(500)], "embedding": kind}), tmp_path / "e.parquet")
-    found = read_embeddings(tmp_path / "e.parquet")[1]
-    assert found.dtype == np.float32
-    assert np.array_equal(found, halves.astype(np.float32))
-
-
-def test_only_one_module_reads_embeddings():
-    source = Path(files.__file__).parents[1]
-    by_name = re.compile(r"""['"]embedding['"]""")
-    others = [path.name for path in source.rglob("*.py") if by_name.search(path.read_text(encoding="utf-8"))]
-    assert sorted(others) == ["files.py", "run.py"]  # run.py asks a schema that it wrote for the length
