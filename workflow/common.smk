@@ -43,7 +43,7 @@ except FitError as error:
     raise WorkflowError(str(error))
 
 SLUGS = {
-    domain: [concept.concept for concept in concepts]
+    domain: [concept.slug for concept in concepts]
     for domain, concepts in CONCEPTS.items()
 }
 
@@ -98,7 +98,7 @@ class Batch:
         """The names of the batch's concepts, which its results depend on."""
         wanted = self.concepts or [wildcards.concept]
         return {
-            c.concept: c.name for c in CONCEPTS[wildcards.domain] if c.concept in wanted
+            c.slug: c.name for c in CONCEPTS[wildcards.domain] if c.slug in wanted
         }
 
     def settings(self, stage, names=False, place=None):
@@ -384,7 +384,7 @@ def settings(stage):
 
 def groups_of(wildcards):
     """Concept -> group, of the concepts of a job's domain that have one."""
-    return {c.concept: c.group for c in CONCEPTS[wildcards.domain] if c.group}
+    return {c.slug: c.group for c in CONCEPTS[wildcards.domain] if c.group}
 
 
 def all_concepts(pattern):

@@ -52,7 +52,7 @@ def config():
 @cache
 def slugs(domain):
     """The slugs on the sheet of a domain."""
-    return {concept.concept for concept in read_sheet(ROOT / config().domains[domain].concepts)}
+    return {concept.slug for concept in read_sheet(ROOT / config().domains[domain].concepts)}
 
 
 # --- finding --------------------------------------------------------------------------------------------------------
