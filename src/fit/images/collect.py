@@ -103,7 +103,7 @@ class _Gathering:
     def bring(self, concept: str | None, source: ImageSource, links: Sequence[Link], parts: ResumableTable) -> None:
         """Bring what is missing of the links of a concept into `parts`."""
         missing = [link for link in links if link.image_id not in parts.place]
-        self._progress.total += len(links)
+        self._progress.total = (self._progress.total or 0) + len(links)
         self._progress.update(len(links) - len(missing))
 
         def handle(link: Link, response: Response) -> None:

@@ -1,8 +1,8 @@
 """Decodes pictures in processes of their own, so that hostile bytes cost one picture and not the job.
 
 Decoders are C: some bytes make one crash, hang, or allocate without end. So `Decoder` runs them in processes with a
-limit on memory, and ends those that take too long. The job goes on; the picture gets a status. What such a process says is
-read as a few numbers and bytes, never unpickled.
+limit on memory, and ends those that take too long. The job goes on; the picture gets a status. What such a process
+says is read as a few numbers and bytes, never unpickled.
 
 A process has the rights of its user: this is no sandbox against bytes that take a decoder over.
 

@@ -1,8 +1,8 @@
 """The image table: a Parquet file in which a row is an image, or the reason why there is none.
 
 Every image table has the columns `image_id` and `bytes`; collected ones also `status` ("ok", or why `bytes` is null).
-Those that FIT writes have the column `concept` too, and may hold several concepts, one after the other. A user's own may
-lack it. Row groups are small, and of one concept, so that pictures stream.
+Those that FIT writes have the column `concept` too, and may hold several concepts, one after the other. A user's own
+may lack it. Row groups are small, and of one concept, so that pictures stream.
 """
 
 import json
