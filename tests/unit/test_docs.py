@@ -13,7 +13,7 @@ import pytest
 
 from fit.cli.main import make_parser
 from fit.concepts.sheet import read_sheet
-from fit.config.config import load
+from fit.config.read import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fit.config.config import STAGES, Config, check, check_files, load
+from fit.config.read import STAGES, Config, check, check_files, load
 from fit.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ def answer_arguments(add):
 
 
 def answer(args):
-    from fit.config.config import load
+    from fit.config.read import load
     from fit.thresholds.answer import of_study
 
     config = load(*args.config)
