@@ -79,8 +79,8 @@ def make_row(concept: str | None, link: Link, response: Response, decoder: Pictu
 class _Gathering:
     """Decodes what a source brings, writes it to parts and shows progress; a context manager over many concepts."""
 
-    def __init__(self, settings: DecodeSettings, decoders: int):
-        self._decoder = Decoder(settings, decoders)
+    def __init__(self, decoding: DecodeSettings, decoders: int):
+        self._decoder = Decoder(decoding, decoders)
         self._progress = tqdm(total=0, desc="collecting", unit="image", mininterval=2)
         self._lock = Lock()
         self._failed = 0
@@ -154,7 +154,7 @@ def collect(
         return links_of(read(matched_captions, _MATCHED.names, only={"concept": [concept]}, schema=_MATCHED))
 
     identity = [kind, of_results(fetching)]
-    gather(source, concepts, links, out, work=work, identity=identity, settings=decoding, decoders=decoders)
+    gather(source, concepts, links, out, work=work, identity=identity, decoding=decoding, decoders=decoders)
 
 
 def gather(
@@ -165,7 +165,7 @@ def gather(
     *,
     work: str | Path,
     identity: Sequence[object],
-    settings: DecodeSettings,
+    decoding: DecodeSettings,
     decoders: int,
     schema: pa.Schema = COLLECTED,
     convert: Convert | None = None,
@@ -179,7 +179,7 @@ def gather(
         out: path to write; a concept's rows are in the order of its links.
         work: folder for what a kill must not lose; one that FIT made, or that is new or empty.
         identity: JSON value; what was brought under another is not taken for these.
-        settings: which pictures are decoded.
+        decoding: which pictures are decoded.
         decoders: how many processes decode.
         schema: of the table, where `convert` makes rows of another one than COLLECTED.
         convert: makes them.
@@ -194,11 +194,11 @@ def gather(
     def parts_of(concept: str | None, links: Sequence[Link]) -> ResumableTable:
         rows = [[link.image_id, link.url, link.shard, link.row] for link in links]
         # The columns tell parts of this version from those of others.
-        known_by = [identity, of_results(settings), COLLECTED.names, concept, rows]
+        known_by = [identity, of_results(decoding), COLLECTED.names, concept, rows]
         key = blake2b(json.dumps(known_by).encode(), digest_size=8).hexdigest()
         return ResumableTable(Path(place.path, concept or _NO_CONCEPT, key))
 
-    with place.held(*folders), _Gathering(settings, decoders) as gathering:
+    with place.held(*folders), _Gathering(decoding, decoders) as gathering:
         for concept in concepts:
             of_concept = links(concept)
             _check_ids(concept, of_concept)

@@ -10,7 +10,7 @@ MAX_BYTES = 2**31 - 1  # of one value of a binary column
 
 
 def fitting(row: dict[str, Any], schema: pa.Schema = COLLECTED) -> dict[str, Any]:
-    """Return `row`, or, where a value of it does not fit its column, the row as a failure with the status "does_not_fit".
+    """Return `row`, or, where a value does not fit its column, the row as a failure with the status "does_not_fit".
 
     Args:
         row: dict of the columns of `schema`. `concept` and `image_id` are ours, not looked at.

@@ -312,7 +312,7 @@ def import_images(
     *,
     what: str,
     work: str | Path,
-    settings: DecodeSettings,
+    decoding: DecodeSettings,
     decoders: int,
     none_too: bool = False,
     sheet: Sequence[str] | None = None,
@@ -324,7 +324,7 @@ def import_images(
         concepts: slugs, in the order of the table.
         out: path of the table to write.
         what: "training images" or the like, for errors.
-        work, settings, decoders: as fit.images.collect.gather takes them.
+        work, decoding, decoders: as fit.images.collect.gather takes them.
         none_too: whether an empty folder says that a concept has no picture; the table has no row of it then.
         sheet: as links_at takes it.
 
@@ -333,7 +333,7 @@ def import_images(
     """
     source, links = _found(place, list(concepts), what, work, none_too, sheet)
     identity = [what, str(place)]
-    gather(source, links, _getter(links), out, work=work, identity=identity, settings=settings, decoders=decoders)
+    gather(source, links, _getter(links), out, work=work, identity=identity, decoding=decoding, decoders=decoders)
 
 
 def _getter(links: dict[str, list[LocalLink]]) -> Callable[[str | None], Sequence[Link]]:
@@ -373,7 +373,7 @@ def _found(
 
 
 def import_photographs(
-    place: str | Path, out: str | Path, *, work: str | Path, settings: DecodeSettings, decoders: int
+    place: str | Path, out: str | Path, *, work: str | Path, decoding: DecodeSettings, decoders: int
 ) -> None:
     """Make an image table of the schema COLLECTED of ordinary photographs, which are of no concept.
 
@@ -381,7 +381,7 @@ def import_photographs(
         place: path of a folder, which is read however deep, or of a Parquet file as links_at takes it, without the
             column concept.
         out: path of the table to write.
-        work, settings, decoders: as import_images takes them.
+        work, decoding, decoders: as import_images takes them.
 
     Raises:
         DataError, ImageTableError: as links_at; or there is no photograph.
@@ -400,7 +400,7 @@ def import_photographs(
             f"{place}: no photographs{_say_what_else(Path(place))}; put {', '.join(PICTURES[:4])} files into it"
         )
     identity = ["photographs", str(place)]
-    gather(source, [None], _getter(links), out, work=work, identity=identity, settings=settings, decoders=decoders)
+    gather(source, [None], _getter(links), out, work=work, identity=identity, decoding=decoding, decoders=decoders)
 
 
 def import_generated(
@@ -409,7 +409,7 @@ def import_generated(
     out: str | Path,
     *,
     work: str | Path,
-    settings: DecodeSettings,
+    decoding: DecodeSettings,
     decoders: int,
     sheet: Sequence[str] | None = None,
 ) -> dict[str, int]:
@@ -419,7 +419,7 @@ def import_generated(
     all are of one, where there is none.
 
     Args:
-        place, concepts, out, work, settings, decoders, sheet: as import_images takes them.
+        place, concepts, out, work, decoding, decoders, sheet: as import_images takes them.
 
     Returns:
         Concept -> how many pictures could not be decoded, without those of which all could.
@@ -448,7 +448,7 @@ def import_generated(
         out,
         work=work,
         identity=[what, str(place)],
-        settings=settings,
+        decoding=decoding,
         decoders=decoders,
         schema=GENERATED,
         convert=as_generated,
