@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, DataError
 from fit.images.fetch import Fetched, Fetcher
+from fit.images.manners import FetchTuning
 from fit.images.settings import FetchSettings
 from fit.images.sources import Http, ImageSource, Link
 from fit.io.files import atomic_write
@@ -53,6 +54,9 @@ class ReferenceSearch(ReferenceSource):
 
     address: str
     """Where the service is, unless the environment says otherwise."""
+
+    tuning = FetchTuning()
+    """How requests to the service wait and are repeated."""
 
     address_variable: str
     """The environment variable that says so, for mirrors and tests."""
@@ -106,7 +110,7 @@ class ReferenceSearch(ReferenceSource):
         url = f"{address}{path}?{urlencode(query)}"
 
         async def fetch() -> Fetched:
-            async with Fetcher(self._settings) as fetcher:
+            async with Fetcher(self._settings, self.tuning) as fetcher:
                 return await fetcher.fetch(url)
 
         return asyncio.run(fetch())
