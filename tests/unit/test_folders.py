@@ -281,6 +281,8 @@ def test_names_of_pictures_and_captions_may_be_of_any_bytes(tmp_path, pack):
         str(matched_captions),
         "--corpus",
         str(packed),
+        "--concepts",
+        "ann",
     ]
     assert main([*collect, "--out", str(images)]) == 0
     assert len(parquet.read(images)) == 2

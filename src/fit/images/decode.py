@@ -327,8 +327,8 @@ def serve(settings: DecodeSettings, max_memory_mb: int = MAX_MEMORY_MB, turns: i
     with os.fdopen(0, "rb", closefd=False) as requests, os.fdopen(0, "wb", closefd=False) as answers:
         answers.write(_READY)
         answers.flush()
-        # What decoders have to say of hostile bytes would fill the log.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        # What decoders have to say of hostile bytes would fill the log. Standard output is null already.
+        os.dup2(1, 2)
         one_at_a_time: _Turn = nullcontext if turns is None else partial(_locked, turns)
         while _serve_picture(requests, answers, settings, one_at_a_time):
             pass

@@ -18,8 +18,10 @@ from fit.images.table import GENERATED, bytes_of, find_pictures
 from fit.io.files import outside
 from fit.io.folders import LARGEST_FILE, PICTURES, printable, walk_folder
 from fit.io.nearby import near, nearest
+from fit.io.numbers import as_count
 from fit.io.parquet import ROW_GROUP, check_columns, is_text, open_parquet
-from fit.io.user_tables import as_count, misspelt, once, plain, read_user_table, shown
+from fit.io.shown import plain, shown
+from fit.io.user_tables import misspelt, once, read_user_table
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ class ResumableTable:
     def __init__(self, folder: str | Path):
         """Go on with what `folder`, in a claimed work_folder, has, if it has anything. Damaged files are discarded."""
         self._folder, self._lock = Path(folder), Lock()
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._rows: list[dict[str, Any]] = []
         self._size = 0
         self._files: list[Path] = []

@@ -18,7 +18,7 @@ from fit.captions.sources.base import shard_name
 from fit.errors import DataError
 from fit.images.settings import FetchSettings
 from fit.images.table import bytes_of, find_pictures
-from fit.io.files import by_key
+from fit.io.names import by_key
 
 if TYPE_CHECKING:
     from fit.images.fetch import Fetched

@@ -23,7 +23,7 @@ from fit.io.concept_tables import CONCEPT
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.nearby import nearest
 from fit.io.parquet import ROW_GROUP, check_columns, kind_of_column, open_parquet, read
-from fit.io.user_tables import plain
+from fit.io.shown import plain
 
 COLLECTED = pa.schema(
     [
