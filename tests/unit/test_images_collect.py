@@ -1,3 +1,5 @@
+"""Collecting: every matched caption becomes an image or a reason, whatever stops it."""
+
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,13 +16,14 @@ from misbehaving_server import MisbehavingServer
 
 from fit.captions.count import Columns
 from fit.cli.main import main
-from fit.errors import ConfigError, DataError, ImageTableError
+from fit.errors import ConfigError, DataError
 from fit.images import table
-from fit.images.collect import Embedded, collect, retry
-from fit.images.decode import Limits
-from fit.images.fetch import FetchSettings
+from fit.images.collect import collect, retry
+from fit.images.settings import DecodeSettings, FetchSettings
+from fit.images.sources import Embedded
 from fit.io import parquet
-from fit.io.files import MARK, atomic_write
+from fit.io.concept_tables import concepts_in
+from fit.io.files import MARK
 
 
 def png(shade, side=8):
@@ -41,19 +44,20 @@ def crawl(tmp_path):
 
 
 SETTINGS = {
-    "settings": FetchSettings(allow_loopback=True, total_timeout_s=2, connect_timeout_s=1, retries=1, backoff_s=0.05),
-    "limits": Limits(timeout_s=10, workers=1),
+    "fetching": FetchSettings(allow_loopback=True, total_timeout_s=2, connect_timeout_s=1, retries=0),
+    "decoding": DecodeSettings(decode_timeout_s=10),
+    "decoders": 1,
 }
 
 
 def collected(folder, concepts, kind="embedded", files=("s.parquet",), **changed):
-    targets = {concept: folder / "images" / f"{concept}.parquet" for concept in concepts}
-    paths = [folder / file for file in files]
-    collect(kind, folder / "matched_captions.parquet", paths, targets, work=folder / "work", **(SETTINGS | changed))
-    return {concept: parquet.read(path) for concept, path in targets.items()}
+    out, paths = folder / "images.parquet", [folder / file for file in files]
+    work = folder / "work"
+    collect(kind, folder / "matched_captions.parquet", paths, concepts, out, work=work, **(SETTINGS | changed))
+    return {concept: parquet.read(out, only={"concept": [concept]}) for concept in concepts}
 
 
-def test_every_hit_becomes_an_image_or_a_reason(crawl):
+def test_every_matched_caption_becomes_an_image_or_a_reason(crawl):
     tables = collected(crawl, ["a", "b", "c"])
     assert tables["a"].column("status").to_pylist() == ["ok", "gone"]
     assert tables["a"].column("image_id").to_pylist() == ["s-4", "s-1"]
@@ -65,13 +69,17 @@ def test_every_hit_becomes_an_image_or_a_reason(crawl):
     assert tables["b"].column("bytes")[3].as_py() == png(0.3)
     assert len(tables["c"]) == 0
     assert tables["c"].schema == table.COLLECTED
+    assert concepts_in(crawl / "images.parquet") == ["a", "b", "c"]
+    # A row group is of one concept.
+    file = pq.ParquetFile(crawl / "images.parquet")
+    assert [set(file.read_row_group(i, ["concept"])["concept"].to_pylist()) for i in range(2)] == [{"a"}, {"b"}]
     assert [path.name for path in (crawl / "work").iterdir()] == [MARK]
 
 
 def test_an_unknown_source_and_a_missing_shard(crawl):
     with pytest.raises(ConfigError, match="did you mean 'embedded'"):
         collected(crawl, ["a"], kind="embeded")
-    with pytest.raises(DataError, match=r"s\.parquet.*count the captions anew"):
+    with pytest.raises(DataError, match=r"s\.parquet.*count the captions again"):
         collected(crawl, ["a"], files=())
 
 
@@ -93,20 +101,19 @@ def test_nothing_is_lost_and_nothing_comes_twice_from_a_server_that_misbehaves(t
         }
         urls = [url for url in plan for _ in range(40)] + [None]
         links_to(tmp_path, urls)
-        few_bytes = replace(SETTINGS["settings"], max_bytes=200_000)
-        found = collected(tmp_path, ["a"], "http", settings=few_bytes)["a"]
+        few_bytes = replace(SETTINGS["fetching"], max_bytes=200_000)
+        found = collected(tmp_path, ["a"], "http", fetching=few_bytes)["a"]
     assert found.column("image_id").to_pylist() == [f"s-{i}" for i in range(len(urls))]
     assert found.column("url").to_pylist() == urls
     assert found.column("status").to_pylist() == [plan.get(url, "bad_url") for url in urls]
     ok = [row for row in found.to_pylist() if row["status"] == "ok"]
     assert all(row["bytes"] and row["perceptual_hash"] and row["http_status"] == 200 for row in ok)
-    assert (
-        table.statistics(tmp_path / "images/a.parquet").splitlines()[-1] == "        281  in all; 1 different pictures"
-    )
+    said = table.statistics(tmp_path / "images.parquet").splitlines()
+    assert said[-1] == "        281  in all; 1 different pictures"
 
 
 def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr("fit.images.collect._PART_ROWS", 5)
+    monkeypatch.setattr("fit.images.resumable._PART_ROWS", 5)
     rows = 60
     pq.write_table(pa.table({"image": [png(i / 99) for i in range(rows)]}), tmp_path / "s.parquet")
     links_to(tmp_path, [f"u{i}" for i in range(rows)])
@@ -120,7 +127,7 @@ def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
             if len(asked) == 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr("fit.images.collect.Embedded", Killed)
+    monkeypatch.setattr("fit.images.sources.Embedded", Killed)
     with pytest.raises(KeyboardInterrupt):
         collected(tmp_path, ["a"])
     again = collected(tmp_path, ["a"])["a"]
@@ -131,10 +138,8 @@ def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         asked.clear()
         collected(tmp_path, ["a"])
-    assert (
-        len(collected(tmp_path, ["a"], limits=Limits(min_side=9, workers=1))["a"].filter(pc.field("status") == "ok"))
-        == 0
-    )
+    none = collected(tmp_path, ["a"], decoding=DecodeSettings(min_side=9))["a"]
+    assert len(none.filter(pc.field("status") == "ok")) == 0
     assert asked == [60, 60]
 
 
@@ -149,17 +154,17 @@ def test_a_stop_at_the_second_concept_of_a_job_loses_nothing_of_the_first(crawl,
             super().bring(links, handle)
 
     whole_tables = collected(crawl, ["a", "b"])
-    monkeypatch.setattr("fit.images.collect.Embedded", Stopped)
+    monkeypatch.setattr("fit.images.sources.Embedded", Stopped)
     with pytest.raises(KeyboardInterrupt):
         collected(crawl, ["a", "b"])
-    (crawl / "images/a.parquet").unlink()  # as Snakemake does, where a job did not end well
+    (crawl / "images.parquet").unlink()  # as Snakemake does, where a job did not end well
     assert collected(crawl, ["a", "b"]) == whole_tables
     assert asked == [2, 4, 4]
 
 
 def test_two_that_collect_the_same_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
     # A job whose Snakemake was killed goes on, beside the run that resumes.
-    monkeypatch.setattr("fit.images.collect._PART_ROWS", 5)
+    monkeypatch.setattr("fit.images.resumable._PART_ROWS", 5)
     rows = 60
     pq.write_table(pa.table({"image": [png(i / 99) for i in range(rows)]}), tmp_path / "s.parquet")
     links_to(tmp_path, [f"u{i}" for i in range(rows)])
@@ -173,7 +178,7 @@ def test_two_that_collect_the_same_at_once_do_not_disturb_each_other(tmp_path, m
             for first in next(orders):
                 super().bring(links[first::3], handle)
 
-    monkeypatch.setattr("fit.images.collect.Embedded", Shuffled)
+    monkeypatch.setattr("fit.images.sources.Embedded", Shuffled)
     with ThreadPoolExecutor(2) as pool:
         found = [pool.submit(collected, tmp_path, ["a"]) for _ in range(2)]
     assert all(one.result()["a"].equals(whole_table) for one in found)
@@ -182,11 +187,11 @@ def test_two_that_collect_the_same_at_once_do_not_disturb_each_other(tmp_path, m
 def test_failures_are_fetched_again(tmp_path, capsys):
     with MisbehavingServer() as server:
         links_to(tmp_path, [server.url("/image"), server.url("/status/404"), server.url("/image")])
-        path = tmp_path / "images/a.parquet"
+        path = tmp_path / "images.parquet"
         before = collected(tmp_path, ["a"], "http")["a"].to_pylist()
         broken = [before[0], before[1], before[2] | {"status": "timeout", "bytes": None, "sha256": None}]
         parquet.write(pa.Table.from_pylist(broken, schema=table.COLLECTED), path)
-        assert main(["images", "retry", str(path), "--allow-loopback", "yes"]) == 0
+        assert main(["images", "retry", str(path), "--allow-loopback"]) == 0
         assert "1 fetched again, 1 of them now images" in capsys.readouterr().out
         assert parquet.read(path).to_pylist() == before
         assert retry(path, {"timeout"}, **SETTINGS) == (0, 0)
@@ -222,69 +227,26 @@ def test_a_folder_or_tar_of_pictures_with_captions_is_a_corpus(tmp_path, packed)
     assert pictures == {"deep/x.png": png(0), "http://y": png(1 / 9)}
 
 
-def test_an_image_table_streams_decoded_pictures(tmp_path):
-    rows = [{"image_id": str(i), "bytes": png(i / 200) if i % 3 else None} for i in range(150)]
-    parquet.write(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
-    batches = list(table.stream(tmp_path / "t.parquet", 40))
-    assert [name for names, _ in batches for name in names] == [str(i) for i in range(150) if i % 3]
-    assert all(picture.mode == "RGB" for _, pictures in batches for picture in pictures)
-    assert pq.ParquetFile(tmp_path / "t.parquet").metadata.num_row_groups == 3
-    assert table.unpack(tmp_path / "t.parquet", tmp_path / "out") == 100
-
-
-def test_a_picture_that_does_not_decode_names_its_file(tmp_path):
-    parquet.write(pa.table({"image_id": ["x"], "bytes": [b"nothing"]}), tmp_path / "t.parquet")
-    with pytest.raises(ImageTableError, match=r"t\.parquet, image x"):
-        list(table.stream(tmp_path / "t.parquet"))
-    with pytest.raises(ImageTableError, match="no column 'status'"):
-        parquet.read(tmp_path / "t.parquet", ["status"])
-    with pytest.raises(ImageTableError, match="no such file"):
-        parquet.read(tmp_path / "none.parquet")
-
-
-def test_nothing_half_written_stays(tmp_path):
-    with pytest.raises(RuntimeError), atomic_write(tmp_path / "x.txt") as part:
-        part.write_text("half")
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-    with atomic_write(tmp_path / "folder") as part:
-        part.mkdir()
-        (part / "a").write_text("1")
-    with atomic_write(tmp_path / "folder") as part:
-        part.mkdir()
-        (part / "b").write_text("2")
-    assert [p.name for p in (tmp_path / "folder").iterdir() if p.name != MARK] == ["b"]
-    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
-
-
-def test_a_sheet_of_pictures_decodes_no_others_and_no_rejected_ones(tmp_path, monkeypatch):
-    decoded = []
-    decode = table.decode
-    monkeypatch.setattr(table, "decode", lambda data, where: decoded.append(where) or decode(data, where))
-    made = {"image_id": list("abcdefg"), "status": ["ok", "nan", *["ok"] * 5]}
-    made["bytes"] = [None if status != "ok" else png(i / 8) for i, status in enumerate(made["status"])]
-    parquet.write(pa.table(made), tmp_path / "made.parquet", row_group=2)
-    assert table.rows_to_show(tmp_path / "made.parquet").tolist() == [0, 2, 3, 4, 5, 6]
-    found = table.pictures_at(tmp_path / "made.parquet", [1, 3, 6])
-    assert {row: picture and picture.getpixel((0, 0))[0] for row, picture in found.items()} == {1: None, 3: 96, 6: 191}
-    assert [where[-1] for where in decoded] == ["d", "g"]
-    references = {
-        "image_id": ["a", "b"],
-        "kept": [False, True],
-        "decision": ["vetoed", "kept"],
-        "bytes": [png(0.1)] * 2,
-    }
-    parquet.write(pa.table(references), tmp_path / "references.parquet")
-    assert table.rows_to_show(tmp_path / "references.parquet").tolist() == [1]
-
-
-def test_row_groups_end_before_their_pictures_are_too_many_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "GROUP_BYTES", 1000)
-    sizes = [400, 400, 400, 5000, 10, 10]
-    rows = {"image_id": [str(i) for i in range(6)], "bytes": [bytes(size) for size in sizes]}
-    parquet.write(pa.table(rows), tmp_path / "a.parquet")
-    file = pq.ParquetFile(tmp_path / "a.parquet")
-    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 1, 1, 2]
-    assert file.read().to_pydict() == rows
-    parquet.write(pa.table(rows), tmp_path / "b.parquet", row_group=1)
-    assert pq.ParquetFile(tmp_path / "b.parquet").num_row_groups == 6
+def test_a_retry_of_a_table_of_several_concepts_changes_only_what_failed(tmp_path):
+    with MisbehavingServer() as server:
+        # One row may be a matched caption of two concepts: both have the same id.
+        rows = [
+            {"concept": c, "shard": "s", "row": i, "url": server.url("/image"), "caption": ""}
+            for i in (0, 1)
+            for c in "ab"
+        ]
+        rows.sort(key=lambda row: row["concept"])
+        pq.write_table(pa.Table.from_pylist(rows, schema=Columns().schema), tmp_path / "matched_captions.parquet")
+        collected(tmp_path, ["a", "b"], "http")
+        path = tmp_path / "images.parquet"
+        before = pq.read_table(path)
+        broken = before.to_pylist()
+        broken[2] |= {"status": "timeout", "bytes": None, "sha256": None}
+        schema = table.COLLECTED.with_metadata(pq.ParquetFile(path).schema_arrow.metadata)
+        parquet.write(pa.Table.from_pylist(broken, schema=schema), path)
+        assert retry(path, {"timeout"}, **SETTINGS) == (1, 1)
+    assert pq.read_table(path).equals(before)
+    assert concepts_in(path) == ["a", "b"]
+    file = pq.ParquetFile(path)
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 2]
+    assert table.statistics(path).splitlines()[-1] == "          4  in all, 2 concepts; 2 different pictures"

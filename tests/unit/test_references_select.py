@@ -1,3 +1,5 @@
+"""Candidates of references come from tables, folders and searches; the most similar ones are kept."""
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,11 +11,13 @@ from fit.cli.main import main
 from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, DataError, ImageTableError
 from fit.images import table
-from fit.images.decode import Limits
-from fit.images.fetch import FetchSettings
+from fit.images.settings import DecodeSettings, FetchSettings
 from fit.io import parquet
-from fit.references import search
-from fit.references.references import collect_references, most_similar_subset, read_vetoes, select
+from fit.references.collect import collect_references
+from fit.references.search.base import ReferenceSearch
+from fit.references.select import most_similar_subset, select
+from fit.references.settings import SearchSettings, SelectionSettings
+from fit.references.vetoes import read_vetoes
 
 ANN = Concept("ann", "Ann Lee")
 
@@ -23,19 +27,20 @@ def png(shade, side=8):
 
 
 def collected(folder, kind, place, concepts=(ANN,)):
-    targets = {concept.slug: folder / "out" / f"{concept.slug}.parquet" for concept in concepts}
+    out = folder / "out.parquet"
     collect_references(
         kind,
         str(place),
         list(concepts),
-        targets,
-        wanted=5,
+        out,
+        search=SearchSettings(candidates=5),
         cache=folder / "cache",
         work=folder / "work",
-        settings=FetchSettings(allow_loopback=True, total_timeout_s=2, retries=0),
-        limits=Limits(workers=1),
+        fetching=FetchSettings(allow_loopback=True, total_timeout_s=2, retries=0),
+        decoding=DecodeSettings(),
+        decoders=1,
     )
-    return {concept: parquet.read(path).to_pylist() for concept, path in targets.items()}
+    return {one.slug: parquet.read(out, only={"concept": [one.slug]}).to_pylist() for one in concepts}
 
 
 def test_candidates_come_from_a_table(tmp_path):
@@ -64,14 +69,19 @@ def test_candidates_come_from_a_folder_and_what_is_no_picture_is_left_out(tmp_pa
 def test_candidates_come_from_a_search(tmp_path, monkeypatch):
     asked = []
 
-    class Embedding(search.ReferenceSearch):
-        def __init__(self, images, cache, settings, query):
+    class Search(ReferenceSearch):
+        def __init__(self, cache, settings, images, refresh=False, query=""):
+            super().__init__(cache, settings, images)
             asked.append((images, query))
+
+        @classmethod
+        def make(cls, options):
+            return cls(options.cache, options.fetching, options.search.candidates, query=options.place)
 
         def links(self, concept):
             return [server.url("/image"), server.url("/status/404")]
 
-    monkeypatch.setattr(search, "Serpapi", Embedding)
+    monkeypatch.setattr("fit.references.search.serpapi.Serpapi", Search)
     with MisbehavingServer() as server:
         found = collected(tmp_path, "serpapi", "{name} face")["ann"]
     assert asked == [(5, "{name} face")]
@@ -89,6 +99,7 @@ def test_the_least_similar_references_are_dropped():
 
 CANDIDATES = pa.table(
     {
+        "concept": ["ann"] * 5,
         "image_id": ["a", "b", "c", "d", "e"],
         "status": ["ok", "ok", "ok", "ok", "http_404"],
         "bytes": pa.array([png(0)] * 4 + [None], pa.binary()),
@@ -97,34 +108,39 @@ CANDIDATES = pa.table(
 VECTORS = np.array([[1, 0], [0.995, 0.0999], [0, 1]], np.float32)
 
 
+def decided(vetoed=frozenset(), **rules):
+    settings = SelectionSettings(**({"keep": 5, "least": 1} | rules))
+    return select(CANDIDATES, ["a", "b", "c"], VECTORS, settings, vetoed)
+
+
 def decisions(**rules):
-    return select(CANDIDATES, ["a", "b", "c"], VECTORS, **({"keep": 5} | rules)).column("decision").to_pylist()
+    return decided(**rules).column("decision").to_pylist()
 
 
-def test_each_reference_has_a_fate():
+def test_each_reference_has_a_decision():
     assert decisions() == ["kept", "kept", "kept", "no single face", "http_404"]
     assert decisions(keep=2) == ["kept", "kept", "less alike", "no single face", "http_404"]
     assert decisions(keep=2, vetoed={"a"}) == ["vetoed", "kept", "kept", "no single face", "http_404"]
     assert decisions(least=4)[:3] == ["too few references"] * 3
-    assert select(CANDIDATES, ["a", "b", "c"], VECTORS, keep=2, least=4).column("kept").to_pylist() == [False] * 5
+    assert decided(keep=2, least=4).column("kept").to_pylist() == [False] * 5
 
 
 def test_too_few_references_are_reported_and_the_rest_goes_on(tmp_path, capsys):
     pq.write_table(CANDIDATES, tmp_path / "candidates.parquet")
     kind = pa.list_(pa.float32(), 2)
-    vectors = {"image_id": ["a", "b", "c"], "embedding": pa.array(VECTORS.tolist(), kind)}
+    vectors = {"concept": ["ann"] * 3, "image_id": ["a", "b", "c"], "embedding": pa.array(VECTORS.tolist(), kind)}
     pq.write_table(pa.table(vectors), tmp_path / "embeddings.parquet")
     (tmp_path / "vetoes.tsv").write_text("concept\timage_id\treason\nann\ta\tanother person\n")
     files = ["--candidates", tmp_path / "candidates.parquet", "--embeddings", tmp_path / "embeddings.parquet"]
     files += ["--out", tmp_path / "ann.parquet", "--vetoes", tmp_path / "vetoes.tsv"]
-    select_command = ["references", "select", *map(str, files), "--keep", "5"]
+    select_command = ["references", "select", *map(str, files), "--concepts", "ann", "--keep", "5"]
     assert main([*select_command, "--least", "3"]) == 0
     said = capsys.readouterr().err
     assert "ann: 2 usable references of 5, at least 3 are needed; add 1 or more" in said
     assert main([*select_command, "--least", "2"]) == 0
     assert parquet.read(tmp_path / "ann.parquet").column("kept").to_pylist() == [False, True, True, False, False]
     sheet = tmp_path / "ann.png"
-    assert main(["references", "draw", "--files", str(tmp_path / "ann.parquet"), "--out", str(sheet)]) == 0
+    assert main(["references", "draw", str(tmp_path / "ann.parquet"), "--out", str(sheet)]) == 0
     assert table.decode(sheet.read_bytes(), "").width > 500
 
 

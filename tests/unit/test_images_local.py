@@ -1,3 +1,5 @@
+"""Local pictures, of folders and tables, in place of those that the workflow would make."""
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -6,11 +8,12 @@ import pytest
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.images import table
-from fit.images.decode import Limits
 from fit.images.local import import_generated, import_images, read_counts
+from fit.images.settings import DecodeSettings
 from fit.io import parquet
+from fit.io.concept_tables import concepts_in
 
-PLACES = {"limits": Limits(workers=1)}
+PLACES = {"decoding": DecodeSettings(), "decoders": 1}
 
 
 def png(shade):
@@ -26,56 +29,60 @@ def pictures(tmp_path):
     return tmp_path
 
 
-def targets(folder, *concepts):
-    return {concept: folder / f"{concept}.parquet" for concept in concepts}
+def rows_of(path, concept):
+    """The rows of a concept in a table, a list of dicts."""
+    return parquet.read(path, only={"concept": [concept]}).to_pylist()
 
 
-def test_training_images_at_hand(pictures):
-    made = targets(pictures, "ann", "bo")
-    import_images(pictures / "pictures", made, what="training images", work=pictures / "work", **PLACES)
-    rows = parquet.read(made["bo"]).to_pylist()
+def test_local_training_images(pictures):
+    out = pictures / "out.parquet"
+    import_images(pictures / "pictures", ["ann", "bo"], out, what="training images", work=pictures / "work", **PLACES)
+    rows = rows_of(out, "bo")
     assert [(row["image_id"], row["status"]) for row in rows] == [("broken.jpg", "truncated"), ("x.png", "ok")]
-    assert parquet.read(made["ann"]).schema == table.COLLECTED
+    assert parquet.read(out).schema == table.COLLECTED
+    assert concepts_in(out) == ["ann", "bo"]
 
 
-def test_generated_images_at_hand_have_their_folder_as_prompt(pictures):
-    made = targets(pictures, "ann", "bo")
-    assert import_generated(pictures / "pictures", made, work=pictures / "work", **PLACES) == {"bo": 1}
-    rows = parquet.read(made["ann"]).to_pylist()
+def test_local_generated_images_have_their_folder_as_prompt(pictures):
+    out = pictures / "out.parquet"
+    assert import_generated(pictures / "pictures", ["ann", "bo"], out, work=pictures / "work", **PLACES) == {"bo": 1}
+    rows = rows_of(out, "ann")
     assert [(row["image_id"], row["prompt"]) for row in rows] == [("1.png", ""), ("a harbour/2.png", "a harbour")]
-    assert parquet.read(made["ann"]).schema == table.GENERATED
+    assert [row["index"] for row in rows] == [0, 1]
+    assert [row["index"] for row in rows_of(out, "bo")] == [0]
+    assert parquet.read(out).schema == table.GENERATED
 
 
 def test_images_from_a_table(tmp_path):
     pq.write_table(pa.table({"concept": ["ann", "bo"], "bytes": [png(0), png(1)]}), tmp_path / "p.parquet")
-    made = targets(tmp_path, "bo")
-    import_images(tmp_path / "p.parquet", made, what="training images", work=tmp_path / "work", **PLACES)
-    assert parquet.read(made["bo"]).column("bytes").to_pylist() == [png(1)]
+    out = tmp_path / "out.parquet"
+    import_images(tmp_path / "p.parquet", ["bo"], out, what="training images", work=tmp_path / "work", **PLACES)
+    assert parquet.read(out).column("bytes").to_pylist() == [png(1)]
 
 
 def test_what_is_missing_is_named(pictures):
     with pytest.raises(DataError, match=r"no such folder of generated images"):
-        import_generated(pictures / "nowhere", targets(pictures, "ann"), work=pictures / "work", **PLACES)
+        import_generated(pictures / "nowhere", ["ann"], pictures / "out.parquet", work=pictures / "work", **PLACES)
     (pictures / "pictures/cy").mkdir()
     for concept in ("cy", "dan"):
         with pytest.raises(DataError, match=rf"no training images of '{concept}'; put \.jpg.* into .*/{concept}"):
             place = {"what": "training images", "work": pictures / "work"}
-            import_images(pictures / "pictures", targets(pictures, concept), **place, **PLACES)
+            import_images(pictures / "pictures", [concept], pictures / "out.parquet", **place, **PLACES)
 
 
 def test_an_empty_folder_says_that_a_concept_has_no_training_images(pictures):
     (pictures / "pictures/cy").mkdir()
-    made = targets(pictures, "ann", "cy")
+    out = pictures / "out.parquet"
     places = {"what": "training images", "work": pictures / "work", "none_too": True, **PLACES}
-    import_images(pictures / "pictures", made, **places)
-    assert parquet.read(made["ann"]).num_rows
-    assert parquet.read(made["cy"]).num_rows == 0
-    assert parquet.read(made["cy"]).schema == table.COLLECTED
+    import_images(pictures / "pictures", ["ann", "cy"], out, **places)
+    assert rows_of(out, "ann")
+    assert rows_of(out, "cy") == []
+    assert concepts_in(out) == ["ann", "cy"]
     with pytest.raises(DataError, match=r"no training images of 'dan'; .*leave the folder empty if there are none"):
-        import_images(pictures / "pictures", targets(pictures, "dan"), **places)
+        import_images(pictures / "pictures", ["dan"], out, **places)
 
 
-def test_counts_at_hand(tmp_path, capsys):
+def test_counts_of_a_user(tmp_path, capsys):
     (tmp_path / "c.csv").write_text("effective_count,concept\n12,ann\n3.0,bo\n7,cy\n")
     (tmp_path / "s.tsv").write_text("concept\tname\nbo\tBo\nann\tAnn\n")
     command = ["counts", "import", "--table", str(tmp_path / "c.csv"), "--sheet", str(tmp_path / "s.tsv")]
@@ -91,7 +98,7 @@ def test_a_folder_or_a_count_that_is_named_otherwise_is_pointed_out(pictures):
         DataError, match=r"no training images of 'van-gogh' \(is .*/Van_Gogh of it\? name it van-gogh\)"
     ):
         place = {"what": "training images", "work": pictures / "work"}
-        import_images(pictures / "pictures", targets(pictures, "van-gogh"), **place, **PLACES)
+        import_images(pictures / "pictures", ["van-gogh"], pictures / "out.parquet", **place, **PLACES)
     (pictures / "c.csv").write_text("concept,effective_count\nVan Gogh,12\n")
     with pytest.raises(DataError, match=r"no count of van-gogh \(it has Van Gogh for van-gogh\)"):
         read_counts(pictures / "c.csv", ["van-gogh"])
@@ -122,9 +129,9 @@ def table_of(tmp_path, **columns):
 
 
 def imported(tmp_path, place, *concepts, **options):
-    made = targets(tmp_path, *concepts)
-    import_images(place, made, what="training images", work=tmp_path / "work", **options, **PLACES)
-    return {concept: parquet.read(path).column("image_id").to_pylist() for concept, path in made.items()}
+    out = tmp_path / "out.parquet"
+    import_images(place, concepts, out, what="training images", work=tmp_path / "work", **options, **PLACES)
+    return {concept: [row["image_id"] for row in rows_of(out, concept)] for concept in concepts}
 
 
 def test_rows_of_a_table_that_are_of_no_concept_are_named_and_spaces_are_none(tmp_path, capsys):
@@ -146,7 +153,7 @@ def test_rows_of_a_table_that_are_of_no_concept_are_named_and_spaces_are_none(tm
 def test_the_command_names_them_by_the_sheet(tmp_path, capsys):
     place = table_of(tmp_path, concept=["ada", "eve", "bo"], bytes=[png(0), png(1), png(1)])
     (tmp_path / "s.tsv").write_text("concept\tname\nada\tAda\neve\tEve\n")
-    command = ["images", "import", "--kind", "training", "--place", str(place), "--out", str(tmp_path / "ada.parquet")]
+    command = ["images", "import", "--place", str(place), "--concepts", "ada", "--out", str(tmp_path / "ada.parquet")]
     assert main([*command, "--sheet", str(tmp_path / "s.tsv"), "--work", str(tmp_path / "work")]) == 0
     assert "1 row of what is not a concept of the sheet, so that their pictures are left out: 'bo' (1 row)" in (
         capsys.readouterr().err
@@ -175,7 +182,7 @@ def test_pictures_of_any_type_of_bytes_in_several_row_groups(tmp_path):
         rows = pa.table({"concept": ["ada", "bo", "bo"] * 3, "image": pa.array(shades).cast(kind)})
         pq.write_table(rows, tmp_path / "p.parquet", row_group_size=4)
         assert len(imported(tmp_path, tmp_path / "p.parquet", "ada")["ada"]) == 3
-        assert parquet.read(tmp_path / "ada.parquet").column("bytes").to_pylist() == shades[::3]
+        assert parquet.read(tmp_path / "out.parquet").column("bytes").to_pylist() == shades[::3]
 
 
 def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
@@ -186,11 +193,11 @@ def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
         prompt=["a photo of Ada", "a photo of Bo", "Ada in Rome", None],
         image_id=["x", "x", "y", "z"],
     )
-    made = targets(tmp_path, "ada", "bo")
-    assert import_generated(place, made, work=tmp_path / "work", **PLACES) == {}
-    found = [(row["image_id"], row["prompt"]) for row in parquet.read(made["ada"]).to_pylist()]
+    out = tmp_path / "out.parquet"
+    assert import_generated(place, ["ada", "bo"], out, work=tmp_path / "work", **PLACES) == {}
+    found = [(row["image_id"], row["prompt"]) for row in rows_of(out, "ada")]
     assert found == [("x", "a photo of Ada"), ("y", "Ada in Rome"), ("z", "")]
-    assert parquet.read(made["bo"]).column("prompt").to_pylist() == ["a photo of Bo"]
+    assert [row["prompt"] for row in rows_of(out, "bo")] == ["a photo of Bo"]
 
 
 @pytest.mark.parametrize(
@@ -205,9 +212,9 @@ def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
 )
 def test_ids_and_prompts_that_do_not_serve_are_said(tmp_path, capsys, columns, said):
     place = table_of(tmp_path, concept=["ada", "ada"], bytes=[png(0), png(1)], **columns)
-    made = targets(tmp_path, "ada")
-    import_generated(place, made, work=tmp_path / "work", **PLACES)
+    out = tmp_path / "out.parquet"
+    import_generated(place, ["ada"], out, work=tmp_path / "work", **PLACES)
     assert f"{place}: {said}\n" in capsys.readouterr().err
-    found = parquet.read(made["ada"])
+    found = parquet.read(out)
     assert found.column("image_id").to_pylist() == ["ada-0000", "ada-0001"]
     assert found.column("prompt").to_pylist() == ["", ""]

@@ -10,14 +10,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fit.images.collect import Link, Response, make_row
-from fit.images.decode import MAX_SIDE, STATUSES, Limits, Picture, inspect
+from fit.images.collect import make_row
 from fit.images.fitting import fitting
+from fit.images.picture import MAX_SIDE, STATUSES, Picture, inspect
+from fit.images.settings import DecodeSettings
+from fit.images.sources import Link, Response
 from fit.images.table import COLLECTED
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
-LIMITS = Limits(max_pixels=1_000_000)
+SETTINGS = DecodeSettings(max_pixels=1_000_000)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 BMP = b"BM" + struct.pack("<IHHI", 45, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, -5, 1, 1, 24, 0, 0, 0, 0, 0, 0)[:31]
 
@@ -47,7 +49,7 @@ def lying(draw):
 
 class InThisProcess:
     def decode(self, data):
-        return inspect(data, LIMITS)
+        return inspect(data, SETTINGS)
 
 
 @settings(max_examples=400, deadline=None)
@@ -58,12 +60,12 @@ class InThisProcess:
 @example(png(1, 2**32 - 1))
 @example(png(2**31, 2**31))
 def test_every_picture_fits_the_table_whatever_its_header_says(data):
-    picture = inspect(data, LIMITS)
+    picture = inspect(data, SETTINGS)
     assert picture.status in STATUSES
     for side in (picture.width, picture.height):
         assert side is None or 0 <= side <= MAX_SIDE
     assert (picture.data is None) == (picture.perceptual_hash is None) == (picture.status != "ok")
-    row = make_row(Link("a", "http://a", "s", 0), Response("ok", data, 200), InThisProcess())
+    row = make_row("ann", Link("a", "http://a", "s", 0), Response("ok", data, 200), InThisProcess())
     assert row["status"] == picture.status
     pa.Table.from_pylist([row], schema=COLLECTED).validate(full=True)
 
@@ -93,5 +95,5 @@ def test_a_decoder_that_claims_the_impossible_costs_one_row_only():
         def decode(self, data):
             return Picture("ok", data, 2**32 - 5, 1, "0" * 16)
 
-    row = make_row(Link("a", "http://a", "s", 0), Response("ok", b"x", 200), Lying())
+    row = make_row("ann", Link("a", "http://a", "s", 0), Response("ok", b"x", 200), Lying())
     assert (row["status"], row["width"]) == ("does_not_fit", None)
