@@ -9,7 +9,7 @@ from fit.check.findings import REMARK
 def of_machine(config, study, found):
     """Compare the free disk with what `fit plan` expects, and look for a GPU where a model demands one."""
     from fit.errors import FitError
-    from fit.plan import estimate
+    from fit.plan.estimate import estimate
 
     try:
         expected = sum(work.disk for work in estimate(config, study))

@@ -52,7 +52,7 @@ def of_vetoes(config, domain, concepts, found):
     path, key = config.domains[domain].references.vetoes, f"domains.{domain}.references.vetoes"
     if not is_local(path):
         return
-    from fit.references.references import read_vetoes, unmatched_vetoes
+    from fit.references.vetoes import read_vetoes, unmatched_vetoes
 
     try:
         vetoed = read_vetoes(path)
