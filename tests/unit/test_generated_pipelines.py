@@ -49,7 +49,7 @@ def pixels(made):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_pictures_of_every_family_are_those_of_the_plain_pipeline_in_whatever_batch(folders, tmp_path, family):
+def test_pictures_of_every_family_are_those_of_the_plain_pipeline_in_any_batch(folders, tmp_path, family):
     generator = load(folders(family), family)
     plain = diffusers.DiffusionPipeline.from_pretrained(folders(family))
     plain.set_progress_bar_config(disable=True)
@@ -353,7 +353,7 @@ def test_a_component_that_the_index_leaves_empty_is_named(folders, tmp_path):
         ("EulerDiscrete", "did you mean EulerDiscreteScheduler"),
     ],
 )
-def test_a_scheduler_that_is_none_is_an_error_with_a_suggestion(folders, scheduler, said):
+def test_a_name_that_is_not_a_scheduler_is_an_error_with_a_suggestion(folders, scheduler, said):
     with pytest.raises(ModelError, match=rf"`scheduler: {scheduler}`.*{said}") as error:
         load(folders("sd"), scheduler=scheduler)
     one_line(error)
