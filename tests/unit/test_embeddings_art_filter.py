@@ -33,6 +33,7 @@ def write_embeddings(path, names, found):
     return str(path)
 
 
+@pytest.mark.slow
 def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
     """From a model with two towers to the matches: photographs of a painter's subject are not her works."""
     build.build_art_filter(tmp_path / "filter", ArtFilterSettings(art_filter_steps=40), seed=0)

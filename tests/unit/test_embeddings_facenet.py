@@ -23,6 +23,8 @@ from fit.errors import ModelError
 from fit.images import table
 from fit.io import parquet
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def found(width=512, mode="RGB"):

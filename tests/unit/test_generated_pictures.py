@@ -44,6 +44,7 @@ def test_pictures_are_those_of_the_plain_pipeline(pipeline, generator):
     assert np.abs(made[0].pixels.astype(int) - made[1].pixels.astype(int)).max() > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", [None, "DPMSolverMultistepScheduler", "EulerAncestralDiscreteScheduler"])
 def test_a_picture_depends_on_its_own_seed_only(pipeline, tmp_path, scheduler):
     generator = load_generator(str(pipeline), scheduler=scheduler, **SAMPLING)

@@ -17,6 +17,8 @@ from fit.generated.settings import PipelineSettings
 from fit.images import table
 from fit.io import parquet
 
+pytestmark = pytest.mark.slow
+
 SIZED = {"height": 32, "width": 32}
 FAMILIES = ["sd", "sd-guided-inside", "lcm", "sdxl", "sd3", "flux", "pixart-alpha", "pixart-sigma"]
 OF_FAMILY = {"flux": SIZED, "flux-schnell": SIZED}

@@ -13,6 +13,8 @@ from pipelines import WORDS, save
 from fit.errors import ModelError
 from fit.generated import weights
 
+pytestmark = pytest.mark.slow
+
 UNET, VAE, TEXT = "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"
 
 
