@@ -1,13 +1,16 @@
 """Which concepts lie above a measured threshold, and which rows of the corpus would have to go for them to lie below.
 
-Nothing is measured here: counts are compared with a threshold, and the uncertainty of both is carried along. Where
-something is not known, the result says so.
+Nothing is measured here: counts are compared with a threshold, and the uncertainty of both is taken into account. Where
+something is unknown, the result says so.
 """
 
 import json
 import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +20,7 @@ import pyarrow.parquet as pq
 from fit.errors import DataError
 from fit.images.collect import links_of
 from fit.images.table import COLLECTED
+from fit.io.concept_tables import ConceptTables
 from fit.io.escaping import cell, delimited
 from fit.io.files import atomic_write
 from fit.io.parquet import read
@@ -44,9 +48,13 @@ PLAN = pa.schema(
         ("similarity", pa.float32()),
     ]
 )
-"""image: "matches", or "not seen" where there is no picture to judge; similarity: of what matches, else null."""
+"""image: "matches", or "not seen" if there is no picture to judge; similarity: of a match, else null."""
 
 _ABOUT_NOTHING = 1e-9  # sums of shares are not exact
+
+Seen = dict[str, tuple[int, float]]
+"""Image id -> (how many of its faces match, or 1 if it matches whole; the highest similarity of these), of each image
+that was judged."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +68,21 @@ class Threshold:
     """Counts larger than this are above."""
     has_interval: bool
 
-    def place(self, count):
-        """ "below", "within" or "above"."""
+    def place(self, count: int) -> str:
+        """Return "below", "within" or "above"."""
         if count < self.low:
             return "below"
         return "above" if count > self.high else "within"
 
-    def __str__(self):
-        """The threshold in words."""
+    def __str__(self) -> str:
+        """Return the threshold in words."""
         interval = f"interval: {self.low} to {self.high}" if self.has_interval else "no interval"
         return f"threshold: {self.images} images ({interval})"
 
 
 @dataclass(frozen=True)
 class ConceptCount:
-    """A concept's effective count; None stands for what is not known."""
+    """A concept's effective count; None if unknown."""
 
     concept: str
     count: int | None
@@ -84,27 +92,27 @@ class ConceptCount:
     """Mentions in the whole corpus."""
 
     @property
-    def most(self):
-        """The largest number of images that the count allows for."""
+    def most(self) -> int | None:
+        """Return the largest number of images that the count allows for."""
         return self.count if self.high is None else self.high
 
 
 @dataclass
 class Audit:
-    """A row per concept, the largest counts first, and what is to be known about them."""
+    """A row per concept, the largest counts first, and remarks on them."""
 
     threshold: Threshold
-    rows: list[dict]
+    rows: list[dict[str, Any]]
     remarks: list[str] = field(default_factory=list)
 
-    def table(self):
-        """The rows as tab-separated text; what is not known is an empty cell."""
+    def table(self) -> str:
+        """Return the rows as tab-separated text; an unknown value is an empty cell."""
         planned = any("planned" in row for row in self.rows)
         columns = COLUMNS + PLAN_COLUMNS * planned
         return delimited([columns, *([row.get(column, "") for column in columns] for row in self.rows)])
 
-    def note(self):
-        """The threshold, how many concepts lie where, what is not known, and STATEMENT, as text."""
+    def note(self) -> str:
+        """Return the threshold, how many concepts lie where, what is unknown, and STATEMENT, as text."""
         verdicts = [row["verdict"] for row in self.rows]
         parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("above", "within", "below", "unknown")]
         surely = sum(row["sure"] == "yes" for row in self.rows)
@@ -112,22 +120,24 @@ class Audit:
         return "\n".join([str(self.threshold), found, *self.remarks, STATEMENT]) + "\n"
 
 
-def read_threshold(given):
-    """A threshold: a number of images, or the path of JSON as `fit thresholds detect` writes it.
+def read_threshold(given: str) -> Threshold:
+    """Read a threshold: a number of images, or the path of JSON as `fit thresholds detect` writes it.
 
     The ends of an interval are rounded to the whole counts inside it; it is widened where it leaves its own threshold
     out. Without an interval, a count as large as the threshold is above.
 
     Raises:
-        DataError: neither; or the study found no change point.
+        DataError: it is neither; or the study found no threshold.
     """
+    images: Any
+    interval: Any
     if Path(given).is_file():
         try:
             found = json.loads(Path(given).read_text(encoding="utf-8"))
             images, interval = found["threshold"], found.get("interval")
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(
-                f"{given}: no JSON with `threshold`; give a file that `fit thresholds detect --out` wrote"
+                f"{given}: not JSON with `threshold`; give a file that `fit thresholds detect --out` wrote"
             ) from None
         if images is None:
             why = why_none(found)
@@ -153,28 +163,28 @@ def read_threshold(given):
             raise ValueError
     except (TypeError, ValueError, OverflowError, IndexError, KeyError):
         raise DataError(
-            f"{given}: no threshold; give a number of images, or a file that `fit thresholds detect --out` wrote"
+            f"{given}: not a threshold; give a number of images, or a file that `fit thresholds detect --out` wrote"
         ) from None
     if not interval:
         return Threshold(images, low, high, False)
     return Threshold(images, min(low, images), max(high, images), True)
 
 
-def read_counted(path):
-    """Effective counts of concepts.
+def read_counted(path: str | Path) -> tuple[list[ConceptCount], int, bool]:
+    """Read effective counts of concepts.
 
     Args:
-        path: Parquet, CSV or TSV with the columns concept and effective_count, and where they are known low, high and
-            captions, such as fit.counts.estimate.COUNTS. Of a table that `fit captions count` wrote, the captions are taken.
+        path: Parquet, CSV or TSV with the columns concept and effective_count, and optionally low, high and captions,
+            such as fit.counts.estimate.COUNTS. Of a table that `fit captions count` wrote, the captions are taken.
 
     Returns:
-        (list of Counted, the number of rows of the corpus that the counts leave out because they could not be read,
-        whether captions stand for effective counts). Low and high enclose the count: where several faces of an image
-        match, and a count exceeds its interval, high is the count.
+        (list of ConceptCount, the number of rows of the corpus that the counts leave out because they could not be read,
+        whether captions are taken for effective counts). Low and high enclose the count: where several faces of an
+        image match, and a count exceeds its interval, high is the count.
 
     Raises:
-        DataError: it can't be read, lacks a column or has a misspelt one, repeats a concept, or holds what is not a
-            whole count or not within its interval.
+        DataError: it can't be read, lacks a column or has a misspelt one, repeats a concept, or holds a count that is
+            not whole or not within its interval.
     """
     optional = ("effective_count", "captions", "low", "high", "matches", "downloaded", "skipped_rows")
     table = read_user_table(path, ("concept",), optional=optional)
@@ -189,7 +199,7 @@ def read_counted(path):
     for index, concept in enumerate(once(table)):
         row, place = table.rows[index], f"{table.where(index)}, concept {shown(concept)}"
 
-        def whole_number(name, row=row, place=place):
+        def whole_number(name: str, row: dict[str, Any] = row, place: str = place) -> int | None:
             return as_count(row.get(name), f"{place}: {name}")
 
         count, captions = whole_number(column), whole_number("captions")
@@ -203,42 +213,44 @@ def read_counted(path):
     return counted, skipped, of_captions
 
 
-def _some(concepts):
+def _some(concepts: Sequence[str]) -> str:
     rest = len(concepts) - 5
     return ", ".join(concepts[:5]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _row(of, threshold):
-    row = {"concept": of.concept, "verdict": "unknown", "sure": "unknown"}
+def _row(of: ConceptCount, threshold: Threshold) -> dict[str, Any]:
+    row: dict[str, Any] = {"concept": of.concept, "verdict": "unknown", "sure": "unknown"}
     if of.count is None:
         return row
     verdict = threshold.place(of.count)
     row |= {"verdict": verdict, "count": of.count}
     row["by"] = {"below": threshold.low - of.count, "above": of.count - threshold.high, "within": 0}[verdict]
-    if of.high is not None:
+    if of.low is not None and of.high is not None:
         row |= {"low": of.low, "high": of.high}
         if threshold.has_interval:
             ends = {threshold.place(of.low), threshold.place(of.high)}
             row["sure"] = "yes" if ends == {verdict} else "no"
     if threshold.low > 0:
-        row["to_remove"] = max(0, of.most - threshold.low + 1)
+        row["to_remove"] = max(0, (of.most or 0) - threshold.low + 1)
     return row
 
 
-def audit(counted, threshold, skipped=0, of_captions=False):
+def audit(counted: Sequence[ConceptCount], threshold: Threshold, skipped: int = 0, of_captions: bool = False) -> Audit:
     """Compare counts with a threshold.
 
     Args:
-        counted: list of Counted; threshold: Threshold; skipped: rows of the corpus that the counts leave out;
+        counted: the counts.
+        threshold: what they are compared with.
+        skipped: rows of the corpus that the counts leave out.
         of_captions: whether the counts are of captions.
 
     Returns:
-        An Audit, a row of COLUMNS per concept: verdict (below, within the threshold's interval, above, or unknown), by
+        A row of COLUMNS per concept: verdict (below, within the threshold's interval, above, or unknown), by
         how many images it is beyond the nearer end of the interval, whether that is sure (the count's whole interval
         gives the same verdict, and the threshold has one too), and how many images must go for the high end of the
         count to be below the low end of the threshold's interval.
     """
-    counted = sorted(counted, key=lambda of: (-1 if of.count is None else of.count, of.concept), reverse=True)
+    ordered = sorted(counted, key=lambda of: (-1 if of.count is None else of.count, of.concept), reverse=True)
     remarks = []
     if of_captions:
         remarks.append(
@@ -249,58 +261,67 @@ def audit(counted, threshold, skipped=0, of_captions=False):
         remarks.append("The threshold has no interval: how far off it may be is not known, so no verdict is sure.")
     if threshold.low == 0:
         remarks.append("The threshold reaches down to 0 images: no count is below it, so nothing can be pruned to be.")
-    if unknown := [of.concept for of in counted if of.count is None]:
+    if unknown := [of.concept for of in ordered if of.count is None]:
         remarks.append(f"No count, so no verdict: {_some(unknown)}.")
-    if bare := [of.concept for of in counted if of.count is not None and of.high is None]:
+    if bare := [of.concept for of in ordered if of.count is not None and of.high is None]:
         remarks.append(f"A count without an interval, taken as exact: {_some(bare)}.")
     if skipped:
         remarks.append(f"{skipped:,} rows of the corpus could not be read and are in no count.")
-    return Audit(threshold, [_row(of, threshold) for of in counted], remarks)
+    return Audit(threshold, [_row(of, threshold) for of in ordered], remarks)
 
 
-def _seen(concept, images, matches, image_ids):
-    """Image id -> (how many of its faces, or it, match; the highest similarity of those), for each that was judged.
+def _seen(concept: str, images: ConceptTables, matches: ConceptTables, image_ids: Collection[str]) -> Seen | None:
+    """Read which images of a concept were judged, and match; None if the concept is not in the tables.
 
-    None where the concept's tables are missing.
+    Raises:
+        DataError: the tables are of other rows of the corpus than `image_ids`, or of different images.
     """
-    collected, matched = (Path(folder, f"{concept}.parquet") for folder in (images, matches))
-    if not collected.is_file() or not matched.is_file():
+    if concept not in images or concept not in matches:
         return None
-    rows = read(collected, ["image_id", "status"], schema=COLLECTED).to_pylist()
+    rows = images.read(concept, ["image_id", "status"], schema=COLLECTED).to_pylist()
     if not {row["image_id"] for row in rows} <= set(image_ids):
         raise DataError(
-            f"{collected}: it has images of other rows than the matched captions; collect the images of these matched captions"
+            f"{images.path(concept)}: it has images of other rows than the matched captions; collect the images of "
+            "these matched captions"
         )
     seen = {row["image_id"]: (0, 0.0) for row in rows if row["status"] == "ok"}
-    for row in read(matched, ["image_id", "similarity", "match"]).to_pylist():
+    for row in matches.read(concept, ["image_id", "similarity", "match"]).to_pylist():
         if row["match"]:
             if row["image_id"] not in seen:
-                raise DataError(f"{matched}: {row['image_id']} is no picture of {collected}; match these images anew")
+                raise DataError(
+                    f"{matches.path(concept)}: {row['image_id']} is not a picture of {images.path(concept)}; match "
+                    "these images again"
+                )
             faces, similarity = seen[row["image_id"]]
             seen[row["image_id"]] = faces + 1, max(similarity, row["similarity"])
     return seen
 
 
-def choose_rows(seen, image_ids, mentions, most, target):
+def choose_rows(
+    seen: Mapping[str, tuple[int, float]], image_ids: Sequence[str], mentions: int, most: float, target: int
+) -> tuple[list[int], float]:
     """Choose rows whose removal leaves at most `target` images, by the high end of the count.
 
-    What matched counts as it is, what was seen and does not match counts nothing, and every mention whose picture was
-    not seen counts most / mentions. Chosen are matches, the most similar first, and then rows that were not seen, in
-    their order; no row that was seen not to match, since by this measure it adds nothing.
+    A match counts as it is, a picture that does not match counts nothing, and a mention whose picture was not seen
+    counts most / mentions. Matches are chosen first, the most similar ones before others, then rows that were not seen,
+    in their order. A row that was seen not to match is never chosen: by this measure it adds nothing.
 
     Args:
-        seen: as _seen returns it; image_ids: of the sampled rows; mentions: in the whole corpus, at least as many.
+        seen: as Seen says.
+        image_ids: of the sampled rows.
+        mentions: in the whole corpus, at least as many as the sampled rows.
         most: the largest number of images that the count allows for.
+        target: how many images may be left.
 
     Returns:
         (indices of rows, how many images are left).
     """
     share = most / mentions if mentions else 0.0
-    left = sum(faces for faces, _ in seen.values()) + share * (mentions - len(seen))
-    matching = [i for i, name in enumerate(image_ids) if seen.get(name, (0, 0))[0]]
+    left: float = sum(faces for faces, _ in seen.values()) + share * (mentions - len(seen))
+    matching = [i for i, name in enumerate(image_ids) if seen.get(name, (0, 0.0))[0]]
     matching.sort(key=lambda i: -seen[image_ids[i]][1])
     unseen = [i for i, name in enumerate(image_ids) if name not in seen]
-    chosen = []
+    chosen: list[int] = []
     for i in [*matching, *unseen]:
         if left <= target + _ABOUT_NOTHING:
             break
@@ -309,8 +330,8 @@ def choose_rows(seen, image_ids, mentions, most, target):
     return chosen, max(left, 0.0)
 
 
-def _for_spreadsheets(table):
-    """An Arrow table whose text is escaped as fit.io.escaping.cell has it."""
+def _for_spreadsheets(table: pa.Table) -> pa.Table:
+    """Escape the text of an Arrow table as fit.io.escaping.cell does."""
     for at, column in enumerate(table.schema):
         if pa.types.is_string(column.type):
             escaped = pa.array([cell(text) for text in table.column(at).to_pylist()], pa.string())
@@ -318,78 +339,121 @@ def _for_spreadsheets(table):
     return table
 
 
-def plan(found, counted, matched_captions, out, images=None, matches=None):
-    """Write which rows of the corpus to remove, OUT.parquet and OUT.csv, and note in `found` what that leaves.
+@dataclass(frozen=True)
+class Removal:
+    """The rows that are to go for one concept."""
 
-    Text in the CSV is escaped for spreadsheets (fit.io.escaping.cell); the Parquet file has it as the corpus does.
+    rows: pa.Table
+    """Of the schema PLAN."""
+    sampled: int
+    """Mentions that there are to choose from."""
+    left: float
+    """Images that are left, by the high end of the count."""
+    was_judged: bool
+    """Whether the tables of images and matches have the concept."""
 
-    Args:
-        found: Audit of `counted`, whose rows get the columns PLAN_COLUMNS: rows planned, of them matching, images left
-            by the high end of the count.
-        matched_captions: path of the sampled rows of all concepts (`fit captions count`).
-        out: path of the plan without its suffix.
-        images, matches: folders of image tables and of matches, a file per slug; None for none: no picture was seen.
 
-    Raises:
-        DataError, ImageTableError: the matched captions are not of these counts, or the images not of these matched captions.
-    """
-    by_concept = {of.concept: of for of in counted}
-    if not set(pc.unique(read(matched_captions, ["concept"]).column("concept")).to_pylist()) & set(by_concept):
-        raise DataError(
-            f"{matched_captions}: no row mentions a concept of these counts; give the matched captions and the counts of one corpus"
-        )
-    target = found.threshold.low - 1
-    unjudged, unmentioned, short = [], [], []
+@contextmanager
+def _plan_files(out: str) -> Iterator[tuple[pq.ParquetWriter, pacsv.CSVWriter]]:
     with (
         atomic_write(f"{out}.parquet") as parquet_part,
         atomic_write(f"{out}.csv") as csv_part,
         pq.ParquetWriter(parquet_part, PLAN, compression="zstd") as parquet_file,
         pacsv.CSVWriter(csv_part, PLAN) as csv_file,
     ):
+        yield parquet_file, csv_file
+
+
+def _choose(
+    of: ConceptCount, matched_captions: str | Path, judged: tuple[ConceptTables, ConceptTables] | None, target: int
+) -> Removal:
+    """Choose the rows of a concept that are to go.
+
+    Raises:
+        DataError: the matched captions are not of these counts, or the images not of these matched captions.
+    """
+    sampled = read(matched_captions, PLAN.names[:5], only={"concept": [of.concept]})
+    mentions = len(sampled) if of.captions is None else of.captions
+    if mentions < len(sampled):
+        raise DataError(
+            f"{matched_captions}: {len(sampled)} rows mention {of.concept!r}, but its count is of {mentions} captions; "
+            "give the matched captions and the counts of one corpus"
+        )
+    image_ids = [link.image_id for link in links_of(sampled)]
+    found = _seen(of.concept, *judged, image_ids) if judged else {}
+    seen = found or {}
+    most = of.most or 0
+    # Without any mention the share of a row is unknown, and nothing can be removed.
+    chosen, left = choose_rows(seen, image_ids, mentions, most, target) if mentions else ([], float(most))
+    words = ["matches" if image_ids[i] in seen else "not seen" for i in chosen]
+    similarity = [seen[image_ids[i]][1] if image_ids[i] in seen else None for i in chosen]
+    rows = sampled.take(pa.array(chosen, pa.int64())).append_column("image", pa.array(words, pa.string()))
+    rows = rows.append_column("similarity", pa.array(similarity, pa.float32())).cast(PLAN)
+    return Removal(rows, len(sampled), left, found is not None)
+
+
+def plan(
+    found: Audit,
+    counted: Sequence[ConceptCount],
+    matched_captions: str | Path,
+    out: str,
+    judged: tuple[ConceptTables, ConceptTables] | None = None,
+) -> None:
+    """Write which rows of the corpus to remove, OUT.parquet and OUT.csv, and note in `found` what that leaves.
+
+    Text in the CSV is escaped for spreadsheets (fit.io.escaping.cell); the Parquet file has it as the corpus does.
+
+    Args:
+        found: of `counted`; its rows get the columns PLAN_COLUMNS: rows planned, how many of them match, images left by
+            the high end of the count.
+        counted: the counts.
+        matched_captions: path of the sampled rows of all concepts (`fit captions count`).
+        out: path of the plan without its suffix.
+        judged: image tables, and their matches; None: no picture was seen.
+
+    Raises:
+        DataError, ImageTableError: the matched captions are not of these counts, or the images not of these matched
+            captions.
+    """
+    by_concept = {of.concept: of for of in counted}
+    if not set(pc.unique(read(matched_captions, ["concept"]).column("concept")).to_pylist()) & set(by_concept):
+        raise DataError(
+            f"{matched_captions}: no row mentions a concept of these counts; give the matched captions and the counts "
+            "of one corpus"
+        )
+    target = found.threshold.low - 1
+    unjudged, unmentioned, short = [], [], []
+    with _plan_files(out) as (parquet_file, csv_file):
         for row in found.rows:
             if not row.get("to_remove"):
                 continue
             of = by_concept[row["concept"]]
-            sampled = read(matched_captions, PLAN.names[:5], only={"concept": [of.concept]})
-            mentions = len(sampled) if of.captions is None else of.captions
-            if mentions < len(sampled):
-                raise DataError(
-                    f"{matched_captions}: {len(sampled)} rows mention {of.concept!r}, but its count is of {mentions} captions; "
-                    "give the matched captions and the counts of one corpus"
-                )
-            image_ids = [link.image_id for link in links_of(sampled)]
-            seen = _seen(of.concept, images, matches, image_ids) if images else {}
-            if seen is None:
+            removal = _choose(of, matched_captions, judged, target)
+            if not removal.was_judged:
                 unjudged.append(of.concept)
-                seen = {}
             if of.captions is None:
                 unmentioned.append(of.concept)
-            # Without any mention the share of a row is not known, and nothing can be removed.
-            chosen, left = choose_rows(seen, image_ids, mentions, of.most, target) if mentions else ([], of.most)
-            matching = [image_ids[i] in seen for i in chosen]
-            row |= {"planned": len(chosen), "matching": sum(matching), "left": math.ceil(left - _ABOUT_NOTHING)}
-            if left > target + _ABOUT_NOTHING:
+            matching = removal.rows.column("image").to_pylist().count("matches")
+            left = math.ceil(removal.left - _ABOUT_NOTHING)
+            row |= {"planned": len(removal.rows), "matching": matching, "left": left}
+            if removal.left > target + _ABOUT_NOTHING:
                 of_all = "" if of.captions is None else f" of {of.captions:,}"
-                short.append(f"{of.concept} ({len(sampled):,}{of_all} mentions sampled, {row['left']:,} images left)")
-            if chosen:
-                part = sampled.take(chosen)
-                similarity = [seen[image_ids[i]][1] if image_ids[i] in seen else None for i in chosen]
-                part = part.append_column("image", pa.array(["matches" if m else "not seen" for m in matching]))
-                part = part.append_column("similarity", pa.array(similarity, pa.float32())).cast(PLAN)
-                parquet_file.write_table(part)
-                csv_file.write_table(_for_spreadsheets(part))
+                short.append(f"{of.concept} ({removal.sampled:,}{of_all} mentions sampled, {left:,} images left)")
+            if len(removal.rows):
+                parquet_file.write_table(removal.rows)
+                csv_file.write_table(_for_spreadsheets(removal.rows))
     if unmentioned:
         found.remarks.append(f"Captions unknown, the sampled rows taken for all mentions: {_some(unmentioned)}.")
     if unjudged:
         found.remarks.append(f"No images or matches, so every row is taken as not seen: {_some(unjudged)}.")
     if short:
         found.remarks.append(
-            f"The sample has too few rows for a plan that goes below the threshold; count with a larger --max-matched-captions, so "
-            f"that the matched captions have every mention: {_some(short)}."
+            "The sample has too few rows for a plan that goes below the threshold; count with a larger "
+            f"--max-matched-captions, so that the matched captions have every mention: {_some(short)}."
         )
 
 
-def write_audit(found, table=None, plan_out=None):
+def write_audit(found: Audit, table: str | Path | None = None, plan_out: str | None = None) -> None:
     """Write the table to the path `table`, and the note beside it and beside the plan, as .txt."""
     files = {f"{table}.txt": found.note(), str(table): found.table()} if table else {}
     if plan_out:

@@ -24,6 +24,7 @@ from fit.images import table
 from fit.io import parquet
 from fit.io.escaping import cell, delimited, latex, markdown, uncell
 from fit.io.user_tables import read_user_table
+from fit.matches import verification
 from fit.ratings.store import Answers, Rating, import_ratings, read_ratings
 from fit.reports import figures as plots
 from fit.reports import report as paper
@@ -210,10 +211,11 @@ def test_outliers():
     check_cells(outliers.tabulate(scored, found, (0.1, 0.9)), names)
 
 
-def test_the_recognisers():
-    rates = {"fnmr": 0.1, "fnmr_low": 0.0, "fnmr_high": 0.2, "fmr": None, "concepts": 2}
-    quality = {"cut": -0.3, "roc_auc": 1.0, "equal_error_rate": 0.0}
-    text = tables.recognisers([(name, quality, [rates | {"group": name}]) for name in HOSTILE + BROKEN])
+def test_the_verification_of_embedders():
+    rates = {"fnmr": 0.1, "fnmr_low": 0.0, "fnmr_high": 0.2, "concepts": 2}
+    rates |= dict.fromkeys(("fmr", "fmr_low", "fmr_high"))
+    quality = {"match_threshold": -0.3, "roc_auc": 1.0, "equal_error_rate": 0.0}
+    text = verification.tabulate([(name, quality, [rates | {"group": name}]) for name in HOSTILE + BROKEN])
     check_cells(text, [*HOSTILE, *BROKEN, "-0.3000"])
 
 
@@ -256,7 +258,7 @@ def test_figures_show_a_name_and_no_formula(tmp_path, monkeypatch, name):
     parquet.write(pa.table(rows), tmp_path / "t.parquet")
     plots.references_sheet(tmp_path / "t.parquet", tmp_path / "e.png", name)
     plots.generated_sheet(tmp_path / "t.parquet", tmp_path / "f.png", name)
-    plots.contact_sheet([(name, tmp_path / "t.parquet", tmp_path / "t.parquet")], tmp_path / "g.png", name)
+    plots.contact_sheet([(name, "ada", tmp_path / "t.parquet", tmp_path / "t.parquet")], tmp_path / "g.png", name)
     monkeypatch.undo()
     assert len(kept) == 7
     for figure in kept:

@@ -18,7 +18,7 @@ from fit.images.local import read_counts
 from fit.io.folders import table_files, without_folders
 from fit.io.parquet import read
 from fit.io.user_tables import as_count, as_number, read_user_table
-from fit.references.references import read_vetoes, unmatched_vetoes
+from fit.references.vetoes import read_vetoes, unmatched_vetoes
 from fit.thresholds import read_table
 
 SHEET = "concept\tname\nvan-gogh\tVincent van Gogh\ndurer\tAlbrecht Dürer\n"

@@ -15,6 +15,7 @@ from fit.config.config import Config
 from fit.errors import ModelError
 from fit.generated import weights
 from fit.io.nearby import near, nearest
+from fit.registry import known_names
 
 PACKAGES = {
     "arcface": ("onnxruntime", "facenet_pytorch"),
@@ -74,7 +75,8 @@ def of_model(config: Config, name: str, found: Findings) -> None:
     model = config.models[name]
     if not model.pipeline:
         return
-    if not _backend(generators.REGISTRY, model.backend, "generator", f"models.{name}.backend", found):
+    names = known_names(generators.REGISTRY, generators.ENTRY_POINTS)
+    if not _backend(names, model.backend, "generator", f"models.{name}.backend", found):
         return
     key, place = f"models.{name}.pipeline", model.pipeline
     if model.backend != "diffusers" or found.has(key):
@@ -198,7 +200,8 @@ def of_embedder(config: Config, name: str, found: Findings, needed: bool = True)
     `needed` says whether a threshold needs it: if not, a missing file is only a remark.
     """
     its, key = config.embedders[name], f"embedders.{name}.model"
-    if not _backend(embedders.REGISTRY, its.backend, "embedder", f"embedders.{name}.backend", found):
+    names = known_names(embedders.REGISTRY, embedders.ENTRY_POINTS)
+    if not _backend(names, its.backend, "embedder", f"embedders.{name}.backend", found):
         return
     wrong, absent = (WRONG, ABSENT) if needed else (REMARK, REMARK)
     model, folder = its.model, its.model.removeprefix("local-dir:")

@@ -58,7 +58,7 @@ def of_vetoes(config: Config, domain: str, concepts: Sequence[Concept], found: F
     path, key = config.domains[domain].references.vetoes, f"domains.{domain}.references.vetoes"
     if not is_local(path):
         return
-    from fit.references.references import read_vetoes, unmatched_vetoes
+    from fit.references.vetoes import read_vetoes, unmatched_vetoes
 
     try:
         vetoed = read_vetoes(path)

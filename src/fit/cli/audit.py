@@ -1,31 +1,33 @@
 """`fit audit`."""
 
 import sys
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Callable
 
 from fit.cli.command import Command
 from fit.errors import FitError
 
 
-def _written(args):
+def _written(args: Namespace) -> dict[str, list[str]]:
     outs = [text.removesuffix(".parquet").removesuffix(".csv") for text in [args.plan] if text]
     plans = [text + suffix for text in outs for suffix in (".parquet", ".csv", ".txt")]
     return {"plan": plans, "out": [text for out in [args.out] if out for text in (out, f"{out}.txt")]}
 
 
-def audit_arguments(add):
-    add("--threshold", help="JSON of `fit threshold`, or a number of images")
+def audit_arguments(add: Callable[..., None]) -> None:
+    add("--threshold", help="JSON of `fit thresholds detect`, or a number of images")
     add("--counts", help="CSV or Parquet with the columns concept and effective_count, also low, high and captions")
     add("--matched-captions", default=None, help="file that `fit captions count` wrote, to plan which rows to remove")
-    add("--images", default=None, metavar="FOLDER", help="image tables of the matched captions, named by slugs")
-    add("--matches", default=None, metavar="FOLDER", help="their matches, named by slugs: those are removed first")
+    add("--images", nargs="*", default=[], metavar="PLACE", help="tables of their images, or folders of tables")
+    add("--matches", nargs="*", default=[], metavar="PLACE", help="their matches, likewise: these are removed first")
     add("--plan", default=None, metavar="OUT", help="rows to remove: OUT.parquet, OUT.csv and OUT.txt are written")
     add("--out", default=None, metavar="TABLE.tsv", help="table to write, and a note beside it")
 
 
-def audit(args):
+def audit(args: Namespace) -> None:
     from fit.audit import audit as compare
     from fit.audit import plan, read_counted, read_threshold, write_audit
+    from fit.io.concept_tables import ConceptTables
     from fit.reports.tables import aligned
 
     if bool(args.matched_captions) != bool(args.plan):
@@ -34,9 +36,6 @@ def audit(args):
         )
     if bool(args.images) != bool(args.matches) or (args.images and not args.matched_captions):
         raise FitError("audit: --images and --matches go together, with --matched-captions and --plan")
-    for folder in filter(None, (args.images, args.matches)):
-        if not Path(folder).is_dir():
-            raise FitError(f"{folder}: there is no such folder; name the one that has a file per concept")
     counted, skipped, of_captions = read_counted(args.counts)
     if of_captions:
         print(
@@ -46,7 +45,8 @@ def audit(args):
     found = compare(counted, read_threshold(args.threshold), skipped, of_captions)
     out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
     if out:
-        plan(found, counted, args.matched_captions, out, args.images, args.matches)
+        seen = (ConceptTables(args.images), ConceptTables(args.matches)) if args.images else None
+        plan(found, counted, args.matched_captions, out, seen)
     write_audit(found, args.out, out)
     print(aligned(found.table()), found.note(), sep="\n\n", end="")
 

@@ -1,19 +1,26 @@
 """`fit ratings`."""
 
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 
-from fit.cli.arguments import many
 from fit.cli.command import Command
 from fit.cli.common import write_json
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number
+from fit.thresholds.settings import ThresholdSettings
+
+Add = Callable[..., None]
+SEED = Number(int, 0, 2**63 - 1)
 
 
-def serve_arguments(add):
-    add("--references", metavar="FOLDER", help="reference tables, named by the slugs of their concepts")
-    add("--generated", metavar="FOLDER", help="generated tables, named likewise")
+def serve_arguments(add: Add) -> None:
+    add("--references", nargs="+", metavar="PLACE", help="tables of references, or folders of tables")
+    add("--generated", nargs="+", metavar="PLACE", help="tables of generated pictures, or folders of tables")
     add("--table", help="CSV or Parquet with the columns concept, effective_count and score")
     add("--out", help="CSV that answers are added to")
-    add("--pairs", type=int, default=200, help="pictures to ask each rater about")
-    add("--seed", type=int, default=0, help="of their choice and order")
+    add("--pairs", type=Number(int, 1, 1_000_000), default=200, metavar="N", help="pictures to ask each rater about")
+    add("--seed", type=SEED, default=0, metavar="N", help="of their choice and order")
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
     add(
         "--hostname",
@@ -23,12 +30,12 @@ def serve_arguments(add):
         help="names by which browsers may ask for the page, beside localhost and, unless only this machine is served, "
         "its own name and addresses",
     )
-    add("--port", type=int, default=8000, help="0 for any that is free")
+    add("--port", type=Number(int, 0, 65_535), default=8000, metavar="N", help="0 for any that is free")
     add("--question", default="How much does the picture look like the same person or style as the others?")
-    add("--names", metavar="SHEET", default=None, help="concept sheet, to show raters the names (default: don't)")
+    add("--names", metavar="SHEET", default=None, help="concept sheet, to show raters the names (default: no names)")
 
 
-def serve(args):
+def serve(args: Namespace) -> None:
     from fit.concepts.sheet import read_sheet
     from fit.ratings.pairs import sample_pairs
     from fit.ratings.server import Study, hosts_of, is_loopback, serve
@@ -48,7 +55,7 @@ def serve(args):
             file=sys.stderr,
         )
 
-    def started(url):
+    def started(url: object) -> None:
         concepts = len({pair.concept for pair in pairs})
         print(f"{len(pairs)} pictures of {concepts} concepts to rate at {url}", flush=True)
         print(f"answers go to {args.out}; Ctrl-C ends, and the same command goes on", flush=True)
@@ -60,32 +67,33 @@ def serve(args):
         print(f"\n{len(answers.ratings) - before} answers more in {args.out}, {len(answers.ratings)} in all")
 
 
-def import_arguments(add):
-    add("file", help="CSV with the columns rater, concept, rating (1 to 5), and where there are some image_id and time")
+def import_arguments(add: Add) -> None:
+    add("file", help="CSV with the columns rater, concept, rating (1 to 5), and optionally image_id and time")
     add("--out", help="CSV that they are added to")
 
 
-def import_(args):
+def import_(args: Namespace) -> None:
     from fit.ratings.store import import_ratings
 
     added, there = import_ratings(args.file, args.out)
     print(f"{added} of {there} ratings added to {args.out}")
 
 
-def report_arguments(add):
-    many(add, "ratings", metavar="FILE", help="CSVs that `fit ratings` wrote")
+def report_arguments(add: Add) -> None:
+    add("--ratings", nargs="+", metavar="FILE", help="CSVs that `fit ratings` wrote")
     add("--table", help="CSV or Parquet with the columns concept, effective_count and score")
-    add("--penalty", type=float, default=0.9, help="of the change points, for ratings from 0 to 1 and scores alike")
-    add("--resamples", type=int, default=1000, help="of the bootstrap over concepts")
-    add("--seed", type=int, default=0, help="of its draws")
+    add_settings(add, ThresholdSettings, without=("estimators",))
+    add("--seed", type=SEED, default=0, metavar="N", help="of its draws")
     add("--out", help="JSON to write")
 
 
-def report(args):
+def report(args: Namespace) -> None:
     from fit.ratings.report import make_report, summary
 
-    settings = {"penalty": args.penalty, "resamples": args.resamples, "seed": args.seed}
-    report = make_report(args.ratings, args.table, **settings)
+    settings = read_settings(ThresholdSettings, args, without=("estimators",))
+    report = make_report(
+        args.ratings, args.table, penalty=settings.penalty, resamples=settings.resamples, seed=args.seed
+    )
     if report["unknown_concepts"]:
         named = ", ".join(report["unknown_concepts"][:5])
         print(f"fit: left out, as {args.table} does not have them: {named}", file=sys.stderr)

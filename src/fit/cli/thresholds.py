@@ -1,85 +1,75 @@
 """`fit thresholds`."""
 
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+
 from fit.cli.command import Command
 from fit.cli.common import read_threshold, write_json
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number
+from fit.thresholds.settings import ThresholdSettings
+
+Add = Callable[..., None]
+SEED = Number(int, 0, 2**63 - 1)
 
 
-def detect_arguments(add):
-    add("table", help="CSV or Parquet with the columns concept, effective_count, score (and more: docs/threshold.md)")
-    add(
-        "--estimators",
-        nargs="+",
-        default=None,
-        help="pelt, single, isotonic, logistic (default: all, in this order); the first is the headline",
-    )
-    add("--penalty", type=float, default=0.9, help="of PELT, for each change")
-    add("--resamples", type=int, default=1000, help="of the bootstrap, and permutations of the tests")
-    add("--seed", type=int, default=0)
+def detect_arguments(add: Add) -> None:
+    add("table", help="CSV or Parquet with the columns concept, effective_count, score (and more: docs/thresholds.md)")
+    add_settings(add, ThresholdSettings)
+    add("--seed", type=SEED, default=0, metavar="N", help="of the resamples and permutations")
     add("--out", default=None, help="JSON to write")
 
 
-def detect(args):
-    from fit.thresholds import describe, measure, read_table
+def detect(args: Namespace) -> None:
     from fit.thresholds.answer import sentence
+    from fit.thresholds.report import describe, measure
+    from fit.thresholds.scores import read_table
 
-    settings = {"penalty": args.penalty, "resamples": args.resamples, "seed": args.seed}
-    found = measure(read_table(args.table), **settings, **({"estimators": args.estimators} if args.estimators else {}))
+    settings = read_settings(ThresholdSettings, args)
+    found = measure(read_table(args.table), **asdict(settings), seed=args.seed)
     if args.out:
         write_json(found, args.out)
     print(sentence(found), *describe(found), sep="\n")
 
 
-def plot_arguments(add):
-    add("table")
-    add("--threshold", help="JSON of `fit threshold`")
-    add("--score", default="imitation score", help="what it is called in the figure")
-    add("--title", default="")
-    add("--out")
+def plot_arguments(add: Add) -> None:
+    add("table", help="as `fit thresholds detect` reads it")
+    add("--threshold", help="JSON of `fit thresholds detect`")
+    add("--score", default="imitation score", metavar="TEXT", help="name of the score, in the figure")
+    add("--title", default="", metavar="TEXT", help="of the figure")
+    add("--out", help="picture to write")
 
 
-def plot(args):
+def plot(args: Namespace) -> None:
     from fit.io.files import atomic_write
     from fit.reports.figures import threshold_figure
-    from fit.thresholds import read_scores
+    from fit.thresholds.scores import read_scores
 
     _, counts_of, scores = read_scores(args.table)
     with atomic_write(args.out) as part:
         threshold_figure(counts_of, scores, read_threshold(args.threshold), args.title, part, args.score)
 
 
-def pictures_arguments(add):
-    add("table")
-    add("--threshold", help="JSON of `fit threshold`")
-    add("--references", help="folder of reference tables")
-    add("--generated", help="folder of generated tables")
-    add("--rows", type=int, default=20)
-    add("--title", default="")
-    add("--out")
+def pictures_arguments(add: Add) -> None:
+    add("table", help="as `fit thresholds detect` reads it")
+    add("--threshold", help="JSON of `fit thresholds detect`")
+    add("--references", nargs="+", metavar="PLACE", help="tables of references, or folders of tables")
+    add("--generated", nargs="+", metavar="PLACE", help="tables of generated pictures, or folders of tables")
+    add("--rows", type=Number(int, 0, 10**9), default=20, metavar="N", help="concepts to show, at most")
+    add("--title", default="", metavar="TEXT", help="of the page")
+    add("--out", help="picture to write")
 
 
-def pictures(args):
-    import numpy as np
-
+def pictures(args: Namespace) -> None:
+    from fit.io.concept_tables import ConceptTables
     from fit.io.files import atomic_write
-    from fit.reports.figures import contact_sheet
-    from fit.thresholds import read_scores
+    from fit.reports.contact_sheets import contact_sheet, rows_around
+    from fit.thresholds.scores import read_table
 
-    concepts, counts_of, scores = read_scores(args.table)
-    found = read_threshold(args.threshold)
-    split = found["below"]["concepts"] if found["below"] else len(concepts) // 2
-    # As many rows from each side of the threshold, spread over it, so that the page shows both.
-    sides = [np.arange(split), np.arange(split, len(concepts))]
-    chosen = [
-        side[i]
-        for side in sides
-        if len(side)
-        for i in np.unique(np.linspace(0, len(side) - 1, args.rows // 2).astype(int))
-    ]
-    rows = []
-    for i in chosen:
-        mark = "" if found["threshold"] is None else " (above)" if i >= split else " (below)"
-        label = f"{concepts[i]}\n{counts_of[i]:.0f} images, score {scores[i]:.2f}{mark}"
-        rows.append((label, f"{args.references}/{concepts[i]}.parquet", f"{args.generated}/{concepts[i]}.parquet"))
+    references, generated = ConceptTables(args.references), ConceptTables(args.generated)
+    chosen = rows_around(read_table(args.table), read_threshold(args.threshold), args.rows)
+    rows = [(label, concept, references.path(concept), generated.path(concept)) for label, concept in chosen]
     with atomic_write(args.out) as part:
         contact_sheet(rows, part, args.title)
 

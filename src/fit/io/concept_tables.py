@@ -6,8 +6,10 @@ to have been looked at, and a concept is found in a folder of tables without rea
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -93,6 +95,26 @@ class ConceptTables:
     def read(self, concept: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
         """Return the rows of a concept, in their order; `columns` and `schema` as fit.io.parquet.read takes them."""
         return read(self.path(concept), columns, only={"concept": [concept]}, schema=schema)
+
+    def each(self, columns: Sequence[str], schema: pa.Schema | None = None) -> Iterator[tuple[str, pa.Table]]:
+        """Yield (concept, its rows in their order) of every concept; each file is read once.
+
+        Args:
+            columns: names of those to read; schema: as fit.io.parquet.read takes it.
+        """
+        concepts_of: dict[Path, list[str]] = {}
+        for concept, path in self._find().items():
+            concepts_of.setdefault(path, []).append(concept)
+        for path, concepts in concepts_of.items():
+            table = read(path, ["concept", *columns], schema=schema)
+            names = table.column("concept").combine_chunks().dictionary_encode()
+            codes = names.indices.to_numpy(zero_copy_only=False)
+            ends = [*(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)] if len(codes) else []
+            parts: dict[str, list[pa.Table]] = {}
+            for start, end in pairwise([0, *ends]):
+                parts.setdefault(names[start].as_py(), []).append(table.slice(start, end - start).select(columns))
+            for concept in concepts:
+                yield concept, pa.concat_tables(parts.get(concept) or [table.slice(0, 0).select(columns)])
 
 
 def write_concepts(

@@ -1,57 +1,62 @@
-"""What people's ratings say about the score, about each other, and about the threshold."""
+"""Compare people's ratings with the score, with each other, and with the threshold."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import kendalltau, rankdata
 
 from fit.errors import DataError
 from fit.ratings.agreement import krippendorff_alpha
 from fit.ratings.pairs import read_concepts
-from fit.ratings.store import SCALE, latest, read_ratings
-from fit.thresholds import best_split, change_points
+from fit.ratings.store import SCALE, Rating, latest, read_ratings
+from fit.thresholds.estimators.one_change import best_split
+from fit.thresholds.estimators.pelt import change_points
 
 CONFIDENCE = 0.95
 
 
-def spearman(x, y):
-    """Spearman's rank correlation of x and y, [..., N] each: [...], NaN where one of them is constant.
+def spearman(x: ArrayLike, y: ArrayLike) -> np.ndarray:
+    """Return Spearman's rank correlation of x and y, [..., N] each: [...], NaN where x or y is constant.
 
-    Pearson's correlation of ranks, ties sharing their mean rank.
+    It is Pearson's correlation of ranks; ties have their mean rank. scipy.stats.spearmanr takes no batch of resamples.
     """
-    x, y = (rankdata(values, axis=-1) - (np.shape(values)[-1] + 1) / 2 for values in (x, y))
+    a, b = (rankdata(values, axis=-1) - (np.shape(values)[-1] + 1) / 2 for values in (x, y))
     with np.errstate(invalid="ignore"):
-        return (x * y).sum(-1) / np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+        return (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
 
 
-def correlate(scores, means, *, resamples, seed):
-    """Rank correlations of scores with mean ratings, [N] each.
+def correlate(scores: ArrayLike, means: ArrayLike, *, resamples: int, seed: int) -> dict[str, Any]:
+    """Correlate the ranks of scores and of mean ratings, [N] each.
 
     Returns:
         A dict: concepts (N), spearman, interval (percentile bootstrap over concepts), kendall (tau-b); None where they
-        have no meaning, as for constant values.
+        have no meaning, as with constant values.
     """
-    scores, means = np.asarray(scores), np.asarray(means)
-    found: dict[str, object] = {"concepts": len(scores), "spearman": None, "interval": None, "kendall": None}
+    score_of, mean_of = np.asarray(scores), np.asarray(means)
+    found: dict[str, Any] = {"concepts": len(score_of), "spearman": None, "interval": None, "kendall": None}
     found["interval_kind"] = f"percentile bootstrap over concepts, {CONFIDENCE:.0%}, {resamples} resamples"
-    if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(means) == 0:
+    if len(score_of) < 2 or np.ptp(score_of) == 0 or np.ptp(mean_of) == 0:
         return found
-    rows = np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
-    drawn = spearman(scores[rows], means[rows])
+    rows = np.random.default_rng(seed).integers(len(score_of), size=(resamples, len(score_of)))
+    drawn = spearman(score_of[rows], mean_of[rows])
     drawn = drawn[np.isfinite(drawn)]
     tail = (1 - CONFIDENCE) / 2
-    found["spearman"] = float(spearman(scores, means))
+    found["spearman"] = float(spearman(score_of, mean_of))
     found["interval"] = [float(q) for q in np.quantile(drawn, [tail, 1 - tail])] if len(drawn) else None
-    found["kendall"] = float(kendalltau(scores, means).statistic)
+    found["kendall"] = float(kendalltau(score_of, mean_of).statistic)
     return found
 
 
-def _agreement(ratings):
+def _agreement(ratings: Sequence[Rating]) -> dict[str, Any]:
     raters = {rating.rater: row for row, rating in enumerate({rating.rater: rating for rating in ratings}.values())}
     units = {about: column for column, about in enumerate(dict.fromkeys(rating.about[1:] for rating in ratings))}
     matrix = np.full((len(raters), len(units)), np.nan)
     for rating in ratings:
-        matrix[raters[rating.rater], units[rating.about[1:]]] = rating.rating
+        matrix[raters[rating.rater], units[rating.about[1:]]] = rating.given
     return {
         "raters": len(raters),
         "pictures_with_two_or_more": int((np.isfinite(matrix).sum(0) >= 2).sum()),
@@ -59,21 +64,21 @@ def _agreement(ratings):
     }
 
 
-def _by_rater(ratings):
-    given = defaultdict(list)
+def _by_rater(ratings: Sequence[Rating]) -> dict[str, Any]:
+    given: dict[str, list[int]] = defaultdict(list)
     for rating in ratings:
-        given[rating.rater].append(rating.rating)
+        given[rating.rater].append(rating.given)
     return {
         rater: {"ratings": len(values), "mean": float(np.mean(values)), "sd": float(np.std(values))}
         for rater, values in sorted(given.items())
     }
 
 
-def _by_concept(ratings, known):
-    """A dict per concept, sorted by effective count. Each picture weighs the same, however many raters it had."""
+def _by_concept(ratings: Sequence[Rating], known: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
+    """Return a dict per concept, sorted by effective count. Each picture has the same weight, with any number of raters."""
     pictures: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for rating in ratings:
-        pictures[rating.concept][rating.image_id].append(rating.rating)
+        pictures[rating.concept][rating.image_id].append(rating.given)
     rows = [
         {
             "concept": concept,
@@ -88,7 +93,7 @@ def _by_concept(ratings, known):
     return sorted(rows, key=lambda row: (row["effective_count"], row["concept"]))
 
 
-def _threshold(counts, values, penalty):
+def _threshold(counts: np.ndarray, values: np.ndarray, penalty: float) -> dict[str, Any]:
     changes = change_points(values, penalty)
     split, removed = best_split(counts, values)
     first = changes[0] if changes else None
@@ -101,14 +106,17 @@ def _threshold(counts, values, penalty):
     }
 
 
-def make_report(files, table, *, penalty, resamples, seed):
+def make_report(
+    files: Sequence[str | Path], table: str | Path, *, penalty: float, resamples: int, seed: int
+) -> dict[str, Any]:
     """Compare people's ratings with the score.
 
     Args:
-        files: CSVs of ratings; a later row of a rater about a picture takes the place of an earlier one.
+        files: CSVs of ratings; a later row of a rater about a picture replaces an earlier one.
         table: CSV or Parquet with the columns concept, effective_count and score.
         penalty: of PELT, on scores and on ratings from 0 to 1 alike.
-        resamples: of the bootstrap over concepts; seed: of its draws.
+        resamples: of the bootstrap over concepts.
+        seed: of its draws.
 
     Returns:
         A dict: how many ratings, raters, pictures and concepts, and how many were skipped; unknown_concepts, which
@@ -140,7 +148,7 @@ def make_report(files, table, *, penalty, resamples, seed):
         "concepts": len(rows),
         "skipped": len({rating.about for rating in every}) - len(given),
         "unknown_concepts": sorted({rating.concept for rating in given} - set(known)),
-        "mean_rating": float(np.mean([rating.rating for rating in ratings])),
+        "mean_rating": float(np.mean([rating.given for rating in ratings])),
         "by_rater": _by_rater(ratings),
         "correlation": correlate(scores, means, resamples=resamples, seed=seed),
         "agreement": _agreement(ratings),
@@ -154,8 +162,8 @@ def make_report(files, table, *, penalty, resamples, seed):
     }
 
 
-def _found(found):
-    single = "none" if found["one_change"]["threshold"] is None else f"{found['single']['threshold']} images"
+def _found(found: Mapping[str, Any]) -> str:
+    single = "none" if found["one_change"]["threshold"] is None else f"{found['one_change']['threshold']} images"
     if found["threshold"] is None:
         return f"no change point; best single split: {single}"
     return (
@@ -164,8 +172,8 @@ def _found(found):
     )
 
 
-def summary(report):
-    """A report of `make_report` in a few lines for a terminal."""
+def summary(report: Mapping[str, Any]) -> str:
+    """Say a report of `make_report` in a few lines for a terminal."""
     correlation, agreement, threshold = report["correlation"], report["agreement"], report["threshold"]
     lines = [
         f"{report['ratings']} ratings by {report['raters']} raters, {report['pictures']} pictures of "

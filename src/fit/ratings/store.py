@@ -1,44 +1,52 @@
 """Ratings on disk: a CSV with a row per answer, to which rows are only ever added."""
 
 import csv
-import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any, Self
 
 from fit.errors import DataError
+from fit.io.appended import AppendedFile
 from fit.io.escaping import delimited, uncell
 from fit.io.user_tables import as_number, plain, read_user_table, shown
 
 SCALE = (1, 2, 3, 4, 5)
-"""The ratings: 1 is no likeness at all, 5 the same."""
+"""The ratings: 1 is not alike at all, 5 is the same."""
 
 COLUMNS = ("rater", "concept", "prompt", "image_id", "rating", "time", "seed")
 
 
 @dataclass(frozen=True)
 class Rating:
-    """A row: what a rater said of a generated picture.
-
-    rating: one of SCALE, or None where the rater skipped the picture; time: UTC, ISO 8601; seed: of the sample that the
-    picture was in. image_id is empty where a concept was rated as a whole; prompt, time and seed may be empty.
-    """
+    """A row: what a rater said of a generated picture. Texts other than the rater and the concept may be empty."""
 
     rater: str
     concept: str
     prompt: str
     image_id: str
+    """Empty if the concept was rated as a whole."""
     rating: int | None
+    """One of SCALE; None if the rater skipped the picture."""
     time: str = ""
+    """UTC, ISO 8601."""
     seed: str = ""
+    """Of the sample that the picture was in."""
 
     @property
-    def about(self):
-        """(rater, concept, image_id): a later row about the same takes the place of an earlier one."""
+    def about(self) -> tuple[str, str, str]:
+        """Return (rater, concept, image_id): a later row about the same replaces an earlier one."""
         return self.rater, self.concept, self.image_id
 
+    @property
+    def given(self) -> int:
+        """Return the rating of a picture that was not skipped."""
+        assert self.rating is not None
+        return self.rating
 
-def _rating(row, where):
+
+def _rating(row: Mapping[str, Any], where: str) -> Rating:
     cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
     for column, cell in cells.items():
         if not cell and column in ("rater", "concept"):
@@ -62,8 +70,8 @@ def _rating(row, where):
     return Rating(rating=rating, **{column: cell for column, cell in cells.items() if column != "rating"})
 
 
-def _without_torn_row(data):
-    """`data` (bytes) without the last row where a crash left only a part of that: no line end, and cells missing."""
+def _without_torn_row(data: bytes) -> bytes:
+    """Return `data` without the last row if a crash left only a part of it: no line end, and cells missing."""
     if data.endswith(b"\n"):
         return data
     header, last = (part.decode(errors="replace") for part in (data.split(b"\n", 1)[0], data.rpartition(b"\n")[2]))
@@ -71,15 +79,15 @@ def _without_torn_row(data):
     return data if b"\n" in data and there >= width else data[: data.rfind(b"\n") + 1]
 
 
-def _read(path):
+def _read(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}); name a CSV of ratings") from None
 
 
-def _parse(data, path):
-    """(header, list of (line, Rating)) of a CSV (bytes)."""
+def _parse(data: bytes, path: str | Path) -> tuple[tuple[str, ...], list[tuple[int, Rating]]]:
+    """Return (header, list of (line, Rating)) of a CSV."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -100,20 +108,20 @@ def _parse(data, path):
     return tuple(rows.fieldnames or ()), ratings
 
 
-def read_ratings(path):
+def read_ratings(path: str | Path) -> list[Rating]:
     """Read a CSV of ratings, with the columns rater, concept, rating, and optionally the others of COLUMNS.
 
     Returns:
         A list of Rating, a row each, in the file's order. A last row that a crash cut short is left out.
 
     Raises:
-        DataError: it can't be read, lacks a column, or a row has no rater, no concept, or a rating that is none.
+        DataError: it can't be read, lacks a column, or a row has no rater, no concept, or a rating that is not valid.
     """
     return [rating for _, rating in _parse(_without_torn_row(_read(path)), path)[1]]
 
 
-def latest(ratings):
-    """The last Rating of each rater about each picture, without those that were skipped at last."""
+def latest(ratings: Iterable[Rating]) -> list[Rating]:
+    """Return the last Rating of each rater about each picture, without pictures that were skipped at last."""
     last = {rating.about: rating for rating in ratings}
     return [rating for rating in last.values() if rating.rating is not None]
 
@@ -124,42 +132,25 @@ class Answers:
     A row is on disk when `add` returns, and a crash can't leave half of one before a later one.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         """Open `path`, or begin it.
 
         Raises:
-            DataError: it is no such file, can't be written, or another process adds to it.
+            DataError: it is not such a file, can't be written, or another process adds to it.
         """
         self.path = Path(path)
+        self._file = AppendedFile(path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise DataError(f"{path}: can't be written ({error.strerror}); name another file") from None
-        try:
-            self._lock()
-            self.ratings = self._mend()
+            self.ratings = self._repair()
         except BaseException:
             self.close()
             raise
 
-    def _lock(self):
-        import fcntl  # which Windows lacks, where reading ratings works all the same
-
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"{self.path}: another process adds ratings to it; stop that, or name another file"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-
-    def _mend(self):
-        """Read the rows that are there; end the last one, or take it out where it is cut short."""
+    def _repair(self) -> list[Rating]:
+        """Read the rows that are there; end the last one, or take it out if it is cut short."""
         kept = _without_torn_row(_read(self.path))
         if not kept:
-            os.ftruncate(self._file, 0)
+            self._file.truncate(0)
             self._append([COLUMNS])
             return []
         header, ratings = _parse(kept, self.path)
@@ -168,25 +159,15 @@ class Answers:
                 f"{self.path}, line 1: the columns are {', '.join(header)}, not {', '.join(COLUMNS)}; "
                 "name a new file, and take this one into it with `fit ratings import`"
             )
-        os.ftruncate(self._file, len(kept))
+        self._file.truncate(len(kept))
         if not kept.endswith(b"\n"):
-            self._write(b"\n")
+            self._file.append(b"\n")
         return [rating for _, rating in ratings]
 
-    def _append(self, rows):
-        self._write(delimited(rows, ",").encode())
+    def _append(self, rows: Iterable[Sequence[object]]) -> None:
+        self._file.append(delimited(rows, ",").encode())
 
-    def _write(self, data):
-        size = os.fstat(self._file).st_size
-        try:
-            if os.write(self._file, data) < len(data):
-                raise OSError(None, "the disk is full")
-            os.fsync(self._file)
-        except OSError as error:
-            os.ftruncate(self._file, size)
-            raise DataError(f"{self.path}: can't be written ({error.strerror}); make room") from None
-
-    def add(self, ratings):
+    def add(self, ratings: Sequence[Rating]) -> None:
         """Add Ratings, all or none.
 
         Raises:
@@ -195,17 +176,18 @@ class Answers:
         self._append([["" if cell is None else cell for cell in astuple(rating)] for rating in ratings])
         self.ratings += ratings
 
-    def close(self):
-        os.close(self._file)
+    def close(self) -> None:
+        """Close the file, so that another process may add to it."""
+        self._file.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def import_ratings(source, out):
+def import_ratings(source: str | Path, out: str | Path) -> tuple[int, int]:
     """Add the ratings in the CSV `source`, made elsewhere, to those in `out`.
 
     Rows that `out` has already are not added again.

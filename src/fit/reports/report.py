@@ -1,12 +1,14 @@
 """The report of a study: thresholds beside published ones, counts and calibration, as TSV, Markdown and LaTeX.
 
-Every number comes from a file that a stage wrote; what a study lacks stands in the report instead of stopping it.
+Every number comes from a file that a stage wrote. What a study lacks is listed in the report and does not stop it.
 """
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -15,9 +17,13 @@ from tabulate import tabulate
 
 from fit.errors import DataError, again
 from fit.io.escaping import delimited, latex, markdown
-from fit.io.files import WorkFolder, atomic_write
+from fit.io.files import WorkFolder, atomic_write, by_key
 from fit.published import MIMETIC2, THRESHOLDS
-from fit.thresholds.answer import read, why_none
+from fit.thresholds.answer import of_pair, read, why_none
+from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline
+
+Pair = tuple[str, str]
+"""(model or corpus, domain)."""
 
 
 @dataclass(frozen=True)
@@ -28,61 +34,67 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
-    def tsv(self):
-        """As tab-separated text."""
+    def tsv(self) -> str:
+        """Return it as tab-separated text.
+
+        polars' writer would write an empty cell as "", and takes no two columns of one name.
+        """
         return delimited([self.columns, *self.rows])
 
-    def markdown(self):
-        """As a table of Markdown."""
+    def markdown(self) -> str:
+        """Return it as a table of Markdown."""
         header, *rows = ([markdown(text) for text in row] for row in [self.columns, *self.rows])
         return tabulate(rows, headers=header, tablefmt="github", disable_numparse=True) + "\n"
 
-    def latex(self):
-        """As a table of LaTeX, with the package booktabs."""
+    def latex(self) -> str:
+        """Return it as a table of LaTeX, with the package booktabs.
+
+        tabulate pads cells, and escapes fewer signs than fit.io.escaping.latex.
+        """
         header, *rows = (f"{' & '.join(map(latex, row))} \\\\" for row in [self.columns, *self.rows])
         begin = [rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}", r"\toprule", header, r"\midrule"]
         return "\n".join([*begin, *rows, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
-    def write(self, folder):
+    def write(self, folder: str | Path) -> None:
         """Write NAME.tsv, NAME.md and NAME.tex into `folder`."""
         for suffix, text in (("tsv", self.tsv()), ("md", self.markdown()), ("tex", self.latex())):
             with atomic_write(Path(folder, f"{self.name}.{suffix}")) as part:
                 part.write_text(text, encoding="utf-8", newline="")
 
 
-SHOWN = ("one_change", "permutation_test", "below", "above")
+SHOWN = ("permutation_test", "below", "above")
 """What a report shows of a threshold, beside what fit.thresholds.answer.read asks for."""
 
 
-def _json(path):
+def _json(path: str | Path) -> dict[str, Any]:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no JSON that can be read ({error}); {again(path)}") from None
+        raise DataError(f"{path}: not JSON that can be read ({error}); {again(path)}") from None
 
 
-def _span(interval):
+def _span(interval: Sequence[float] | None) -> str:
     return f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else ""
 
 
-def _images(threshold):
+def _images(threshold: float | None) -> str:
     return "" if threshold is None else f"{threshold:.0f}"
 
 
-def _headline(found):
-    """The threshold as the table says it: a fall of the scores is called one, and where there is none, why."""
+def _headline(found: dict[str, Any]) -> str:
+    """Say the threshold as the table does: a fall of the scores is called one; without a threshold, why."""
     if found["threshold"] is None:
         return found["estimators"][found["estimator"]]["reason"]
     why = why_none(found)
     return f"none: {why}" if why else _images(found["threshold"])
 
 
-def _difference(threshold, published):
+def _difference(threshold: float | None, published: float | None) -> str:
     return "" if threshold is None or published is None else f"{threshold - published:+.0f}"
 
 
-def _difference_in_intervals(threshold, interval, published):
-    """How far the published value lies from ours, in half-widths of our interval on that side; within 1: inside it."""
+def _difference_in_intervals(threshold: float | None, interval: Sequence[float] | None, published: float | None) -> str:
+    """Say how far the published value lies from ours, in half-widths of our interval on that side; to 1: inside it."""
     if threshold is None or published is None or not interval:
         return ""
     half = interval[1] - threshold if published > threshold else threshold - interval[0]
@@ -91,13 +103,38 @@ def _difference_in_intervals(threshold, interval, published):
     return f"{abs(threshold - published) / half:.1f}" if half > 0 else "outside"
 
 
-def _of_all(scored, counted):
-    """How many concepts the threshold is of; and of how many, where some have no score."""
+def _of_all(scored: int, counted: int | None) -> str:
+    """Say how many concepts the threshold is of; and of how many, if some have no score."""
     return str(scored) if counted in (None, scored) else f"{scored} of {counted}"
 
 
-def thresholds_table(thresholds, missing, counts):
-    """Imitation thresholds of a study (the paper's table 2), beside published ones.
+def _other_estimators(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the estimators that get a column: all that a result has, or all known ones, but the usual headline."""
+    names = dict.fromkeys(name for found in results for name in found["estimators"])
+    return [name for name in names or ESTIMATORS if name != usual_headline()]
+
+
+def _threshold_row(pair: Pair, found: dict[str, Any], others: Sequence[str], counted: int | None) -> tuple[str, ...]:
+    threshold, interval, published = found["threshold"], found["interval"], THRESHOLDS.get(pair)
+    p_value = found["permutation_test"]["p_value"]
+    return (
+        *pair,
+        _of_all(found["concepts"], counted),
+        _headline(found),
+        _span(interval),
+        *(_images(found["estimators"].get(name, {}).get("threshold")) for name in others),
+        "" if p_value is None else f"{p_value:.2g}",
+        *(f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above")),
+        "" if published is None else str(published),
+        _difference(threshold, published),
+        _difference_in_intervals(threshold, interval, published),
+    )
+
+
+def thresholds_table(
+    thresholds: Mapping[Pair, str | Path], missing: Mapping[Pair, Sequence[str]], counts: Mapping[Pair, str | Path]
+) -> Table:
+    """Return the imitation thresholds of a study (the paper's table 2), beside published ones.
 
     Args:
         thresholds: (model, domain) -> path of the JSON that `fit thresholds detect` wrote.
@@ -105,31 +142,14 @@ def thresholds_table(thresholds, missing, counts):
         counts: (corpus, domain) -> path of effective counts, of which some concepts may have no score.
     """
     counted = {domain: pl.scan_parquet(path).select(pl.len()).collect().item() for (_, domain), path in counts.items()}
+    results = {pair: read(path, *SHOWN) for pair, path in thresholds.items()}
+    others = _other_estimators(list(results.values()))
     columns = (
-        *("model", "domain", "concepts", "threshold", "95 % interval", "best split", "isotonic", "logistic", "p-value"),
-        *("score below", "score above"),
-        *("published", "difference, images", "difference, half-intervals"),
+        *("model", "domain", "concepts", "threshold", "95 % interval"),
+        *(estimator_of_result(name).column for name in others),
+        *("p-value", "score below", "score above", "published", "difference, images", "difference, half-intervals"),
     )
-    rows: list[tuple[str, ...]] = []
-    for (model, domain), path in thresholds.items():
-        found = read(path, *SHOWN)
-        threshold, interval, published = found["threshold"], found["interval"], THRESHOLDS.get((model, domain))
-        others = (found["one_change"], *(found["estimators"].get(name, {}) for name in ("isotonic", "logistic")))
-        p_value = found["permutation_test"]["p_value"]
-        sides = (f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above"))
-        rows.append(
-            (
-                *(model, domain, _of_all(found["concepts"], counted.get(domain))),
-                _headline(found),
-                _span(interval),
-                *(_images(other.get("threshold")) for other in others),
-                "" if p_value is None else f"{p_value:.2g}",
-                *sides,
-                "" if published is None else str(published),
-                _difference(threshold, published),
-                _difference_in_intervals(threshold, interval, published),
-            )
-        )
+    rows = [_threshold_row(pair, found, others, counted.get(pair[1])) for pair, found in results.items()]
     for (model, domain), lacks in missing.items():
         published = THRESHOLDS.get((model, domain))
         cells = [model, domain, "", f"not found: {len(lacks)} inputs are missing", *[""] * (len(columns) - 4)]
@@ -138,8 +158,8 @@ def thresholds_table(thresholds, missing, counts):
     return Table("thresholds", columns, rows)
 
 
-def counts_table(counts):
-    """How often concepts occur. `counts`: (corpus, domain) -> path of effective counts."""
+def counts_table(counts: Mapping[Pair, str | Path]) -> Table:
+    """Return how often concepts occur. `counts`: (corpus, domain) -> path of effective counts."""
     columns = (
         *("corpus", "domain", "concepts", "captions", "downloaded", "matches"),
         *("effective count: least", "1st quartile", "median", "3rd quartile", "most", "of none"),
@@ -159,17 +179,15 @@ def counts_table(counts):
     return Table("counts", columns, rows)
 
 
-def calibration_table(match_thresholds):
-    """How well same is told from different. `match_thresholds`: (domain, what is told apart) -> path of the JSON of `fit matches threshold`."""
+def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
+    """Return how well each match threshold tells pictures apart.
+
+    Args:
+        match_thresholds: (domain, what is told apart) -> path of the JSON that `fit matches threshold` wrote.
+    """
     columns = (
-        "domain",
-        "match threshold of",
-        "cosine",
-        "found as",
-        "true positives",
-        "false positives",
-        "ROC AUC",
-        "equal error rate",
+        *("domain", "match threshold of", "cosine", "found as"),
+        *("true positives", "false positives", "ROC AUC", "equal error rate"),
     )
     rows = []
     for (domain, kind), path in match_thresholds.items():
@@ -181,18 +199,103 @@ def calibration_table(match_thresholds):
     return Table("calibration", columns, rows)
 
 
-def write_report(study, answers, tables, missing, figures, folder):
+@dataclass(frozen=True)
+class StudyFiles:
+    """The files that a report is made of. A study may lack some."""
+
+    thresholds: dict[Pair, str]
+    """(model, domain) -> JSON of a threshold."""
+    counts: dict[Pair, str]
+    """(corpus, domain) -> effective counts."""
+    match_thresholds: dict[Pair, str]
+    """(domain, what is told apart) -> JSON of a match threshold."""
+    figures: dict[str, str]
+    """Caption -> picture."""
+    missing: dict[Pair, list[str]]
+    """(model, domain) -> what it lacks."""
+
+    @classmethod
+    def named(
+        cls,
+        thresholds: Sequence[str],
+        counts: Sequence[str],
+        match_thresholds: Sequence[str],
+        figures: Sequence[str],
+        missing: Sequence[str],
+    ) -> "StudyFiles":
+        """Tell what files are by where the workflow puts them.
+
+        Args:
+            thresholds: .../MODEL/DOMAIN.json.
+            counts: .../CORPUS/DOMAIN.parquet.
+            match_thresholds: .../DOMAIN.threshold.json and .../DOMAIN.art.json.
+            figures: pictures; the last folders and the name are the caption.
+            missing: texts "MODEL/DOMAIN: what it lacks".
+
+        Raises:
+            PlaceError: two files are of the same pair.
+            DataError: a text of `missing` does not begin with MODEL/DOMAIN.
+        """
+        lacks: dict[Pair, list[str]] = {}
+        for text in missing:
+            model, _, domain = text.partition(": ")[0].partition("/")
+            if not domain:
+                raise DataError(f"--missing {text!r}: begin the text with MODEL/DOMAIN and a colon")
+            lacks.setdefault((model, domain), []).append(text.partition(": ")[2])
+        captions = {" ".join(Path(path).with_suffix("").parts[-3:]).removeprefix("results "): path for path in figures}
+        of_match_thresholds = by_key(match_thresholds, _told_apart, "the domain")
+        return cls(
+            by_key(thresholds, _pair, "the pair"),
+            by_key(counts, _pair, "the pair"),
+            of_match_thresholds,
+            captions,
+            lacks,
+        )
+
+
+def _pair(path: str) -> Pair:
+    return Path(path).parent.name, Path(path).stem
+
+
+def _told_apart(path: str) -> Pair:
+    domain, _, kind = Path(path).stem.partition(".")
+    return domain, "artworks" if kind == "art" else "same concept"
+
+
+def write_study(study: str, files: StudyFiles, folder: str | Path) -> None:
+    """Write the report of a study from its files: as write_report, which says where and how."""
+    answers = [of_pair(model, domain, path) for (model, domain), path in files.thresholds.items()]
+    answers += [of_pair(model, domain, "", lacks) for (model, domain), lacks in files.missing.items()]
+    tables = [
+        thresholds_table(files.thresholds, files.missing, files.counts),
+        counts_table(files.counts),
+        calibration_table(files.match_thresholds),
+    ]
+    write_report(study, answers, tables, files.missing, files.figures, folder)
+
+
+def write_report(
+    study: str,
+    answers: Sequence[str],
+    tables: Sequence[Table],
+    missing: Mapping[Pair, Sequence[str]],
+    figures: Mapping[str, str],
+    folder: str | Path,
+) -> None:
     """Write the tables, each in three formats, and report.md: the answers first, then tables, figures, what is missing.
 
     Args:
-        study: its name; answers: sentences of fit.thresholds.answer, one for each model and domain.
-        tables: list of Table; missing: as thresholds_table takes it.
-        figures: caption -> path of a picture; folder: where to write.
+        study: its name.
+        answers: sentences of fit.thresholds.answer, one for each model and domain.
+        tables: to show.
+        missing: as thresholds_table takes it.
+        figures: caption -> path of a picture.
+        folder: to write into.
     """
-    # Nobody has named the files in it: what lies there already is a user's.
-    folder = WorkFolder(folder, "reports", r"(?!)", "--out").claim()
+    # Nobody named the files in it: a file that is there already is a user's.
+    place = WorkFolder(folder, "reports", r"(?!)", "--out").claim()
     for table in tables:
-        table.write(folder)
+        table.write(place)
     lines = [f"# {markdown(study)}", ""]
     for text in answers:
         # A model's name stays as it is.
@@ -212,6 +315,6 @@ def write_report(study, answers, tables, missing, figures, folder):
     if figures:
         lines += ["## Figures", ""]
         for caption, path in figures.items():
-            lines += [f"![{markdown(caption)}]({quote(os.path.relpath(path, folder))})", ""]
-    with atomic_write(folder / "report.md") as part:
+            lines += [f"![{markdown(caption)}]({quote(os.path.relpath(path, place))})", ""]
+    with atomic_write(place / "report.md") as part:
         part.write_text("\n".join(lines), encoding="utf-8")

@@ -1,28 +1,33 @@
-"""Tables of results on a terminal, whatever they are written in: without bytes, and no more rows than are asked for."""
+"""Tables of results on a terminal, in whatever format: without bytes, and no more rows than are asked for."""
 
 import csv
 import io
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fit.errors import DataError
 from fit.io.escaping import delimited
 from fit.reports.tables import aligned
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 CELL = 60
 """Characters of a cell, at most."""
 
 
-def show(path, most=100):
+def show(path: str | Path, most: int = 100) -> Iterator[str]:
     """Yield a table in lines for a terminal.
 
     Args:
         path: of a file: .parquet, .json, .csv, or else tab-separated text.
-        most: rows of Parquet to show; 0 for all. Text is shown whole, as it is written for reading.
+        most: rows of Parquet to show; 0 for all. Text is shown whole.
 
     Raises:
-        DataError: it is empty, or not what its name says.
+        DataError: it is empty, or not in the format that its name says.
     """
     suffix = Path(path).suffix.lower()
     if suffix in (".parquet", ".pq"):
@@ -51,16 +56,16 @@ def show(path, most=100):
             raise DataError(f"{path}: not a table with tabs between its cells ({error})") from None
 
 
-def _columns(rows):
+def _columns(rows: Iterable[Sequence[object]]) -> str:
     return aligned(delimited(rows))
 
 
-def _parquet(path, most):
+def _parquet(path: str | Path, most: int) -> Iterator[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such file; mend the path")
+        raise DataError(f"{path}: there is no such file; fix the path")
     try:
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
@@ -82,7 +87,7 @@ def _parquet(path, most):
         yield f"{total:,} rows; bytes are not shown: {', '.join(left_out)} (`fit images show` draws pictures)"
 
 
-def _has_bytes(kind):
+def _has_bytes(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
     if pa.types.is_nested(kind):
@@ -90,7 +95,7 @@ def _has_bytes(kind):
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
-def _cell(value):
+def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Tables of results, each number read from a file that a stage wrote."""
+"""Tab-separated tables, shown in columns on a terminal."""
 
 import csv
 import io
@@ -7,67 +7,33 @@ import shutil
 import sys
 import textwrap
 import unicodedata
+from collections.abc import Sequence
 
-from fit.io.escaping import delimited, uncell
-
-
-def _number(value):
-    return "" if value is None else f"{value:.4f}"
-
-
-def _share(row, rate):
-    if row[rate] is None:
-        return ""
-    return f"{row[rate]:.4f} ({row[f'{rate}_low']:.4f} to {row[f'{rate}_high']:.4f})"
-
-
-def recognisers(assessed):
-    """The table of recognisers' errors by group, as tab-separated text; intervals of 95 % in brackets.
-
-    Args:
-        assessed: list of (embedder's folder, *what fit.matches.verification.assess returns).
-    """
-    columns = (
-        "recogniser",
-        "group",
-        "concepts",
-        "match_threshold",
-        "ROC AUC",
-        "equal error rate",
-        "false non-matches",
-        "false matches",
-    )
-    lines: list[tuple] = [columns]
-    for name, found, rows in assessed:
-        for row in rows:
-            quality = (_number(found[key]) for key in ("match_threshold", "roc_auc", "equal_error_rate"))
-            lines.append((name, row["group"], row["concepts"], *quality, _share(row, "fnmr"), _share(row, "fmr")))
-    return delimited(lines)
-
+from fit.io.escaping import uncell
 
 NO_TERMINAL = 100
-"""Columns of text where the output is not a terminal: a pipe, a file, CI."""
+"""Characters of a line where the output is not a terminal: a pipe, a file, CI."""
 FEW_ROWS = 3
-"""Rows up to which a table that is too wide is turned: a line for each of its columns."""
+"""Up to so many rows, a table that is too wide is turned: a line for each of its columns."""
 
 
-def terminal_width():
-    """How many columns of text the terminal has; NO_TERMINAL where the output is none."""
+def terminal_width() -> int:
+    """Return how many characters a line of the terminal has; NO_TERMINAL if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else NO_TERMINAL
 
 
-def _pad(text, width):
-    """`text` filled up with spaces to `width` columns of a terminal, where East Asian characters take two."""
+def _pad(text: str, width: int) -> str:
+    """Fill up `text` with spaces to `width` places of a terminal, where East Asian characters take two."""
     return text + " " * (width - _columns(text))
 
 
-def _columns(text):
+def _columns(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _lines(rows, widths, ruled):
-    """Rows of cells as lines; a cell that is wider than its column goes on in the next line."""
-    lines = []
+def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int], ruled: bool) -> list[str]:
+    """Return rows of cells as lines; a cell that is wider than its column goes on in the next line."""
+    lines: list[str] = []
     for number, row in enumerate(rows):
         cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
         for parts in itertools.zip_longest(*cells, fillvalue=""):
@@ -77,9 +43,10 @@ def _lines(rows, widths, ruled):
     return lines
 
 
-def _folded(rows, widths, width):
-    """A wide table as several, one below another, each with the first column."""
-    blocks, chosen = [], [0]
+def _folded(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> str:
+    """Return a wide table as several, one below another, each with the first column."""
+    blocks: list[list[int]] = []
+    chosen = [0]
     for column in range(1, len(widths)):
         if len(chosen) > 1 and sum(widths[i] + 2 for i in [*chosen, column]) - 2 > width:
             blocks.append(chosen)
@@ -91,14 +58,16 @@ def _folded(rows, widths, width):
     )
 
 
-def aligned(text, width=None):
-    """Tab-separated text in columns for a terminal, under a ruled header, in lines that fit it.
+def aligned(text: str, width: int | None = None) -> str:
+    """Return tab-separated text in columns for a terminal, under a ruled header, in lines that fit it.
 
-    A table that is too wide is turned where it has few rows (a line for each column, without those that are empty),
-    and else comes as several tables below one another, each with the first column; long cells are wrapped.
+    A table that is too wide is turned if it has few rows: a line for each column that is not empty. Else it becomes
+    several tables, one below another, each with the first column. Long cells are wrapped. tabulate neither turns nor
+    folds a table.
 
     Args:
-        width: of the lines; None: that of the terminal, see terminal_width.
+        text: as fit.io.escaping.delimited writes it.
+        width: of the lines; None: of the terminal.
     """
     width = terminal_width() if width is None else width
     rows = [[uncell(cell) for cell in row] for row in csv.reader(io.StringIO(text), delimiter="\t")]

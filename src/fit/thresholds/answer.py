@@ -1,6 +1,7 @@
 """The answer in a sentence, and what a run has made: what the terminal and the report say first.
 
-Reads JSON that `fit thresholds detect --out` wrote; imports nothing heavy, as the workflow says it at its end.
+Reads JSON that `fit thresholds detect --out` wrote. The workflow imports this module at its end, so it imports nothing
+heavy: an estimator is loaded only when its words are needed.
 """
 
 import json
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fit.errors import DataError, again
+from fit.thresholds.estimators import estimator_of_result, usual_headline
 
 CHANCE = 0.05
-"""As fit.thresholds.report.CHANCE, which would import the estimators here."""
+"""The same as fit.thresholds.report.CHANCE; importing that would import the estimators."""
 
 REASONS = (
-    (r"no change point at this penalty", "the scores do not jump (PELT, penalty {penalty:g})"),
     (r"all scores are equal: (?P<value>.*)", "all scores are alike ({value})"),
     (r"all counts are equal: (?P<value>.*)", "all concepts have the same number of training images ({value})"),
     (
@@ -23,19 +24,16 @@ REASONS = (
         "too few concepts have a count and a score: {value}, at least {least} are needed",
     ),
 )
-"""Pattern of a reason that fit.thresholds gives -> how the sentence says it."""
+"""Pattern of a reason that no estimator can answer -> how the sentence says it."""
 
 SCORES = {"clip": "CLIP score", "frechet": "Fréchet distance", "top5": "top-5 mean"}
 
-ESTIMATORS = {"one_change": "the best single split", "pelt": "PELT"}
-"""Estimator -> how a sentence calls it, where that is not its name."""
-
 FEW = 4
-"""Files of one kind up to which each is named."""
+"""Up to so many files of one kind, each is named."""
 
 
 def _people(count: int, domain: str | None) -> str:
-    """`40 people`: the domain's name where it can be counted, else "concepts"."""
+    """Return "40 people": the name of the domain where people can be counted by it, else "concepts"."""
     words = re.sub(r"[-_]+", " ", domain or "")
     countable = words == "people" or re.fullmatch(r"[a-z ]+s", words)
     if count == 1:
@@ -50,7 +48,7 @@ def falls(found: dict[str, Any]) -> bool:
 
 
 def why_none(found: dict[str, Any]) -> str | None:
-    """Why there is no threshold of imitation, in words; None where there is one."""
+    """Say why there is no threshold of imitation; None if there is one."""
     threshold = found["threshold"]
     if threshold is not None and falls(found):
         low, high = (found[side]["mean_score"] for side in ("above", "below"))
@@ -59,17 +57,22 @@ def why_none(found: dict[str, Any]) -> str | None:
     if threshold is not None:
         unseen = f"{threshold:.0f}" == "0"
         return "the scores change among concepts that have no training image" if unseen else None
-    headline = found.get("estimators", {}).get(found.get("estimator"), {})
-    reason = found.get("reason") or headline.get("reason") or "no change point was found"
+    name = found.get("estimator", "")
+    reason = found.get("reason") or found.get("estimators", {}).get(name, {}).get("reason")
+    if not reason:
+        return "no change point was found"
     for pattern, words in REASONS:
         matched = re.fullmatch(pattern, reason)
         if matched:
-            return words.format(penalty=found.get("penalty", 0), **matched.groupdict())
+            return words.format(**matched.groupdict())
+    headline = estimator_of_result(name)
+    if reason == headline.why_none and headline.why_none_in_a_sentence:
+        return headline.why_none_in_a_sentence.format(penalty=found.get("penalty", 0))
     return reason
 
 
 def _interval(found: dict[str, Any]) -> str:
-    """The interval in words, and in how many resamples there was no threshold."""
+    """Say the interval, and in how many resamples there was no threshold."""
     if not found["interval"]:
         return "no interval: no resample has a threshold"
     low, high = (f"{end:.0f}" for end in found["interval"])
@@ -79,9 +82,9 @@ def _interval(found: dict[str, Any]) -> str:
 
 
 def _other_estimators(found: dict[str, Any]) -> str:
-    """Where the headline's estimator found nothing: what the others found, and whether chance does as well."""
+    """Say what the other estimators found where the headline found nothing, and whether chance does as well."""
     found_by = {
-        ESTIMATORS.get(name, name): other["threshold"]
+        name: other["threshold"]
         for name, other in found.get("estimators", {}).items()
         if name != found.get("estimator") and other.get("threshold") is not None
     }
@@ -92,17 +95,17 @@ def _other_estimators(found: dict[str, Any]) -> str:
         return f", and nothing in them is beyond chance, p = {p_value:.2g}"
     low, high = (f"{end(found_by.values()):.0f}" for end in (min, max))
     at = low if low == high else f"{low} to {high}"
-    *names, last = found_by
+    *names, last = (estimator_of_result(name).phrase for name in found_by)
     by = f"{', '.join(names)} and {last}" if names else last
     return f", though by {by} one would be at {at} training images, p = {p_value:.2g}"
 
 
 def sentence(found: dict[str, Any], model: str | None = None, domain: str | None = None) -> str:
-    """The answer in a sentence, without a full stop.
+    """Say the answer in a sentence, without a full stop.
 
     Args:
-        found: what fit.thresholds.measure returns, or the JSON of it.
-        model, domain: whose threshold it is; None where that is not known.
+        found: what fit.thresholds.report.measure returns, or the JSON of it.
+        model, domain: whose threshold it is; None if unknown.
 
     Returns:
         "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)", or "no
@@ -117,21 +120,21 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
     who = f"{model} begins to imitate {domain}" if model and domain else f"imitation{of_whom} begins"
     p_value = (found.get("permutation_test") or {}).get("p_value")
     chance = f"; but chance alone often makes such a jump, p = {p_value:.2g}" if (p_value or 0) > CHANCE else ""
-    by = "" if found["estimator"] == "pelt" else f"; by the estimator {found['estimator']}"
+    by = "" if found["estimator"] == usual_headline() else f"; by the estimator {found['estimator']}"
     images = "training image" if f"{threshold:.0f}" == "1" else "training images"
     return f"{who} at about {threshold:.0f} {images} ({_interval(found)}; {of_all}{by}{chance})"
 
 
 def read(path: str | Path, *also: str) -> dict[str, Any]:
-    """The JSON that `fit thresholds detect --out` wrote to `path`, with the keys `also`.
+    """Read the JSON that `fit thresholds detect --out` wrote to `path`, with the keys `also`.
 
     Raises:
-        DataError: it is not one.
+        DataError: it is not such a file.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no JSON that can be read ({error}); {again(path)}") from None
+        raise DataError(f"{path}: not JSON that can be read ({error}); {again(path)}") from None
     missing = {"threshold", "interval", "estimator", "estimators", "concepts", *also} - set(found if found else ())
     if not isinstance(found, dict) or missing:
         raise DataError(f"{path}: not what `fit thresholds detect --out` writes; {again(path)}")
@@ -139,7 +142,7 @@ def read(path: str | Path, *also: str) -> dict[str, Any]:
 
 
 def of_pair(model: str, domain: str, path: str | Path, lacks: Iterable[str] = ()) -> str:
-    """The sentence on one model and domain: of the JSON at `path`, or that there is none yet, or what it lacks."""
+    """Say the answer on one model and domain: of the JSON at `path`, or that there is none yet, or what it lacks."""
     if path and Path(path).exists():
         return sentence(read(path), model, domain)
     lacks = list(lacks)
@@ -155,10 +158,11 @@ def _path(name: str, path: str) -> str:
 
 
 def of_study(config: Any, study: str) -> list[str]:
-    """The sentences of a study, one for each model and domain, and where its report, figure and pictures are.
+    """Say the answers of a study, one for each model and domain, and where its report, figure and pictures are.
 
     Args:
-        config: fit.config.config.Config; study: a name in it.
+        config: fit.config.config.Config.
+        study: a name in it.
     """
     pairs = config.pairs(study)
     lines = [
@@ -168,7 +172,7 @@ def of_study(config: Any, study: str) -> list[str]:
     place = "/".join(pairs[0]) if len(pairs) == 1 else "{model}/{domain}"
     return [
         *lines,
-        _path("report", f"results/paper/{study}/report.md"),
+        _path("report", f"results/reports/{study}/report.md"),
         _path("figure" if len(pairs) == 1 else "figures", f"results/thresholds/{place}.scores.png"),
         _path("pictures", f"results/thresholds/{place}.pictures.png"),
     ]
@@ -185,7 +189,10 @@ MADE = (
     (r"results/thresholds/.*\.pictures\.png", "pictures below and above the threshold"),
     (r"results/references/.*\.png", "references of each concept, to look at"),
     (r"results/generated/.*\.png", "generated pictures of each concept, to look at"),
-    (r"results/matches/.*\.recogniser\.tsv", "how often the embedder errs, by group"),
+    (r"results/matches/[^/]+\.threshold\.json", "match threshold: which images show the same concept"),
+    (r"results/matches/[^/]+\.art\.json", "match threshold: which images are artworks"),
+    (r"results/matches/[^/]+\.(threshold|art)\.png", "figure: the similarities that the match threshold tells apart"),
+    (r"results/matches/[^/]+\.verification\.tsv", "how often the embedder errs, by group"),
     (r"results/alternatives/.*\.json", "threshold by another score"),
     (r"results/alternatives/.*\.png", "figure: another score against count"),
     (r"results/sensitivity/.*\.json", "threshold under every choice"),
@@ -196,11 +203,12 @@ MADE = (
 
 
 def _what(path: str) -> str:
+    """Say what is in a file; empty if that is unknown."""
     return next((words for pattern, words in MADE if re.fullmatch(pattern, path)), "")
 
 
 def _sentences(files: Iterable[str]) -> list[str]:
-    """The sentences that `files` answer: thresholds, those by other scores, and those whose sensitivity is there."""
+    """Say the answers that `files` hold: thresholds, thresholds by other scores, and those with a sensitivity."""
     said = []
     for path in files:
         place = re.fullmatch(r"results/(thresholds|alternatives|sensitivity)/([^/]+)/([^/.]+)(?:\.(\w+))?\.json", path)
@@ -216,7 +224,7 @@ def _sentences(files: Iterable[str]) -> list[str]:
 
 
 def made(files: Iterable[str]) -> list[str]:
-    """What a run has made, a line or two for each kind of file, after the sentences that these files answer.
+    """Say what a run has made, a line or two for each kind of file, after the answers that these files hold.
 
     Args:
         files: paths that a milestone asked for; many of one kind and folder are shown as one pattern.
@@ -235,15 +243,16 @@ def made(files: Iterable[str]) -> list[str]:
 
 
 def of_targets(config: Any, targets: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
-    """What was asked for and is now there: the answer of each study whose report is among it, and what else.
+    """Say what was asked for and now exists: the answer of each study whose report is among it, and other files.
 
     Args:
-        config: fit.config.config.Config; targets: (name of the milestone, or "" of a file; its files).
+        config: fit.config.config.Config.
+        targets: (name of the milestone, or "" for a file; its files).
     """
     lines: list[str] = []
     for name, files in targets:
         paths = [str(path) for path in files]
-        reports = [re.fullmatch(r"results/paper/([^/]+)/report\.md", path) for path in paths]
+        reports = [re.fullmatch(r"results/reports/([^/]+)/report\.md", path) for path in paths]
         studies = [report[1] for report in reports if report and report[1] in config.studies]
         for study in studies:
             lines += of_study(config, study)

@@ -1,16 +1,19 @@
 """Whether groups of concepts have different thresholds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from fit.thresholds.estimators import error_removed
+from fit.thresholds.estimators.one_change import error_removed
+from fit.thresholds.scores import Scores
 from fit.thresholds.uncertainty import CHUNK
 
 BLOCK = 10
-"""Concepts next to each other in count among whom labels are dealt anew."""
+"""Concepts next to each other in count: a permutation deals labels among them."""
 
 
-def _spread(counts, scores, labels, names):
-    """Spread [R] of the best single splits, in log(1 + count), between groups `names` of `labels` [R, N].
+def _spread(counts: np.ndarray, scores: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Return the spread [R] of the best single splits, in log(1 + count), between groups `names` of `labels` [R, N].
 
     NaN where a group has no split.
     """
@@ -24,14 +27,17 @@ def _spread(counts, scores, labels, names):
     return np.ptp(places, axis=0)
 
 
-def difference_p_value(table, names, permutations, seed):
-    """A permutation test of "a concept's group says nothing that its count does not".
+def difference_p_value(table: Scores, names: Sequence[str], permutations: int, seed: int) -> dict[str, float | None]:
+    """Test whether groups have different thresholds, against "a group says nothing that the count does not".
 
-    Statistic: the spread of the groups' best single splits in log(1 + count). Labels are dealt anew among concepts of
-    like counts (blocks of BLOCK in order of count), so that groups that were counted differently stay so.
+    Statistic: the spread of the groups' best single splits in log(1 + count). A permutation deals labels among concepts
+    of like counts (blocks of BLOCK in order of count), so that groups that were counted differently stay so.
 
     Args:
-        table: Scores; names: of the groups that take part, two or more.
+        table: of the concepts.
+        names: of the groups that take part, two or more.
+        permutations: how many.
+        seed: of the permutations.
 
     Returns:
         A dict: p_value, (1 + permutations that reach the statistic) / (1 + permutations), and ratio, of the highest to

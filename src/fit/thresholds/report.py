@@ -1,27 +1,32 @@
-"""The answer: every estimator's threshold with its interval, the test against no jump, groups; as data and in words."""
+"""The answer: each estimator's threshold and interval, the permutation test, and groups; as data and in words."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from fit.errors import DataError
 from fit.thresholds.answer import falls
-from fit.thresholds.estimators import ESTIMATORS, best_split, change_points, isotonic, isotonic_middle, logistic
+from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
+from fit.thresholds.estimators.one_change import best_split
+from fit.thresholds.estimators.pelt import change_points
 from fit.thresholds.groups import difference_p_value
-from fit.thresholds.scores import sort_scores
+from fit.thresholds.scores import Scores, sort_scores
 from fit.thresholds.uncertainty import CONFIDENCE, bootstrap, interval, permutation_p_value
 
+Found = dict[str, Any]
+"""A result, or a part of one, in builtins."""
 FEWEST = 10
-"""Concepts that a threshold takes."""
+"""Concepts that a threshold needs, at least."""
 CHANCE = 0.05
 """P-value from which on a jump is no more than chance makes."""
-GRADUAL = 3.0
-"""Ratio of the counts at 90 and 10 % of the rise from which on it is called gradual."""
 
 
-def _place(table, at):
+def _place(table: Scores, at: int) -> Found:
     return {"concept": str(table.concepts[at]), "effective_count": int(table.counts[at])}
 
 
-def _side(table, rows, at):
+def _side(table: Scores, rows: slice, at: int) -> Found:
     scores = table.scores[rows]
     return {
         "concepts": len(scores),
@@ -31,8 +36,8 @@ def _side(table, rows, at):
     }
 
 
-def _reason(table):
-    """Why no estimator can answer, or None."""
+def _reason(table: Scores) -> str | None:
+    """Return why no estimator can answer; None if they can."""
     if len(table) < FEWEST:
         return f"too few concepts: {len(table)}, at least {FEWEST}"
     if np.ptp(table.counts) == 0:
@@ -42,85 +47,70 @@ def _reason(table):
     return None
 
 
-def _estimate(name, table, changes):
-    """(index of the first concept above, or None; threshold; what else the estimator says)."""
-    counts, scores = table.counts, table.scores
-    more: dict
-    at: int | None
-    if name == "logistic":
-        fit = logistic(counts, scores)
-        if fit is None:
-            return None, None, {}
-        # A midpoint beyond the last count, by rounding, is at it.
-        at = min(int(np.searchsorted(counts, fit["midpoint"])), len(counts) - 1)
-        return at, fit["midpoint"], fit
-    if name == "isotonic":
-        at = isotonic_middle(counts, scores)
-        places, fitted = isotonic(counts, scores)
-        corner = np.append(True, np.diff(fitted) > 0) | np.append(np.diff(fitted) > 0, True)
-        more = {"curve": [[int(c), float(s)] for c, s in zip(places[corner], fitted[corner], strict=True)]}
-    elif name == "one_change":
-        at, removed = best_split(counts, scores)
-        more = {"squared_error_removed": removed}
-    else:
-        at, more = next(iter(changes), None), {"changes": len(changes)}
-        if at and counts[at - 1] == counts[at]:
-            more["tie"] = int((counts == counts[at]).sum())
-    return at, None if at is None else int(counts[at]), more
-
-
-def _no_answer(why):
+def _no_answer(why: str) -> Found:
     return {"threshold": None, "interval": None, "reason": why}
 
 
-def _answers(table, names, changes, drawn, p_value):
-    """Estimator -> its part of the result."""
+def _answers(
+    table: Scores, names: Sequence[str], penalty: float, drawn: dict[str, np.ndarray], p_value: float
+) -> dict[str, Found]:
+    """Return estimator -> its part of the result."""
     answers = {}
     for name in names:
-        at, threshold, more = _estimate(name, table, changes)
+        estimator = find_estimator(name)
+        estimate = estimator.estimate(table, penalty)
+        at = estimate.first_above
         if at is None:
-            why = "no change point at this penalty" if name == "pelt" else "the scores do not rise with the counts"
-            answers[name] = _no_answer(why)
-        elif name != "pelt" and p_value > CHANCE:
+            answers[name] = _no_answer(estimator.why_none)
+        elif estimator.is_tested and p_value > CHANCE:
             answers[name] = _no_answer(f"no more of a jump than chance makes (p = {p_value:.2g})")
         else:
             answers[name] = {
-                "threshold": threshold,
+                "threshold": estimate.threshold,
                 "interval": interval(name, drawn[name], table.counts),
                 "resamples_with_an_answer": float(np.isfinite(drawn[name]).mean()),
                 "last_below": _place(table, at - 1) if at else None,
                 "first_above": _place(table, at),
-                **more,
+                **estimate.details,
             }
     return answers
 
 
-def measure(table, *, penalty, resamples, seed, estimators=ESTIMATORS):
-    """The imitation threshold of a table of concepts.
-
-    Args:
-        table: fit.thresholds.scores.Scores.
-        penalty: of PELT.
-        resamples: of the bootstrap, and permutations of the tests; seed: of their draws.
-        estimators: names of ESTIMATORS; the first is the headline.
-
-    Returns:
-        A dict of builtins. Of the headline: threshold (images, or None), interval, estimator, below and above (the
-        concepts on its sides, None without one). Of all: estimators (name -> threshold, interval, last_below,
-        first_above, and what it says besides), changes (all that PELT finds), single (the best single split), permutation_test
-        (the test), reason (why there is no answer, None where there is one), groups (name -> such a dict; only where
-        the table has groups) and group_difference.
-
-    Raises:
-        DataError: an estimator that is not in ESTIMATORS, a penalty that is not above 0, or no resamples.
-    """
+def _check(penalty: float, resamples: int, estimators: Sequence[str]) -> None:
+    if not estimators:
+        raise DataError(f"no estimator is named; give one or more of {', '.join(ESTIMATORS)}")
     for name in estimators:
-        if name not in ESTIMATORS:
-            raise DataError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+        find_estimator(name)
     if not penalty > 0:
         raise DataError(f"the penalty is {penalty:g}; give a number above 0, such as the paper's 0.9")
     if resamples < 1:
         raise DataError(f"there can't be {resamples} resamples; give 1 or more")
+
+
+def measure(
+    table: Scores, *, penalty: float, resamples: int, seed: int, estimators: Iterable[str] = ESTIMATORS
+) -> Found:
+    """Measure the imitation threshold of a table of concepts.
+
+    Args:
+        table: of the concepts.
+        penalty: of PELT.
+        resamples: of the bootstrap, and permutations of the tests.
+        seed: of their draws.
+        estimators: names of ESTIMATORS; the first is the headline.
+
+    Returns:
+        A dict of builtins. Of the headline: threshold (images, or None), interval, estimator, below and above (the
+        concepts on its sides, None without a threshold). Of all: estimators (name -> threshold, interval, last_below,
+        first_above, and what else it says), changes (all that PELT finds), one_change (the best single split),
+        permutation_test, reason (why there is no answer, None if there is one), groups (name -> such a dict; only if
+        the table has groups) and group_difference.
+
+    Raises:
+        DataError: an estimator is not in ESTIMATORS, the penalty is not above 0, or there are no resamples.
+    """
+    estimators = tuple(estimators)
+    _check(penalty, resamples, estimators)
     result = _measure_alone(table, penalty, resamples, seed, estimators)
     groups = sorted(set(table.groups) - {""})
     if not groups:
@@ -141,19 +131,21 @@ def measure(table, *, penalty, resamples, seed, estimators=ESTIMATORS):
     return result
 
 
-def _measure_alone(table, penalty, resamples, seed, estimators):
+def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, estimators: Sequence[str]) -> Found:
+    """Return what `measure` does, without groups."""
     reason = _reason(table)
     headline = estimators[0]
     changes = [] if reason else change_points(table.scores, penalty)
     split, removed = (None, 0.0) if reason else best_split(table.counts, table.scores)
-    p_value = None if reason else permutation_p_value(table, resamples, seed)
-    if p_value is not None and p_value > CHANCE:
-        split = None
+    p_value = None
     if reason:
         answers = {name: _no_answer(reason) for name in estimators}
     else:
+        p_value = permutation_p_value(table, resamples, seed)
+        if p_value > CHANCE:
+            split = None
         drawn = bootstrap(table, estimators, penalty, resamples, seed)
-        answers = _answers(table, estimators, changes, drawn, p_value)
+        answers = _answers(table, estimators, penalty, drawn, p_value)
     answer = answers[headline]
     first = None
     if answer["threshold"] is not None:
@@ -185,8 +177,21 @@ def _measure_alone(table, penalty, resamples, seed, estimators):
     }
 
 
-def detect(concepts, counts, scores, *, penalty, resamples, seed, estimators=ESTIMATORS):
-    """measure, of bare columns [N]: slugs, effective counts and scores. Raises DataError as sort_scores does."""
+def detect(
+    concepts: Iterable[str],
+    counts: Iterable[float],
+    scores: Iterable[float],
+    *,
+    penalty: float,
+    resamples: int,
+    seed: int,
+    estimators: Iterable[str] = ESTIMATORS,
+) -> Found:
+    """Do as `measure`, with bare columns [N]: slugs, effective counts and scores.
+
+    Raises:
+        DataError: as sort_scores and measure raise it.
+    """
     table = sort_scores(concepts, counts, scores)
     return measure(table, penalty=penalty, resamples=resamples, seed=seed, estimators=estimators)
 
@@ -194,11 +199,11 @@ def detect(concepts, counts, scores, *, penalty, resamples, seed, estimators=EST
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def _range(ends):
+def _range(ends: Sequence[float] | None) -> str:
     return "no resample has one" if ends is None else f"{ends[0]:.0f} to {ends[1]:.0f}"
 
 
-def _estimator_line(name, answer):
+def _estimator_line(name: str, answer: Found) -> str:
     if answer["threshold"] is None:
         return f"  {name:<9} none: {answer['reason']}"
     below, above = answer["last_below"], answer["first_above"]
@@ -207,7 +212,7 @@ def _estimator_line(name, answer):
     return f"{line}, first above {above['concept']} ({above['effective_count']})"
 
 
-def _remarks(found):
+def _remarks(found: Found) -> Iterator[str]:
     answers = found["estimators"]
     p_value = found["permutation_test"]["p_value"]
     yield f"p-value against no jump: {p_value:.2g}"
@@ -215,22 +220,15 @@ def _remarks(found):
         yield "chance alone makes such a jump often: the threshold means little"
     if found["threshold"] is not None and found["resamples_with_a_change"] < CONFIDENCE:
         yield f"only {found['resamples_with_a_change']:.0%} of the resamples have a threshold; the interval is of those"
-    tie = answers.get("pelt", {}).get("tie")
-    if tie:
-        at = answers["pelt"]["first_above"]["effective_count"]
-        yield f"the change lies within {tie} concepts that all have {at} images, whose order is that of their names"
+    for name, answer in answers.items():
+        if answer["threshold"] is not None:
+            yield from estimator_of_result(name).remarks(answer)
     if falls(found):
-        yield "the scores fall there: this is no threshold of imitation"
-    rise = answers.get("logistic", {})
-    if rise.get("threshold") is not None and (1 + rise["to"]) > GRADUAL * (1 + rise["from"]):
-        yield (
-            f"the rise is gradual: 10 to 90 % of it lie between {rise['from']:.0f} and {rise['to']:.0f} images, so "
-            "that one number says little"
-        )
+        yield "the scores fall there: this is not a threshold of imitation"
 
 
-def describe(found):
-    """The result of `measure` in lines of text."""
+def describe(found: Found) -> list[str]:
+    """Say the result of `measure` in lines of text."""
     if found["threshold"] is None:
         lines = [f"no imitation threshold: {found['estimators'][found['estimator']]['reason']}"]
     elif falls(found):

@@ -1,12 +1,15 @@
 """Tables of concepts with counts and scores, and what is known of the errors of both."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fit.errors import DataError
-from fit.io.user_tables import LARGEST_SCORE, as_count, as_interval, as_number, once, read_user_table, shown
+from fit.io.user_tables import LARGEST_SCORE, UserTable, as_count, as_interval, as_number, once, read_user_table, shown
 
 ROUNDING = 1e-3
 """How far a score may be from the mean of its image scores, in a table that was rounded for reading."""
@@ -14,7 +17,7 @@ ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Scores:
-    """N concepts, ascending in count; concepts of one count by name, so that the order of a table's rows is nothing."""
+    """N concepts, ascending in count, and by name where counts are equal: results do not depend on row order."""
 
     concepts: np.ndarray
     """[N] slugs."""
@@ -24,19 +27,19 @@ class Scores:
     """[N] imitation scores."""
     groups: np.ndarray
     """[N] names of groups, empty for none."""
-    images: list
+    images: list[list[np.ndarray]]
     """[N] lists of arrays: the scores of the images of each prompt, none where a prompt has no usable image. An empty
     list where only the score is known."""
     evidence: np.ndarray = field(repr=False)
     """[N, 5]: captions, downloaded and matches that a count comes from, and the low and high end of its 95 % interval;
-    NaN where unknown."""
+    NaN if unknown."""
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.concepts)
 
     @property
-    def resampled(self):
-        """What of the table a bootstrap can draw anew: names, for reading."""
+    def resampled(self) -> list[str]:
+        """Return what of the table a bootstrap can resample: names, for reading."""
         names = ["concepts"]
         if any(len(of_concept) for of_concept in self.images):
             names += ["prompts", "images"]
@@ -44,60 +47,71 @@ class Scores:
             names.append("counts")
         return names
 
-    def take(self, rows):
-        """The concepts at `rows`, indices [M] in ascending order or a mask [N]."""
-        rows = np.arange(len(self))[rows]
-        images = [self.images[row] for row in rows]
-        concepts, counts, scores, groups = self.concepts[rows], self.counts[rows], self.scores[rows], self.groups[rows]
-        return Scores(concepts, counts, scores, groups, images, self.evidence[rows])
+    def take(self, rows: np.ndarray | Sequence[int]) -> "Scores":
+        """Return the concepts at `rows`, indices [M] in ascending order or a mask [N]."""
+        at = np.arange(len(self))[rows]
+        images = [self.images[row] for row in at]
+        return Scores(self.concepts[at], self.counts[at], self.scores[at], self.groups[at], images, self.evidence[at])
 
 
 EVIDENCE = ("captions", "downloaded", "matches", "low", "high")
 
 
-def sort_scores(concepts, counts, scores, groups=None, images=None, evidence=None):
-    """Check concepts and bring them in order: Scores.
+def sort_scores(
+    concepts: Iterable[str],
+    counts: Iterable[float],
+    scores: Iterable[float],
+    groups: Iterable[str | None] | None = None,
+    images: Iterable[Any] | None = None,
+    evidence: Any = None,
+) -> Scores:
+    """Check concepts and bring them in order.
 
     Args:
-        concepts, counts, scores: [N]; groups: [N] names or None each; images: [N] lists of a list per prompt, or None
-            each; evidence: [N, 5], in the order of EVIDENCE, NaN where unknown.
+        concepts, counts, scores: [N].
+        groups: [N] names, or None each.
+        images: [N] lists of a list per prompt, or None each.
+        evidence: [N, 5], in the order of EVIDENCE, NaN if unknown.
 
     Raises:
-        DataError: a count or score that is no number, a negative count, a concept that stands twice, or a score that is
-            not the mean of its image scores.
+        DataError: a count or score is not a number, a count is negative, a concept occurs twice, or a score is not the
+            mean of its image scores.
     """
-    concepts = np.asarray(concepts, dtype=str)
-    number = len(concepts)
-    columns = {"effective_count": np.asarray(counts, np.float64), "score": np.asarray(scores, np.float64)}
-    for name, values in columns.items():
-        if not np.isfinite(values).all():
-            bad = str(concepts[~np.isfinite(values)][0])
-            raise DataError(f"concept {bad!r}: its {name} is no number; mend or drop the row")
-    counts, scores = columns.values()
-    if number and counts.min() < 0:
-        bad = counts.argmin()
-        raise DataError(f"concept {str(concepts[bad])!r}: effective_count {counts[bad]:g} is below 0; mend the row")
-    names, times = np.unique(concepts, return_counts=True)
-    if (times > 1).any():
-        raise DataError(f"concept {str(names[times > 1][0])!r} stands in {times.max()} rows; keep one row a concept")
+    slugs = np.asarray(concepts, dtype=str)
+    count_of, score_of = np.asarray(counts, np.float64), np.asarray(scores, np.float64)
+    _check(slugs, count_of, score_of)
+    number = len(slugs)
     of_prompts = [[np.asarray(prompt or [], np.float64) for prompt in one or []] for one in images or [None] * number]
-    for concept, prompts, score in zip(concepts, of_prompts, scores, strict=True):
+    for concept, prompts, score in zip(slugs, of_prompts, score_of, strict=True):
         means = [prompt.mean() for prompt in prompts if len(prompt)]
         if means and not abs(np.mean(means) - score) <= ROUNDING:
             raise DataError(
                 f"concept {str(concept)!r}: its score {score:.4f} is not the mean over prompts of its image_scores; "
-                "take the column out, or tabulate the scores anew"
+                "take the column out, or tabulate the scores again"
             )
-    groups = np.array([group or "" for group in groups], dtype=str) if groups is not None else np.full(number, "")
-    evidence = np.full((number, len(EVIDENCE)), np.nan) if evidence is None else np.asarray(evidence, np.float64)
-    order = np.lexsort((concepts, counts))
+    group_of = np.array([group or "" for group in groups], dtype=str) if groups is not None else np.full(number, "")
+    known = np.full((number, len(EVIDENCE)), np.nan) if evidence is None else np.asarray(evidence, np.float64)
+    order = np.lexsort((slugs, count_of))
     return Scores(
-        concepts[order], counts[order], scores[order], groups[order], [of_prompts[i] for i in order], evidence[order]
+        slugs[order], count_of[order], score_of[order], group_of[order], [of_prompts[i] for i in order], known[order]
     )
 
 
-def _lists(value, depth):
-    """`value`, or the JSON in it, as lists in `depth` levels whose leaves are numbers up to LARGEST_SCORE or None.
+def _check(slugs: np.ndarray, counts: np.ndarray, scores: np.ndarray) -> None:
+    for name, values in (("effective_count", counts), ("score", scores)):
+        if not np.isfinite(values).all():
+            bad = str(slugs[~np.isfinite(values)][0])
+            raise DataError(f"concept {bad!r}: its {name} is not a number; fix or drop the row")
+    if len(counts) and counts.min() < 0:
+        lowest = int(counts.argmin())
+        raise DataError(f"concept {str(slugs[lowest])!r}: effective_count {counts[lowest]:g} is below 0; fix the row")
+    names, times = np.unique(slugs, return_counts=True)
+    if (times > 1).any():
+        raise DataError(f"concept {str(names[times > 1][0])!r} is in {times.max()} rows; keep one row a concept")
+
+
+def _lists(value: Any, depth: int) -> list[Any]:
+    """Return `value`, or the JSON in it, as lists in `depth` levels of numbers up to LARGEST_SCORE or None.
 
     Raises:
         ValueError: it is something else.
@@ -118,8 +132,8 @@ def _lists(value, depth):
     return value
 
 
-def _nested(table):
-    """The column image_scores, or prompt_scores as prompts of one image each; None where neither is there."""
+def _nested(table: UserTable) -> list[list[Any]] | None:
+    """Return the column image_scores, or prompt_scores as prompts of one image each; None if there is neither."""
     column = next((name for name in ("image_scores", "prompt_scores") if name in table.columns), None)
     if column is None:
         return None
@@ -137,12 +151,12 @@ def _nested(table):
     return [[[] if score is None else [score] for score in one] for one in lists]
 
 
-def read_table(path):
-    """Read a table of concepts, CSV, TSV or Parquet: Scores.
+def read_table(path: str | Path) -> Scores:
+    """Read a table of concepts, CSV, TSV or Parquet.
 
-    Columns: concept, effective_count and score; and where it has them, group; image_scores (a list per prompt of the
-    scores of its images) or prompt_scores (a list), written as JSON in a CSV; captions, downloaded and matches, or low
-    and high, of the counts.
+    Columns: concept, effective_count and score. Optional columns: group; image_scores (a list per prompt of the scores
+    of its images) or prompt_scores (a list), written as JSON in a CSV; captions, downloaded and matches, or low and
+    high, of the counts.
 
     Raises:
         DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not
@@ -173,7 +187,7 @@ def read_table(path):
         raise DataError(f"{path}: {error}") from None
 
 
-def read_scores(path):
-    """(concepts, counts [N], scores [N]) of a table as read_table reads it, ascending in count."""
+def read_scores(path: str | Path) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Read (concepts, counts [N], scores [N]) of a table as read_table does, ascending in count."""
     found = read_table(path)
     return found.concepts.tolist(), found.counts, found.scores

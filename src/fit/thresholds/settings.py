@@ -6,9 +6,7 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from fit.settings import STRICT
-
-ESTIMATORS = ("pelt", "one_change", "isotonic", "logistic")
-"""Names of estimators, the headline first."""
+from fit.thresholds.estimators import ESTIMATORS
 
 
 @dataclass(frozen=True, kw_only=True)

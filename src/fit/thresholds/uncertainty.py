@@ -1,24 +1,29 @@
-"""How sure a threshold is: a bootstrap of everything that was sampled, and a test against no jump."""
+"""How sure a threshold is: a bootstrap of everything that was sampled, and a permutation test of the jump."""
+
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fit.thresholds.estimators import error_removed, many
+from fit.thresholds.estimators import find_estimator
+from fit.thresholds.estimators.one_change import error_removed
+from fit.thresholds.scores import Scores
 
 CONFIDENCE = 0.95
 REPLICATES = 200
-"""Draws of each count, and of the mean of each prompt's images, from which resamples of a study take theirs."""
+"""Draws of each count, and of the mean of each prompt's images, that resamples of a study choose from."""
 TIE = 1e-6
-"""In images, below every difference of counts: what orders ties by chance."""
+"""In images, less than any difference between counts: noise of this size orders ties by chance."""
 CHUNK = 500
 """Resamples in memory at once."""
 
 
-def draw_counts(table, rng):
-    """Effective counts of each concept drawn anew with their own sampling error: [N, REPLICATES].
+def draw_counts(table: Scores, rng: np.random.Generator) -> np.ndarray:
+    """Draw the effective count of each concept again, with its own sampling error: [N, REPLICATES].
 
-    captions x share of matches: the captions are Poisson; the share's draws are the posterior Beta(matches + 1/2,
-    downloaded - matches + 1/2). Where several faces of an image match, so that matches exceed downloads, the excess is
-    a factor. Without these numbers, a count with a 95 % interval is normal in log(1 + count); any other is exact.
+    A count is captions x share of matches. The captions are Poisson; the share is drawn from the posterior
+    Beta(matches + 1/2, downloaded - matches + 1/2). Where several faces of an image match, matches may exceed
+    downloads: the excess is a factor. Without these numbers, a count with a 95 % interval is normal in log(1 + count);
+    any other count is exact.
     """
     captions, downloaded, matches, low, high = table.evidence.T[:, :, None]
     size = (len(table), REPLICATES)
@@ -39,10 +44,10 @@ def draw_counts(table, rng):
     return drawn
 
 
-def _bank(table, rng):
-    """Means of resampled images: [N, prompts, REPLICATES]; None where no concept has any.
+def _bank(table: Scores, rng: np.random.Generator) -> np.ndarray | None:
+    """Return means of resampled images: [N, prompts, REPLICATES]; None if no concept has images.
 
-    A prompt that a concept has no image of stands at the mean of its others.
+    A prompt without an image of a concept gets the mean of the concept's other prompts.
     """
     prompts = max((len(of_concept) for of_concept in table.images), default=0)
     if not prompts:
@@ -57,10 +62,10 @@ def _bank(table, rng):
     return bank
 
 
-def _draw_scores(table, bank, rows, rng):
-    """Scores [R, N] of the concepts at `rows`: means over resampled prompts of means over resampled images.
+def _draw_scores(table: Scores, bank: np.ndarray | None, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return scores [R, N] of the concepts at `rows`: means over resampled prompts of means over resampled images.
 
-    The prompts of a resample are drawn once, for all its concepts: they were asked the same ones.
+    The prompts of a resample are drawn once, for all its concepts: all concepts were asked the same prompts.
     """
     if bank is None:
         return table.scores[rows]
@@ -70,11 +75,11 @@ def _draw_scores(table, bank, rows, rng):
     return total / bank.shape[1]
 
 
-def resample(table, resamples, rng):
+def resample(table: Scores, resamples: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (counts, scores), [R, N] each and ascending in counts, for some of `resamples` at a time.
 
-    Concepts are drawn with replacement; of each drawn one, its prompts, of each prompt its images, and its count's own
-    error. Ties in count are ordered by chance.
+    Concepts are drawn with replacement; then the prompts, of each prompt the images, and the error of each count. Ties
+    in count are ordered by chance.
     """
     bank, counts_of = _bank(table, rng), draw_counts(table, rng)
     for start in range(0, resamples, CHUNK):
@@ -85,26 +90,30 @@ def resample(table, resamples, rng):
         yield np.take_along_axis(counts, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
-def bootstrap(table, names, penalty, resamples, seed):
-    """Thresholds of resampled studies: estimator -> [resamples], in images, NaN where a resample has none."""
+def bootstrap(table: Scores, names: Iterable[str], penalty: float, resamples: int, seed: int) -> dict[str, np.ndarray]:
+    """Estimate the thresholds of resampled studies: name of the estimator -> [resamples], NaN where there is none."""
+    estimators = {name: find_estimator(name) for name in names}
     rng = np.random.default_rng(seed)
-    found: dict[str, list] = {name: [] for name in names}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in estimators}
     for counts, scores in resample(table, resamples, rng):
-        for name in names:
-            found[name].append(many(name, counts, scores, penalty))
+        for name, estimator in estimators.items():
+            found[name].append(estimator.many(counts, scores, penalty))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def interval(name, found, counts):
-    """The percentile interval of the thresholds [R] that estimator `name` found in resamples of a study of counts [N].
+def interval(name: str, found: np.ndarray, counts: Sequence[float] | np.ndarray) -> list[float] | None:
+    """Return the percentile interval of thresholds that were found in resamples of a study.
 
-    An estimator that answers with the first concept above knows the threshold only as far as the concepts lie: between
-    the last below and that one. Its interval therefore runs from the count of the concept before its lowest threshold
-    to that of the concept at or after its highest. The logistic's midpoint lies somewhere between concepts already, and
-    its interval goes half as far, in log(1 + count).
+    The percentiles are thresholds of resamples. The estimator says how far the interval reaches towards the concepts
+    around them (fit.thresholds.estimators.base.Estimator.interval).
+
+    Args:
+        name: of the estimator.
+        found: [R] its thresholds of the resamples, NaN where there is none.
+        counts: [N] of the study.
 
     Returns:
-        [low, high]: the threshold is above low and at most high. None where no resample has one.
+        [low, high]: the threshold is above low and at most high. None if no resample has a threshold.
     """
     found = found[np.isfinite(found)]
     if not len(found):
@@ -114,15 +123,13 @@ def interval(name, found, counts):
     places = np.unique(counts)
     below, above = np.searchsorted(places, ends)
     around = places[[max(below - 1, 0), min(above, len(places) - 1)]]
-    if name == "logistic":
-        around = np.expm1((np.log1p(around) + np.log1p(ends)) / 2)
-    return [float(end) for end in around]
+    return [float(end) for end in find_estimator(name).interval(ends, around)]
 
 
-def permutation_p_value(table, permutations, seed):
-    """How often chance alone makes so good a split: a permutation test of "scores have nothing to do with counts".
+def permutation_p_value(table: Scores, permutations: int, seed: int) -> float:
+    """Return how often chance alone makes so good a split: a permutation test of "scores do not depend on counts".
 
-    Statistic: the squared error that the best single split removes. Scores are dealt to counts anew.
+    Statistic: the squared error that the best single split removes. A permutation deals the scores to the counts again.
 
     Returns:
         (1 + permutations that reach the statistic) / (1 + permutations).

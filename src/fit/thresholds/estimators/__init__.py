@@ -1,0 +1,46 @@
+"""Estimators of the threshold: a class in a file of its own each, and their names here.
+
+A new estimator is a subclass of fit.thresholds.estimators.base.Estimator and a line of ESTIMATORS. Commands, figures,
+the sensitivity and the report then know it.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fit.thresholds.estimators.base import Estimator
+
+ESTIMATORS = {
+    "pelt": "fit.thresholds.estimators.pelt:Pelt",
+    "one_change": "fit.thresholds.estimators.one_change:OneChange",
+    "isotonic": "fit.thresholds.estimators.isotonic:Isotonic",
+    "logistic": "fit.thresholds.estimators.logistic:Logistic",
+}
+"""Name -> "module:Class" of the estimator; the first is the usual headline."""
+
+
+def usual_headline() -> str:
+    """Return the name of the estimator that is the headline unless settings say otherwise: the paper's."""
+    return next(iter(ESTIMATORS))
+
+
+def find_estimator(name: str) -> "Estimator":
+    """Return the estimator that is registered under `name`.
+
+    Raises:
+        DataError: there is none.
+    """
+    from fit.errors import DataError
+    from fit.registry import find
+
+    if name not in ESTIMATORS:
+        raise DataError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+    return find(ESTIMATORS, name, "estimator")()
+
+
+def estimator_of_result(name: str) -> "Estimator":
+    """Return the estimator that a result names; one that is not registered here has only its name."""
+    if name in ESTIMATORS:
+        return find_estimator(name)
+    from fit.thresholds.estimators.base import Estimator
+
+    return type("UnknownEstimator", (Estimator,), {"name": name})()
