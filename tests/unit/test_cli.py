@@ -256,7 +256,9 @@ def test_scores_are_by_prompt(concept):
 def test_show_draws_and_unpacks(tmp_path, capsys):
     pictures = [table.encode_png(np.full((8, 8, 3), i / 9)) for i in range(9)]
     parquet.write(pa.table({"image_id": [str(i) for i in range(9)], "bytes": pictures}), tmp_path / "t.parquet")
-    assert main(["images", "show", str(tmp_path / "t.parquet"), "--out", str(tmp_path / "s.png"), "--columns", "3"]) == 0
+    assert (
+        main(["images", "show", str(tmp_path / "t.parquet"), "--out", str(tmp_path / "s.png"), "--columns", "3"]) == 0
+    )
     assert table.decode((tmp_path / "s.png").read_bytes(), "").size == (200, 200)
     assert main(["images", "show", str(tmp_path / "t.parquet"), "--unpack", str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out").glob("*.png"))) == 9
