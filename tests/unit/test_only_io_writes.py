@@ -106,8 +106,6 @@ def target_of(call: ast.Call) -> ast.expr | None:
             return None
         case ast.Attribute(value=ast.Name(id="fsspec" | "tarfile" | "gzip" | "io"), attr="open"):
             return (call.args or [unknown])[0] if is_writing_mode(call, 1) else None
-        case ast.Attribute(value=ast.Name(id="Image"), attr="open"):  # of Pillow, which reads
-            return None
         case ast.Attribute(value=value, attr="open") if is_writing_mode(call, 0):
             return value
         # A text's replace takes two arguments, a date's keywords.
