@@ -118,7 +118,7 @@ def outliers(args: Namespace) -> None:
     """Print the concepts that defy the threshold, and what may explain them."""
     from fit.io.concept_tables import ConceptTables
     from fit.io.files import atomic_write
-    from fit.reports.figures import contact_sheet
+    from fit.reports.contact_sheets import contact_sheet
     from fit.sensitivity import outliers
     from fit.sensitivity.causes import Measurements
     from fit.thresholds import read_table
