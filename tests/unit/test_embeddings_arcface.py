@@ -220,14 +220,14 @@ def test_a_network_that_torch_exports_loads(tmp_path):
     assert vectors == pytest.approx(plain / np.linalg.norm(plain, axis=1, keepdims=True), abs=1e-4)
 
 
-def test_what_prepares_pictures_travels_light(tmp_path):
+def test_what_prepares_pictures_is_small_when_sent(tmp_path):
     arcface = load_embedder("arcface", network(tmp_path / "a.onnx"))
     sent = pickle.dumps(arcface.prepare)
     assert len(sent) < 1000
     assert np.array_equal(pickle.loads(sent)(ASTRONAUT)[0].crop, arcface.prepare(ASTRONAUT)[0].crop)
 
 
-def test_what_is_no_recognition_model_says_so(tmp_path):
+def test_a_file_that_is_not_a_recognition_model_is_named(tmp_path):
     def load(path, **settings):
         return load_embedder("arcface", str(path), **settings)
 
@@ -263,7 +263,7 @@ def load(path):
 
 
 @pytest.mark.parametrize("batch", [0, 1025, 10**9, 2**62])
-def test_a_batch_that_nobody_could_give_is_named(tmp_path, batch):
+def test_a_batch_size_that_is_too_large_is_named(tmp_path, batch):
     with pytest.raises(ModelError, match=rf"a\.onnx: it takes {batch} faces at a time, and 1 to 1024"):
         load(network(tmp_path / "a.onnx", shape=(batch, 3, 112, 112)))
 
@@ -294,7 +294,7 @@ def test_a_first_operator_that_fails_is_an_error_in_words(tmp_path, operator, to
         load(path)
 
 
-def test_vectors_without_numbers_are_no_vectors(tmp_path):
+def test_vectors_without_numbers_are_an_error(tmp_path):
     constants = {"from": np.array([0], np.int64), "to": np.array([0], np.int64), "axis": np.array([1], np.int64)}
     path = one_node(tmp_path / "a.onnx", "Slice", ["data", *constants], constants)
     with pytest.raises(ModelError, match=r"found \[1, 0, 112, 112\]"):
@@ -322,5 +322,5 @@ def test_first_operators_that_cannot_be_read_are_an_error_in_words(tmp_path, dam
 
 @given(st.binary(max_size=60))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_bytes_are_a_traceback(tmp_path, data):
+def test_any_bytes_are_read_or_are_an_error_in_words(tmp_path, data):
     test_first_operators_that_cannot_be_read_are_an_error_in_words(tmp_path, b"\x3a" + data)

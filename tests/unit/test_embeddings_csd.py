@@ -106,7 +106,7 @@ def test_the_published_size_is_vit_l_14(monkeypatch):
         visual = open_clip.CLIP(**config).visual
     shapes = {f"backbone.{name}": tuple(tensor.shape) for name, tensor in visual.state_dict().items()}
     shapes["last_layer_style"] = shapes.pop("backbone.proj")
-    assert len(shapes) == 296  # those of the published file, but for last_layer_content
+    assert len(shapes) == 296  # those of the published file, except last_layer_content
     assert csd.architecture(shapes, "") == {
         "act_layer": open_clip.transformer.QuickGELU,
         "output_dim": config["embed_dim"],
@@ -167,13 +167,13 @@ def damaged(state, how):
         ("narrow", "19 positions"),
     ],
 )
-def test_other_weights_than_csds_are_named(tmp_path, how, said):
+def test_weights_that_are_not_csds_are_named(tmp_path, how, said):
     path = publish_csd(tmp_path / "wrong.bin", damaged(csd_state(), how))
     with pytest.raises(ModelError, match=f"wrong.bin: .*{said}"):
         load_embedder("csd", str(path))
 
 
-def test_files_that_are_no_checkpoint_are_named(tmp_path, published):
+def test_files_that_are_not_a_checkpoint_are_named(tmp_path, published):
     (tmp_path / "cut.bin").write_bytes(published.read_bytes()[:5000])
     (tmp_path / "empty.bin").write_bytes(b"")
     (tmp_path / "text.safetensors").write_text("no tensors here, but enough text to look for some")

@@ -23,6 +23,8 @@ from fit.errors import ModelError
 from fit.images import table
 from fit.io import parquet
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def found(width=512, mode="RGB"):
@@ -185,7 +187,7 @@ def test_the_same_face_is_similar_at_other_sizes(facenet):
     assert cosine(vectors[0], vectors[1]) > cosine(vectors[0], vectors[2]) + 0.1
 
 
-def test_what_prepares_pictures_travels_light(facenet):
+def test_what_prepares_pictures_is_small_when_sent(facenet):
     sent = pickle.dumps(facenet.prepare)
     assert len(sent) < 1000
     assert pickle.loads(sent)(ASTRONAUT)[0].box == found()[0].box
@@ -312,6 +314,6 @@ def test_a_published_set_is_taken_from_the_cache(published, facenet, monkeypatch
     assert np.array_equal(cached.recognise(crop), facenet.recognise(crop))
 
 
-def test_faces_are_no_readers(facenet):
+def test_an_embedder_of_faces_reads_no_text(facenet):
     with pytest.raises(ModelError, match="no text tower"):
         facenet.embed_texts(["an artwork"])

@@ -129,7 +129,7 @@ def names_in(path, concept=None):
     ("decoders", "batch_size", "kind"),
     [(0, 64, "tensor"), (0, 1, "object"), (2, 7, "tensor"), (2, 1000, "object"), (2, 16, "tensor")],
 )
-def test_rows_come_in_the_order_of_the_table_whatever_the_batches(colours, tmp_path, decoders, batch_size, kind):
+def test_rows_come_in_the_order_of_the_table_for_any_batch_size(colours, tmp_path, decoders, batch_size, kind):
     colours.kind = kind
     fill_concepts(tmp_path / "t.parquet", REDS, row_group=40)
     out = tmp_path / "e.parquet"
@@ -254,7 +254,7 @@ def test_batches_become_smaller_where_memory_runs_out(colours, tmp_path):
     assert max(colours.batches[5:]) == 4
 
 
-def test_halving_keeps_the_order_and_ends_at_one():
+def test_smaller_batches_keep_the_order_and_end_at_one():
     def squares(numbers):
         if len(numbers) > 3:
             raise torch.OutOfMemoryError
@@ -279,7 +279,7 @@ def test_one_picture_that_does_not_fit_is_an_error_with_a_remedy(colours, tmp_pa
         embed(tmp_path / "t.parquet", tmp_path / "e.parquet")
 
 
-def test_other_errors_do_not_halve():
+def test_other_errors_do_not_make_batches_smaller():
     def broken(numbers):
         raise RuntimeError("another")
 
@@ -338,7 +338,7 @@ class Broken(Colours):
 @pytest.mark.parametrize(
     ("wrong", "said"), [(np.nan, "not finite"), (np.inf, "not finite"), (0.0, "has length 0"), (1e30, "has length 2e")]
 )
-def test_a_vector_that_is_no_unit_vector_is_not_written(monkeypatch, tmp_path, wrong, said):
+def test_a_vector_that_is_not_a_unit_vector_is_not_written(monkeypatch, tmp_path, wrong, said):
     broken = Broken()
     broken.wrong = wrong
     monkeypatch.setattr(embedders, "load", lambda *_: broken)

@@ -1,4 +1,4 @@
-"""Code that comes with a model is not run, whoever says "y"."""
+"""Code that comes with a model is not run, even where someone answers "y"."""
 
 import io
 import json
@@ -195,7 +195,7 @@ def test_a_pipeline_in_a_pipeline_is_refused(pipeline):
     assert [said for said in pipeline_problems(pipeline) if "`unet` (DiffusionPipeline) is a pipeline itself" in said]
 
 
-def test_nothing_is_said_of_components_of_diffusers_itself_and_of_empty_ones(pipeline):
+def test_components_of_diffusers_and_empty_ones_are_accepted(pipeline):
     index = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"], "feature_extractor": [None, None]}
     change(pipeline / "model_index.json", **index)
     assert list(pipeline_problems(pipeline)) == []

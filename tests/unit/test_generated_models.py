@@ -51,7 +51,7 @@ def test_a_table_says_what_made_it(pipeline, sheet, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_table_has_the_same_bytes_whatever_process_made_it(pipeline, sheet, tmp_path):
+def test_a_table_has_the_same_bytes_in_every_process(pipeline, sheet, tmp_path):
     made = []
     for seed in ("1", "2"):  # by which Python orders sets
         out = tmp_path / seed / "ada-morvek.parquet"
@@ -141,7 +141,7 @@ def test_nothing_is_fetched_unless_the_configuration_says_so(hub, monkeypatch):
     assert asked == ["cache"] * 2
 
 
-def test_a_hub_out_of_reach_is_told_with_the_way_around_it(hub):
+def test_a_hub_that_cannot_be_reached_is_an_error_with_a_remedy(hub):
     with pytest.raises(ModelError, match=r"can't be fetched \(Name or service not known\).*hf download other/model"):
         load_generator("other/model", download=True, **SAMPLING)
 
@@ -157,7 +157,7 @@ def test_half_a_model_in_the_cache_is_fetched_again(hub, tmp_path):
     assert asked[-1] == "network"
 
 
-def test_a_gpu_that_is_demanded_must_be_there(pipeline, monkeypatch):
+def test_a_gpu_that_the_settings_ask_for_must_exist(pipeline, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match=r"asks for a GPU.*`gpus: 1`.*`device: auto`"):
         load_generator(str(pipeline), **SAMPLING | {"device": "cuda"})

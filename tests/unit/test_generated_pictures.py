@@ -44,6 +44,7 @@ def test_pictures_are_those_of_the_plain_pipeline(pipeline, generator):
     assert np.abs(made[0].pixels.astype(int) - made[1].pixels.astype(int)).max() > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", [None, "DPMSolverMultistepScheduler", "EulerAncestralDiscreteScheduler"])
 def test_a_picture_depends_on_its_own_seed_only(pipeline, tmp_path, scheduler):
     generator = load_generator(str(pipeline), scheduler=scheduler, **SAMPLING)
@@ -172,7 +173,7 @@ def test_other_errors_of_the_runtime_are_not_taken_for_memory(generator, monkeyp
 # --- pictures without a picture ---------------------------------------------------------------------------------------
 
 
-def test_what_is_no_picture_has_a_status():
+def test_an_image_without_a_picture_has_a_status():
     assert GeneratedImage.judged(np.zeros((2, 2, 3), np.uint8)).status == "black"
     assert GeneratedImage.judged(np.full((2, 2, 3), [9, 0, 3], np.uint8)).status == "constant"
     assert GeneratedImage.judged(np.zeros((2, 2, 3), np.uint8), finite=False).status == "nan"

@@ -17,6 +17,8 @@ from fit.generated.settings import PipelineSettings
 from fit.images import table
 from fit.io import parquet
 
+pytestmark = pytest.mark.slow
+
 SIZED = {"height": 32, "width": 32}
 FAMILIES = ["sd", "sd-guided-inside", "lcm", "sdxl", "sd3", "flux", "pixart-alpha", "pixart-sigma"]
 OF_FAMILY = {"flux": SIZED, "flux-schnell": SIZED}
@@ -49,7 +51,7 @@ def pixels(made):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_pictures_of_every_family_are_those_of_the_plain_pipeline_in_whatever_batch(folders, tmp_path, family):
+def test_pictures_of_every_family_are_those_of_the_plain_pipeline_in_any_batch(folders, tmp_path, family):
     generator = load(folders(family), family)
     plain = diffusers.DiffusionPipeline.from_pretrained(folders(family))
     plain.set_progress_bar_config(disable=True)
@@ -129,7 +131,7 @@ def test_a_negative_prompt_changes_the_pictures_of_those_that_take_one(folders, 
         ("sd", {"guidance": 1.0}, "a `guidance` of 1.0 does not guide"),
         ("sd-guided-inside", {}, "the U-Net of this StableDiffusionPipeline guides by itself"),
         ("lcm", {}, "LatentConsistencyModelPipeline takes no negative prompt"),
-        ("flux", {}, "FluxPipeline heeds a negative prompt only with a true_cfg_scale"),
+        ("flux", {}, "FluxPipeline uses a negative prompt only with a true_cfg_scale"),
     ],
 )
 def test_a_negative_prompt_that_changes_nothing_is_said_once(folders, capsys, family, options, said):
@@ -353,7 +355,7 @@ def test_a_component_that_the_index_leaves_empty_is_named(folders, tmp_path):
         ("EulerDiscrete", "did you mean EulerDiscreteScheduler"),
     ],
 )
-def test_a_scheduler_that_is_none_is_an_error_with_a_suggestion(folders, scheduler, said):
+def test_a_name_that_is_not_a_scheduler_is_an_error_with_a_suggestion(folders, scheduler, said):
     with pytest.raises(ModelError, match=rf"`scheduler: {scheduler}`.*{said}") as error:
         load(folders("sd"), scheduler=scheduler)
     one_line(error)
@@ -415,6 +417,8 @@ def test_the_command_prints_one_line_and_keeps_what_was_made(folders, tmp_path, 
         str(sheet),
         "--out",
         str(out),
+        "--concepts",
+        "ada-morvek",
         "--prompts",
         "{name}",
     ]

@@ -130,6 +130,7 @@ def sheet(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_job_after_its_batch_and_the_next_goes_on_to_the_same_bytes(pipeline, sheet, tmp_path):
     whole, stopped = tmp_path / "whole" / "ada-morvek.parquet", tmp_path / "stopped" / "ada-morvek.parquet"
     assert main(command(pipeline, sheet, whole)) == 0

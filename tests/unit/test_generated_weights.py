@@ -13,6 +13,8 @@ from pipelines import WORDS, save
 from fit.errors import ModelError
 from fit.generated import weights
 
+pytestmark = pytest.mark.slow
+
 UNET, VAE, TEXT = "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"
 
 
@@ -65,7 +67,7 @@ def assert_loaded_is_hashed(folder, **options):
 # --- variants ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_has_only_one_variant_is_loaded_from_it_and_that_is_said(saved, copied, capsys):
+def test_a_folder_that_has_only_one_variant_is_loaded_from_it_with_a_message(saved, copied, capsys):
     folder = copied("fp16")
     generator = load(folder)
     assert "its only weights are those of `variant: fp16`, which are loaded" in capsys.readouterr().err
@@ -267,10 +269,7 @@ def test_a_variant_that_is_named_is_asked_for(hub):
     assert hub == [("cache", "fp16")]
 
 
-# --- the configuration ------------------------------------------------------------------------------------------------
-
-
-def test_weights_without_a_component_of_them_are_none(tmp_path):
+def test_a_pipeline_whose_components_have_no_weights_has_no_weight_files(tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps({"scheduler": ["diffusers", "S"]}))
     (tmp_path / "scheduler").mkdir()
     assert weights.weight_files(tmp_path) == []

@@ -162,7 +162,7 @@ def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     tensors = content.get("model_state_dict", content) if isinstance(content, dict) else content
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise ModelError(
-            f"{path}: not a CSD checkpoint: no tensors by name, nor any under model_state_dict. Mend the embedder's "
+            f"{path}: not a CSD checkpoint: no tensors by name, nor any under model_state_dict. Fix the embedder's "
             "`model`"
         )
     tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
