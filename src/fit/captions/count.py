@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fit.captions.kept import KeptCounts
-from fit.captions.scan import Corpus, scan
+from fit.captions.scan import CountJob, scan
 from fit.captions.tables import CountFiles
 from fit.concepts.sheet import Concept
 
 
 def count_captions(
-    concepts: Sequence[Concept], corpus: Corpus, outputs: CountFiles, reuse: str | Path | None = None
+    concepts: Sequence[Concept], job: CountJob, outputs: CountFiles, reuse: str | Path | None = None
 ) -> None:
     """Count the captions that mention each concept, and sample the rows behind them.
 
     Args:
         concepts: of the sheet.
-        corpus: the files, and how they are read and sampled. Nothing of a broken file that is skipped counts, and the
+        job: the files, and how they are read and sampled. Nothing of a broken file that is skipped counts, and the
             outputs say so.
         outputs: the files to write.
         reuse: a folder that keeps what was counted, so that one more concept is counted alone; None for none.
@@ -27,10 +27,10 @@ def count_captions(
         PlaceError: `reuse` holds files that FIT did not write.
     """
     kept = KeptCounts(reuse) if reuse else None  # claims the folder, before every file is looked at
-    expected_rows, fingerprints = corpus.check()
+    expected_rows, fingerprints = job.check()
     for path in (outputs.counts, outputs.names, outputs.matched_captions, outputs.shards):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     if kept is None:
-        scan(concepts, corpus, outputs, expected_rows)
+        scan(concepts, job, outputs, expected_rows)
     else:
-        kept.count(concepts, corpus, outputs, expected_rows, fingerprints)
+        kept.count(concepts, job, outputs, expected_rows, fingerprints)

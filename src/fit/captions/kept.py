@@ -15,7 +15,7 @@ from fit.captions import VERSIONS
 from fit.captions.analyzer import Analyzer
 from fit.captions.merge import unite_concepts
 from fit.captions.phrases import Phrases
-from fit.captions.scan import Corpus, scan
+from fit.captions.scan import CountJob, scan
 from fit.captions.tables import COUNTS, NAMES, SHARDS, CountFiles
 from fit.concepts.sheet import Concept
 from fit.errors import DataError, ImageTableError
@@ -33,7 +33,7 @@ _KEPT = (
 """What is in a folder of counts that are kept. Earlier versions called the matched captions hits: they are removed."""
 
 
-def _key(corpus: Corpus, fingerprints: list[str]) -> str:
+def _key(job: CountJob, fingerprints: list[str]) -> str:
     """Return the name of the folder for counts of these files and settings, by this version.
 
     Whatever changes a number or the form of the tables is in it, so that nothing of another form is ever read.
@@ -41,9 +41,9 @@ def _key(corpus: Corpus, fingerprints: list[str]) -> str:
     about = {
         "version": VERSIONS["count_captions"],
         "tables": _TABLES,
-        "sampling": asdict(corpus.sampling),
-        "reading": asdict(corpus.reading),
-        "seed": corpus.seed,
+        "sampling": asdict(job.sampling),
+        "reading": asdict(job.reading),
+        "seed": job.seed,
         "files": fingerprints,
     }
     return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -72,7 +72,7 @@ class KeptCounts:
     def count(
         self,
         concepts: Sequence[Concept],
-        corpus: Corpus,
+        job: CountJob,
         outputs: CountFiles,
         expected_rows: int,
         fingerprints: list[str],
@@ -81,18 +81,18 @@ class KeptCounts:
 
         Args:
             concepts: of the sheet.
-            corpus: its files have been checked.
+            job: its files have been checked.
             outputs: the files to write; their folders exist.
-            expected_rows: as Corpus.check says.
-            fingerprints: as Corpus.check says; counts of files with other ones are not used.
+            expected_rows: as CountJob.check says.
+            fingerprints: as CountJob.check says; counts of files with other ones are not used.
 
         Raises:
             CorpusError: a file is broken, or there is no row.
             SheetError: a name has no token.
         """
-        key = _key(corpus, fingerprints)
+        key = _key(job, fingerprints)
         kept = CountFiles.in_folder(Path(self._place.path, key))
-        phrases = Phrases.of(concepts, Analyzer(corpus.sampling.tokens, corpus.sampling.fold_accents))
+        phrases = Phrases.of(concepts, Analyzer(job.sampling.tokens, job.sampling.fold_accents))
         asked = names_by_concept([phrases.concepts[index] for index in phrases.concept_of], phrases.names)
         with self._place.held("counts"):
             known = _known(kept)
@@ -100,24 +100,24 @@ class KeptCounts:
             if new:
                 if known:
                     print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
-                self._count_new(new, set(known), corpus, kept, key, expected_rows)
+                self._count_new(new, set(known), job, kept, key, expected_rows)
             else:
                 print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
             self._remove_others(key)
-            unite_concepts([(kept, set(phrases.concepts))], outputs, corpus.sampling, corpus.seed, phrases)
+            unite_concepts([(kept, set(phrases.concepts))], outputs, job.sampling, job.seed, phrases)
 
     def _count_new(
-        self, new: list[Concept], known: set[str], corpus: Corpus, kept: CountFiles, key: str, expected_rows: int
+        self, new: list[Concept], known: set[str], job: CountJob, kept: CountFiles, key: str, expected_rows: int
     ) -> None:
         with tempfile.TemporaryDirectory(prefix=_NEW, dir=self._place.path) as folder:
             fresh = CountFiles.in_folder(folder)
-            scan(new, corpus, fresh, expected_rows)
+            scan(new, job, fresh, expected_rows)
             others = known - {concept.slug for concept in new}
             parts: list[tuple[CountFiles, set[str] | None]] = [(fresh, None)]
             if others:
                 parts.append((kept, others))
             with self._place.atomic_write(key) as unfinished:
-                unite_concepts(parts, CountFiles.in_folder(unfinished), corpus.sampling, corpus.seed)
+                unite_concepts(parts, CountFiles.in_folder(unfinished), job.sampling, job.seed)
 
     def _remove_others(self, key: str) -> None:
         """Remove counts of other files, settings and versions, and what a stop left."""

@@ -46,7 +46,7 @@ def _as_corpus_error(path: str, problem: Exception) -> CorpusError:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class CountJob:
     """Files of captions, and how they are read and sampled."""
 
     files: Sequence[str]
@@ -133,18 +133,16 @@ class _Tally:
 class _Pass:
     """One pass over the files of a corpus, in several threads."""
 
-    def __init__(self, concepts: Sequence[Concept], corpus: Corpus, folder: str, progress: tqdm):
-        self.corpus = corpus
-        self.matcher = Matcher(concepts, corpus.sampling.tokens, corpus.sampling.fold_accents)
+    def __init__(self, concepts: Sequence[Concept], job: CountJob, folder: str, progress: tqdm):
+        self.job = job
+        self.matcher = Matcher(concepts, job.sampling.tokens, job.sampling.fold_accents)
         self.phrases = self.matcher.phrases
         self.writers: list[matched_captions.MatchedWriter] = []
         self.is_stopped = False
-        self._schema = matched_schema(corpus.sampling.columns)
+        self._schema = matched_schema(job.sampling.columns)
         self._folder, self._progress, self._lock, self._local = folder, progress, Lock(), local()
-        self._columns = corpus.columns
-        self._bases = np.array(
-            [matched_captions.concept_base(corpus.seed, c) for c in self.phrases.concepts], np.uint64
-        )
+        self._columns = job.columns
+        self._bases = np.array([matched_captions.concept_base(job.seed, c) for c in self.phrases.concepts], np.uint64)
         self._slugs = pa.array(self.phrases.concepts, pa.string())
         self._one_word = {
             index: name.lower()
@@ -170,10 +168,10 @@ class _Pass:
         """
         writer, known_rows = self._writer(), None
         try:
-            shard = open_captions(path, self.corpus.reading.encoding)
+            shard = open_captions(path, self.job.reading.encoding)
             known_rows = shard.rows
             shard.check(self._columns, self._columns[:1])
-            tally = _Tally.of(self.phrases, self.corpus.sampling.max_matched_captions)
+            tally = _Tally.of(self.phrases, self.job.sampling.max_matched_captions)
             for batch in shard.batches(self._columns):
                 if self.is_stopped:
                     raise CorpusError(f"{path}: not read to its end, since another file failed")
@@ -184,7 +182,7 @@ class _Pass:
         except (CorpusError, *_BROKEN) as problem:
             error = _as_corpus_error(path, problem)
             writer.discard()
-            if self.corpus.reading.on_bad_shard == "fail":
+            if self.job.reading.on_bad_shard == "fail":
                 raise error from None
             name = shard_name(str(path))
             return None, dict(zip(SHARDS.names, (name, "skipped", known_rows, None, None, str(error)), strict=True))
@@ -231,14 +229,14 @@ class _Pass:
                 tally.in_lower_case[name] += self._one_word[name] in text
 
 
-def scan(concepts: Sequence[Concept], corpus: Corpus, outputs: CountFiles, expected_rows: int) -> None:
+def scan(concepts: Sequence[Concept], job: CountJob, outputs: CountFiles, expected_rows: int) -> None:
     """Count concepts in one pass over the files of a corpus; the folders of `outputs` exist.
 
     Args:
         concepts: of the sheet.
-        corpus: its files have been checked.
+        job: its files have been checked.
         outputs: the files to write.
-        expected_rows: as Corpus.check says, for the progress bar.
+        expected_rows: as CountJob.check says, for the progress bar.
 
     Raises:
         CorpusError: a file is broken, or there is no row.
@@ -247,13 +245,13 @@ def scan(concepts: Sequence[Concept], corpus: Corpus, outputs: CountFiles, expec
     with (
         tempfile.TemporaryDirectory(prefix=".matched-", dir=outputs.matched_captions.parent) as folder,
         tqdm(total=expected_rows, desc="captions", unit="row", unit_scale=True, mininterval=2) as progress,
-        ThreadPoolExecutor(corpus.threads) as pool,
+        ThreadPoolExecutor(job.threads) as pool,
     ):
-        one_pass = _Pass(concepts, corpus, folder, progress)
+        one_pass = _Pass(concepts, job, folder, progress)
         phrases = one_pass.phrases
         total = _Tally.of(phrases)
         shard_rows = []
-        jobs = deque(pool.submit(one_pass.count, file) for file in corpus.files)
+        jobs = deque(pool.submit(one_pass.count, file) for file in job.files)
         try:
             while jobs:
                 tally, row = jobs.popleft().result()
@@ -264,15 +262,15 @@ def scan(concepts: Sequence[Concept], corpus: Corpus, outputs: CountFiles, expec
             one_pass.is_stopped = True
             pool.shutdown(cancel_futures=True)
             raise
-        check_some_row(shard_rows, corpus.is_part)
+        check_some_row(shard_rows, job.is_part)
         for writer in one_pass.writers:
             writer.flush()
         matched_captions.merge_matched(
             [path for writer in one_pass.writers for path in writer.files],
             outputs.matched_captions,
-            schema=matched_schema(corpus.sampling.columns, phrases.concepts),
-            max_matched_captions=corpus.sampling.max_matched_captions,
-            seed=corpus.seed,
+            schema=matched_schema(job.sampling.columns, phrases.concepts),
+            max_matched_captions=job.sampling.max_matched_captions,
+            seed=job.seed,
         )
     shards = shards_table(shard_rows)
     outputs.write(

@@ -102,12 +102,12 @@ def count(args: Namespace) -> None:
         count_index(concepts, args.elasticsearch, outputs, sampling, args.seed)
     else:
         from fit.captions.count import count_captions
-        from fit.captions.scan import Corpus
+        from fit.captions.scan import CountJob
         from fit.captions.sources import find_files
 
         reading = read_settings(ReadingSettings, args)
-        corpus = Corpus(find_files(args.captions), sampling, reading, args.seed, args.threads, args.part)
-        count_captions(concepts, corpus, outputs, args.reuse)
+        job = CountJob(find_files(args.captions), sampling, reading, args.seed, args.threads, args.part)
+        count_captions(concepts, job, outputs, args.reuse)
     _report(outputs)
 
 

@@ -46,5 +46,5 @@ class CsvCaptions(TextCaptions):
                 self._delimiter = sign
                 say_once(f"{self.path}: its cells are separated by {name}, not commas; it is read so")
 
-    def _read(self, stream: pa.NativeFile, columns: Sequence[str]) -> csv.CSVStreamingReader:
+    def _read(self, stream: pa.NativeFile, columns: Sequence[str]) -> pa.RecordBatchReader:
         return self._open_csv(stream, columns)

@@ -27,7 +27,7 @@ class JsonlCaptions(TextCaptions):
                 self._schema = self._schema.set(index, pa.field(name, pa.string()))
         super().check(columns, text)
 
-    def _read(self, stream: pa.NativeFile, columns: Sequence[str]) -> json.JSONStreamingReader:
+    def _read(self, stream: pa.NativeFile, columns: Sequence[str]) -> pa.RecordBatchReader:
         return json.open_json(
             stream,
             json.ReadOptions(use_threads=False, block_size=BLOCK),

@@ -3,7 +3,6 @@
 import codecs
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -47,7 +46,7 @@ class TextCaptions(CaptionFile):
         """Return the schema that the beginning of `stream` has."""
 
     @abstractmethod
-    def _read(self, stream: pa.NativeFile, columns: Sequence[str]) -> Any:
+    def _read(self, stream: pa.NativeFile, columns: Sequence[str]) -> pa.RecordBatchReader:
         """Return a reader of the record batches of `stream`, with at least `columns`."""
 
     def _stream(self) -> pa.NativeFile:
