@@ -1,8 +1,9 @@
 """Counts captions in files that tests make."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ CONCEPTS = [
 ]
 
 
-def shard(path: Path, captions: list[str | None], kind: pa.DataType | None = None, **columns: Any) -> str:
+def shard(path: Path, captions: Sequence[str | None], kind: pa.DataType | None = None, **columns: Any) -> str:
     """Write a Parquet file of captions, in row groups of 64, and return its path."""
     table = pa.table(
         {"url": [f"u{i}" for i in range(len(captions))], "caption": pa.array(captions, kind or pa.string()), **columns}
@@ -39,7 +40,7 @@ def count(
     *,
     seed: int = 7,
     threads: int = 1,
-    on_bad_shard: str = "fail",
+    on_bad_shard: Literal["fail", "skip"] = "fail",
     is_part: bool = False,
     reuse: Path | None = None,
     **sampling: Any,
