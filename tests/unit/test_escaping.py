@@ -18,7 +18,7 @@ from PIL import Image
 
 from fit.audit import ConceptCount, audit, read_threshold
 from fit.cli.main import main
-from fit.concepts.check import write_sheet
+from fit.concepts.sheet import write_sheet
 from fit.concepts.sheet import Concept, read_sheet
 from fit.images import table
 from fit.io import parquet

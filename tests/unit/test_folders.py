@@ -61,7 +61,7 @@ def test_loops_are_cut_and_said_and_broken_links_are_said(tmp_path, capsys):
     assert [row["image_id"] for row in imported(tmp_path)] == ["a/0.png"]
     said = capsys.readouterr().err
     assert "links that lead to nothing are left out: gone.png, itself" in said
-    assert "links that lead back to a folder that they lie in are left out: a/again, all" in said
+    assert "links that lead back to a folder that they are in are left out: a/again, all" in said
 
 
 def test_two_links_to_one_folder_are_two_folders(tmp_path):

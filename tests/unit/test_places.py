@@ -282,7 +282,7 @@ def test_a_folder_as_output_replaces_only_what_was_written_as_one(tmp_path):
 def test_training_into_a_folder_of_pictures_is_refused_before_it_begins(tmp_path, capsys):
     put(tmp_path, "pictures/1.png")
     command = ["atelier", "train-style-encoder", "--steps", "100000", "--seed", "0", "--out", tmp_path / "pictures"]
-    assert "pictures: this folder is there already" in fails(capsys, *command)
+    assert "pictures: this folder exists already" in fails(capsys, *command)
     assert contents(tmp_path) == {"pictures/1.png": b"x"}
 
 

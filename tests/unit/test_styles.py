@@ -36,6 +36,7 @@ from fit.atelier import build
 from fit.atelier.corpus import paint_photographs
 from fit.atelier.encoders import save_encoder
 from fit.atelier.painting import SUBJECTS, draw_styles, paint
+from fit.atelier.settings import ArtFilterSettings
 from fit.cli.main import main
 from fit.embeddings import csd, loading
 from fit.embeddings.base import EmbedderSettings, Embedding
@@ -703,7 +704,7 @@ def write_embeddings(path, names, found):
 
 def test_the_art_filter_tells_artworks_by_several_texts(tmp_path):
     """From a model with two towers to the matches: photographs of a painter's subject are no works of hers."""
-    build.build_art_filter(tmp_path / "filter", steps=40, seed=0)
+    build.build_art_filter(tmp_path / "filter", ArtFilterSettings(art_filter_steps=40), seed=0)
     rng = np.random.default_rng(1)
     subjects = rng.integers(len(SUBJECTS), size=24)
     arrays = [*paint(draw_styles(24, rng), subjects, rng), *paint_photographs(24, rng)]

@@ -148,7 +148,7 @@ def test_a_sheet_may_hold_notes_and_the_check_names_them(tmp_path, capsys):
     sheet = csv_of(tmp_path, "concept\tname\taliases\talias\twhy so\na\tAnn Abel\tA. Abel\tx\ty\n", "s.tsv")
     assert read_sheet(sheet)[0].aliases == ("A. Abel",)
     assert main(["concepts", "check", str(sheet)]) == 0
-    assert "columns that are not read, as notes are not: 'alias', 'why so'" in capsys.readouterr().err
+    assert "columns that are not read, such as notes: 'alias', 'why so'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("reader", "column"), [(read_counted, "Low"), (read_table, "Group"), (read_table, "captoins")])
