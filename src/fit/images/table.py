@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from fit.errors import ImageTableError
@@ -127,11 +128,26 @@ def stream(path, batch_size=ROW_GROUP):
             yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
 
 
-def rows_to_show(path):
-    """Which rows of an image table have a picture to show, [N] ascending: those "ok", and of references those kept."""
-    columns = [name for name in ("kept", "status") if name in open_table(path).schema_arrow.names]
+def _is_of(file: pq.ParquetFile, concept: str | None) -> np.ndarray:
+    """Return [N] bool: which rows of an open image table are of a concept; None: all."""
+    if concept is None:
+        return np.ones(file.metadata.num_rows, bool)
+    return np.array([one == concept for one in file.read(["concept"]).column("concept").to_pylist()], bool)
+
+
+def rows_to_show(path: str | Path, concept: str | None = None) -> np.ndarray:
+    """Return which rows of an image table have a picture to show: those "ok", and of references those kept.
+
+    Args:
+        concept: slug of the concept whose rows are wanted; None for all.
+
+    Returns:
+        [N] ascending: numbers of rows, counted in the whole table.
+    """
+    file = open_table(path)
+    columns = [name for name in ("kept", "status") if name in file.schema_arrow.names]
     table = read(path, columns or ["image_id"])
-    shown = np.ones(len(table), bool)
+    shown = _is_of(file, concept)
     for name in columns:
         shown &= np.array([value in (True, "ok") for value in table.column(name).to_pylist()], bool)
     return np.flatnonzero(shown)
