@@ -241,7 +241,7 @@ def test_ratings(study, capsys):
     from fit.ratings.pairs import sample_pairs
 
     through_scores(study, capsys)
-    table, folders = study.file("scores.parquet"), [[study.file("references")], [study.file("generated")]]
+    table, folders = study.file("scores.parquet"), [study.file("references"), study.file("generated")]
     if study.usable:
         pairs, _ = sample_pairs(table, *folders, wanted=5, seed=0)
         assert {pair.concept for pair in pairs} <= set(CONCEPTS[: study.usable]) and len(pairs) == 5
