@@ -8,22 +8,26 @@ configfile: "config.yaml"
 
 include: "workflow/common.smk"
 include: "workflow/check.smk"
+include: "workflow/answer.smk"
 
 
 rule all:
     input:
         looked_at(CONFIG.default_study),
-        study_files(CONFIG.default_study),
+        lambda wildcards: study_files(CONFIG.default_study),
 
 
-include: "rules/targets.smk"
 include: "rules/atelier.smk"
 include: "rules/captions.smk"
 include: "rules/images.smk"
+include: "rules/references.smk"
 include: "rules/embeddings.smk"
-include: "rules/matching.smk"
-include: "rules/generation.smk"
-include: "rules/scoring.smk"
+include: "rules/matches.smk"
+include: "rules/counts.smk"
+include: "rules/generated.smk"
+include: "rules/scores.smk"
 include: "rules/thresholds.smk"
 include: "rules/alternatives.smk"
 include: "rules/sensitivity.smk"
+include: "rules/reports.smk"
+include: "rules/targets.smk"

@@ -122,7 +122,7 @@ def plain_loop(pipe, rows, batch_size, sampling, save=None):
 
 def ours(generator, batch_size, images_per_prompt, folder):
     """`fit generated make` without the start: generation, encoding, tables and all. Returns the paths."""
-    outputs = [folder / f"{concept.concept}.parquet" for concept in CONCEPTS]
+    outputs = [folder / f"{concept.slug}.parquet" for concept in CONCEPTS]
     options = {"prompts": PROMPTS, "images_per_prompt": images_per_prompt, "batch_size": batch_size, "study_seed": 1}
     with contextlib.redirect_stderr(io.StringIO()):
         generate_tables(generator, CONCEPTS, outputs, **options)

@@ -2,8 +2,8 @@
 
     python benchmarks/planning.py [--write docs/cluster.md]
 
-The paper's study of config.yaml (three models, four domains), with made-up sheets of as many concepts and two corpora
-of 128 files, is planned with `snakemake --dry-run` in a folder where everything is still to be made. Rounds take
+Two studies with made-up sheets and corpora of 128 files: the paper's of config.yaml (three models, four domains), and one
+model in one domain of many concepts. Each is planned with `snakemake --dry-run` in a folder where everything is still to be made. Rounds take
 turns; the table has the medians of the seconds and the highest peak of memory.
 """
 
@@ -20,15 +20,18 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZES = (100, 1_000, 1_600, 10_000)
+STUDIES = (("paper", 100), ("paper", 1_600), ("one domain", 1_000), ("one domain", 10_000))
+"""(study, concepts in all)."""
 SHARDS = 128
 """Files of captions in each corpus; only their names matter here."""
 MARKERS = ("<!-- planning -->", "<!-- /planning -->")
 
 
-def prepare(folder, concepts):
-    """Write a configuration with the paper's study of `concepts` made-up concepts, shared out among its domains."""
+def prepare(folder, study, concepts):
+    """Write a configuration with a study of `concepts` made-up concepts, shared out among its domains."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    if study == "one domain":
+        config["studies"]["paper"] = {"models": ["sd1.5"], "domains": ["classical_artists"]}
     domains = config["studies"]["paper"]["domains"]
     for number, name in enumerate(domains):
         rows = range(number, concepts, len(domains))
@@ -44,11 +47,11 @@ def prepare(folder, concepts):
             (folder / "data" / corpus / f"part-{number:05d}.parquet").touch()
 
 
-def plan(concepts):
-    """Plan a study of `concepts` in a process of its own; returns jobs, seconds, processor seconds, peak MB."""
+def plan(study, concepts):
+    """Plan a study in a process of its own; returns jobs, seconds, processor seconds, peak MB."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        prepare(folder, concepts)
+        prepare(folder, study, concepts)
         command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/default")]
         output = folder / "output"
         started = time.perf_counter()
@@ -65,29 +68,32 @@ def plan(concepts):
     return jobs, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def table(sizes, rounds):
+def table(studies, rounds):
     """The table, as Markdown."""
-    found = {size: [] for size in sizes}
+    found = {study: [] for study in studies}
     for number in range(rounds):
-        for size in sizes:
-            found[size].append(plan(size))
-            print(f"round {number + 1} of {rounds}: {size:,} concepts: {found[size][-1]}", file=sys.stderr)
-    lines = ["| concepts | jobs | seconds | processor seconds | peak MB |", "| ---: | ---: | ---: | ---: | ---: |"]
-    for size, runs in found.items():
+        for study in studies:
+            found[study].append(plan(*study))
+            print(f"round {number + 1} of {rounds}: {study}: {found[study][-1]}", file=sys.stderr)
+    lines = [
+        "| study | concepts | jobs | seconds | processor seconds | peak MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for (study, concepts), runs in found.items():
         jobs, seconds, busy, peak = zip(*runs, strict=True)
         medians = f"{statistics.median(seconds):.1f} | {statistics.median(busy):.1f}"
-        lines.append(f"| {size:,} | {jobs[0]:,} | {medians} | {max(peak):,.0f} |")
+        lines.append(f"| {study} | {concepts:,} | {jobs[0]:,} | {medians} | {max(peak):,.0f} |")
     return "\n".join(lines)
 
 
 def main():
     """Parse the command line; print the table, or put it between the markers of a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--smallest", action="store_true", help="only the first, for a look")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the markers of this file")
     args = parser.parse_args()
-    text = table(args.sizes, args.rounds)
+    text = table(STUDIES[:1] if args.smallest else STUDIES, args.rounds)
     print(text)
     if args.write:
         document = args.write.read_text(encoding="utf-8")

@@ -1,99 +1,66 @@
 """Other scores than the imitation score, on the same pictures, and the thresholds that they lead to. Not part of a study:
-ask for the target other_scores."""
+ask for the target alternatives."""
 
 
-rule embed_prompts:
-    """Embed every concept's prompts, for the CLIP score."""
+def has_prompt_embedder(wildcards):
+    """Whether a job's domain has an embedder that compares pictures with their prompts."""
+    return domain_of(wildcards).prompt_embedder
+
+
+def by_prompt_embedder(text):
+    """`text` with {prompt_embedder} filled in."""
+    return lambda wildcards: text.replace(
+        "{prompt_embedder}", domain_of(wildcards).prompt_embedder
+    )
+
+
+def alternatives_of(model, domain):
+    """The alternatives for a model and domain. Provided pictures have no prompt that a CLIP score could compare with."""
+    has_clip = CONFIG.domains[domain].prompt_embedder and CONFIG.models[model].pipeline
+    return ["clip", "frechet", "top5"] if has_clip else ["frechet", "top5"]
+
+
+rule score_alternatives:
+    """Score the pictures of each concept by CLIP score, Fréchet distance and top-5 mean."""
     input:
-        # Only names and prompts matter, and those are settings.
-        sheet=lambda wildcards: ancient(CONFIG.domains[wildcards.domain].concepts),
-        model=model_folder("embedder"),
+        **EVIDENCE,
+        prompt_images=branch(
+            has_prompt_embedder,
+            then=lambda wildcards: tables(
+                f"embeddings/{domain_of(wildcards).prompt_embedder}/generated/{{model}}/{{domain}}"
+            )(wildcards),
+        ),
+        prompts=branch(
+            has_prompt_embedder,
+            then=by_prompt_embedder(
+                "results/embeddings/{prompt_embedder}/prompts/{domain}.parquet"
+            ),
+        ),
     output:
-        embeddings="results/embeddings/{embedder}/prompts/{domain}.parquet",
+        scores="results/alternatives/{model}/{domain}/{part}.parquet",
     log:
-        "results/logs/embed_prompts/{embedder}/{domain}.log",
+        "results/logs/score_alternatives/{model}/{domain}/{part}.log",
     benchmark:
-        "results/benchmarks/embed_prompts/{embedder}/{domain}.tsv"
+        "results/benchmarks/score_alternatives/{model}/{domain}/{part}.tsv"
     conda:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        download=of_embedder("download"),
-        mem_mb=growing(8000),
-        runtime=growing(60),
+        mem_mb=growing(2000),
     params:
-        settings=settings("embed_prompts"),
+        settings=settings("score_alternatives", concepts=cheap_concepts),
     shell:
-        "fit embed prompts "
-        + WEIGHTS
-        + "--sheet {input.sheet:q} --prompts {params.settings[prompts]:q} --out {output.embeddings:q} > {log:q} 2>&1"
-
-
-for batch in LIGHT:
-
-    rule:
-        """Score the pictures of one concept by CLIP score, Fréchet distance and top-5 mean."""
-        name:
-            f"score_otherwise{batch.suffix}"
-        input:
-            generated=batch.files(
-                "results/generated/{model}/{domain}/{concept}.parquet"
-            ),
-            generated_embeddings=embedded(
-                "generated/{model}/{domain}/{concept}.parquet", batch
-            ),
-            images=if_compared(
-                batch.files(
-                    "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
-                )
-            ),
-            matches=if_compared(
-                batch.files("results/matches/{matched}/{domain}/{concept}.parquet")
-            ),
-            references=batch.files("results/references/{domain}/{concept}.parquet"),
-            reference_embeddings=embedded(
-                "references/{domain}/{concept}.parquet", batch
-            ),
-            prompt_images=by_prompt_embedder(
-                batch.files(
-                    "results/embeddings/{embedder}/generated/{model}/{domain}/{concept}.parquet"
-                )
-            ),
-            prompts=by_prompt_embedder(
-                "results/embeddings/{embedder}/prompts/{domain}.parquet"
-            ),
-        output:
-            scores=batch.files(
-                "results/alternatives/{model}/{domain}/{concept}.parquet"
-            ),
-        log:
-            batch.file("results/logs/score_otherwise/{model}/{domain}/{concept}.log"),
-        benchmark:
-            batch.file(
-                "results/benchmarks/score_otherwise/{model}/{domain}/{concept}.tsv"
-            )
-        wildcard_constraints:
-            domain=batch.domains,
-        conda:
-            "../envs/fit.yaml"
-        threads: 1
-        resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
-        params:
-            settings=settings("score_otherwise"),
-        shell:
-            "fit alternatives score --generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
-            "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
-            "--reference-embeddings {input.reference_embeddings:q} --targets {params.settings[targets]} "
-            "--prompt-images {input.prompt_images:q} --prompts {input.prompts:q} --out {output.scores:q} > {log:q} 2>&1"
+        "fit alternatives score --concepts {params.settings[concepts]:q} "
+        + EVIDENCE_FLAGS
+        + "{params.settings[flags]:q} --prompt-images {input.prompt_images:q} --prompts {input.prompts:q} "
+        "--out {output.scores:q} > {log:q} 2>&1"
 
 
 rule tabulate_alternative:
-    """Bring the counts and one other score of all concepts together."""
+    """Bring the counts and one alternative score of all concepts together."""
     input:
         imitation="results/scores/{model}/{domain}.parquet",
-        scores=all_concepts("results/alternatives/{model}/{domain}/{concept}.parquet"),
+        scores=tables("alternatives/{model}/{domain}"),
     output:
         table="results/alternatives/{model}/{domain}.{kind}.parquet",
     log:
@@ -105,9 +72,6 @@ rule tabulate_alternative:
     conda:
         "../envs/fit.yaml"
     threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     params:
         settings=settings("tabulate_alternative"),
     shell:

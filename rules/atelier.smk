@@ -27,11 +27,8 @@ rule paint_world:
     params:
         settings=settings("paint_world"),
     shell:
-        "fit atelier paint --sheet {input.sheet:q} --seed {params.settings[seed]} "
-        "--zeros {params.settings[painters_without_pictures]} --largest {params.settings[largest_count]} "
-        "--references {params.settings[references_per_painter]} --photographs {params.settings[photographs]} "
-        "--anonymous {params.settings[anonymous]} --shards {output.shards:q} --training-set {output.training_set:q} "
-        "--truth {output.truth:q} --references-file {output.references:q} "
+        "fit atelier paint --sheet {input.sheet:q} {params.settings[flags]:q} --shards {output.shards:q} "
+        "--training-set {output.training_set:q} --truth {output.truth:q} --references-file {output.references:q} "
         "--photographs-file {output.photographs:q} > {log:q} 2>&1"
 
 
@@ -52,8 +49,7 @@ rule train_style_encoder:
     params:
         settings=settings("train_style_encoder"),
     shell:
-        "fit atelier train-style-encoder --steps {params.settings[encoder_steps]} --seed {params.settings[seed]} "
-        "--threads {threads} --out {output.folder:q} > {log:q} 2>&1"
+        "fit atelier train-style-encoder {params.settings[flags]:q} --threads {threads} --out {output.folder:q} > {log:q} 2>&1"
 
 
 rule train_art_filter:
@@ -73,8 +69,7 @@ rule train_art_filter:
     params:
         settings=settings("train_art_filter"),
     shell:
-        "fit atelier train-art-filter --steps {params.settings[art_filter_steps]} --seed {params.settings[seed]} "
-        "--threads {threads} --out {output.folder:q} > {log:q} 2>&1"
+        "fit atelier train-art-filter {params.settings[flags]:q} --threads {threads} --out {output.folder:q} > {log:q} 2>&1"
 
 
 rule train_generator:
@@ -96,7 +91,5 @@ rule train_generator:
     params:
         settings=settings("train_generator"),
     shell:
-        "fit atelier train-generator --training-set {input.training_set:q} "
-        "--autoencoder-steps {params.settings[autoencoder_steps]} --steps {params.settings[generator_steps]} "
-        "--batch-size {params.settings[generator_batch]} --seed {params.settings[seed]} --threads {threads} "
+        "fit atelier train-generator --training-set {input.training_set:q} {params.settings[flags]:q} --threads {threads} "
         "--out {output.folder:q} > {log:q} 2>&1"

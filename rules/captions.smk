@@ -1,15 +1,29 @@
 """How often captions mention each concept."""
 
 
+def part_places(wildcards):
+    """The caption files and folders of a job's part of its corpus."""
+    return CONFIG.caption_parts(wildcards.corpus)[wildcards.part]
+
+
+def all_parts(kind):
+    """The tables `kind` of every part of a job's corpus."""
+    return lambda wildcards: collect(
+        f"results/captions/{{corpus}}/{{domain}}/parts/{{part}}/{kind}.parquet",
+        part=CONFIG.caption_parts(wildcards.corpus),
+        **dict(wildcards.items()),
+    )
+
+
 rule count_captions:
-    """Count mentions of a domain's concepts in a group of the corpus's files, and sample the rows behind them."""
+    """Count mentions of a domain's concepts in a group of the corpus's files, and sample the captions behind them."""
     input:
-        concepts=lambda wildcards: CONFIG.domains[wildcards.domain].concepts,
-        captions=part_files,
+        concepts=sheet_of,
+        captions=lambda wildcards: existing(part_places(wildcards)),
     output:
         counts="results/captions/{corpus}/{domain}/parts/{part}/counts.parquet",
         names="results/captions/{corpus}/{domain}/parts/{part}/names.parquet",
-        hits="results/captions/{corpus}/{domain}/parts/{part}/hits.parquet",
+        matched_captions="results/captions/{corpus}/{domain}/parts/{part}/matched_captions.parquet",
         shards="results/captions/{corpus}/{domain}/parts/{part}/shards.parquet",
     log:
         "results/logs/count_captions/{corpus}/{domain}/{part}.log",
@@ -19,20 +33,15 @@ rule count_captions:
         "../envs/fit.yaml"
     threads: 2
     resources:
-        mem_mb=growing(1000),  # measured: under 0.5 GB whatever the files (docs/captions.md)
         runtime=growing(240),
     params:
-        settings=noticing("count_captions", part_places),
+        settings=settings("count_captions", places=part_places),
     shell:
         "fit captions count --concepts {input.concepts:q} --captions {params.settings[files]:q} "
-        "--elasticsearch {params.settings[elasticsearch]:q} --on-bad-shard {params.settings[on_bad_shard]} --encoding {params.settings[encoding]} "
-        "--caption-column {params.settings[caption_column]:q} --url-column {params.settings[url_column]:q} "
-        "--columns {params.settings[columns]:q} --tokens {params.settings[tokens]} "
-        "--fold-accents {params.settings[fold_accents]} --max-hits {params.settings[max_hits]} "
-        "--seed {params.settings[seed]} --threads {threads} --part "
-        "--reuse results/cache/captions/{wildcards.corpus}/{wildcards.domain}/{wildcards.part} "
-        "--counts {output.counts:q} --names {output.names:q} --hits {output.hits:q} --shards {output.shards:q} "
-        "> {log:q} 2>&1"
+        "--elasticsearch {params.settings[elasticsearch]:q} {params.settings[flags]:q} "
+        "--threads {threads} --part --reuse results/cache/captions/{wildcards.corpus}/{wildcards.domain}/{wildcards.part} "
+        "--counts {output.counts:q} --names {output.names:q} --matched-captions {output.matched_captions:q} "
+        "--shards {output.shards:q} > {log:q} 2>&1"
 
 
 rule merge_captions:
@@ -40,12 +49,12 @@ rule merge_captions:
     input:
         counts=all_parts("counts"),
         names=all_parts("names"),
-        hits=all_parts("hits"),
+        matched_captions=all_parts("matched_captions"),
         shards=all_parts("shards"),
     output:
         counts="results/captions/{corpus}/{domain}/counts.parquet",
         names="results/captions/{corpus}/{domain}/names.parquet",
-        hits="results/captions/{corpus}/{domain}/hits.parquet",
+        matched_captions="results/captions/{corpus}/{domain}/matched_captions.parquet",
         shards="results/captions/{corpus}/{domain}/shards.parquet",
     log:
         "results/logs/merge_captions/{corpus}/{domain}.log",
@@ -55,17 +64,13 @@ rule merge_captions:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1000),
         runtime=growing(60),
     params:
         settings=settings("merge_captions"),
     shell:
-        "fit captions merge --parts {input.counts:q} "
-        "--caption-column {params.settings[caption_column]:q} --url-column {params.settings[url_column]:q} "
-        "--columns {params.settings[columns]:q} --tokens {params.settings[tokens]} "
-        "--fold-accents {params.settings[fold_accents]} --max-hits {params.settings[max_hits]} "
-        "--seed {params.settings[seed]} --counts {output.counts:q} --names {output.names:q} "
-        "--hits {output.hits:q} --shards {output.shards:q} > {log:q} 2>&1"
+        "fit captions merge --parts {input.counts:q} {params.settings[flags]:q} "
+        "--counts {output.counts:q} --names {output.names:q} --matched-captions {output.matched_captions:q} "
+        "--shards {output.shards:q} > {log:q} 2>&1"
 
 
 rule plot_counts:
@@ -81,11 +86,7 @@ rule plot_counts:
     conda:
         "../envs/fit.yaml"
     threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     params:
         settings=settings("plot_counts"),
     shell:
-        "fit plot counts {input.counts:q} --title {wildcards.corpus}:' '{wildcards.domain} --out {output.figure:q} "
-        "> {log:q} 2>&1"
+        "fit captions plot {input.counts:q} --title {wildcards.corpus}:' '{wildcards.domain} --out {output.figure:q} > {log:q} 2>&1"

@@ -1,65 +1,43 @@
 """How much each choice moves the threshold, and which concepts defy it. Not part of a study: ask for the target
 sensitivity."""
 
-for batch in LIGHT:
+MATCH_THRESHOLD = branch(is_compared, then="results/matches/{domain}.threshold.json")
 
-    rule:
-        """Score the pictures of one concept at every top-k and at cuts around the one in use."""
-        name:
-            f"rescore_imitation{batch.suffix}"
-        input:
-            generated=batch.files(
-                "results/generated/{model}/{domain}/{concept}.parquet"
-            ),
-            generated_embeddings=embedded(
-                "generated/{model}/{domain}/{concept}.parquet", batch
-            ),
-            images=if_compared(
-                batch.files(
-                    "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
-                )
-            ),
-            matches=if_compared(
-                batch.files("results/matches/{matched}/{domain}/{concept}.parquet")
-            ),
-            references=batch.files("results/references/{domain}/{concept}.parquet"),
-            reference_embeddings=embedded(
-                "references/{domain}/{concept}.parquet", batch
-            ),
-            cut=if_compared("results/cuts/{domain}.json"),
-            art_cut=if_filtered("results/cuts/{domain}.art.json"),
-        output:
-            scores=batch.files("results/sensitivity/{model}/{domain}/{concept}.parquet"),
-        log:
-            batch.file("results/logs/rescore_imitation/{model}/{domain}/{concept}.log"),
-        benchmark:
-            batch.file(
-                "results/benchmarks/rescore_imitation/{model}/{domain}/{concept}.tsv"
-            )
-        wildcard_constraints:
-            domain=batch.domains,
-        conda:
-            "../envs/fit.yaml"
-        threads: 1
-        resources:
-            mem_mb=growing(1000),
-            runtime=growing(10),
-        params:
-            settings=settings("rescore_imitation"),
-        shell:
-            "fit sensitivity rescore --generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
-            "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
-            "--reference-embeddings {input.reference_embeddings:q} --cut {input.cut:q} --art-cut {input.art_cut:q} "
-            "--targets {params.settings[targets]} --top-k {params.settings[top_k]} --out {output.scores:q} > {log:q} 2>&1"
+
+rule rescore_imitation:
+    """Score the pictures of each concept at every top-k and at match thresholds around the one in use."""
+    input:
+        **EVIDENCE,
+        threshold=MATCH_THRESHOLD,
+        art_threshold=branch(
+            lambda wildcards: is_compared(wildcards) and art_filter_of(wildcards),
+            then="results/matches/{domain}.art.json",
+        ),
+    output:
+        scores="results/sensitivity/{model}/{domain}/{part}.parquet",
+    log:
+        "results/logs/rescore_imitation/{model}/{domain}/{part}.log",
+    benchmark:
+        "results/benchmarks/rescore_imitation/{model}/{domain}/{part}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("rescore_imitation", concepts=cheap_concepts),
+    shell:
+        "fit sensitivity rescore --concepts {params.settings[concepts]:q} "
+        + EVIDENCE_FLAGS
+        + "{params.settings[flags]:q} --match-threshold {input.threshold:q} --art-threshold {input.art_threshold:q} "
+        "--out {output.scores:q} > {log:q} 2>&1"
 
 
 rule measure_sensitivity:
-    """Find the threshold over penalties, concepts and prompts left out, top-k, and cuts; draw them all."""
+    """Find the threshold over penalties, concepts and prompts left out, top-k, and match thresholds; draw them all."""
     input:
         table="results/scores/{model}/{domain}.parquet",
         threshold="results/thresholds/{model}/{domain}.json",
-        rescored=all_concepts("results/sensitivity/{model}/{domain}/{concept}.parquet"),
-        cut=if_compared("results/cuts/{domain}.json"),
+        rescored=tables("sensitivity/{model}/{domain}"),
+        match_threshold=MATCH_THRESHOLD,
     output:
         sensitivity="results/sensitivity/{model}/{domain}.json",
         figure="results/sensitivity/{model}/{domain}.png",
@@ -77,7 +55,7 @@ rule measure_sensitivity:
         settings=settings("measure_sensitivity"),
     shell:
         "fit sensitivity measure {input.table:q} --threshold {input.threshold:q} --rescored {input.rescored:q} "
-        "--top-k {params.settings[top_k]} --cut {input.cut:q} --prompts {params.settings[prompts]:q} "
+        "{params.settings[flags]:q} --match-threshold {input.match_threshold:q} "
         "--title {wildcards.model}:' '{wildcards.domain} --out {output.sensitivity:q} --figure {output.figure:q} "
         "> {log:q} 2>&1"
 
@@ -85,22 +63,23 @@ rule measure_sensitivity:
 rule list_outliers:
     """List the concepts that defy the threshold, with what was measured of each, and show their pictures."""
     input:
+        **{key: files for key, files in EVIDENCE.items() if key != "matches"},
         table="results/scores/{model}/{domain}.parquet",
         threshold="results/thresholds/{model}/{domain}.json",
-        counts=at_model_corpus("results/counts/{corpus}/{domain}.parquet"),
-        names=if_captioned("results/captions/{corpus}/{domain}/names.parquet"),
-        references=all_concepts("results/references/{domain}/{concept}.parquet"),
-        reference_embeddings=embedded("references/{domain}/{concept}.parquet"),
-        generated=all_concepts("results/generated/{model}/{domain}/{concept}.parquet"),
-        generated_embeddings=embedded("generated/{model}/{domain}/{concept}.parquet"),
-        images=if_compared(
-            "results/embeddings/{embedder}/images/{matched}/{domain}/{concept}.parquet"
+        counts=lambda wildcards: filled(
+            "results/counts/{corpus}/{domain}.parquet", wildcards
         ),
-        rescored=all_concepts("results/sensitivity/{model}/{domain}/{concept}.parquet"),
-        cut=if_compared("results/cuts/{domain}.json"),
+        names=branch(
+            is_captioned,
+            then=lambda wildcards: filled(
+                "results/captions/{corpus}/{domain}/names.parquet", wildcards
+            ),
+        ),
+        rescored=tables("sensitivity/{model}/{domain}"),
+        match_threshold=MATCH_THRESHOLD,
     output:
         table="results/sensitivity/{model}/{domain}.outliers.tsv",
-        sheet="results/sensitivity/{model}/{domain}.outliers.png",
+        figure="results/sensitivity/{model}/{domain}.outliers.png",
     log:
         "results/logs/list_outliers/{model}/{domain}.log",
     benchmark:
@@ -115,11 +94,10 @@ rule list_outliers:
         settings=settings("list_outliers"),
     shell:
         "fit sensitivity outliers {input.table:q} --threshold {input.threshold:q} --counts {input.counts:q} "
-        "--names {input.names:q} --references results/references/{wildcards.domain} "
-        "--reference-embeddings results/embeddings/{params.settings[embedder]}/references/{wildcards.domain} "
+        "--names {input.names:q} --references {input.references:q} --reference-embeddings {input.reference_embeddings:q} "
         "--generated results/generated/{wildcards.model}/{wildcards.domain} "
-        "--generated-embeddings "
-        "results/embeddings/{params.settings[embedder]}/generated/{wildcards.model}/{wildcards.domain} "
-        "--images {params.settings[images]:q} --rescored results/sensitivity/{wildcards.model}/{wildcards.domain} "
-        "--cut {input.cut:q} --title {wildcards.model}:' '{wildcards.domain}', concepts that defy the threshold' "
-        "--out {output.table:q} --sheet {output.sheet:q} > {log:q} 2>&1"
+        "--generated-embeddings {params.settings[generated_embeddings]:q} "
+        "--images {params.settings[images]:q} --rescored {input.rescored:q} "
+        "--match-threshold {input.match_threshold:q} "
+        "--title {wildcards.model}:' '{wildcards.domain}', concepts that defy the threshold' "
+        "--out {output.table:q} --figure {output.figure:q} > {log:q} 2>&1"

@@ -1,4 +1,32 @@
-"""Milestones to ask for by name."""
+"""Milestones to ask for by name, and what a study ends with."""
+
+
+def files_of(study, pairs):
+    """What a study ends with: its report, a figure and a contact sheet per threshold, a figure per count of captions."""
+    return (
+        [f"results/reports/{study}/report.md"]
+        + [
+            f"results/thresholds/{model}/{domain}.{kind}.png"
+            for model, domain in pairs
+            for kind in ("scores", "pictures")
+        ]
+        + [f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)]
+    )
+
+
+def study_files(study):
+    """What a study ends with, all of it."""
+    return files_of(study, CONFIG.pairs(study))
+
+
+def feasible_files(study):
+    """What a study ends with, without the thresholds whose inputs are missing: its report lists them. A dry run plans
+    them too, so that a study can be planned before its data is there."""
+    if study not in CONFIG.studies:
+        return []
+    return files_of(
+        study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study)
+    )
 
 
 rule counts:
@@ -36,9 +64,9 @@ rule references:
     input:
         looked_at(CONFIG.default_study, "domains", "embedders"),
         [
-            f"results/references/{d}/{c}.png"
+            f"results/references/{d}/{part}.png"
             for d in CONFIG.studies[CONFIG.default_study].domains
-            for c in SLUGS[d]
+            for part in CONFIG.partition_of(f"references/{d}").parts
         ],
 
 
@@ -47,27 +75,32 @@ rule generated:
     input:
         looked_at(CONFIG.default_study, "models"),
         [
-            f"results/generated/{m}/{d}/{c}.png"
+            f"results/generated/{m}/{d}/{part}.png"
             for m, d in CONFIG.pairs(CONFIG.default_study)
-            for c in SLUGS[d]
+            for part in CONFIG.partition_of(f"generated/{m}/{d}").parts
         ],
 
 
-rule recognisers:
+rule verification:
     """How often the embedders of the default study's domains err, by group."""
     input:
         looked_at(CONFIG.default_study, "domains", "embedders"),
         [
-            f"results/cuts/{d}.recogniser.tsv"
+            f"results/matches/{d}.verification.tsv"
             for d in CONFIG.studies[CONFIG.default_study].domains
         ],
 
 
-rule other_scores:
+rule alternatives:
     """Thresholds of the default study by other scores than the imitation score."""
     input:
         looked_at(CONFIG.default_study),
-        alternative_files(CONFIG.default_study),
+        [
+            f"results/alternatives/{m}/{d}.{kind}{suffix}"
+            for m, d in CONFIG.pairs(CONFIG.default_study)
+            for kind in alternatives_of(m, d)
+            for suffix in (".json", ".scores.png")
+        ],
 
 
 rule sensitivity:

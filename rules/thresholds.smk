@@ -1,4 +1,4 @@
-"""The imitation threshold, its figure, its pictures, its table."""
+"""The imitation threshold, its figure, its pictures."""
 
 
 rule detect_threshold:
@@ -14,15 +14,10 @@ rule detect_threshold:
     conda:
         "../envs/fit.yaml"
     threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     params:
         settings=settings("detect_threshold"),
     shell:
-        "fit threshold {input.table:q} --estimators {params.settings[estimators]} "
-        "--penalty {params.settings[penalty]} --seed {params.settings[seed]} "
-        "--resamples {params.settings[resamples]} --out {output.threshold:q} > {log:q} 2>&1"
+        "fit thresholds detect {input.table:q} {params.settings[flags]:q} --out {output.threshold:q} > {log:q} 2>&1"
 
 
 rule plot_threshold:
@@ -39,13 +34,10 @@ rule plot_threshold:
     conda:
         "../envs/fit.yaml"
     threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     params:
         settings=settings("plot_threshold"),
     shell:
-        "fit plot threshold {input.table:q} --threshold {input.threshold:q} --score {params.settings[score]:q} "
+        "fit thresholds plot {input.table:q} --threshold {input.threshold:q} --score {params.settings[score]:q} "
         "--title {wildcards.model}:' '{wildcards.domain} --out {output.figure:q} > {log:q} 2>&1"
 
 
@@ -54,8 +46,8 @@ rule draw_contact_sheet:
     input:
         table="results/scores/{model}/{domain}.parquet",
         threshold="results/thresholds/{model}/{domain}.json",
-        references=all_concepts("results/references/{domain}/{concept}.parquet"),
-        generated=all_concepts("results/generated/{model}/{domain}/{concept}.parquet"),
+        references=tables("references/{domain}"),
+        generated=tables("generated/{model}/{domain}"),
     output:
         sheet="results/thresholds/{model}/{domain}.pictures.png",
     log:
@@ -67,44 +59,9 @@ rule draw_contact_sheet:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(10),
     params:
         settings=settings("draw_contact_sheet"),
     shell:
-        "fit plot contact-sheet {input.table:q} --threshold {input.threshold:q} "
-        "--references results/references/{wildcards.domain} "
+        "fit thresholds pictures {input.table:q} --threshold {input.threshold:q} --references {input.references:q} "
         "--generated results/generated/{wildcards.model}/{wildcards.domain} "
         "--title {wildcards.model}:' '{wildcards.domain} --out {output.sheet:q} > {log:q} 2>&1"
-
-
-rule report_study:
-    """Bring a study's thresholds, counts and calibration together, beside published values; say what is missing."""
-    input:
-        looked_at=lambda wildcards: looked_at(wildcards.study, partly=True)(wildcards),
-        thresholds=of_complete("results/thresholds/{model}/{domain}.json"),
-        counts=of_complete("results/counts/{corpus}/{domain}.parquet"),
-        cuts=cuts_of,
-        figures=report_figures,
-    output:
-        report="results/paper/{study}/report.md",
-        tables=expand(
-            "results/paper/{{study}}/{table}.{suffix}",
-            table=["thresholds", "counts", "calibration"],
-            suffix=["tsv", "md", "tex"],
-        ),
-    log:
-        "results/logs/report_study/{study}.log",
-    benchmark:
-        "results/benchmarks/report_study/{study}.tsv"
-    conda:
-        "../envs/fit.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        settings=settings("report_study"),
-    shell:
-        "fit report {wildcards.study} --thresholds {input.thresholds:q} --counts {input.counts:q} --cuts {input.cuts:q} "
-        "--figures {input.figures:q} --missing {params.settings[missing]:q} "
-        "--out results/paper/{wildcards.study} > {log:q} 2>&1"

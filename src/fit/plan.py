@@ -113,7 +113,7 @@ class _Planner:
 
     def concepts(self, domain):
         if domain not in self.slugs:
-            self.slugs[domain] = [concept.concept for concept in self.config.sheet(domain)]
+            self.slugs[domain] = [concept.slug for concept in self.config.sheet(domain)]
         return self.slugs[domain]
 
     def shared_jobs(self, domain, heavy):

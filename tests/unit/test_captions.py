@@ -137,7 +137,7 @@ def mentioned(captions, cut="standard", folding=False):
     _, rows, names, _ = matcher.mentions(pa.array(captions, pa.string()))
     found = [set() for _ in captions]
     for row, name in zip(rows.tolist(), names.tolist(), strict=True):
-        found[row].add(CONCEPTS[matcher.phrases.concept_of[name]].concept)
+        found[row].add(CONCEPTS[matcher.phrases.concept_of[name]].slug)
     return found
 
 
@@ -167,7 +167,7 @@ def mentioned(captions, cut="standard", folding=False):
 def test_a_mention_is_a_phrase_of_whole_tokens(caption, expected):
     # Rows touch in an Arrow array: nothing may be found across them.
     assert mentioned(["by Mary", caption, "Ann", "Lee"])[1] == expected
-    names = {concept.concept: concept.names for concept in CONCEPTS}
+    names = {concept.slug: concept.names for concept in CONCEPTS}
     assert mentions(caption or "", names) == expected
 
 
@@ -291,7 +291,7 @@ def corpus(tmp_path):
 def test_the_sample_is_the_same_in_any_order_and_in_any_parts(corpus, tmp_path, monkeypatch):
     whole = count(tmp_path / "whole", corpus, max_matched_captions=40)
     expected = tables(whole)
-    per_concept = [sum(row["concept"] == c.concept for row in expected["matched_captions"]) for c in CONCEPTS[:3]]
+    per_concept = [sum(row["concept"] == c.slug for row in expected["matched_captions"]) for c in CONCEPTS[:3]]
     assert per_concept == [40, 40, 40]
     assert len({row["shard"] for row in expected["matched_captions"]}) == 5
     assert tables(count(tmp_path / "reversed", corpus[::-1], max_matched_captions=40, threads=3)) == expected

@@ -13,7 +13,7 @@ from fit.check import ABSENT, WRONG, examine, screen
 from fit.check.findings import Finding
 from fit.check.models import pipeline_problems
 from fit.cli.main import main
-from fit.config.config import load
+from fit.config.read import load
 
 ROOT = Path(__file__).parents[2]
 SLUGS = [f"van-{letter}" for letter in "abcdefghijkl"]

@@ -17,7 +17,7 @@ def test_reads_names_aliases_and_groups(tmp_path):
 
 
 def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
-    assert read_sheet(sheet(tmp_path, "\ufeffconcept\tname\nbo\tBo\n"))[0].concept == "bo"
+    assert read_sheet(sheet(tmp_path, "\ufeffconcept\tname\nbo\tBo\n"))[0].slug == "bo"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,6 @@ def test_a_missing_sheet_and_an_undecodable_one(tmp_path):
 
 def test_find_concepts_keeps_the_asked_order(tmp_path):
     path = sheet(tmp_path, "concept\tname\na\tA\nb\tB\n")
-    assert [c.concept for c in find_concepts(path, ["b", "a"])] == ["b", "a"]
+    assert [c.slug for c in find_concepts(path, ["b", "a"])] == ["b", "a"]
     with pytest.raises(SheetError, match="no concept 'c'"):
         find_concepts(path, ["c"])

@@ -13,7 +13,7 @@ import pytest
 
 from fit.cli.main import make_parser
 from fit.concepts.sheet import read_sheet
-from fit.config.config import load
+from fit.config.read import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,7 +52,7 @@ def config():
 @cache
 def slugs(domain):
     """The slugs on the sheet of a domain."""
-    return {concept.concept for concept in read_sheet(ROOT / config().domains[domain].concepts)}
+    return {concept.slug for concept in read_sheet(ROOT / config().domains[domain].concepts)}
 
 
 # --- finding --------------------------------------------------------------------------------------------------------

@@ -278,7 +278,7 @@ def sample(**asked):
 
 def mentioning(concept):
     """What the reference says: documents that mention the concept."""
-    names = {concept.concept: concept.names}
+    names = {concept.slug: concept.names}
     return [document for document in documents() if mentions(document["_source"]["text"], names)]
 
 
@@ -306,10 +306,10 @@ def test_all_documents_are_hits_where_they_are_few(server, monkeypatch, page):
     assert list(tables) == ["ann-lee", "ernst", "mary-ann-lee", "okeeffe"]
     for concept in CONCEPTS:
         expected = sorted(mentioning(concept), key=lambda document: f"captions/{document['_id']}")
-        rows = tables[concept.concept].to_pylist() if expected else []
+        rows = tables[concept.slug].to_pylist() if expected else []
         assert rows == [
             {
-                "concept": concept.concept,
+                "concept": concept.slug,
                 "shard": f"captions/{document['_id']}",
                 "row": 0,
                 "url": document["_source"]["address"],

@@ -24,6 +24,7 @@ from fit.images import table
 from fit.io.concept_tables import CONCEPT, write_concepts
 from fit.io.escaping import cell, delimited, latex, markdown, uncell
 from fit.io.user_tables import read_user_table
+from fit.matches import verification
 from fit.ratings.store import Answers, Rating, import_ratings, read_ratings
 from fit.reports import contact_sheets, figures, report, tables
 from fit.sensitivity import outliers
@@ -209,11 +210,10 @@ def test_outliers():
 
 
 def test_the_verification_of_embedders():
-    rates = {"fnmr": 0.1, "fnmr_low": 0.0, "fnmr_high": 0.2, "fmr": None, "concepts": 2}
+    rates = {"fnmr": 0.1, "fnmr_low": 0.0, "fnmr_high": 0.2, "concepts": 2}
+    rates |= dict.fromkeys(("fmr", "fmr_low", "fmr_high"))
     quality = {"match_threshold": -0.3, "roc_auc": 1.0, "equal_error_rate": 0.0}
-    from fit.matches.verification import tabulate
-
-    text = tabulate([(name, quality, [rates | {"group": name}]) for name in HOSTILE + BROKEN])
+    text = verification.tabulate([(name, quality, [rates | {"group": name}]) for name in HOSTILE + BROKEN])
     check_cells(text, [*HOSTILE, *BROKEN, "-0.3000"])
 
 

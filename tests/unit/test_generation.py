@@ -95,7 +95,7 @@ def generator(pipeline):
 
 
 def generate(generator, folder, concepts=(ADA,), batch_size=4, images_per_prompt=3, **options):
-    outputs = [folder / f"{concept.concept}.parquet" for concept in concepts]
+    outputs = [folder / f"{concept.slug}.parquet" for concept in concepts]
     options = {"prompts": PROMPTS, "study_seed": 1} | options
     statuses = generate_tables(
         generator, list(concepts), outputs, images_per_prompt=images_per_prompt, batch_size=batch_size, **options

@@ -23,7 +23,7 @@ def png(shade, side=8):
 
 
 def collected(folder, kind, place, concepts=(ANN,)):
-    targets = {concept.concept: folder / "out" / f"{concept.concept}.parquet" for concept in concepts}
+    targets = {concept.slug: folder / "out" / f"{concept.slug}.parquet" for concept in concepts}
     collect_references(
         kind,
         str(place),

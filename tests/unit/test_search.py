@@ -357,7 +357,7 @@ def test_slugs(name, slug):
 def test_slugs_of_the_sheets(request, sheet):
     """The sheets' slugs are made by the same rule, by hand."""
     for concept in read_sheet(request.config.rootpath / "concepts" / f"{sheet}.tsv"):
-        assert wikiart_slug(concept.name) == concept.concept
+        assert wikiart_slug(concept.name) == concept.slug
 
 
 def test_a_name_without_latin_letters_is_not_asked_for(service, wikiart):

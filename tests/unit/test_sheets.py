@@ -46,7 +46,7 @@ def test_the_sheets_that_ship_have_no_errors():
 def test_the_sheets_of_people_are_in_order_and_in_two_groups(domain):
     (path,) = (path for path in SHEETS if path.stem == domain)
     concepts = read_sheet(path)
-    slugs = [concept.concept for concept in concepts]
+    slugs = [concept.slug for concept in concepts]
     assert slugs == sorted(slugs)
     groups = Counter(concept.group for concept in concepts)
     assert set(groups) <= {"woman", "man", ""}
@@ -177,9 +177,9 @@ def test_a_sample_is_even_over_powers_of_ten(candidates, tmp_path):
         {"captions": "10 to 99", "candidates": 40, "drawn": 25},
         {"captions": "1,000 to 9,999", "candidates": 30, "drawn": 25},
     ]
-    digits = Counter(len(str(captions[concept.concept])) if captions[concept.concept] else 0 for concept in concepts)
+    digits = Counter(len(str(captions[concept.slug])) if captions[concept.slug] else 0 for concept in concepts)
     assert digits == {0: 5, 1: 25, 2: 25, 4: 25}
-    slugs = [concept.concept for concept in concepts]
+    slugs = [concept.slug for concept in concepts]
     assert slugs == sorted(set(slugs))
     assert set(concepts) <= set(read_sheet(path))
 

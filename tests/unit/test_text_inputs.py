@@ -168,7 +168,7 @@ def test_numbers_are_checked_wherever_users_give_them(tmp_path, capsys):
 
 def names_of(tmp_path, text, name="s.tsv"):
     (tmp_path / name).write_text(text)
-    return [(concept.concept, *concept.names) for concept in read_sheet(tmp_path / name)]
+    return [(concept.slug, *concept.names) for concept in read_sheet(tmp_path / name)]
 
 
 def test_a_sheet_that_a_spreadsheet_quoted_is_read_as_meant(tmp_path):

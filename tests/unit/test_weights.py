@@ -12,7 +12,7 @@ from pipelines import WORDS, save
 
 from fit import generated as generators
 from fit.config.config import check
-from fit.config.config import load as load_config
+from fit.config.read import load as load_config
 from fit.errors import ConfigError, ModelError
 from fit.generated import weights
 

@@ -54,7 +54,7 @@ def paint_world(
             f"config.yaml: `atelier.painters_without_pictures` is {zeros}, but {sheet} "
             f"has {len(painters)} painters; lower it"
         )
-    slugs = [painter.concept for painter in painters]
+    slugs = [painter.slug for painter in painters]
     rng = np.random.default_rng(seed)
     noise = Noise(anonymous=anonymous)
     styles = draw_styles(len(painters), rng)

@@ -422,14 +422,14 @@ def count_captions(
     phrases = Phrases.of(concepts, Analyzer(sampling.tokens, sampling.fold_accents))
     with place.held("counts"):
         known, asked = _names_by_concept(_kept_names(kept)), _names_by_concept(phrases)
-        new = [concept for concept in concepts if known.get(concept.concept) != asked[concept.concept]]
+        new = [concept for concept in concepts if known.get(concept.slug) != asked[concept.slug]]
         if new:
             if known:
                 print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
             with tempfile.TemporaryDirectory(prefix=_NEW, dir=place.path) as folder:
                 fresh = Outputs.in_folder(folder)
                 _scan_files(new, files, fresh, columns, sampling, on_bad_shard, threads, rows, part)
-                others = set(known) - {concept.concept for concept in new}
+                others = set(known) - {concept.slug for concept in new}
                 parts = [(fresh, None), (kept, others)] if others else [(fresh, None)]
                 with place.atomic_write(key) as unfinished:
                     _unite_concepts(parts, Outputs.in_folder(unfinished), columns, sampling)

@@ -46,7 +46,7 @@ class Phrases:
         Raises:
             SheetError: a name or alias has no token, so no caption could mention it.
         """
-        phrases = cls(analyzer, [concept.concept for concept in concepts])
+        phrases = cls(analyzer, [concept.slug for concept in concepts])
         concept_of: list[int] = []
         for index, concept in enumerate(concepts):
             for name in concept.names:
@@ -54,7 +54,7 @@ class Phrases:
                 forms = {tuple(analyzer.tokens(form)): form for form in reversed(normal_forms(name))}
                 if not all(forms):
                     raise SheetError(
-                        f"concept {concept.concept!r}: the name {name!r} has no letter or digit, so no caption can "
+                        f"concept {concept.slug!r}: the name {name!r} has no letter or digit, so no caption can "
                         "mention it; mend it in the sheet"
                     )
                 ends = [(phrases._end_of(tokens), form) for tokens, form in forms.items()]

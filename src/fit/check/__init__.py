@@ -94,7 +94,7 @@ def run(args):
     """`fit check [STUDY] [--config FILE ...]`: print what was found; the exit status is 1 where a study would stop."""
     import sys
 
-    from fit.config.config import load
+    from fit.config.read import load
 
     config = load(*args.config)
     study = config.study_named(args.study)

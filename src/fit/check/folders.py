@@ -61,16 +61,16 @@ def of_images(config, what, concepts, found):
         counts = counts_in_table(place, key, found)
         if counts is None:
             return
-        nameless = {name: nearest(name, [c.concept for c in concepts]) for name in counts.keys() - _slugs(concepts)}
+        nameless = {name: nearest(name, [c.slug for c in concepts]) for name in counts.keys() - _slugs(concepts)}
         if nameless:
             shown = [f"{name} (did you mean {slug}?)" if slug else name for name, slug in sorted(nameless.items())]
             found.add(REMARK, key, f"{place}: concepts that are on no sheet: {some(shown)} (`{key}`)")
     hints = {slug: name for name, slug in nameless.items() if slug}
-    _judge(config, what, (place, key, noun, least), counts, [c.concept for c in concepts], hints, found)
+    _judge(config, what, (place, key, noun, least), counts, [c.slug for c in concepts], hints, found)
 
 
 def _slugs(concepts):
-    return {concept.concept for concept in concepts}
+    return {concept.slug for concept in concepts}
 
 
 def _counts_in_folder(place, concepts, most):
@@ -81,20 +81,20 @@ def _counts_in_folder(place, concepts, most):
         it may mean, or None; sentences about links that lead to nothing.
     """
     there = [name for name in entries(place) if Path(place, name).is_dir()]
-    looked = {c.concept: count_pictures(Path(place, c.concept), most) for c in concepts if c.concept in there}
-    counts = {c.concept: looked[c.concept][0] if c.concept in looked else None for c in concepts}
+    looked = {c.slug: count_pictures(Path(place, c.slug), most) for c in concepts if c.slug in there}
+    counts = {c.slug: looked[c.slug][0] if c.slug in looked else None for c in concepts}
     lost = [said for _, said in looked.values() if said]
     lost += [
-        f"{Path(place, c.concept)}: a link that leads to nothing; fix or remove it"
+        f"{Path(place, c.slug)}: a link that leads to nothing; fix or remove it"
         for c in concepts
-        if c.concept not in there and Path(place, c.concept).is_symlink()
+        if c.slug not in there and Path(place, c.slug).is_symlink()
     ]
-    lacking = [concept for concept in concepts if counts[concept.concept] is None]
-    by_name = {slug_of(name): concept.concept for concept in lacking for name in concept.names}
+    lacking = [concept for concept in concepts if counts[concept.slug] is None]
+    by_name = {slug_of(name): concept.slug for concept in lacking for name in concept.names}
     nameless = {}
     for name in there:
         if name not in counts:
-            close = by_name.get(slug_of(name)) or nearest(name, [concept.concept for concept in lacking])
+            close = by_name.get(slug_of(name)) or nearest(name, [concept.slug for concept in lacking])
             nameless[name] = close
     return counts, nameless, lost
 
@@ -113,7 +113,7 @@ def of_shared_places(config, pairs, found):
             (f"corpora.{corpus}.provided_images", config.corpora[corpus].provided_images),
             (f"models.{model}.provided_images", config.models[model].provided_images),
         ]
-        slugs = [concept.concept for concept in config.sheet(domain)]
+        slugs = [concept.slug for concept in config.sheet(domain)]
         for (one, here), (other, there) in itertools.combinations(places, 2):
             if not (here and there and Path(here).exists() and Path(there).exists()):
                 continue

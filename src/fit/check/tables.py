@@ -42,7 +42,7 @@ def of_counts(config, corpus, concepts, found):
     from fit.images.local import read_counts
 
     try:
-        read_counts(path, [concept.concept for concept in concepts])
+        read_counts(path, [concept.slug for concept in concepts])
     except (FitError, OSError) as error:
         found.error(key, error)
 
@@ -59,7 +59,7 @@ def of_vetoes(config, domain, concepts, found):
     except (FitError, OSError, UnicodeDecodeError) as error:
         found.error(key, error if isinstance(error, FitError) else f"{path}: can't be read ({error}); save it as UTF-8")
         return
-    slugs = [concept.concept for concept in concepts]
+    slugs = [concept.slug for concept in concepts]
     unknown = {name: nearest(name, slugs) for name in vetoed if name not in slugs}
     if unknown and slugs:
         shown = [f"{name!r} (did you mean {slug}?)" if slug else repr(name) for name, slug in unknown.items()]

@@ -13,7 +13,7 @@ def answer_arguments(add: Callable[..., None]) -> None:
 
 
 def answer(args: Namespace) -> None:
-    from fit.config.config import load
+    from fit.config.read import load
     from fit.thresholds.answer import of_study
 
     config = load(*args.config)

@@ -33,7 +33,7 @@ def import_(args):
     from fit.images.local import read_counts
     from fit.io.parquet import write
 
-    counts_of = read_counts(args.table, [concept.concept for concept in read_sheet(args.sheet)])
+    counts_of = read_counts(args.table, [concept.slug for concept in read_sheet(args.sheet)])
     columns = {"concept": list(counts_of), "effective_count": list(counts_of.values())}
     write(pa.table(columns), args.out, row_group=4096)
 

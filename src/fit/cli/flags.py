@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING
@@ -79,3 +80,9 @@ def written_settings(
         if field.is_resource == resources and field.name not in without
         for word in _words(field, getattr(settings, field.name))
     ]
+
+
+
+def resource_flags(settings: Any, *classes: type) -> str:
+    """The settings that are resources, as `written_settings` writes them, in one text for a shell."""
+    return shlex.join(written_settings(settings, *classes, resources=True))

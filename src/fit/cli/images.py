@@ -45,7 +45,7 @@ def import_(args):
     limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
     places = {"work": args.work or Path(args.out[0]).parent / ".imported", "limits": limits}
     if args.kind != "photographs":
-        places["sheet"] = [concept.concept for concept in read_sheet(args.sheet)] if args.sheet else None
+        places["sheet"] = [concept.slug for concept in read_sheet(args.sheet)] if args.sheet else None
     if args.kind == "training":
         import_images(args.place, targets, what="training images", none_too=True, **places)
         return

@@ -11,7 +11,7 @@ def plan_arguments(add):
 
 
 def plan(args):
-    from fit.config.config import load
+    from fit.config.read import load
     from fit.plan import estimate, report
 
     config = load(*args.config)

@@ -41,7 +41,7 @@ def serve(args: Namespace) -> None:
     from fit.ratings.server import Study, hosts_of, is_loopback, serve
     from fit.ratings.store import Answers
 
-    names = {concept.concept: concept.name for concept in read_sheet(args.names)} if args.names else {}
+    names = {concept.slug: concept.name for concept in read_sheet(args.names)} if args.names else {}
     pairs, left_out = sample_pairs(args.table, args.references, args.generated, args.pairs, args.seed)
     for concept, why in left_out.items():
         print(f"fit: {concept}: not shown, as {why}", file=sys.stderr)

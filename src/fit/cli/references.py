@@ -27,7 +27,7 @@ def collect(args):
     targets = by_slug(args.out)
     work = args.work or Path(args.out[0]).parent / ".collected"
     places = {"wanted": args.candidates, "cache": args.cache, "work": work}
-    concepts, sheet = find_concepts(args.sheet, targets), [concept.concept for concept in read_sheet(args.sheet)]
+    concepts, sheet = find_concepts(args.sheet, targets), [concept.slug for concept in read_sheet(args.sheet)]
     collect_references(args.source, args.place, concepts, targets, sheet=sheet, **places, **fetching(args))
 
 
@@ -56,7 +56,7 @@ def select(args):
             Path(out).stem: parquet.read(candidates, ["image_id"]).column("image_id").to_pylist()
             for candidates, out in zip(args.candidates, args.out, strict=True)
         }
-        slugs = [concept.concept for concept in read_sheet(args.sheet)] if args.sheet else None
+        slugs = [concept.slug for concept in read_sheet(args.sheet)] if args.sheet else None
         for said in references.unmatched_vetoes(vetoes, images_of, slugs):
             print(f"fit: {args.vetoes}: {said}", file=sys.stderr)
     for candidates, embeddings, out in zip(args.candidates, args.embeddings, args.out, strict=True):

@@ -169,7 +169,7 @@ def check(paths):
             )
         of_one_word = []
         for concept in concepts:
-            slug = concept.concept
+            slug = concept.slug
             if slug in sheet_of:
                 found.errors.append(
                     f"{path}: concept {slug!r} stands in {sheet_of[slug]} too; take it off one of them, or give one "
@@ -235,7 +235,7 @@ def _bin(captions):
 
 
 def _draw_number(concept, seed):
-    return hashlib.blake2b(f"{seed} {concept.concept}".encode(), digest_size=16).digest()
+    return hashlib.blake2b(f"{seed} {concept.slug}".encode(), digest_size=16).digest()
 
 
 def sample(candidates, counts, size, seed=0):
@@ -264,10 +264,10 @@ def sample(candidates, counts, size, seed=0):
             f"{candidates}: {size} concepts can't be drawn from {len(concepts)}; ask for 1 to {len(concepts)}, or add "
             "candidates"
         )
-    captions = read_counts(counts, [concept.concept for concept in concepts], "captions")
+    captions = read_counts(counts, [concept.slug for concept in concepts], "captions")
     members = defaultdict(list)
     for concept in concepts:
-        members[_bin(captions[concept.concept])].append(concept)
+        members[_bin(captions[concept.slug])].append(concept)
     lowest = sorted(members)
     shares = equal_shares([len(members[low]) for low in lowest], size)
     drawn, bins = [], []
@@ -275,12 +275,12 @@ def sample(candidates, counts, size, seed=0):
         drawn += sorted(members[low], key=lambda concept: _draw_number(concept, seed))[:share]
         label = f"{low:,} to {10 * low - 1:,}" if low else "0"
         bins.append({"captions": label, "candidates": len(members[low]), "drawn": share})
-    return sorted(drawn, key=lambda concept: concept.concept), bins
+    return sorted(drawn, key=lambda concept: concept.slug), bins
 
 
 def write_sheet(concepts, path):
     """Write a list of fit.concepts.sheet.Concept as a sheet, which fit.concepts.sheet.read_sheet reads."""
-    rows = [(concept.concept, concept.name, "|".join(concept.aliases), concept.group) for concept in concepts]
+    rows = [(concept.slug, concept.name, "|".join(concept.aliases), concept.group) for concept in concepts]
     with atomic_write(path) as part:
         text = delimited([("concept", "name", "aliases", "group"), *rows])
         part.write_text(text, encoding="utf-8", newline="")

@@ -20,7 +20,7 @@ LONGEST_SLUG = 200
 class Concept:
     """A person or a style, as captions name it."""
 
-    concept: str
+    slug: str
     name: str
     aliases: tuple[str, ...] = ()
     group: str = ""
@@ -100,7 +100,7 @@ def find_concepts(sheet, slugs):
     Raises:
         SheetError: a slug is not in the sheet.
     """
-    by_slug = {concept.concept: concept for concept in read_sheet(sheet)}
+    by_slug = {concept.slug: concept for concept in read_sheet(sheet)}
     for slug in slugs:
         if slug not in by_slug:
             raise SheetError(f"{sheet}: there is no concept {slug!r}; add a row for it, or name one that is there")

@@ -45,10 +45,10 @@ def plan(concept, prompts, images_per_prompt, study_seed):
     """The pictures to make of a concept: rows of GENERATED without status and bytes, prompts filled in."""
     return [
         {
-            "image_id": f"{concept.concept}-{i}-{index:04d}",
+            "image_id": f"{concept.slug}-{i}-{index:04d}",
             "prompt": prompt.format(name=concept.name),
             "index": index,
-            "seed": image_seed(study_seed, concept.concept, prompt, index),
+            "seed": image_seed(study_seed, concept.slug, prompt, index),
         }
         for i, prompt in enumerate(prompts)
         for index in range(images_per_prompt)
@@ -126,10 +126,10 @@ def _parts_of(generator, concepts, work, plans, image_format):
     """The parts of each concept, in folders named by all that their pictures depend on."""
     identity, of_concepts = generator.identity, []
     for concept in concepts:
-        depends = [identity, image_format, GENERATED.names, plans[concept.concept]]
+        depends = [identity, image_format, GENERATED.names, plans[concept.slug]]
         key = blake2b(json.dumps(depends, sort_keys=True).encode(), digest_size=8).hexdigest()
-        ids = [row["image_id"] for row in plans[concept.concept]]
-        of_concepts.append(ResumableTable(Path(work, concept.concept, key), ids))
+        ids = [row["image_id"] for row in plans[concept.slug]]
+        of_concepts.append(ResumableTable(Path(work, concept.slug, key), ids))
     return of_concepts
 
 
@@ -167,7 +167,7 @@ def generate_tables(
         StoppedError: SIGTERM came; the batch under way was finished.
     """
     place = work_folder(work or Path(outputs[0]).parent / ".generated")
-    plans = {concept.concept: plan(concept, prompts, images_per_prompt, study_seed) for concept in concepts}
+    plans = {concept.slug: plan(concept, prompts, images_per_prompt, study_seed) for concept in concepts}
     with place.held(*plans):
         parts_of = _parts_of(generator, concepts, place.path, plans, image_format)
         total, kept = sum(map(len, plans.values())), sum(parts.done for parts in parts_of)
@@ -180,7 +180,7 @@ def generate_tables(
             if kept < total:
                 generator.load()
             for concept, parts in zip(concepts, parts_of, strict=True):
-                todo = plans[concept.concept][parts.done :]
+                todo = plans[concept.slug][parts.done :]
                 _generate(generator, parts, todo, batch_size, image_format, termination, progress)
             if termination.asked and sum(parts.done for parts in parts_of) < total:
                 done = sum(parts.done for parts in parts_of)
@@ -188,12 +188,12 @@ def generate_tables(
                     f"stopped by SIGTERM after {done} of {total} pictures; they are kept: run again to go on"
                 )
             statuses = {
-                concept.concept: Counter(parts.assemble(target))
+                concept.slug: Counter(parts.assemble(target))
                 for concept, parts, target in zip(concepts, parts_of, outputs, strict=True)
             }
         # Not before: where one table of a job fails, Snakemake removes the others too.
         for concept in concepts:
-            place.remove(concept.concept)
+            place.remove(concept.slug)
         return statuses
 
 

@@ -106,7 +106,7 @@ def assess(concepts, references, embeddings, method, seed):
     """
     vectors, groups = [], []
     for concept in concepts:
-        files = [Path(folder, f"{concept.concept}.parquet") for folder in (references, embeddings)]
+        files = [Path(folder, f"{concept.slug}.parquet") for folder in (references, embeddings)]
         for file in files:
             if not file.is_file():
                 raise DataError(f"{file}: there is no such file; ask snakemake for it, or take the row from the sheet")

@@ -41,7 +41,7 @@ def collect_references(kind, place, concepts, targets, *, wanted, cache, work, s
         ConfigError: there is no such kind, or a search lacks its key.
         DataError: there is no such table or folder, or a search fails.
     """
-    by_slug = {concept.concept: concept for concept in concepts}
+    by_slug = {concept.slug: concept for concept in concepts}
     if kind in ("folder", "table"):
         if kind == "folder":
             outside(work, [Path(place, slug) for slug in by_slug])

@@ -135,7 +135,7 @@ class ReferenceSearch(ABC):
     def _error(self, concept: Concept, came: str) -> DataError:
         """The error that `came`, instead of an answer that is understood."""
         return DataError(
-            f"{self.service}, concept {concept.concept!r}: {came}; see whether the service works and can be reached "
+            f"{self.service}, concept {concept.slug!r}: {came}; see whether the service works and can be reached "
             f"from here (the environment variable {self.address_variable} names another address) and run again, or "
             f"{_OTHER_WAYS}"
         )
@@ -339,7 +339,7 @@ class Wikiart(ReferenceSearch):
             raise self._odd(concept, fetched, works)
         shown = [_WIKIART_SIZE.sub(r"\1", link) for link in links if _WIKIART_PLACEHOLDER not in link]
         if works and not shown:
-            log.warning("wikiart.org, concept %r: it shows none of the works where you are", concept.concept)
+            log.warning("wikiart.org, concept %r: it shows none of the works where you are", concept.slug)
         return shown
 
 

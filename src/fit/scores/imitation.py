@@ -182,7 +182,7 @@ def tabulate_scores(counts, scores, sheet=None):
         (Arrow table of the schema OF_CONCEPT, sorted by count; the concepts without any score -> their paths).
     """
     count_of = read_counts_of(counts, ("effective_count",))
-    group_of = {concept.concept: concept.group for concept in read_sheet(sheet)} if sheet else {}
+    group_of = {concept.slug: concept.group for concept in read_sheet(sheet)} if sheet else {}
     rows, unscored, images_of = [], {}, {}
     for concept, path in scores.items():
         prompts = read(path, ["prompt", "score", "image_scores"], schema=OF_PROMPT).to_pylist()

@@ -1,0 +1,139 @@
+"""Which training images show their concept."""
+
+
+def by_art_filter(folder):
+    """As `tables`: embeddings by the art filter of a job's domain; none without a filter."""
+
+    def files(wildcards):
+        art_filter = art_filter_of(wildcards)
+        if not art_filter:
+            return []
+        return tables(f"embeddings/{art_filter.embedder}/{folder}")(wildcards)
+
+    return files
+
+
+def of_art_filter(kind):
+    """The embeddings of the texts or photographs of a job's art filter."""
+    return (
+        lambda wildcards: f"results/embeddings/{art_filter_of(wildcards).embedder}/{kind}/{wildcards.domain}.parquet"
+    )
+
+
+def has_photographs(wildcards):
+    """Whether there are photographs to find the threshold of the art filter against. Where the threshold is given,
+    photographs that are missing are not asked for."""
+    art_filter = art_filter_of(wildcards)
+    if not (art_filter and art_filter.photographs):
+        return False
+    return art_filter.threshold is None or (
+        art_filter.photographs.startswith("results/")
+        or Path(art_filter.photographs).exists()
+    )
+
+
+rule find_match_threshold:
+    """Find the cosine above which two images show the same concept, from references."""
+    input:
+        references=tables("references/{domain}"),
+        embeddings=embeddings("references/{domain}/candidates"),
+    output:
+        threshold="results/matches/{domain}.threshold.json",
+        figure="results/matches/{domain}.threshold.png",
+    log:
+        "results/logs/find_match_threshold/{domain}.log",
+    benchmark:
+        "results/benchmarks/find_match_threshold/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+    params:
+        settings=settings("find_match_threshold"),
+    shell:
+        "fit matches threshold --references {input.references:q} --embeddings {input.embeddings:q} {params.settings[flags]:q} "
+        "--out {output.threshold:q} --figure {output.figure:q} > {log:q} 2>&1"
+
+
+rule find_art_threshold:
+    """Find the similarity to the texts above which an image is an artwork, from references and photographs."""
+    input:
+        artworks=by_art_filter("references/{domain}/candidates"),
+        photographs=branch(has_photographs, then=of_art_filter("photographs")),
+        texts=of_art_filter("texts"),
+    output:
+        threshold="results/matches/{domain}.art.json",
+        figure="results/matches/{domain}.art.png",
+    log:
+        "results/logs/find_art_threshold/{domain}.log",
+    benchmark:
+        "results/benchmarks/find_art_threshold/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+    params:
+        settings=settings("find_art_threshold"),
+    shell:
+        "fit matches art-threshold --artworks {input.artworks:q} --photographs {input.photographs:q} "
+        "--texts {input.texts:q} {params.settings[flags]:q} --out {output.threshold:q} --figure {output.figure:q} > {log:q} 2>&1"
+
+
+rule find_matches:
+    """Say of each training image whether it shows its concept."""
+    input:
+        images=embeddings("images/{corpus}/{domain}"),
+        references=tables("references/{domain}"),
+        reference_embeddings=embeddings("references/{domain}/candidates"),
+        threshold="results/matches/{domain}.threshold.json",
+        art_embeddings=by_art_filter("images/{corpus}/{domain}"),
+        art_texts=branch(art_filter_of, then=of_art_filter("texts")),
+        art_threshold=branch(art_filter_of, then="results/matches/{domain}.art.json"),
+    output:
+        matches="results/matches/{corpus}/{domain}/{part}.parquet",
+    log:
+        "results/logs/find_matches/{corpus}/{domain}/{part}.log",
+    benchmark:
+        "results/benchmarks/find_matches/{corpus}/{domain}/{part}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+    params:
+        settings=settings(
+            "find_matches", concepts=concepts_of("matches/{corpus}/{domain}")
+        ),
+    shell:
+        "fit matches find --concepts {params.settings[concepts]:q} --images {input.images:q} "
+        "--references {input.references:q} --reference-embeddings {input.reference_embeddings:q} "
+        "--match-threshold {input.threshold:q} --art-embeddings {input.art_embeddings:q} "
+        "--art-texts {input.art_texts:q} --art-threshold {input.art_threshold:q} --out {output.matches:q} > {log:q} 2>&1"
+
+
+rule verify_embedder:
+    """Say how often the domain's embedder errs at its match threshold, by group of the sheet."""
+    input:
+        sheet=sheet_of,
+        references=tables("references/{domain}"),
+        embeddings=embeddings("references/{domain}/candidates"),
+    output:
+        table="results/matches/{domain}.verification.tsv",
+    log:
+        "results/logs/verify_embedder/{domain}.log",
+    benchmark:
+        "results/benchmarks/verify_embedder/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        settings=settings("verify_embedder"),
+    shell:
+        "fit matches verify --sheet {input.sheet:q} --references {input.references:q} "
+        "--embeddings results/embeddings/{params.settings[embedder]}/references/{wildcards.domain}/candidates "
+        "{params.settings[flags]:q} --out {output.table:q} > {log:q} 2>&1"

@@ -1,0 +1,271 @@
+"""Reads configuration files, checks them, and says in which file and line a mistake is."""
+
+import difflib
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from fit.config.config import Config
+from fit.errors import ConfigError
+
+Location = tuple[Any, ...]
+RENAMED = {
+    ("domains", "same_concept_cut"): "match_threshold",
+    ("art_filter", "cut"): "threshold",
+    ("captions", "max_hits"): "max_matched_captions",
+}
+"""(a section that it is in, a key of an earlier version) -> the key's name now."""
+
+
+def _locate(error: Mapping[str, Any]) -> tuple[str, str]:
+    """(the key, what is wrong with it) of one of pydantic's errors."""
+    # Where a value may be of several types, pydantic names each type behind the key.
+    kinds = ("constrained-", "literal[", "[key]")
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(kinds))
+    message = error["msg"].removeprefix("Value error, ")
+    return key, message
+
+
+def _sections_in(annotation: Any) -> Iterator[type]:
+    """The sections that an annotation names, inside of unions, lists and dicts too."""
+    if isinstance(annotation, type) and hasattr(annotation, "__dataclass_fields__"):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _sections_in(inner)
+
+
+def _keys_of(section: type) -> dict[str, Any]:
+    """Key -> annotation of a section."""
+    if issubclass(section, pydantic.BaseModel):
+        return {name: field.annotation for name, field in section.model_fields.items()}
+    return typing.get_type_hints(section)
+
+
+def _known_keys(location: Location) -> tuple[str, list[str]]:
+    """(the key that a section is under, the keys that are known there) for the place of an unknown key."""
+    section: type = Config
+    of_section = ""
+    for part in location[:-1]:
+        keys = _keys_of(section)
+        if part in keys:
+            section = next(_sections_in(keys[part]), section)
+            of_section = str(part)
+    return of_section, list(_keys_of(section))
+
+
+def _unknown_key(path: str, key: str, location: Location) -> str:
+    """What is said of a key that is not known."""
+    of_section, known = _known_keys(location)
+    if (of_section, str(location[-1])) in RENAMED:
+        now = RENAMED[of_section, str(location[-1])]
+        return f"{path}: `{key}` is now called `{now}`; rename it (CHANGELOG.md lists what was renamed)"
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    remedy = f"did you mean `{near[0]}`?" if near else f"take it out; known here: {', '.join(known)}"
+    return f"{path}: `{key}` is not a known key; {remedy}"
+
+
+class _Layers:
+    """The configuration files of a run, to say in errors which of them sets a key. They are read for errors only."""
+
+    def __init__(self, paths: Sequence[str | Path], command_line: Mapping[str, Any] | None = None):
+        self._paths, self._command_line = [str(path) for path in paths], command_line or {}
+        self._data: list[dict] | None = None
+
+    def name(self, location: Location) -> str:
+        """The last file that has the most of `location`, a tuple of keys: the one to change. The first, where none has
+        any: the key is missing. --config, where the command line sets it."""
+        if _depth(self._command_line, location) == len(location):
+            return "--config"
+        if len(self._paths) == 1:
+            return self._paths[0]
+        if self._data is None:
+            self._data = [_laid_out(path) for path in self._paths]
+        depths = [_depth(data, location) for data in self._data]
+        deepest = max(depths)
+        return [path for path, depth in zip(self._paths, depths, strict=True) if depth == deepest][-1 if deepest else 0]
+
+
+def _laid_out(path: str) -> dict[str, Any]:
+    try:
+        return _read_yaml(path)
+    except (ConfigError, OSError):
+        return {}
+
+
+def _depth(data: Any, location: Location) -> int:
+    """How many of the keys of `location` `data` has, one inside the other."""
+    depth = 0
+    for key in location:
+        there = key in data if isinstance(data, dict) else isinstance(data, list) and key in range(len(data))
+        if not there:
+            break
+        data, depth = data[key], depth + 1
+    return depth
+
+
+def check(
+    data: Mapping[str, Any],
+    path: str = "config.yaml",
+    files: Sequence[str | Path] = (),
+    command_line: Mapping[str, Any] | None = None,
+) -> Config:
+    """Turn the contents of config.yaml into a Config.
+
+    Args:
+        data: a dict. path: what errors call the place that it comes from.
+        files: the files that it comes from, each laid over those before it: errors then name the one that sets a key.
+        command_line: what --config sets, a dict, which lies over all files.
+
+    Raises:
+        ConfigError: an unknown, missing or mistyped key, or a name that is used but not defined.
+    """
+    layers = _Layers(files or [path], command_line)
+    try:
+        config = Config.model_validate(data)
+    except pydantic.ValidationError as invalid:
+        problems = []
+        for error in invalid.errors():
+            key, message = _locate(error)
+            path = layers.name(error["loc"])
+            if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+                problems.append(_unknown_key(path, key, error["loc"]))
+            elif error["type"] == "missing":
+                problems.append(
+                    f"{path}: `{key}` is missing; add it as in config.yaml, and run from the project's root"
+                )
+            else:
+                problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); correct the value")
+        raise ConfigError("\n".join(problems)) from None
+    wrong = [*_undefined_names(config, layers), *_unscalable_counts(config, layers)]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return config
+
+
+def _undefined_names(config: Config, layers: _Layers) -> Iterator[str]:
+    """What is said of each name that is used and not defined."""
+    uses: list[tuple[tuple[str, ...], str, str]] = [(("default_study",), config.default_study, "studies")]
+    for name, study in config.studies.items():
+        uses += [(("studies", name, "models"), model, "models") for model in study.models]
+        uses += [(("studies", name, "domains"), domain, "domains") for domain in study.domains]
+    uses += [(("models", name, "corpus"), model.corpus, "corpora") for name, model in config.models.items()]
+    for name, domain in config.domains.items():
+        uses.append((("domains", name, "embedder"), domain.embedder, "embedders"))
+        if domain.prompt_embedder:
+            uses.append((("domains", name, "prompt_embedder"), domain.prompt_embedder, "embedders"))
+        if domain.art_filter:
+            uses.append((("domains", name, "art_filter", "embedder"), domain.art_filter.embedder, "embedders"))
+    for name, corpus in config.corpora.items():
+        if corpus.counts_from:
+            uses.append((("corpora", name, "counts_from"), corpus.counts_from, "corpora"))
+    for key, name, kind in uses:
+        defined = getattr(config, kind)
+        if name not in defined:
+            close = difflib.get_close_matches(name, defined, n=1)
+            remedy = f"did you mean {close[0]!r}? It has" if close else "it has"
+            yield (
+                f"{layers.name(key)}: `{'.'.join(key)}` names {name!r}, which `{kind}` lacks; {remedy}: "
+                f"{', '.join(defined)}"
+            )
+
+
+def _unscalable_counts(config: Config, layers: _Layers) -> Iterator[str]:
+    """What is said of each corpus whose counts are scaled from one that can't be scaled from."""
+    for name, corpus in config.corpora.items():
+        source = config.corpora.get(corpus.counts_from) if corpus.counts_from else None
+        if source and (source.counts_from or source.provided_counts or not source.captions):
+            why = "are scaled themselves" if source.counts_from else "come without captions to scale them by"
+            yield (
+                f"{layers.name(('corpora', name, 'counts_from'))}: `corpora.{name}.counts_from` names "
+                f"{corpus.counts_from!r}, whose counts {why}; name a corpus with `captions` and `images`"
+            )
+
+
+def _check_keys_once(node: yaml.Node | None, path: str | Path) -> None:
+    """Raise ConfigError where a mapping has a key twice: YAML's readers keep the last one in silence.
+
+    The tree is looked at before it is made into dicts, since what `<<` merges in may be set otherwise beside it.
+    """
+    inside, seen = [node], set()
+    while inside:
+        node = inside.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            inside += node.value
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            inside.append(value)
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in lines:
+                raise ConfigError(
+                    f"{path}, line {line}: the key `{key.value}` is in line {lines[key.tag, key.value]} too; the last "
+                    "one would replace the first: keep one, or put what is in them together"
+                )
+            if isinstance(key, yaml.ScalarNode):
+                lines[key.tag, key.value] = line
+
+
+def _read_yaml(path: str | Path) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; check the path, and run from the project's root") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read ({error.strerror}); name a file of YAML") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
+    if text.lstrip().startswith("{"):  # JSON, which Snakemake reads too, may be indented with tabs
+        text = text.replace("\t", " ")
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        _check_keys_once(node, path)
+        data = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}, line {mark.line + 1}" if mark else path
+        why = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(f"{where}: not YAML: {why}; correct that line") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        what = "it is empty" if data is None else f"it holds a {'list' if isinstance(data, list) else 'single value'}"
+        raise ConfigError(f"{path}: no keys in it: {what}; see config.yaml in the project's root")
+    return data
+
+
+def check_files(paths: Sequence[str | Path]) -> None:
+    """Raise ConfigError where a configuration file is missing, not YAML, without keys, or has a key twice."""
+    for path in paths:
+        _read_yaml(path)
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    """`above` over `below`, key by key as deep as both have dicts: how Snakemake takes several configuration files."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}
+
+
+def load(*paths: str | Path) -> Config:
+    """Read and check configuration files, each laid over those before it.
+
+    Args:
+        paths: of the files; config.yaml where there are none.
+
+    Raises:
+        ConfigError: as `check` does; and for a file that is missing or not YAML.
+    """
+    paths = paths or ("config.yaml",)
+    data: dict = {}
+    for path in paths:
+        data = _laid_over(data, _read_yaml(path))
+    return check(data, files=paths)

@@ -1,0 +1,50 @@
+"""Sections of a study: its models and domains, the threshold, the built-in world."""
+
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
+from fit.config.section import Name, Section, section
+from fit.scores.settings import ScoreSettings
+from fit.thresholds.settings import ESTIMATORS, ThresholdSettings
+
+
+@section
+class Study(Section):
+    """Thresholds of some models in some domains, in one table."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    """Names of models."""
+    domains: Annotated[list[Name], Field(min_length=1)]
+    """Names of domains."""
+
+
+@section
+class Threshold(ThresholdSettings, ScoreSettings, Section):
+    """Scores, and the estimation of the threshold."""
+
+    @pydantic.field_validator("estimators")
+    @classmethod
+    def _known_and_once(cls, estimators: list[str]) -> list[str]:
+        if not estimators:
+            raise ValueError("name one estimator or more")
+        for name in estimators:
+            if name == "single":
+                raise ValueError("the estimator `single` is now called `one_change`")
+            if name not in ESTIMATORS:
+                raise ValueError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+        if len(set(estimators)) < len(estimators):
+            raise ValueError("an estimator occurs twice; name each once")
+        return estimators
+
+
+@section
+class Atelier(WorldSettings, StyleEncoderSettings, ArtFilterSettings, GeneratorSettings, Section):
+    """The built-in world: how much of it is painted, and how long its models train."""
+
+    sheet: str
+    """Concept sheet of its painters."""
+    shards: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Parquet files of the corpus."""

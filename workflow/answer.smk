@@ -1,0 +1,26 @@
+"""What a run ends with: the answer of the study that was asked for, or what a milestone has made and where."""
+
+
+def what_was_made():
+    """The answer of the study that was asked for, or what a milestone has made and where, in lines."""
+    from fit.thresholds.answer import of_targets
+
+    if workflow.execution_settings.no_hooks:
+        return []
+    jobs = sorted(workflow.dag.targetjobs, key=lambda job: str(job.rule.name))
+    targets = [
+        ("", job.output) if job.output else (job.rule.name, job.input) for job in jobs
+    ]
+    try:
+        return of_targets(CONFIG, targets)
+    except FitError as error:
+        return [f"fit: {error}"]
+
+
+# Snakemake calls no handler where nothing is to be done; the logger of profiles/default asks for the answer then.
+if workflow.is_main_process:
+    snakemake_logger_plugin_fit.answer = what_was_made
+
+
+onsuccess:
+    logger.info("\n".join(what_was_made()), extra={"fit": True})
