@@ -9,7 +9,7 @@ def answer_arguments(add):
     add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
 
-def answer(args):
+def answer(args: Namespace) -> None:
     from fit.config.read import load
     from fit.thresholds.answer import of_study
 
