@@ -71,7 +71,7 @@ def commands(folder, study, target):
     said = done.stdout + done.stderr
     assert not done.returncode, said[-3000:]
     for rule, command in re.findall(r"^\s*rule (\w+):.*?^\s*Shell command: (.*?)$", said, re.M | re.S):
-        yield rule, shlex.split(command.partition("; fit ")[2] and "fit " + command.partition("; fit ")[2] or command)
+        yield rule, shlex.split((command.partition("; fit ")[2] and "fit " + command.partition("; fit ")[2]) or command)
 
 
 @pytest.mark.parametrize("study", ["atelier", "local", "paper"])

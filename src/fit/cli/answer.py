@@ -1,5 +1,7 @@
 """`fit answer`."""
 
+from argparse import Namespace
+
 from fit.cli.command import Command
 from fit.errors import FitError
 
