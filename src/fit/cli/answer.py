@@ -1,12 +1,13 @@
 """`fit answer`."""
 
 from argparse import Namespace
+from collections.abc import Callable
 
 from fit.cli.command import Command
 from fit.errors import FitError
 
 
-def answer_arguments(add):
+def answer_arguments(add: Callable[..., None]) -> None:
     add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
     add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
