@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 from threading import Event, Thread
 
 import pyarrow as pa
