@@ -29,14 +29,12 @@ MAKE_FOLDER = "owner: use fit.io.files.make_folder"
 TEMPORARY = "owner: use fit.io.files.temporary_folder, and `part` for the files in it"
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli/parser.py", "guarded"): "opens os.devnull in place of an output that nobody reads any more",
-    ("images/decode.py", "serve"): "opens os.devnull in place of what decoders print",
     ("ratings/store.py", "Answers.__init__"): "adds a line for each answer to a file that stays open and locked",
     ("captions/count.py", "_scan_files"): TEMPORARY,
     ("captions/count.py", "count_captions"): TEMPORARY,
     ("captions/matched_captions.py", "MatchedWriter._spill"): TEMPORARY,
     ("embeddings/files.py", "writer"): WRITE_PART,
     ("generated/parts.py", "ResumableTable.__init__"): MAKE_FOLDER,
-    ("images/collect.py", "ResumableTable.__init__"): MAKE_FOLDER,
     **{
         ("reports/figures.py", f"{name}_{kind}"): WRITE_PART
         for kind, names in (
