@@ -1,6 +1,5 @@
 """Nothing that is not ours is replaced or removed, and nothing is written over what a command reads."""
 
-import ast
 import errno
 import json
 import subprocess
@@ -8,39 +7,16 @@ import sys
 from pathlib import Path
 from threading import Event, Thread
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from fit.images.resumable import ResumableTable, work_folder
+from places import contents, fails, png, put
 
 from fit.cli.main import main
 from fit.errors import PlaceError
 from fit.images import table
-from fit.images.resumable import ResumableTable, work_folder
 from fit.io import parquet
 from fit.io.files import MARK, WorkFolder, atomic_write
-
-PACKAGE = Path(__file__).parents[2] / "src/fit"
-
-
-def png(shade):
-    return table.encode_png(np.full((8, 8, 3), shade, np.float32))
-
-
-def put(folder, *names, data=b"x"):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def fails(capsys, *command):
-    assert main([str(word) for word in command]) == 1
-    return capsys.readouterr().err
 
 
 @pytest.fixture
@@ -197,8 +173,7 @@ def test_who_waits_for_a_folder_that_is_removed_holds_a_new_one(tmp_path):
     assert order == [True]
 
 
-def importing(folder, *more, kind="training"):
-    group = "generated" if kind == "generated" else "images"
+def importing(folder, *more, group="images"):
     command = [group, "import", "--place", folder / "pics", "--concepts", "ada", "--out", folder / "out/ada.parquet"]
     return [*command, *more]
 
@@ -213,19 +188,20 @@ def test_a_place_for_work_that_holds_or_lies_in_a_users_pictures_is_refused(tmp_
 
 def test_work_leaves_nothing_but_its_mark_and_can_be_used_again(tmp_path):
     put(tmp_path, "pics/ada/1.png", data=png(0))
-    for kind in ("training", "generated"):
-        assert main(list(map(str, importing(tmp_path, "--work", tmp_path / "work", kind=kind)))) == 0
+    for group in ("images", "generated"):
+        assert main(list(map(str, importing(tmp_path, "--work", tmp_path / "work", group=group)))) == 0
         assert list(contents(tmp_path / "work")) == [MARK]
 
 
 def test_generating_into_a_place_of_pictures_is_refused_before_the_model_is_loaded(tmp_path, capsys):
     from fit.concepts.sheet import Concept
-    from fit.generated.run import generate_tables
+    from fit.generated.run import generate_table
+    from fit.generated.settings import GenerationSettings
 
     put(tmp_path, "mine/ada/1.png", data=png(0))
-    settings = {"prompts": ["{name}"], "images_per_prompt": 1, "batch_size": 1, "study_seed": 0}
+    options = {"prompts": ["{name}"], "study_seed": 0, "settings": GenerationSettings(images_per_prompt=1)}
     with pytest.raises(PlaceError, match=r"mine: this folder has files that FIT did not write \(ada/1.png\)"):
-        generate_tables(None, [Concept("ada", "Ada")], [tmp_path / "ada.parquet"], work=tmp_path / "mine", **settings)
+        generate_table(None, [Concept("ada", "Ada")], tmp_path / "ada.parquet", work=tmp_path / "mine", **options)
     assert contents(tmp_path) == {"mine/ada/1.png": png(0)}
 
 
@@ -241,8 +217,8 @@ def test_a_damaged_part_is_discarded_and_said_and_the_others_are_kept(tmp_path, 
     assert set(again.place) == {"b"} and not first.exists() and second.exists()
     assert "000000.arrow: damaged" in capsys.readouterr().err
     again.add(dict.fromkeys(table.COLLECTED.names) | {"image_id": "a", "status": "gone"})
-    again.finish()
-    assert [row.to_pylist()[0]["image_id"] for row in again.in_order(["a", "b"])] == ["a", "b"]
+    again.assemble(["a", "b"], tmp_path / "t.parquet")
+    assert parquet.read(tmp_path / "t.parquet").column("image_id").to_pylist() == ["a", "b"]
 
 
 def test_what_is_not_marked_is_not_removed(tmp_path):
@@ -282,7 +258,16 @@ def test_a_folder_as_output_replaces_only_what_was_written_as_one(tmp_path):
 
 def test_training_into_a_folder_of_pictures_is_refused_before_it_begins(tmp_path, capsys):
     put(tmp_path, "pictures/1.png")
-    command = ["atelier", "train-style-encoder", "--steps", "100000", "--seed", "0", "--out", tmp_path / "pictures"]
+    command = [
+        "atelier",
+        "train-style-encoder",
+        "--encoder-steps",
+        "100000",
+        "--seed",
+        "0",
+        "--out",
+        tmp_path / "pictures",
+    ]
     assert "pictures: this folder exists already" in fails(capsys, *command)
     assert contents(tmp_path) == {"pictures/1.png": b"x"}
 
@@ -332,120 +317,9 @@ def test_no_command_writes_over_what_it_reads_or_writes_a_file_twice(crawl, caps
     assert contents(crawl) == before
 
 
-def test_two_outputs_of_one_concept_are_an_error_that_names_both(tmp_path, capsys):
+def test_two_counts_of_one_domain_are_an_error_that_names_both(tmp_path, capsys):
     command = ["reports", "write", "mine", "--out", tmp_path / "r", "--counts", tmp_path / "a/m/d.parquet"]
     assert "'m/d'" in fails(capsys, *command, tmp_path / "b/m/d.parquet")
-
-
-def test_only_the_ground_floor_removes_and_renames():
-    allowed = {"paths.py"}
-    found = []
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = node.attr if isinstance(node, ast.Attribute) else ""
-            if name in ("rmtree", "unlink", "rmdir", "rename", "remove_file") and path.name not in allowed:
-                found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {name}")
-    assert not found
-
-
-# --- what tables of pictures hold -------------------------------------------------------------------------------------
-
-HF = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def references(folder, columns):
-    names, arrays = [name for name, _ in columns], [array for _, array in columns]
-    pq.write_table(pa.Table.from_arrays(arrays, names=names), folder / "refs.parquet")
-    (folder / "s.tsv").write_text("concept\tname\nann\tAnn\n")
-    command = ["references", "collect", "--source", "table", "--place", folder / "refs.parquet", "--sheet"]
-    return [*command, folder / "s.tsv", "--concepts", "ann", "--out", folder / "out/ann.parquet"]
-
-
-CONCEPT = ("concept", pa.array(["ann", "bo"]))
-
-
-@pytest.mark.parametrize(
-    "pictures",
-    [
-        pa.array([png(0), None]),
-        pa.array([png(0), None], pa.large_binary()),
-        pa.array([{"bytes": png(0), "path": None}, None], HF),
-        pa.array([{"bytes": png(0), "path": "a.png"}, {"bytes": png(1), "path": "b.png"}], HF),
-    ],
-    ids=["bytes", "large", "struct", "struct with paths"],
-)
-@pytest.mark.parametrize("column", ["bytes", "image", "picture"])
-def test_pictures_of_a_table_are_read_as_hugging_face_writes_them_too(tmp_path, pictures, column):
-    assert main(list(map(str, references(tmp_path, [CONCEPT, (column, pictures)])))) == 0
-    assert parquet.read(tmp_path / "out/ann.parquet").column("bytes").to_pylist() == [png(0)]
-
-
-@pytest.mark.parametrize(
-    ("columns", "said"),
-    [
-        ([CONCEPT, ("bytes", pa.array(["aGVsbG8=", "eA=="]))], "column 'bytes' holds text, not pictures; decode it"),
-        ([CONCEPT, ("image", pa.array([[1], [2]]))], "column 'image' holds list<"),
-        ([CONCEPT, ("image", pa.array([{"path": "a"}, {"path": "b"}]))], "column 'image' holds struct<"),
-        (
-            [CONCEPT, ("image", pa.array([{"bytes": None, "path": "pics/a.png"}, {"bytes": png(0), "path": "b"}], HF))],
-            "1 pictures have only a path in column 'image', and no bytes (the first: 'pics/a.png' of ann)",
-        ),
-        ([("concept", pa.array([1, 2])), ("bytes", pa.array([png(0)] * 2))], "column 'concept' holds whole numbers"),
-        ([CONCEPT, CONCEPT, ("bytes", pa.array([png(0)] * 2))], "2 columns are called 'concept'"),
-        ([CONCEPT, *[("bytes", pa.array([png(0)] * 2))] * 2], "2 columns are called 'bytes'"),
-        ([CONCEPT, ("pixels", pa.array([png(0)] * 2))], "no column of pictures, bytes or image or picture; it has"),
-        ([("slug", pa.array(["ann", "bo"])), ("bytes", pa.array([png(0)] * 2))], "no column 'concept'"),
-    ],
-)
-def test_columns_are_checked_by_type_and_named(tmp_path, capsys, columns, said):
-    found = fails(capsys, *references(tmp_path, columns))
-    *remarks, error = found.splitlines()
-    assert said in error and "refs.parquet" in error
-    assert all("1 row of what is not a concept of the sheet" in remark for remark in remarks)
-    assert not (tmp_path / "out/ann.parquet").exists()
-
-
-def test_a_damaged_table_is_named_without_a_traceback(tmp_path, capsys):
-    command = references(tmp_path, [CONCEPT, ("bytes", pa.array([png(i / 9) * 50 for i in range(2)]))])
-    data = bytearray((tmp_path / "refs.parquet").read_bytes())
-    data[4:400] = bytes(396)
-    (tmp_path / "refs.parquet").write_bytes(data)
-    assert "refs.parquet: damaged" in fails(capsys, *command)
-
-
-@pytest.mark.parametrize("of_type", [pa.binary(), HF], ids=["bytes", "struct"])
-def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_type):
-    pictures = [png(0), None, png(1)]
-    if of_type == HF:
-        pictures = [{"bytes": png(0), "path": None}, {"bytes": None, "path": "x.png"}, {"bytes": png(1), "path": "y"}]
-    columns = {"caption": ["by Ann"] * 3, "url": list("abc"), "image": pa.array(pictures, of_type)}
-    pq.write_table(pa.table(columns), tmp_path / "c.parquet")
-    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
-    command = ["captions", "count", "--concepts", tmp_path / "s.tsv", "--captions", tmp_path / "c.parquet"]
-    assert main(list(map(str, [*command, "--counts", tmp_path / "n.parquet"]))) == 0
-    command = [
-        "images",
-        "collect",
-        "--source",
-        "embedded",
-        "--matched-captions",
-        tmp_path / "n.matched_captions.parquet",
-        "--concepts",
-        "ann",
-        "--corpus",
-    ]
-    assert main(list(map(str, [*command, tmp_path / "c.parquet", "--out", tmp_path / "out/ann.parquet"]))) == 0
-    rows = parquet.read(tmp_path / "out/ann.parquet").to_pylist()
-    assert [row["status"] for row in rows] == ["ok", "path_only" if of_type == HF else "gone", "ok"]
-    assert ("1 pictures have only a path in column 'image'" in capsys.readouterr().err) == (of_type == HF)
-
-
-def test_a_table_of_photographs_needs_no_concepts(tmp_path):
-    pictures = pa.array([{"bytes": png(i / 3), "path": "x"} for i in range(3)], HF)
-    pq.write_table(pa.table({"image": pictures}), tmp_path / "p.parquet")
-    command = ["images", "import-photographs", "--place", tmp_path / "p.parquet"]
-    assert main(list(map(str, [*command, "--out", tmp_path / "out/d.parquet"]))) == 0
-    assert parquet.read(tmp_path / "out/d.parquet").column("status").to_pylist() == ["ok"] * 3
 
 
 # --- another attempt --------------------------------------------------------------------------------------------------
@@ -468,7 +342,8 @@ def test_a_retry_that_finds_or_fixes_nothing_leaves_the_file_alone(tmp_path, cap
 
 
 def test_work_in_progress_outlives_another_timeout(tmp_path):
-    from fit.images.settings import FetchSettings, of_results
+    from fit.images.collect import of_results
+    from fit.images.fetch import FetchSettings
 
     patient = FetchSettings(total_timeout_s=5, connect_timeout_s=2, connections=9, connections_per_host=2, retries=9)
     assert of_results(patient) == of_results(FetchSettings())
