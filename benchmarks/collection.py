@@ -73,11 +73,12 @@ def fetch_alone(urls):
 
 
 def decode_alone(urls):
-    from fit.images.decode import Limits, inspect
+    from fit.images.picture import inspect
+    from fit.images.settings import DecodeSettings
 
-    body, limits = picture(), Limits()
+    body, settings = picture(), DecodeSettings()
     for _ in urls:
-        assert inspect(body, limits).status == "ok"
+        assert inspect(body, settings).status == "ok"
 
 
 def plain_loop(urls):
@@ -96,25 +97,25 @@ def collect_images(urls):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from fit.captions.matched_captions import FIXED
+    from fit.captions.tables import MATCHED
     from fit.images.collect import collect
-    from fit.images.decode import Limits
-    from fit.images.fetch import FetchSettings
+    from fit.images.settings import DecodeSettings, FetchSettings
 
     rows = [{"concept": "a", "shard": "s", "row": i, "url": url, "caption": ""} for i, url in enumerate(urls)]
     with tempfile.TemporaryDirectory() as folder:
         matched_captions, target = Path(folder, "matched_captions.parquet"), Path(folder, "a.parquet")
-        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(FIXED)), matched_captions)
+        pq.write_table(pa.Table.from_pylist(rows, schema=MATCHED), matched_captions)
         # One host stands for many here: its share is all there is.
-        settings = FetchSettings(allow_loopback=True, connections_per_host=64)
         collect(
             "http",
             matched_captions,
             [],
-            {"a": target},
+            ["a"],
+            target,
             work=Path(folder, "work"),
-            settings=settings,
-            limits=Limits(workers=2),
+            fetching=FetchSettings(allow_loopback=True, connections_per_host=64),
+            decoding=DecodeSettings(),
+            decoders=2,
         )
         statuses = pq.read_table(target, columns=["status"])["status"].to_pylist()
     assert statuses == ["ok"] * len(urls)

@@ -72,16 +72,17 @@ def make_inputs(folder, images):
 
 
 def load(network, folder, device):
-    """An embedder with the random weights, on `device`."""
+    """Return an embedder with the random weights, on `device`, and its settings."""
     import torch
 
     from fit import embeddings as embedders
-    from fit.embeddings.base import EmbedderSettings
+    from fit.embeddings.settings import EmbedderSettings, FaceSettings
 
     if device == "cpu":
         torch.cuda.is_available = lambda: False
     model = f"local-dir:{folder}/openclip" if network == "openclip" else f"{folder}/facenet.pt"
-    return embedders.load(network, EmbedderSettings(model)), EmbedderSettings(model)
+    settings = EmbedderSettings(model=model)
+    return embedders.load(network, settings, FaceSettings()), settings
 
 
 def read(folder):
@@ -148,9 +149,10 @@ def engine(network, folder, device, processors):
     import torch
 
     from fit import embeddings as embedders
-    from fit.embeddings.run import embed_tables
+    from fit.embeddings.run import embed_table
+    from fit.embeddings.settings import FaceSettings
 
-    loaded, weights = load(network, folder, device)
+    loaded, settings = load(network, folder, device)
     embedders.load = lambda *_: loaded
     torch.set_num_threads(processors)
     with torch.inference_mode():
@@ -158,7 +160,7 @@ def engine(network, folder, device, processors):
     torch.set_num_threads(processors)
     with Busy(device) as busy, tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        embed_tables(network, weights, [Path(folder, "t.parquet")], [Path(out, "e.parquet")], BATCH)
+        embed_table(network, settings, FaceSettings(), Path(folder, "t.parquet"), Path(out, "e.parquet"), BATCH)
         seconds = time.perf_counter() - started
     return {"seconds": seconds, "busy": busy.share}
 

@@ -26,10 +26,11 @@ import torch
 import transformers
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from fit import generated as generators
+from fit import generated
 from fit.atelier.generator import TEXT_WIDTH, TOKENS, make_autoencoder, make_unet, train_tokenizer
 from fit.concepts.sheet import Concept
-from fit.generated.run import generate_tables, plan
+from fit.generated.run import generate_table, plan
+from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images import table
 
 CONCEPTS = [Concept(name.lower().replace(" ", "-"), name) for name in ("Ada Morvek", "Bruno Kaldani", "Celia Tanlund")]
@@ -108,7 +109,7 @@ def plain_pipeline(folder, dtype, device):
 
 
 def plain_loop(pipe, rows, batch_size, sampling, save=None):
-    """What one would write in five lines. Returns the pictures; with `save`, a folder, they are saved there too."""
+    """Do what one would write in five lines. Return the pictures; with `save`, a folder, save them there too."""
     pictures = []
     for start in range(0, len(rows), batch_size):
         batch = rows[start : start + batch_size]
@@ -120,18 +121,22 @@ def plain_loop(pipe, rows, batch_size, sampling, save=None):
     return pictures
 
 
+def load(folder, **settings):
+    return generated.load(PipelineSettings(pipeline=str(folder), **settings))
+
+
 def ours(generator, batch_size, images_per_prompt, folder):
-    """`fit generated make` without the start: generation, encoding, tables and all. Returns the paths."""
-    outputs = [folder / f"{concept.slug}.parquet" for concept in CONCEPTS]
-    options = {"prompts": PROMPTS, "images_per_prompt": images_per_prompt, "batch_size": batch_size, "study_seed": 1}
+    """Do what `fit generated make` does after it has started: generate, encode, write the table. Return its path."""
+    out = folder / "pictures.parquet"
+    settings = GenerationSettings(images_per_prompt=images_per_prompt, batch_size=batch_size)
     with contextlib.redirect_stderr(io.StringIO()):
-        generate_tables(generator, CONCEPTS, outputs, **options)
-    return outputs
+        generate_table(generator, CONCEPTS, out, settings=settings, prompts=PROMPTS, study_seed=1)
+    return out
 
 
-def pixels(outputs):
-    """[N, H, W, 3] of tables, in order."""
-    return np.stack([np.asarray(p, np.int16) for path in outputs for _, batch in table.stream(path) for p in batch])
+def pixels(path):
+    """[N, H, W, 3] of a table, in order."""
+    return np.stack([np.asarray(picture, np.int16) for _, batch in table.stream(path) for picture in batch])
 
 
 def timed(work, *arguments):
@@ -153,7 +158,7 @@ def on_processor(args, folder):
     settings = {"scheduler": "DPMSolverMultistepScheduler", "steps": args.steps, "guidance": 5.0, **device}
     pipe = plain_pipeline(folder, torch.float32, "cpu")
     pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
-    generator = generators.load("diffusers", pipeline=str(folder), **settings)
+    generator = load(folder, **settings)
     rows = [row for concept in CONCEPTS for row in plan(concept, PROMPTS, args.images_per_prompt, 1)]
     of_concept = len(rows) // len(CONCEPTS)
 
@@ -188,7 +193,7 @@ def on_processor(args, folder):
     print(f"\nTheir pictures are {differences(made, expected)}, levels of 255 apart.\n")
     print("| the same seeds in batches of | beside batches of 1 |\n| --- | --- |")
     for dtype in ("float32", "bfloat16"):
-        generator = generators.load("diffusers", pipeline=str(folder), dtype=dtype, **settings)
+        generator = load(folder, dtype=dtype, **settings)
         alone = pixels(ours(generator, 1, args.compared, folder))
         for size in (4, 12):
             print(f"| {size}, {dtype} | {differences(pixels(ours(generator, size, args.compared, folder)), alone)} |")
@@ -215,7 +220,7 @@ def on_gpu(args, folder):
             work = partial(plain_loop, pipe, rows, args.batch_size, sampling, folder)
         else:
             settings = {"dtype": "float16", "steps": args.steps, "guidance": 7.5, "compile": compiled}
-            generator = generators.load("diffusers", pipeline=str(folder), device="cuda", **settings)
+            generator = load(folder, device="cuda", **settings)
             work = partial(ours, generator, args.batch_size, args.images_per_prompt, folder)
         work()
         with Busy() as busy:

@@ -1,4 +1,4 @@
-"""Errors that a user can mend. Each message names the file, the concept, key or line, and the remedy."""
+"""Errors that a user can fix. Each message names the file, the concept, key or line, and the remedy."""
 
 import sys
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 _SAID: set[str] = set()
 
 
-def forget_said():
-    """Begin a command: what an earlier one in this process said is said again."""
+def forget_said() -> None:
+    """Begin a command: messages of an earlier command in this process are said again."""
     _SAID.clear()
 
 
-def say_once(message):
-    """Say `message` on stderr, once in a command: a file may be opened several times, and its remark is one."""
+def say_once(message: str) -> None:
+    """Say `message` on stderr, once in a command: a file may be opened several times."""
     if message not in _SAID:
         _SAID.add(message)
         print(f"fit: {message}", file=sys.stderr)
@@ -23,7 +23,7 @@ class FitError(Exception):
 
 
 class ConfigError(FitError):
-    """config.yaml says something that can't be."""
+    """config.yaml, or an option, is not valid."""
 
 
 class SheetError(FitError):
@@ -43,7 +43,7 @@ class ModelError(FitError):
 
 
 class DataError(FitError):
-    """What earlier stages left is not enough, or not consistent, for this one."""
+    """The results of earlier stages are not enough, or not consistent, for this stage."""
 
 
 class SpaceError(FitError):
@@ -55,11 +55,11 @@ class StoppedError(FitError):
 
 
 class PlaceError(FitError):
-    """A folder or file is in the way of what a command would write, and is not ours to replace."""
+    """A command would write where there is a folder or file that FIT did not make."""
 
 
-def again(path):
-    """What to do about a file that can't be used: a result is made again, a user's own file must not be removed."""
+def again(path: str | Path) -> str:
+    """Return what to do about a file that can't be used: a result is made again, a user's own file is kept."""
     if "results" in Path(path).parts:
         return "remove it and run again"
     return "name the file that is meant, or make this one again"

@@ -1,39 +1,41 @@
 """Batches as large as memory allows."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 _SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
-def is_out_of_memory(error):
-    """Whether `error` says that memory, of a GPU or of this machine, does not suffice."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that the memory of a GPU or of this machine is not enough."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 class AdaptiveBatch:
-    """A function of a batch, called with smaller ones where memory does not suffice for it.
+    """A function of a batch, called with smaller batches where memory is not enough.
 
-    halving = AdaptiveBatch(embed, 64)
-    results = halving(items)  # as [result of item for item in items], however large the batches were
+    adaptive = AdaptiveBatch(embed, 64)
+    results = adaptive(items)  # equal to [result of item for item in items], whatever the size of the batches
 
     Attributes:
         size: the largest batch from now on: what was asked for, halved as often as memory ran out.
     """
 
-    def __init__(self, function, size=sys.maxsize):
+    def __init__(self, function: Callable[..., list], size: int = sys.maxsize):
         """`function` takes lists of one length and returns a list as long; `size` is the first largest batch."""
         self._function = function
         self.size = size
 
-    def __call__(self, *lists):
-        """The results of `lists`, which are of one length, in their order.
+    def __call__(self, *lists: list) -> list[Any]:
+        """Return the results of `lists`, which are of one length, in their order.
 
         Raises:
-            MemoryError: the memory does not suffice for a single item.
+            MemoryError: memory is not enough for a single item.
         """
         results: list = []
         while len(results) < len(lists[0]):

@@ -16,6 +16,7 @@ from fit import generated as generators
 from fit.atelier import build
 from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
 from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
+from fit.atelier.settings import GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.concepts.sheet import Concept
 from fit.embeddings.base import EmbedderSettings
 from fit.embeddings.files import read_embeddings, read_single_faces
@@ -43,22 +44,23 @@ def crawl():
 def pipeline(crawl, tmp_path_factory):
     folder = tmp_path_factory.mktemp("generator")
     crawl.write_parquet(folder / "training-set.parquet")
-    settings = {"autoencoder_steps": 6, "steps": 6, "batch_size": 4, "seed": 0}
-    build.build_generator(folder / "training-set.parquet", folder / "pipeline", **settings)
+    settings = GeneratorSettings(autoencoder_steps=6, generator_steps=6, generator_batch=4)
+    build.build_generator(folder / "training-set.parquet", folder / "pipeline", settings, seed=0)
     return folder / "pipeline"
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder") / "style"
-    build.build_style_encoder(folder, steps=2, seed=0)
+    build.build_style_encoder(folder, StyleEncoderSettings(encoder_steps=2), seed=0)
     return folder
 
 
 def test_a_seed_paints_the_same_world_in_every_process(tmp_path):
     sheet = tmp_path / "painters.tsv"
     sheet.write_text("concept\tname\n" + "".join(f"{n.lower().replace(' ', '-')}\t{n}\n" for n in NAMES))
-    settings = "--zeros 1 --largest 9 --references 2 --photographs 2 --anonymous 5 --seed 3"
+    settings = "--painters-without-pictures 1 --largest-count 9 --references-per-painter 2 --photographs 2 "
+    settings += "--anonymous 5 --seed 3"
     for seed in "12":  # of Python's hashes, which the order of a set hangs on
         out = tmp_path / seed
         places = (
@@ -140,10 +142,12 @@ def test_links_die(crawl):
 
 def test_more_absent_painters_than_painters_is_an_error(tmp_path):
     (tmp_path / "s.tsv").write_text("concept\tname\na-b\tA B\n")
-    sizes = {"seed": 0, "zeros": 1, "largest": 2, "references": 2, "photographs": 2, "anonymous": 0}
-    files = {"training_set": "t", "shards": ["s"], "truth": "u", "references_file": "r", "photographs_file": "p"}
+    settings = WorldSettings(
+        painters_without_pictures=1, largest_count=2, references_per_painter=2, photographs=2, anonymous=0
+    )
+    files = build.WorldFiles(training_set="t", shards=["s"], truth="u", references="r", photographs="p")
     with pytest.raises(ConfigError, match="painters_without_pictures"):
-        build.paint_world(tmp_path / "s.tsv", **sizes, **files)
+        build.paint_world(tmp_path / "s.tsv", settings, 0, files)
 
 
 def test_the_pipeline_loads_like_any_other(pipeline):
@@ -256,5 +260,6 @@ def test_a_training_set_that_is_no_parquet_is_named_with_the_remedy(tmp_path):
     broken = tmp_path / "training-set.parquet"
     broken.write_text("no pictures here")
     with pytest.raises(ImageTableError, match=r"training-set\.parquet: not a readable Parquet.*make this one again"):
-        build.build_generator(broken, tmp_path / "out", autoencoder_steps=1, steps=1, batch_size=2, seed=1)
+        settings = GeneratorSettings(autoencoder_steps=1, generator_steps=1, generator_batch=2)
+        build.build_generator(broken, tmp_path / "out", settings, seed=1)
     assert [path.name for path in tmp_path.iterdir()] == ["training-set.parquet"]

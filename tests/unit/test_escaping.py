@@ -18,8 +18,7 @@ from PIL import Image
 
 from fit.audit import ConceptCount, audit, read_threshold
 from fit.cli.main import main
-from fit.concepts.check import write_sheet
-from fit.concepts.sheet import Concept, read_sheet
+from fit.concepts.sheet import Concept, read_sheet, write_sheet
 from fit.images import table
 from fit.io.concept_tables import CONCEPT, write_concepts
 from fit.io.escaping import cell, delimited, latex, markdown, uncell

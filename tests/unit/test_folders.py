@@ -28,10 +28,17 @@ def put(folder, *names, data=b"x"):
         path.write_bytes(data)
 
 
-def imported(folder, kind="generated", slug="van-gogh", place="images"):
-    out = folder / "out" / f"{slug}.parquet"
-    command = ["images", "import", "--kind", kind, "--place", str(folder / place), "--out", str(out)]
-    assert main(command) == 0
+COMMANDS = {
+    "generated": ["generated", "import", "--concepts", "van-gogh"],
+    "training": ["images", "import", "--concepts", "van-gogh"],
+    "photographs": ["images", "import-photographs"],
+}
+"""Kind of pictures -> the command that takes a folder of them."""
+
+
+def imported(folder, kind="generated", place="images"):
+    out = folder / "out.parquet"
+    assert main([*COMMANDS[kind], "--place", str(folder / place), "--out", str(out)]) == 0
     return parquet.read(out).to_pylist()
 
 
@@ -61,7 +68,7 @@ def test_loops_are_cut_and_said_and_broken_links_are_said(tmp_path, capsys):
     assert [row["image_id"] for row in imported(tmp_path)] == ["a/0.png"]
     said = capsys.readouterr().err
     assert "links that lead to nothing are left out: gone.png, itself" in said
-    assert "links that lead back to a folder that they lie in are left out: a/again, all" in said
+    assert "links that lead back to a folder that they are in are left out: a/again, all" in said
 
 
 def test_two_links_to_one_folder_are_two_folders(tmp_path):
@@ -72,7 +79,7 @@ def test_two_links_to_one_folder_are_two_folders(tmp_path):
     assert walk_folder(tmp_path / "walked").names == ["a/0.png", "b/0.png"]
 
 
-def test_what_is_no_picture_is_left_out_without_a_word(tmp_path, capsys):
+def test_what_is_not_a_picture_is_left_out_without_a_word(tmp_path, capsys):
     put(tmp_path, "images/van-gogh/0.JPG", "images/van-gogh/1.jfif", "images/van-gogh/without-a-suffix", data=png(0))
     beside = ["0.txt", "0.json", "Thumbs.db", "desktop.ini", ".DS_Store", "__MACOSX/._0.jpg", ".hidden/9.png", "x.mp4"]
     put(tmp_path, *(f"images/van-gogh/{name}" for name in beside))
@@ -88,10 +95,10 @@ def test_a_damaged_picture_is_still_told(tmp_path, capsys):
     assert "van-gogh: 1 generated images can't be decoded" in capsys.readouterr().err
 
 
-def test_a_folder_of_what_is_no_picture_says_what_it_has(tmp_path, capsys):
+def test_a_folder_without_pictures_says_what_it_has(tmp_path, capsys):
     put(tmp_path, "images/van-gogh/0.heic", "images/van-gogh/1.mp4")
     for kind in ("generated", "training", "photographs"):
-        command = ["images", "import", "--kind", kind, "--place", str(tmp_path / "images")]
+        command = [*COMMANDS[kind], "--place", str(tmp_path / "images")]
         assert main([*command, "--out", str(tmp_path / "van-gogh.parquet")]) == 1
         assert "it has files that end in .heic, .mp4" in capsys.readouterr().err
 
@@ -138,7 +145,7 @@ def test_names_that_are_not_utf_8_are_read_and_written_as_text(tmp_path, capfd, 
     (tmp_path / "images/van-gogh" / os.fsdecode(b"gone\xff.png")).symlink_to(os.fsdecode(b"nowhere\xff"))
     out = tmp_path / "out/van-gogh.parquet"
     place = tmp_path / "images" / ("van-gogh" if kind == "photographs" else "")
-    assert main(["images", "import", "--kind", kind, "--place", str(place), "--out", str(out)]) == 0
+    assert main([*COMMANDS[kind], "--place", str(place), "--out", str(out)]) == 0
     assert "gone" in capfd.readouterr().err
     names = parquet.read(out).column("image_id").to_pylist()
     assert sorted(names) == sorted([r"caf\xe9.png", r"gro\xdfe/caf\xe9.png", "é.png"])
@@ -151,7 +158,7 @@ def test_names_that_are_not_utf_8_are_read_and_written_as_text(tmp_path, capfd, 
 
 def test_a_name_that_is_written_like_one_that_is_not_utf_8_is_told(tmp_path, capsys):
     put(tmp_path, f"images/van-gogh/{LATIN}", r"images/van-gogh/caf\xe9.png", data=png(0))
-    command = ["images", "import", "--kind", "training", "--place", str(tmp_path / "images")]
+    command = [*COMMANDS["training"], "--place", str(tmp_path / "images")]
     assert main([*command, "--out", str(tmp_path / "van-gogh.parquet")]) == 1
     assert r"2 images have the id 'caf\\xe9.png'; give each a name of its own" in capsys.readouterr().err
 
@@ -169,7 +176,7 @@ def test_a_place_that_is_not_utf_8_is_read_or_said(tmp_path, capfd):
     for command in (
         ["reports", "show", str(place / "nothing.parquet")],
         ["images", "show", str(place / "nothing.parquet")],
-        ["images", "import", "--kind", "training", "--place", str(place), "--out", str(place / "van-gogh.parquet")],
+        [*COMMANDS["training"], "--place", str(place), "--out", str(place / "van-gogh.parquet")],
     ):
         assert main(command) in (0, 1)
         assert "Traceback" not in capfd.readouterr().err
@@ -274,6 +281,8 @@ def test_names_of_pictures_and_captions_may_be_of_any_bytes(tmp_path, pack):
         str(matched_captions),
         "--corpus",
         str(packed),
+        "--concepts",
+        "ann",
     ]
     assert main([*collect, "--out", str(images)]) == 0
     assert len(parquet.read(images)) == 2

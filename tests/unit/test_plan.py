@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from fit.cli.main import main
-from fit.config.config import check
+from fit.config.read import check
 from fit.errors import ConfigError
-from fit.plan import estimate, report
+from fit.plan.estimate import estimate
+from fit.plan.report import report
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,13 +78,15 @@ def test_what_a_run_left_is_measured(config, tmp_path):
     assert not other.measured
 
 
-def test_a_batchs_benchmark_stands_for_all_its_concepts(config, tmp_path):
+def test_a_job_of_several_concepts_is_measured_by_its_table(config, tmp_path):
     config["domains"]["people"]["concepts_per_job"] = 2
-    benchmark(tmp_path / "results/benchmarks/generate_images/sd1.1/people/batch_people_000.tsv", 30.0)
-    for slug in ("ada", "bob"):
-        table(tmp_path / f"results/generated/sd1.1/people/{slug}.parquet", 5)
-    work = by_stage(estimate(check(config)))["generate_images", "sd1.1"]
-    assert (work.seconds, work.jobs) == (3.0, 1)
+    benchmark(tmp_path / "results/benchmarks/generate_images/sd1.1/people/part_000.tsv", 30.0)
+    table(tmp_path / "results/generated/sd1.1/people/part_000.parquet", 10)
+    benchmark(tmp_path / "results/benchmarks/find_matches/laion2b_en/people/part_000.tsv", 30.0)
+    table(tmp_path / "results/matches/laion2b_en/people/part_000.parquet", 2)  # a row each of two concepts
+    works = by_stage(estimate(check(config)))
+    assert (works["generate_images", "sd1.1"].seconds, works["generate_images", "sd1.1"].jobs) == (3.0, 1)
+    assert works["find_matches", "laion2b_en"].seconds == 15.0
 
 
 def test_counted_captions_replace_the_bound(config, tmp_path):
@@ -107,7 +110,7 @@ def test_the_report_says_what_is_assumed(config, tmp_path):
     # An hour a picture, and what the rest takes in minutes.
     assert "GPU work: 25." in rows
     assert "on 4 GPUs" in rows
-    assert "count_captions, laion5b: how many captions there are" in assumed
+    assert "count_captions, laion5b: the number of captions" in assumed
 
 
 def test_the_default_study_is_planned_without_torch():

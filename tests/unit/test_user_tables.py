@@ -9,7 +9,7 @@ import pytest
 from fit.audit import ConceptCount, read_counted
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
-from fit.counts.estimate import estimate_counts, scale_counts
+from fit.counts.estimate import scale_counts
 from fit.errors import DataError, SheetError
 from fit.images.local import read_counts
 from fit.io.parquet import read
@@ -148,7 +148,7 @@ def test_a_sheet_may_hold_notes_and_the_check_names_them(tmp_path, capsys):
     sheet = csv_of(tmp_path, "concept\tname\taliases\talias\twhy so\na\tAnn Abel\tA. Abel\tx\ty\n", "s.tsv")
     assert read_sheet(sheet)[0].aliases == ("A. Abel",)
     assert main(["concepts", "check", str(sheet)]) == 0
-    assert "columns that are not read, as notes are not: 'alias', 'why so'" in capsys.readouterr().err
+    assert "columns that are not read, such as notes: 'alias', 'why so'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("reader", "column"), [(read_counted, "Low"), (read_table, "Group"), (read_table, "captoins")])
@@ -195,7 +195,7 @@ def test_invisible_characters_are_shown_as_escapes_and_a_second_byte_order_mark_
 def test_a_number_of_an_option_is_refused_by_its_flag(tmp_path, capsys):
     out = ["--place", str(tmp_path), "--out", str(tmp_path / "a.parquet")]
     with pytest.raises(SystemExit):
-        main(["images", "import", "--kind", "training", *out, "--decoders", "0"])
+        main(["images", "import", "--concepts", "a", *out, "--decoders", "0"])
     assert "argument --decoders: '0' is not a whole number of at least 1" in capsys.readouterr().err
 
 
@@ -243,17 +243,3 @@ def test_tables_that_can_not_be_scaled_are_refused_with_file_and_row(tmp_path, c
     out = tmp_path / "o.parquet"
     assert main(["counts", "scale", "--captions", str(captions), "--counts", str(counts), "--out", str(out)]) == 1
     assert not out.exists()
-
-
-def test_an_estimate_checks_its_tables_too(tmp_path):
-    captions = csv_of(tmp_path, "concept,captions\nb,10\nb,11\n")
-    pq.write_table(pa.table({"match": [True, False]}), tmp_path / "m.parquet")
-    images = {"status": ["ok", "ok"], "perceptual_hash": ["a", "b"], "sha256": ["a", "b"]}
-    pq.write_table(pa.table(images), tmp_path / "i.parquet")
-    given = {"a": tmp_path / "m.parquet"}, [tmp_path / "i.parquet"]
-    with pytest.raises(DataError, match="line 3: concept 'b' is in line 2 too"):
-        estimate_counts(captions, *given)
-    with pytest.raises(DataError, match="no row of 'a'"):
-        estimate_counts(csv_of(tmp_path, "concept,captions\nb,10\n"), *given)
-    (row,) = estimate_counts(csv_of(tmp_path, "concept,captions\na,10\n"), *given).to_pylist()
-    assert (row["captions"], row["effective_count"], row["skipped_rows"]) == (10, 5, 0)

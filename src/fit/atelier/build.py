@@ -1,109 +1,122 @@
 """Makes the files of the atelier: its corpus and references, its encoders, its text-to-image pipeline."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl, paint_photographs
-from fit.atelier.painting import SUBJECTS, draw_styles, paint
+from fit.atelier.painting import SUBJECTS, Styles, draw_styles, paint
+from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.concepts.sheet import read_sheet
 from fit.errors import ConfigError
 from fit.images.table import encode_png
 from fit.io.files import atomic_write, check_replaceable
 
-STYLE_ENCODER = {"painters_per_step": 48, "pictures_per_painter": 4, "temperature": 0.1, "learning_rate": 3e-3}
-ART_FILTER = {"batch_size": 64, "learning_rate": 3e-3}
-GENERATOR = {"learning_rate": 1.5e-3, "averaging": 0.99}
+STYLE_ENCODER: dict[str, Any] = {
+    "painters_per_step": 48,
+    "pictures_per_painter": 4,
+    "temperature": 0.1,
+    "learning_rate": 3e-3,
+}
+ART_FILTER: dict[str, Any] = {"batch_size": 64, "learning_rate": 3e-3}
+GENERATOR: dict[str, Any] = {"learning_rate": 1.5e-3, "averaging": 0.99}
 
 
-def _write(frame, path, row_group=512):
+@dataclass(frozen=True, kw_only=True)
+class WorldFiles:
+    """The Parquet files that `paint_world` writes."""
+
+    training_set: str | Path
+    """Columns url, caption and image: what the generator sees."""
+    shards: Sequence[str | Path]
+    """The same columns, dead links null: what a study finds."""
+    truth: str | Path
+    """Columns url, painter and kind: the true counts, which no stage reads."""
+    references: str | Path
+    """Columns concept and bytes."""
+    photographs: str | Path
+    """Columns image_id and bytes."""
+
+
+def _write(frame: pl.DataFrame, path: str | Path, row_group: int = 512) -> None:
     with atomic_write(path) as part:
         frame.write_parquet(part, row_group_size=row_group, compression="zstd")
 
 
-def paint_world(
-    sheet,
-    *,
-    seed,
-    zeros,
-    largest,
-    references,
-    photographs,
-    anonymous,
-    training_set,
-    shards,
-    truth,
-    references_file,
-    photographs_file,
-):
+def paint_world(sheet: str | Path, settings: WorldSettings, seed: int, files: WorldFiles) -> None:
     """Paint the corpus of the painters on `sheet`, their references, and ordinary photographs.
 
-    Args:
-        seed: of everything; zeros: painters without pictures; largest: pictures of the most frequent one.
-        references: pictures per painter for reference; photographs: how many; anonymous: see fit.atelier.corpus.Noise.
-        training_set: Parquet file to write with url, caption and image: what the generator sees.
-        shards: Parquet files to write with the same columns, dead links null: what a study finds.
-        truth: Parquet file to write with url, painter and kind, and per painter the true count; read by no stage.
-        references_file, photographs_file: Parquet files to write with concept and bytes, image_id and bytes.
-
     Raises:
-        ConfigError: there are no more painters than `zeros`.
+        ConfigError: all painters would be without pictures.
     """
     painters = read_sheet(sheet)
-    if zeros >= len(painters):
+    if settings.painters_without_pictures >= len(painters):
         raise ConfigError(
-            f"config.yaml: `atelier.painters_without_pictures` is {zeros}, but {sheet} "
+            f"config.yaml: `atelier.painters_without_pictures` is {settings.painters_without_pictures}, but {sheet} "
             f"has {len(painters)} painters; lower it"
         )
-    slugs = [painter.slug for painter in painters]
     rng = np.random.default_rng(seed)
-    noise = Noise(anonymous=anonymous)
+    noise = Noise(anonymous=settings.anonymous)
     styles = draw_styles(len(painters), rng)
-    counts = counts_of_painters(len(painters), zeros, largest, rng)
+    counts = counts_of_painters(len(painters), settings.painters_without_pictures, settings.largest_count, rng)
     crawl = make_crawl(
-        slugs, [p.name for p in painters], [list(p.aliases) for p in painters], styles, counts, noise, rng
+        [painter.slug for painter in painters],
+        [painter.name for painter in painters],
+        [list(painter.aliases) for painter in painters],
+        styles,
+        counts,
+        noise,
+        rng,
     )
-    _write(crawl.select("url", "caption", "image"), training_set)
-    _write(crawl.select("url", "painter", "kind"), truth)
+    _write(crawl.select("url", "caption", "image"), files.training_set)
+    _write(crawl.select("url", "painter", "kind"), files.truth)
     found = age_crawl(crawl, noise, rng)
-    edges = np.linspace(0, len(found), len(shards) + 1).astype(int)
-    for path, start, stop in zip(shards, edges[:-1], edges[1:], strict=True):
+    edges = np.linspace(0, len(found), len(files.shards) + 1).astype(int)
+    for path, start, stop in zip(files.shards, edges[:-1], edges[1:], strict=True):
         _write(found[int(start) : int(stop)], path)
+    references = _paint_references([painter.slug for painter in painters], styles, settings.references_per_painter, rng)
+    _write(references, files.references)
+    pictures = paint_photographs(settings.photographs, rng)
+    names = [f"photograph-{i:04d}" for i in range(settings.photographs)]
+    _write(pl.DataFrame({"image_id": names, "bytes": [encode_png(picture) for picture in pictures]}), files.photographs)
 
-    owners = np.repeat(np.arange(len(painters)), references)
+
+def _paint_references(slugs: list[str], styles: Styles, each: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Return `each` pictures of every painter: columns concept and bytes."""
+    owners = np.repeat(np.arange(len(slugs)), each)
     pictures = paint(styles.take(owners), rng.integers(len(SUBJECTS), size=len(owners)), rng)
-    _write(
-        pl.DataFrame({"concept": [slugs[i] for i in owners], "bytes": [encode_png(picture) for picture in pictures]}),
-        references_file,
-    )
-    pictures = paint_photographs(photographs, rng)
-    names = [f"photograph-{i:04d}" for i in range(photographs)]
-    _write(pl.DataFrame({"image_id": names, "bytes": [encode_png(picture) for picture in pictures]}), photographs_file)
+    return pl.DataFrame({"concept": [slugs[i] for i in owners], "bytes": [encode_png(picture) for picture in pictures]})
 
 
-def build_style_encoder(folder, *, steps, seed):
+def build_style_encoder(folder: str | Path, settings: StyleEncoderSettings, seed: int) -> None:
     """Train the style encoder and save it to `folder` for open_clip."""
     from fit.atelier.encoders import save_encoder, train_style_encoder
 
-    with atomic_write(folder) as part:
-        model, config = train_style_encoder(steps=steps, seed=seed, **STYLE_ENCODER)
-        save_encoder(model, config, part)
+    check_replaceable(folder)
+    model, config = train_style_encoder(steps=settings.encoder_steps, seed=seed, **STYLE_ENCODER)
+    save_encoder(model, config, folder)
 
 
-def build_art_filter(folder, *, steps, seed):
+def build_art_filter(folder: str | Path, settings: ArtFilterSettings, seed: int) -> None:
     """Train the art filter and save it to `folder` for open_clip."""
     from fit.atelier.encoders import save_encoder, train_art_filter
 
-    with atomic_write(folder) as part:
-        model, config = train_art_filter(steps=steps, seed=seed, **ART_FILTER)
-        save_encoder(model, config, part)
+    check_replaceable(folder)
+    model, config = train_art_filter(steps=settings.art_filter_steps, seed=seed, **ART_FILTER)
+    save_encoder(model, config, folder)
 
 
-def build_generator(training_set, folder, *, autoencoder_steps, steps, batch_size, seed):
+def build_generator(training_set: str | Path, folder: str | Path, settings: GeneratorSettings, seed: int) -> None:
     """Train the text-to-image pipeline on a file of captioned pictures and save it to `folder` in diffusers' format.
 
     Raises:
-        ImageTableError: the file is missing, no Parquet, lacks `caption` or `image`, or holds what is no picture.
-        PlaceError: `folder` is one that FIT did not make.
+        ImageTableError: the file is missing, is not Parquet, lacks `caption` or `image`, or has an image that cannot
+            be decoded.
+        PlaceError: `folder` exists and FIT did not make it.
     """
     import torch
 
@@ -114,14 +127,7 @@ def build_generator(training_set, folder, *, autoencoder_steps, steps, batch_siz
     check_replaceable(folder)
     crawl = read(training_set, ["caption", "image"]).to_pydict()
     pictures = np.stack([np.asarray(decode(data, training_set)) for data in crawl["image"]])
-    pipeline = train_generator(
-        torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1,
-        crawl["caption"],
-        autoencoder_steps=autoencoder_steps,
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        **GENERATOR,
-    )
+    tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pipeline = train_generator(tensor, crawl["caption"], settings, seed=seed, **GENERATOR)
     with atomic_write(folder) as part:
         pipeline.save_pretrained(part)

@@ -1,8 +1,8 @@
 """The atelier's crawl: captioned pictures of known painters, with the noise of a real crawl, and what is left of it.
 
-Two views of one crawl are made. The *training set* is what the generator sees: every picture, as it was when crawled.
-The *corpus* is what a study finds afterwards: the same rows in Parquet shards, of which some links have died since.
-Beside them stands the truth, row by row, which no stage of a study reads.
+One crawl has two views. The *training set* is what the generator sees: every picture, as it was when crawled. The
+*corpus* is what a study finds afterwards: the same rows in Parquet shards, in which some links are dead by then. The
+truth, a row each, is a third file, which no stage of a study reads.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from fit.atelier.painting import SIDE, SUBJECTS, draw_styles, paint
+from fit.atelier.painting import SIDE, SUBJECTS, Styles, draw_styles, paint
 from fit.images.table import encode_png
 
 CAPTIONS = (
@@ -28,6 +28,10 @@ CAPTIONS_WITHOUT_NAME = ("{subject}, oil on canvas", "an artwork, {subject}", "a
 CAPTIONS_OF_STREETS = ("photograph of a street", "holiday photograph, beach", "a photo of a kitchen")
 
 
+Row = tuple[tuple[str, ...], str, int, str]
+"""Of the crawl: (caption templates, name in it, painter's index or -1, kind)."""
+
+
 @dataclass(frozen=True)
 class Noise:
     """What disturbs the crawl. Shares are of a painter's pictures, unless said otherwise."""
@@ -41,7 +45,7 @@ class Noise:
     alias: float = 0.12
     """Captions that use an alias instead of the name."""
     dead: float = 0.2
-    """Rows whose link is dead when the study comes, of all rows."""
+    """Rows whose link is dead when the study begins, of all rows."""
     broken: float = 0.01
     """Rows whose picture arrives truncated, of all rows."""
     namesakes: float = 30.0
@@ -50,18 +54,21 @@ class Noise:
     """Pictures by unnamed painters, and as many photographs of nothing in particular."""
 
 
-def counts_of_painters(painters, zeros, largest, rng):
-    """How many pictures each painter has in the crawl: `zeros` painters none, the others log-uniform in 1..largest.
+def counts_of_painters(painters: int, zeros: int, largest: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how many pictures each painter has: `zeros` painters have none, the others log-uniform in 1..largest.
 
-    The log counts are evenly spaced rather than drawn, so that every part of the range has its painters.
+    The log counts are evenly spaced, not drawn: every part of the range has its painters.
+
+    Returns:
+        [painters] int64.
     """
     named = painters - zeros
     counts = np.concatenate([np.zeros(zeros), largest ** np.linspace(0, 1, named)])
     return rng.permutation(np.round(counts).astype(np.int64))
 
 
-def paint_photographs(count, rng):
-    """Pictures that are no paintings [count, SIDE, SIDE, 3]: clouded noise whose power falls with frequency."""
+def paint_photographs(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return pictures that are not paintings [count, SIDE, SIDE, 3]: noise whose power falls with frequency."""
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None])
     frequency[0, 0] = np.inf
     spectrum = rng.normal(size=(count, 3, SIDE, SIDE // 2 + 1)) + 1j * rng.normal(size=(count, 3, SIDE, SIDE // 2 + 1))
@@ -73,16 +80,18 @@ def paint_photographs(count, rng):
     return np.clip(level + 0.2 * field, 0, 1).transpose(0, 2, 3, 1).astype(np.float32)
 
 
-def _namesake(name, names, rng):
-    """Another first name to the surname of `name`, one that no painter on the sheet has with it."""
+def _namesake(name: str, names: list[str], rng: np.random.Generator) -> str:
+    """Return a name with the surname of `name` and another first name, which no painter on the sheet has."""
     surname = name.split()[-1]
     firsts = sorted({other.split()[0] for other in names} - {n.split()[0] for n in names if n.split()[-1] == surname})
     return f"{firsts[rng.integers(len(firsts))]} {surname}"
 
 
-def _plan_rows(names, aliases, counts, noise, rng):
-    """Rows of the crawl: (caption template, name in it, painter's index or -1, kind)."""
-    rows: list[tuple[tuple[str, ...], str, int, str]] = []
+def _plan_rows(
+    names: list[str], aliases: list[list[str]], counts: np.ndarray, noise: Noise, rng: np.random.Generator
+) -> list[Row]:
+    """Return the rows of the crawl."""
+    rows: list[Row] = []
     for painter, (name, others, count) in enumerate(zip(names, aliases, counts, strict=True)):
         called = rng.random(count) < noise.alias
         for use_alias in called:
@@ -99,11 +108,21 @@ def _plan_rows(names, aliases, counts, noise, rng):
     return [rows[i] for i in rng.permutation(len(rows))]
 
 
-def make_crawl(concepts, names, aliases, styles, counts, noise, rng):
-    """The crawl, as it was when the generator was trained.
+def make_crawl(
+    concepts: list[str],
+    names: list[str],
+    aliases: list[list[str]],
+    styles: Styles,
+    counts: np.ndarray,
+    noise: Noise,
+    rng: np.random.Generator,
+) -> pl.DataFrame:
+    """Return the crawl, as it was when the generator was trained.
 
     Args:
-        concepts, names: slugs and names of the painters, lists of length N; aliases: a list of lists.
+        concepts: slugs of the N painters.
+        names: their names.
+        aliases: the aliases of each.
         styles: Styles of length N.
         counts: [N] pictures per painter.
         noise: Noise.
@@ -143,11 +162,11 @@ def make_crawl(concepts, names, aliases, styles, counts, noise, rng):
     )
 
 
-def age_crawl(crawl, noise, rng):
-    """What a study finds of a crawl: the columns url, caption and image; null for dead links, some truncated."""
-    decision = rng.random(len(crawl))
+def age_crawl(crawl: pl.DataFrame, noise: Noise, rng: np.random.Generator) -> pl.DataFrame:
+    """Return what a study finds of a crawl: url, caption, image; null for dead links, some images truncated."""
+    drawn = rng.random(len(crawl))
     image = [
         None if f < noise.dead else data[: len(data) // 2] if f < noise.dead + noise.broken else data
-        for f, data in zip(decision, crawl["image"], strict=True)
+        for f, data in zip(drawn, crawl["image"], strict=True)
     ]
     return crawl.select("url", "caption").with_columns(pl.Series("image", image, dtype=pl.Binary))

@@ -1,12 +1,13 @@
 """Trains the atelier's two image encoders, small CLIP models saved as open_clip's own, on painters that no study has.
 
-The *style encoder* stands where CSD stands in the paper: pictures of one painter lie close together, those of two
-painters far apart, whatever they show. The *art filter* stands where the paper's CLIP stands: its image and text
-towers say whether a picture is an artwork.
+The *style encoder* does what CSD does in the paper: pictures of one painter are close together, pictures of two
+painters far apart, whatever they show. The *art filter* does what the paper's CLIP does: its image and text towers say
+whether a picture is an artwork.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -17,6 +18,7 @@ from tqdm import trange
 
 from fit.atelier.corpus import paint_photographs
 from fit.atelier.painting import PALETTES, SIDE, SUBJECTS, Styles, draw_styles, paint
+from fit.io.files import atomic_write
 
 ARTWORK_TEXTS = ("an artwork", "a painting", "art print, oil on canvas")
 PHOTOGRAPH_TEXTS = ("a photograph", "a photo of a street", "holiday photograph")
@@ -24,7 +26,7 @@ PHOTOGRAPH_TEXTS = ("a photograph", "a photo of a street", "holiday photograph")
 _CENTRE, _SPREAD = 0.5, 0.25
 
 
-def _model_config(width, embedding):
+def _model_config(width: int, embedding: int) -> dict[str, Any]:
     return {
         "embed_dim": embedding,
         "vision_cfg": {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": width, "head_width": 64},
@@ -33,7 +35,7 @@ def _model_config(width, embedding):
     }
 
 
-def _tensor(pictures):
+def _tensor(pictures: np.ndarray) -> torch.Tensor:
     return (
         ((torch.from_numpy(pictures) - _CENTRE) / _SPREAD)
         .permute(0, 3, 1, 2)
@@ -41,8 +43,8 @@ def _tensor(pictures):
     )
 
 
-def _rivals(painters, rng):
-    """Styles of `painters`, hard to tell apart by colour or by texture alone.
+def _rivals(painters: int, rng: np.random.Generator) -> Styles:
+    """Return styles of `painters`, hard to tell apart by colour or by texture alone.
 
     Half of them share two palettes; the other half are their twins: the same textures in the next palette.
     """
@@ -53,8 +55,8 @@ def _rivals(painters, rng):
     return Styles(**properties)
 
 
-def _supervised_contrastive(embeddings, labels, temperature):
-    """Supervised contrastive loss (arXiv 2004.11362, equation 2) of unit embeddings [N, D] with labels [N]."""
+def _supervised_contrastive(embeddings: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the supervised contrastive loss (arXiv 2004.11362, eq. 2) of unit embeddings [N, D] with labels [N]."""
     itself = torch.eye(len(labels), dtype=torch.bool)
     logits = (embeddings @ embeddings.T / temperature).masked_fill(itself, -1e9)
     same = (labels[:, None] == labels[None]) & ~itself
@@ -62,8 +64,16 @@ def _supervised_contrastive(embeddings, labels, temperature):
     return -(log_probability * same).sum(1).div(same.sum(1)).mean()
 
 
-def train_style_encoder(*, steps, painters_per_step, pictures_per_painter, temperature, learning_rate, seed):
-    """Train the style encoder on painters drawn anew at every step.
+def train_style_encoder(
+    *,
+    steps: int,
+    painters_per_step: int,
+    pictures_per_painter: int,
+    temperature: float,
+    learning_rate: float,
+    seed: int,
+) -> tuple[open_clip.CLIP, dict[str, Any]]:
+    """Train the style encoder; every step draws other painters.
 
     Returns:
         (model, model configuration): an open_clip CLIP whose text tower is untrained, and the dict that makes it.
@@ -87,8 +97,8 @@ def train_style_encoder(*, steps, painters_per_step, pictures_per_painter, tempe
     return model.eval(), config
 
 
-def _worn(pictures, rng):
-    """Half of the pictures a little blurred and noisy, as reproductions are."""
+def _worn(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Make half of the pictures, in place, a little blurred and noisy, as reproductions are."""
     worn = rng.random(len(pictures)) < 0.5
     soft = pictures[worn]
     soft = (soft + np.roll(soft, 1, 1) + np.roll(soft, -1, 1) + np.roll(soft, 1, 2) + np.roll(soft, -1, 2)) / 5
@@ -96,8 +106,10 @@ def _worn(pictures, rng):
     return pictures
 
 
-def train_art_filter(*, steps, batch_size, learning_rate, seed):
-    """Train the art filter: both towers, so that artworks lie at texts for artworks and photographs at theirs.
+def train_art_filter(
+    *, steps: int, batch_size: int, learning_rate: float, seed: int
+) -> tuple[open_clip.CLIP, dict[str, Any]]:
+    """Train both towers of the art filter: an artwork is close to texts of artworks, a photograph to its own texts.
 
     Returns:
         (model, model configuration), as train_style_encoder does.
@@ -126,13 +138,12 @@ def train_art_filter(*, steps, batch_size, learning_rate, seed):
     return model.eval(), config
 
 
-def save_encoder(model, config, folder):
+def save_encoder(model: open_clip.CLIP, config: dict[str, Any], folder: str | Path) -> None:
     """Save an open_clip model so that `open_clip.create_model_and_transforms("local-dir:" + folder)` loads it."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     preprocess = {"mean": [_CENTRE] * 3, "std": [_SPREAD] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, folder / "open_clip_model.safetensors")
-    (folder / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2) + "\n"
-    )
+    with atomic_write(folder) as part:
+        part.mkdir()
+        save_file(tensors, part / "open_clip_model.safetensors")
+        text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2) + "\n"
+        (part / "open_clip_config.json").write_text(text)

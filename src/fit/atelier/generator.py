@@ -8,12 +8,15 @@ velocity (v-prediction, arXiv 2202.00512) with captions dropped at random for cl
 import copy
 import json
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tokenizers import Tokenizer, models, trainers
 from tqdm import trange
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from fit.atelier.settings import GeneratorSettings
 
 LATENT_CHANNELS = 8
 TEXT_WIDTH = 64
@@ -23,8 +26,8 @@ ASCII = [chr(code) for code in range(33, 127)]
 CAPTION_DROPOUT = 0.1
 
 
-def make_autoencoder():
-    """An untrained AutoencoderTiny that quarters the side of pictures [N, 3, S, S]."""
+def make_autoencoder() -> AutoencoderTiny:
+    """Return an untrained AutoencoderTiny that quarters the side of pictures [N, 3, S, S]."""
     return AutoencoderTiny(
         latent_channels=LATENT_CHANNELS,
         encoder_block_out_channels=(16, 16, 16),
@@ -34,15 +37,15 @@ def make_autoencoder():
     ).to(memory_format=torch.channels_last)
 
 
-def train_autoencoder(pictures, steps, batch_size=8):
-    """The autoencoder, trained on `pictures` [N, 3, S, S] in -1..1 for `steps`."""
+def train_autoencoder(pictures: torch.Tensor, steps: int, batch_size: int = 8) -> AutoencoderTiny:
+    """Return the autoencoder, trained on `pictures` [N, 3, S, S] in -1..1 for `steps`."""
     model = make_autoencoder()
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, fused=True)
     schedule = _warm_then_cosine(optimizer, steps)
     for _ in trange(steps, desc="autoencoder", mininterval=2):
         batch = pictures[torch.randint(len(pictures), (batch_size,))].to(memory_format=torch.channels_last)
         latents = model.encode(batch).latents
-        # Noise on the latents keeps the decoder calm about what the diffusion leaves behind.
+        # Noise on the latents makes the decoder robust to the noise that the diffusion leaves.
         decoded = model.decode(latents + 0.02 * torch.randn_like(latents)).sample
         loss = (decoded - batch).abs().mean() + 1e-3 * latents.square().mean()
         _step(model, loss, optimizer, schedule)
@@ -50,19 +53,19 @@ def train_autoencoder(pictures, steps, batch_size=8):
 
 
 @torch.inference_mode()
-def encode_pictures(autoencoder, pictures, batch_size=256):
-    """Latents [N, LATENT_CHANNELS, S/4, S/4] of `pictures` [N, 3, S, S] in -1..1."""
+def encode_pictures(autoencoder: AutoencoderTiny, pictures: torch.Tensor, batch_size: int = 256) -> torch.Tensor:
+    """Return latents [N, LATENT_CHANNELS, S/4, S/4] of `pictures` [N, 3, S, S] in -1..1."""
     return torch.cat([autoencoder.encode(batch).latents for batch in pictures.split(batch_size)])
 
 
-def train_tokenizer(captions):
-    """A CLIP tokenizer with a small byte-pair vocabulary learned from `captions`, so that names share syllables."""
+def train_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
+    """Return a CLIP tokenizer whose small byte-pair vocabulary is learned from `captions`: names share syllables."""
     start, end = "<|startoftext|>", "<|endoftext|>"
     template = CLIPTokenizer(vocab={start: 0, end: 1}, merges=[]).backend_tokenizer
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
     learner.normalizer, learner.pre_tokenizer = template.normalizer, template.pre_tokenizer
-    # A character that ends a word is a token of its own. Left to the trainer, these get their numbers in the order of a
-    # hash table, another in every run, and ties between merges go by numbers.
+    # A character that ends a word is a token of its own. The trainer would number these tokens in the order of a hash
+    # table, which differs between runs, and the numbers decide ties between merges.
     alphabet = _alphabet(template, captions)
     ending = [character + "</w>" for character in alphabet]
     trainer = trainers.BpeTrainer(
@@ -78,8 +81,8 @@ def train_tokenizer(captions):
     return CLIPTokenizer(vocab=learned, merges=merges, model_max_length=TOKENS)
 
 
-def _alphabet(tokenizer, captions):
-    """ASCII, then the other characters that `tokenizer`, a byte-level one, makes of `captions`, sorted."""
+def _alphabet(tokenizer: Tokenizer, captions: Iterable[str]) -> list[str]:
+    """Return ASCII, then the other characters, sorted, that `tokenizer`, a byte-level one, makes of `captions`."""
     seen: set[str] = set()
     for caption in captions:
         words = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(caption))
@@ -87,7 +90,7 @@ def _alphabet(tokenizer, captions):
     return ASCII + sorted(seen.difference(ASCII))
 
 
-def _text_encoder(tokenizer):
+def _text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -104,8 +107,8 @@ def _text_encoder(tokenizer):
     )
 
 
-def make_unet(sample_size):
-    """The untrained U-Net of the pipeline, for latents of `sample_size` squared."""
+def make_unet(sample_size: int) -> UNet2DConditionModel:
+    """Return the untrained U-Net of the pipeline, for latents of `sample_size` squared."""
     return UNet2DConditionModel(
         sample_size=sample_size,
         in_channels=LATENT_CHANNELS,
@@ -120,7 +123,12 @@ def make_unet(sample_size):
     ).to(memory_format=torch.channels_last)
 
 
-def _step(model, loss, optimizer, schedule):
+def _step(
+    model: torch.nn.Module,
+    loss: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -128,8 +136,10 @@ def _step(model, loss, optimizer, schedule):
     schedule.step()
 
 
-def _warm_then_cosine(optimizer, steps, warm_up=50):
-    def factor(step):
+def _warm_then_cosine(
+    optimizer: torch.optim.Optimizer, steps: int, warm_up: int = 50
+) -> torch.optim.lr_scheduler.LambdaLR:
+    def factor(step: int) -> float:
         return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -138,22 +148,29 @@ def _warm_then_cosine(optimizer, steps, warm_up=50):
 class _TextToNoise(torch.nn.Module):
     """Text encoder and U-Net as one model, so that one optimizer and one average hold both."""
 
-    def __init__(self, text_encoder, unet):
+    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel):
         super().__init__()
         self.text_encoder, self.unet = text_encoder, unet
 
-    def forward(self, noisy, times, tokens):
+    def forward(self, noisy: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         return self.unet(noisy, times, encoder_hidden_states=self.text_encoder(tokens)[0]).sample
 
 
-def train_generator(pictures, captions, *, autoencoder_steps, steps, batch_size, learning_rate, averaging, seed):
+def train_generator(
+    pictures: torch.Tensor,
+    captions: Sequence[str],
+    settings: GeneratorSettings,
+    *,
+    learning_rate: float,
+    averaging: float,
+    seed: int,
+) -> StableDiffusionPipeline:
     """Train a text-to-image pipeline on captioned pictures.
 
     Args:
         pictures: [N, 3, S, S] float32 in -1..1.
-        captions: list of N strings.
-        autoencoder_steps, steps: optimisation steps of the autoencoder, and of the text encoder with the U-Net.
-        batch_size: pictures a step.
+        captions: N strings.
+        settings: how long it is trained.
         learning_rate: its peak; a cosine follows.
         averaging: decay per step of the exponential moving average that is saved.
         seed: of weights, batches and noise.
@@ -162,7 +179,7 @@ def train_generator(pictures, captions, *, autoencoder_steps, steps, batch_size,
         StableDiffusionPipeline, on the CPU.
     """
     torch.manual_seed(seed)
-    autoencoder = train_autoencoder(pictures, autoencoder_steps)
+    autoencoder = train_autoencoder(pictures, settings.autoencoder_steps)
     latents = encode_pictures(autoencoder, pictures)
     autoencoder.register_to_config(scaling_factor=1 / latents.std().item())
     latents = latents * autoencoder.config.scaling_factor
@@ -181,15 +198,15 @@ def train_generator(pictures, captions, *, autoencoder_steps, steps, batch_size,
     model = _TextToNoise(_text_encoder(tokenizer), make_unet(latents.shape[-1]))
     average = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01, fused=True)
-    schedule = _warm_then_cosine(optimizer, steps)
-    progress = trange(steps, desc="generator", mininterval=2)
+    schedule = _warm_then_cosine(optimizer, settings.generator_steps)
+    progress = trange(settings.generator_steps, desc="generator", mininterval=2)
     shown = None
     for step in progress:
-        rows = torch.randint(len(latents), (batch_size,))
+        rows = torch.randint(len(latents), (settings.generator_batch,))
         clean = latents[rows].contiguous(memory_format=torch.channels_last)
-        captioned = torch.where(torch.rand(batch_size) < CAPTION_DROPOUT, len(captions), rows)
+        captioned = torch.where(torch.rand(settings.generator_batch) < CAPTION_DROPOUT, len(captions), rows)
         noise = torch.randn_like(clean)
-        times = torch.randint(scheduler.config.num_train_timesteps, (batch_size,))
+        times = torch.randint(scheduler.config.num_train_timesteps, (settings.generator_batch,))
         velocity = model(scheduler.add_noise(clean, noise, times), times, tokens[captioned])
         loss = torch.nn.functional.mse_loss(velocity, scheduler.get_velocity(clean, noise, times))
         _step(model, loss, optimizer, schedule)

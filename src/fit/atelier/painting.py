@@ -1,11 +1,12 @@
 """Invented painters: styles drawn from a continuous family, and the pictures painted in them.
 
 A style is a palette (one of a few that many painters share), a texture (a field of bent stripes, checks or rings of one
-to four periods across the picture) and a stroke (how hard its edges are, how much of the ground it covers). Because
-palettes are shared, colour alone does not tell painters apart; because textures come from a continuous family, a style
-that was never seen can't be guessed. Pictures are float32 arrays [N, SIDE, SIDE, 3] in 0..1.
+to four periods across the picture) and a stroke (how hard its edges are, how much of the ground it covers). Palettes
+are shared, so colour alone does not tell painters apart. Textures come from a continuous family, so a style that was
+never seen can't be guessed. Pictures are float32 arrays [N, SIDE, SIDE, 3] in 0..1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -58,16 +59,16 @@ class Styles:
     cover: np.ndarray
     """Shifts the field, so that the stroke covers less (-) or more (+) of the ground."""
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.palette)
 
-    def take(self, rows):
-        """The styles of `rows` (indices, may repeat)."""
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Styles":
+        """Return the styles of `rows` (indices, may repeat)."""
         return Styles(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def draw_styles(count, rng):
-    """`count` styles, drawn independently from the family with `rng` (numpy.random.Generator)."""
+def draw_styles(count: int, rng: np.random.Generator) -> Styles:
+    """Return `count` styles, drawn independently from the family with `rng`."""
     return Styles(
         palette=rng.integers(len(PALETTES), size=count),
         angle=rng.uniform(0, np.pi, count),
@@ -81,18 +82,18 @@ def draw_styles(count, rng):
     )
 
 
-def _grid():
+def _grid() -> tuple[np.ndarray, np.ndarray]:
     axis = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
     y, x = np.meshgrid(axis, axis, indexing="ij")
     return x[None], y[None]
 
 
-def _column(values):
+def _column(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.float32)[:, None, None]
 
 
-def _light(subjects, rng):
-    """How much of the palette's light falls on each pixel [N, SIDE, SIDE], by subject (indices into SUBJECTS)."""
+def _light(subjects: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return how much light falls on each pixel [N, SIDE, SIDE], by subject (indices into SUBJECTS)."""
     x, y = _grid()
     count = len(subjects)
     across, down = (_column(rng.uniform(-0.12, 0.12, count)) for _ in range(2))
@@ -105,13 +106,13 @@ def _light(subjects, rng):
     return lights[subjects, np.arange(count)]
 
 
-def paint(styles, subjects, rng):
+def paint(styles: Styles, subjects: Sequence[int] | np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Paint one picture per style.
 
     Args:
         styles: Styles of length N, one a picture (repeat a painter with `Styles.take`).
         subjects: [N] indices into SUBJECTS.
-        rng: numpy.random.Generator, for what differs between two pictures of one painter and subject.
+        rng: for what differs between two pictures of one painter and subject.
 
     Returns:
         Pictures [N, SIDE, SIDE, 3], float32 in 0..1.

@@ -1,40 +1,60 @@
 """`fit alternatives`."""
 
-from fit.cli.arguments import add_compared, compared_files, many
+from argparse import Namespace
+from collections.abc import Callable
+
+from fit.alternatives import REGISTRY
 from fit.cli.command import Command
-from fit.cli.common import by_slug
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import OptionalPath
+from fit.cli.scores import add_evidence, evidence_places
+from fit.scores.settings import TargetSettings
 
 
-def score_arguments(add):
-    add_compared(add)
-    add("--prompt-images", nargs="*", default=[], help="embeddings of the pictures by a model that reads text, if any")
-    add("--prompts", nargs="?", const="", default="", help="embeddings of the prompts by it, if any")
-    many(add, "out", help="files to write, in the order of the others")
+def score_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit alternatives score`."""
+    add_evidence(add)
+    add_settings(add, TargetSettings)
+    add(
+        "--prompt-images",
+        nargs="*",
+        default=[],
+        metavar="PLACE",
+        help="embeddings of the pictures by an embedder that also reads text, if any: files or folders",
+    )
+    add("--prompts", action=OptionalPath, help="embeddings of the prompts by it, if any")
+    add("--out", help="table to write")
 
 
-def score(args):
-    from fit.alternatives import score_concept
+def score(args: Namespace) -> None:
+    """Write the alternative scores of concepts."""
+    from fit.alternatives.score import SCHEMA, score_concept
+    from fit.io.concept_tables import write_concepts
+    from fit.scores.evidence import read_evidence
+
+    places, targets = evidence_places(args), read_settings(TargetSettings, args)
+    tables = ((slug, score_concept(read_evidence(places, slug), targets)) for slug in args.concepts)
+    write_concepts(tables, args.out, SCHEMA)
+
+
+def tabulate_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit alternatives tabulate`."""
+    add("--imitation", help="table of `fit scores tabulate`")
+    add("--scores", nargs="+", metavar="PLACE", help="tables of `fit alternatives score`: files or folders")
+    add("--kind", choices=tuple(REGISTRY), help="which score")
+    add("--out", help="table to write")
+
+
+def tabulate(args: Namespace) -> None:
+    """Write the counts and one alternative score of all concepts in one table."""
+    from fit.alternatives.tabulate import tabulate
+    from fit.io.concept_tables import ConceptTables
     from fit.io.parquet import write
 
-    for out, compared in compared_files(args):
-        write(score_concept(**{"prompt_images": None} | compared, prompts=args.prompts or None), out)
-
-
-def tabulate_arguments(add):
-    add("--imitation", help="table that `fit scores` wrote")
-    many(add, "scores", help="files named by slugs")
-    add("--kind", choices=("clip", "frechet", "top5"))
-    add("--out")
-
-
-def tabulate(args):
-    from fit.alternatives import tabulate
-    from fit.io.parquet import write
-
-    write(tabulate(args.imitation, by_slug(args.scores), args.kind), args.out, row_group=4096)
+    write(tabulate(args.imitation, ConceptTables(args.scores), args.kind), args.out, row_group=4096)
 
 
 COMMANDS = (
     Command("score", "CLIP score, Fréchet distance and top-5 mean of concepts", score_arguments, score),
-    Command("tabulate", "counts and one such score, for `fit threshold`", tabulate_arguments, tabulate),
+    Command("tabulate", "counts and one such score, for `fit thresholds detect`", tabulate_arguments, tabulate),
 )

@@ -1,87 +1,87 @@
 """`fit atelier`."""
 
-from fit.cli.arguments import STEPS, many
+from argparse import Namespace
+from collections.abc import Callable
+
+from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.cli.command import Command
 from fit.cli.common import set_threads
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import SEED, THREADS
 
 
-def paint_arguments(add):
-    add("--sheet")
-    for name in ("seed", "zeros", "largest", "references", "photographs", "anonymous"):
-        add(f"--{name}", type=int)
-    many(add, "shards", help="corpus files to write")
-    for name in ("training-set", "truth", "references-file", "photographs-file"):
-        add(f"--{name}")
+def paint_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `paint`."""
+    add("--sheet", help="concept sheet of the painters")
+    add_settings(add, WorldSettings)
+    add("--seed", type=SEED)
+    add("--shards", nargs="+", help="corpus files to write")
+    add("--training-set", help="Parquet file to write: the captioned pictures that the generator sees")
+    add("--truth", help="Parquet file to write: the true painter of each picture, which no stage reads")
+    add("--references-file", help="Parquet file to write: pictures of each painter")
+    add("--photographs-file", help="Parquet file to write: pictures that are not artworks")
 
 
-def paint(args):
-    from fit.atelier.build import paint_world
+def paint(args: Namespace) -> None:
+    """Paint the corpus, the references and the photographs."""
+    from fit.atelier.build import WorldFiles, paint_world
 
-    paint_world(
-        args.sheet,
-        seed=args.seed,
-        zeros=args.zeros,
-        largest=args.largest,
-        references=args.references,
-        photographs=args.photographs,
-        anonymous=args.anonymous,
+    files = WorldFiles(
         training_set=args.training_set,
         shards=args.shards,
         truth=args.truth,
-        references_file=args.references_file,
-        photographs_file=args.photographs_file,
+        references=args.references_file,
+        photographs=args.photographs_file,
     )
+    paint_world(args.sheet, read_settings(WorldSettings, args), args.seed, files)
 
 
-def train_style_encoder_arguments(add):
-    add("--steps", type=STEPS)
-    add("--seed", type=int)
-    add("--threads", type=int, default=0)
+def _add_training(add: Callable[..., None], settings: type) -> None:
+    """Add what all trainings take."""
+    add_settings(add, settings)
+    add("--seed", type=SEED)
+    add("--threads", type=THREADS, default=0, help="of PyTorch; 0: its own number")
     add("--out", help="folder to write")
 
 
-def train_style_encoder(args):
+def train_style_encoder_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `train-style-encoder`."""
+    _add_training(add, StyleEncoderSettings)
+
+
+def train_style_encoder(args: Namespace) -> None:
+    """Train the style encoder."""
     from fit.atelier.build import build_style_encoder
 
     set_threads(args.threads)
-    build_style_encoder(args.out, steps=args.steps, seed=args.seed)
+    build_style_encoder(args.out, read_settings(StyleEncoderSettings, args), args.seed)
 
 
-def train_art_filter_arguments(add):
-    add("--steps", type=STEPS)
-    add("--seed", type=int)
-    add("--threads", type=int, default=0)
-    add("--out", help="folder to write")
+def train_art_filter_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `train-art-filter`."""
+    _add_training(add, ArtFilterSettings)
 
 
-def train_art_filter(args):
+def train_art_filter(args: Namespace) -> None:
+    """Train the art filter."""
     from fit.atelier.build import build_art_filter
 
     set_threads(args.threads)
-    build_art_filter(args.out, steps=args.steps, seed=args.seed)
+    build_art_filter(args.out, read_settings(ArtFilterSettings, args), args.seed)
 
 
-def train_generator_arguments(add):
-    add("--training-set")
-    add("--steps", type=STEPS)
-    for name in ("autoencoder-steps", "batch-size", "seed"):
-        add(f"--{name}", type=int)
-    add("--threads", type=int, default=0)
-    add("--out", help="folder to write")
+def train_generator_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `train-generator`."""
+    add("--training-set", help="Parquet file with the columns caption and image")
+    _add_training(add, GeneratorSettings)
 
 
-def train_generator(args):
+def train_generator(args: Namespace) -> None:
+    """Train the text-to-image pipeline."""
     from fit.atelier.build import build_generator
 
     set_threads(args.threads)
-    build_generator(
-        args.training_set,
-        args.out,
-        autoencoder_steps=args.autoencoder_steps,
-        steps=args.steps,
-        batch_size=args.batch_size,
-        seed=args.seed,
-    )
+    build_generator(args.training_set, args.out, read_settings(GeneratorSettings, args), args.seed)
 
 
 COMMANDS = (

@@ -1,14 +1,19 @@
 """`fit check`."""
 
+from argparse import Namespace
+from collections.abc import Callable
+
 from fit.cli.command import Command
 
 
-def check_arguments(add):
+def check_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `fit check`."""
     add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
-    add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later one lies over those before it")
+    add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later file overrides earlier ones")
 
 
-def check(args):
+def check(args: Namespace) -> int:
+    """Print what a study lacks, and what is wrong with its inputs."""
     from fit.check import run
 
     return run(args)

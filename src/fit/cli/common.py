@@ -1,33 +1,21 @@
-"""What several commands share: results read and written as JSON."""
+"""What several commands share."""
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from fit.errors import FitError
+from fit.io.json_files import read_json, write_json
+
+__all__ = ["by_slug", "read_json", "read_match_threshold", "read_threshold", "set_threads", "write_json"]
 
 
-def write_json(data, path):
-    from fit.io.files import atomic_write
+def read_match_threshold(path: str | Path, *also: str) -> dict[str, Any]:
+    """Return what `fit matches threshold` wrote, which must have the keys `also`.
 
-    with atomic_write(path) as part:
-        part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-
-
-def read_json(path, keys, command):
-    """The dict that `command` wrote to `path` as JSON, which must have `keys`."""
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FitError(f"{path}: there is no such file; `{command}` writes it") from None
-    except ValueError as error:
-        raise FitError(f"{path}: no JSON ({error}); name a file that `{command}` wrote") from None
-    for key in keys:
-        if not isinstance(found, dict) or key not in found:
-            raise FitError(f"{path}: no key `{key}` in it; name a file that `{command}` wrote")
-    return found
-
-
-def read_match_threshold(path, *also):
+    Raises:
+        FitError: it is not such a file, or no match threshold was found.
+    """
     found = read_json(path, ("match_threshold", *also), "fit matches threshold")
     if found["match_threshold"] is None:
         raise FitError(f"{path}: no match threshold was found: {found.get('reason', 'it does not say why')}")
@@ -39,22 +27,25 @@ def read_match_threshold(path, *also):
     return found
 
 
-def read_threshold(path):
-    return read_json(
-        path,
-        ("threshold", "interval", "below", "above", "changes", "concepts", "estimator", "penalty"),
-        "fit threshold --out",
-    )
+def read_threshold(path: str | Path) -> dict[str, Any]:
+    """Return what `fit thresholds detect` wrote.
+
+    Raises:
+        FitError: it is not such a file.
+    """
+    keys = ("threshold", "interval", "below", "above", "changes", "concepts", "estimator", "penalty")
+    return read_json(path, keys, "fit thresholds detect --out")
 
 
-def by_slug(paths):
-    """Concept -> file: a concept's file is named by its slug."""
-    from fit.io.files import by_key
+def by_slug(paths: Iterable[str]) -> dict[str, str]:
+    """Return concept -> file, where the name of a file is the concept's slug."""
+    from fit.io.names import by_key
 
     return by_key(paths, lambda path: Path(path).stem, "the concept")
 
 
-def set_threads(count):
+def set_threads(count: int) -> None:
+    """Let PyTorch use `count` threads; 0: as many as it chooses."""
     if count:
         import torch
 

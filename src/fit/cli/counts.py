@@ -1,32 +1,40 @@
 """`fit counts`."""
 
-from fit.cli.arguments import many
+from argparse import Namespace
+from collections.abc import Callable
+
 from fit.cli.command import Command
-from fit.cli.common import by_slug
-from fit.cli.parser import same_length
+from fit.cli.parser import OptionalPath
 
 
-def estimate_arguments(add):
-    add("--captions", nargs="?", const="", default="", help="counts that `fit captions count` wrote, if any")
-    many(add, "images", "matches", help="files named by slugs")
-    add("--out")
+def estimate_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit counts estimate`."""
+    add("--sheet", help="concept sheet, whose order the rows have")
+    add("--captions", action=OptionalPath, help="counts of `fit captions count`, if any")
+    add("--images", nargs="+", metavar="PLACE", help="image tables of training images: files or folders")
+    add("--matches", nargs="+", metavar="PLACE", help="tables of `fit matches find`: files or folders")
+    add("--out", help="table to write")
 
 
-def estimate(args):
+def estimate(args: Namespace) -> None:
+    """Write the effective counts of concepts."""
     from fit.counts.estimate import estimate_counts
+    from fit.io.concept_tables import ConceptTables
     from fit.io.parquet import write
 
-    same_length(args, "images", "matches")
-    write(estimate_counts(args.captions or None, by_slug(args.matches), args.images), args.out, row_group=4096)
+    counts = estimate_counts(args.captions, ConceptTables(args.matches), ConceptTables(args.images), args.sheet)
+    write(counts, args.out, row_group=4096)
 
 
-def import_arguments(add):
+def import_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit counts import`."""
     add("--table", help="CSV or Parquet with the columns concept and effective_count")
     add("--sheet", help="concept sheet")
-    add("--out")
+    add("--out", help="table to write")
 
 
-def import_(args):
+def import_(args: Namespace) -> None:
+    """Write effective counts that are known already."""
     import pyarrow as pa
 
     from fit.concepts.sheet import read_sheet
@@ -38,13 +46,15 @@ def import_(args):
     write(pa.table(columns), args.out, row_group=4096)
 
 
-def scale_arguments(add):
-    add("--captions", help="captions of this corpus")
-    add("--counts", help="effective counts of the other")
-    add("--out")
+def scale_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit counts scale`."""
+    add("--captions", help="caption counts of this corpus")
+    add("--counts", help="effective counts of the other corpus")
+    add("--out", help="table to write")
 
 
-def scale(args):
+def scale(args: Namespace) -> None:
+    """Write another corpus's effective counts, scaled."""
     from fit.counts.estimate import scale_counts
     from fit.io.parquet import write
 
@@ -53,6 +63,6 @@ def scale(args):
 
 COMMANDS = (
     Command("estimate", "from captions, downloads and matches", estimate_arguments, estimate),
-    Command("import", "take effective counts that are at hand", import_arguments, import_),
+    Command("import", "take effective counts that are known already", import_arguments, import_),
     Command("scale", "another corpus's, by the ratio of captions", scale_arguments, scale),
 )

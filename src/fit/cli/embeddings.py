@@ -1,79 +1,88 @@
 """`fit embeddings`."""
 
-from fit.cli.arguments import add_embedder, embedder_settings, many
+from argparse import Namespace
+from collections.abc import Callable
+
 from fit.cli.command import Command
 from fit.cli.common import set_threads
-from fit.cli.parser import same_length
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number
+from fit.embeddings.settings import BatchSettings, EmbedderSettings, FaceSettings
 
 
-def images_arguments(add):
-    add_embedder(add)
-    add("--batch-size", type=int, default=64, help="images a batch, at most; halved as often as memory runs out")
-    add("--threads", type=int, default=0, help="processor threads (0: the library's choice)")
+def _add_embedder(add: Callable[..., None]) -> None:
+    add(
+        "--backend", metavar="NAME", help="name of an embedder: a built-in one, or one that an installed package brings"
+    )
+    add_settings(add, EmbedderSettings)
+
+
+def images_arguments(add: Callable[..., None]) -> None:
+    _add_embedder(add)
+    add_settings(add, FaceSettings, BatchSettings)
+    add("--threads", type=Number(int, 0, 4096), default=0, help="processor threads (0: the library's choice)")
     add(
         "--decoders",
-        type=int,
+        type=Number(int, 0, 4096),
         default=None,
         help="processes that decode pictures (0: this one; default: one per thread, but 0 with one thread)",
     )
-    add("--detection-side", type=int, default=1280, help="longest side in pixels of what faces are searched in")
-    add("--min-face-size", type=int, default=20, help="side of the smallest faces, in pixels of that")
-    for name in ("--pixel-mean", "--pixel-std"):
-        add(name, type=float, default=None, help="arcface: how pixels are scaled; auto: as the file tells")
-    add("--channels", choices=("rgb", "bgr"), default="rgb", help="arcface: order of the colours")
-    many(add, "images", "out")
+    add("--images", metavar="FILE", help="image table")
+    add("--out", metavar="FILE", help="file of embeddings to write, of the image table's concepts")
 
 
-def images(args):
-    from fit.embeddings.run import embed_tables
+def images(args: Namespace) -> None:
+    from fit.embeddings.run import embed_table
 
-    same_length(args, "images", "out")
     set_threads(args.threads)
-    embed_tables(args.backend, embedder_settings(args), args.images, args.out, args.batch_size, args.decoders)
+    settings, faces = read_settings(EmbedderSettings, args), read_settings(FaceSettings, args)
+    batch_size = read_settings(BatchSettings, args).batch_size
+    embed_table(args.backend, settings, faces, args.images, args.out, batch_size, args.decoders)
 
 
-def texts_arguments(add):
-    add_embedder(add)
-    many(add, "texts")
-    add("--out")
+def texts_arguments(add: Callable[..., None]) -> None:
+    _add_embedder(add)
+    add("--texts", nargs="+", metavar="TEXT")
+    add("--out", metavar="FILE", help="file of embeddings to write")
 
 
-def texts(args):
-    from fit.embeddings.run import embed_texts as embed
+def texts(args: Namespace) -> None:
+    from fit.embeddings.run import embed_texts
 
     set_threads(1)
-    embed(args.backend, embedder_settings(args), args.texts, args.out)
+    embed_texts(args.backend, read_settings(EmbedderSettings, args), FaceSettings(), args.texts, args.out)
 
 
-def prompts_arguments(add):
-    add_embedder(add)
-    add("--sheet", help="concept sheet")
-    many(add, "prompts", help="templates with {name}")
-    add("--out")
+def prompts_arguments(add: Callable[..., None]) -> None:
+    _add_embedder(add)
+    add("--sheet", metavar="FILE", help="concept sheet")
+    add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}")
+    add("--out", metavar="FILE", help="file of embeddings to write")
 
 
-def prompts(args):
+def prompts(args: Namespace) -> None:
     from fit.concepts.sheet import read_sheet
-    from fit.embeddings.run import embed_texts as embed
+    from fit.embeddings.run import embed_texts
 
     set_threads(1)
     texts = [prompt.format(name=concept.name) for concept in read_sheet(args.sheet) for prompt in args.prompts]
-    embed(args.backend, embedder_settings(args), list(dict.fromkeys(texts)), args.out)
+    settings = read_settings(EmbedderSettings, args)
+    embed_texts(args.backend, settings, FaceSettings(), list(dict.fromkeys(texts)), args.out)
 
 
-def convert_arguments(add):
+def convert_arguments(add: Callable[..., None]) -> None:
     add("checkpoint", help="pytorch_model.bin of CSD-ViT-L")
     add("out", help=".safetensors file to write, for the embedder csd")
 
 
-def convert(args):
+def convert(args: Namespace) -> None:
     from fit.embeddings.csd import convert
 
     print(f"{args.out}: {convert(args.checkpoint, args.out)}")
 
 
 COMMANDS = (
-    Command("images", "embed image tables", images_arguments, images),
+    Command("images", "embed an image table", images_arguments, images),
     Command("texts", "embed texts, for the art filter", texts_arguments, texts),
     Command("prompts", "embed the prompts of every concept, for the CLIP score", prompts_arguments, prompts),
     Command("convert", "a CSD checkpoint as published into safetensors", convert_arguments, convert, writes=("out",)),

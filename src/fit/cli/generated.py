@@ -1,71 +1,44 @@
 """`fit generated`."""
 
 import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
 
-from fit.cli.arguments import many
 from fit.cli.command import Command
-from fit.cli.common import by_slug, set_threads
+from fit.cli.common import set_threads
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number
+from fit.generated.settings import GenerationSettings, PipelineSettings
+from fit.images.settings import DecodeSettings
 
 
-def make_arguments(add):
-    add("--backend", default="diffusers")
-    add("--pipeline", help="folder or hub id")
-    add("--revision", nargs="?", default="", const="", help="commit of a hub id")
-    add("--download", choices=("yes", "no"), default="no", help="whether to fetch a hub id that is not here")
-    add("--variant", nargs="?", default="", const="", help="of the weights, as fp16 (default: none, or the only one)")
-    add("--scheduler", nargs="?", default="", const="", help="class of diffusers scheduler (default: its own)")
-    add("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
-    add("--steps", type=int)
-    add("--guidance", type=float)
-    add("--height", type=int, default=0, help="pixels (0: the pipeline's own)")
-    add("--width", type=int, default=0, help="pixels (0: the pipeline's own)")
-    add("--negative-prompt", nargs="?", default="", const="", metavar="TEXT", help="what to guide away from")
-    add("--compile", choices=("yes", "no"), default="no", help="torch.compile: minutes at first, faster then")
-    add("--device", choices=("auto", "cuda", "cpu"), default="auto", help="cuda: fail where there is no GPU")
-    add("--sheet", help="concept sheet")
-    many(add, "prompts", help="templates with {name}")
-    add("--images-per-prompt", type=int)
-    add("--batch-size", type=int, default=20, help="pictures at once; halved while memory does not suffice")
-    add("--image-format", choices=("png", "webp"), default="png", help="both without loss")
-    add("--seed", type=int)
-    add("--threads", type=int, default=0)
-    many(add, "out", help="image tables to write, named by the slugs of their concepts")
+def make_arguments(add: Callable[..., None]) -> None:
+    add_settings(add, PipelineSettings, GenerationSettings)
+    add("--sheet", metavar="FILE", help="concept sheet")
+    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}")
+    add("--seed", type=Number(int, 0, 2**63 - 1), metavar="N", help="of the study")
+    add("--threads", type=Number(int, 0, 4096), default=0, help="processor threads (0: the library's choice)")
     add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
+    add("--out", metavar="FILE", help="image table to write")
 
 
-def make(args):
-    from fit import generated as generators
+def make(args: Namespace) -> None:
+    from fit import generated
     from fit.concepts.sheet import find_concepts
-    from fit.generated.run import generate_tables
+    from fit.generated.run import generate_table
 
-    concepts = find_concepts(args.sheet, by_slug(args.out))
+    concepts = find_concepts(args.sheet, args.concepts)
     set_threads(args.threads)
-    generator = generators.prepare(
-        args.backend,
-        pipeline=args.pipeline,
-        revision=args.revision or None,
-        scheduler=args.scheduler or None,
-        dtype=args.dtype,
-        steps=args.steps,
-        guidance=args.guidance,
-        height=args.height or None,
-        width=args.width or None,
-        negative_prompt=args.negative_prompt,
-        variant=args.variant or None,
-        compile=args.compile == "yes",
-        device=args.device,
-        download=args.download == "yes",
-    )
-    statuses = generate_tables(
-        generator,
+    statuses = generate_table(
+        generated.prepare(read_settings(PipelineSettings, args)),
         concepts,
         args.out,
+        settings=read_settings(GenerationSettings, args),
         prompts=args.prompts,
-        images_per_prompt=args.images_per_prompt,
-        batch_size=args.batch_size,
         study_seed=args.seed,
         work=args.work,
-        image_format=args.image_format,
     )
     for concept, counted in statuses.items():
         bad = ", ".join(f"{count} {status}" for status, count in counted.items() if status != "ok")
@@ -73,13 +46,40 @@ def make(args):
             print(f"fit: {concept}: of {counted.total()} pictures {bad}; they count as not made", file=sys.stderr)
 
 
-def draw_arguments(add):
-    add("table", help="image table that `fit generate` wrote")
+def import_arguments(add: Callable[..., None]) -> None:
+    add("--place", metavar="PATH", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
+    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--sheet", default=None, metavar="FILE", help="concept sheet: rows of a table that are of no concept are named")
+    add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
+    add_settings(add, DecodeSettings)
+    add("--decoders", type=Number(int, 1, 4096), default=2, help="processes that decode")
+    add("--out", metavar="FILE", help="image table to write")
+
+
+def import_(args: Namespace) -> None:
+    from fit.concepts.sheet import read_sheet
+    from fit.images.local import import_generated
+
+    bad = import_generated(
+        args.place,
+        args.concepts,
+        args.out,
+        work=args.work or Path(args.out).parent / ".imported",
+        decoding=read_settings(DecodeSettings, args),
+        decoders=args.decoders,
+        sheet=[concept.slug for concept in read_sheet(args.sheet)] if args.sheet else None,
+    )
+    for concept, count in bad.items():
+        print(f"fit: {concept}: {count} generated images can't be decoded and are left out", file=sys.stderr)
+
+
+def draw_arguments(add: Callable[..., None]) -> None:
+    add("table", help="image table that `fit generated make` wrote")
     add("--title", default="")
-    add("--out")
+    add("--out", metavar="PNG", help="picture to write")
 
 
-def draw(args):
+def draw(args: Namespace) -> None:
     from fit.io.files import atomic_write
     from fit.reports.figures import generated_sheet
 
@@ -89,5 +89,6 @@ def draw(args):
 
 COMMANDS = (
     Command("make", "generate pictures of concepts", make_arguments, make),
-    Command("draw", "pictures of a concept, a row a prompt", draw_arguments, draw),
+    Command("import", "take local pictures that a model made", import_arguments, import_),
+    Command("draw", "draw the pictures of concepts, a row a prompt", draw_arguments, draw),
 )

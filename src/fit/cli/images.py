@@ -2,120 +2,168 @@
 
 import json
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from fit.cli.arguments import add_fetching, add_limits, fetching, many
 from fit.cli.command import Command
-from fit.cli.common import by_slug
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number
 from fit.errors import FitError
+from fit.images.settings import DecodeSettings, FetchSettings
 
 
-def collect_arguments(add):
-    add("--source", help="where the images are: embedded (in the corpus's own files) or http (behind the links)")
-    add("--matched-captions", help="file that `fit captions count` wrote")
-    add("--corpus", nargs="*", default=[], metavar="FILE", help="the corpus's files, for embedded images")
-    many(add, "out", help="image tables to write, named by the slugs of their concepts")
+def _add_decoders(add: Callable[..., None]) -> None:
+    add("--decoders", type=Number(int, 1, 4096), default=2, metavar="N", help="processes that decode")
+
+
+def _add_work(add: Callable[..., None]) -> None:
     add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
-    add_fetching(add)
 
 
-def collect(args):
+def collect_arguments(add: Callable[..., None]) -> None:
+    add("--source", help="where the images are: embedded (in the corpus's own files) or http (behind the links)")
+    add("--matched-captions", metavar="FILE", help="file that `fit captions count` wrote")
+    add("--corpus", nargs="*", default=[], metavar="FILE", help="the corpus's files, for embedded images")
+    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    _add_work(add)
+    add_settings(add, FetchSettings, DecodeSettings)
+    _add_decoders(add)
+    add("--out", metavar="FILE", help="image table to write")
+
+
+def collect(args: Namespace) -> None:
     from fit.images.collect import collect
 
-    work = args.work or Path(args.out[0]).parent / ".collected"
-    collect(args.source, args.matched_captions, args.corpus, by_slug(args.out), work=work, **fetching(args))
+    collect(
+        args.source,
+        args.matched_captions,
+        args.corpus,
+        args.concepts,
+        args.out,
+        work=args.work or Path(args.out).parent / ".collected",
+        fetching=read_settings(FetchSettings, args),
+        decoding=read_settings(DecodeSettings, args),
+        decoders=args.decoders,
+    )
 
 
-def import_arguments(add):
-    add("--kind", choices=("training", "generated", "photographs"), help="photographs: one folder, without slugs")
-    add("--place", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
-    add("--sheet", default="", help="concept sheet, by which rows of a table that are of no concept are named")
-    many(add, "out", help="image tables to write, named by the slugs of their concepts")
-    add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
-    add_limits(add)
+def import_arguments(add: Callable[..., None]) -> None:
+    add("--place", metavar="PATH", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
+    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--sheet", default=None, metavar="FILE", help="concept sheet: rows of a table that are of no concept are named")
+    _add_work(add)
+    add_settings(add, DecodeSettings)
+    _add_decoders(add)
+    add("--out", metavar="FILE", help="image table to write")
 
 
-def import_(args):
+def import_(args: Namespace) -> None:
     from fit.concepts.sheet import read_sheet
-    from fit.images.decode import Limits
-    from fit.images.local import import_generated, import_images, import_photographs
+    from fit.images.local import import_images
 
-    targets = by_slug(args.out)
-    limits = Limits(args.max_pixels, args.min_side, args.decode_timeout_s, workers=args.decoders)
-    places = {"work": args.work or Path(args.out[0]).parent / ".imported", "limits": limits}
-    if args.kind != "photographs":
-        places["sheet"] = [concept.slug for concept in read_sheet(args.sheet)] if args.sheet else None
-    if args.kind == "training":
-        import_images(args.place, targets, what="training images", none_too=True, **places)
-        return
-    if args.kind == "photographs":
-        import_photographs(args.place, args.out[0], **places)
-        return
-    for concept, count in import_generated(args.place, targets, **places).items():
-        print(f"fit: {concept}: {count} generated images can't be decoded and are left out", file=sys.stderr)
+    import_images(
+        args.place,
+        args.concepts,
+        args.out,
+        what="training images",
+        work=args.work or Path(args.out).parent / ".imported",
+        decoding=read_settings(DecodeSettings, args),
+        decoders=args.decoders,
+        none_too=True,
+        sheet=[concept.slug for concept in read_sheet(args.sheet)] if args.sheet else None,
+    )
 
 
-def retry_arguments(add):
-    add("files", nargs="+", help="image tables that `fit images collect` wrote")
+def import_photographs_arguments(add: Callable[..., None]) -> None:
+    add("--place", metavar="PATH", help="folder, or Parquet with the column bytes")
+    _add_work(add)
+    add_settings(add, DecodeSettings)
+    _add_decoders(add)
+    add("--out", metavar="FILE", help="image table to write")
+
+
+def import_photographs(args: Namespace) -> None:
+    from fit.images.local import import_photographs
+
+    work = args.work or Path(args.out).parent / ".imported"
+    decoding = read_settings(DecodeSettings, args)
+    import_photographs(args.place, args.out, work=work, decoding=decoding, decoders=args.decoders)
+
+
+def retry_arguments(add: Callable[..., None]) -> None:
+    add("files", nargs="+", metavar="FILE", help="image tables that `fit images collect` wrote")
     add(
         "--status",
         nargs="+",
         default=None,
         help="which failures, as `fit images stats` names them (default: those that may pass)",
     )
-    add_fetching(add)
+    add_settings(add, FetchSettings, DecodeSettings)
+    _add_decoders(add)
 
 
-def retry(args):
+def retry(args: Namespace) -> None:
     from fit.images.collect import MAY_PASS, retry
     from fit.io.parquet import read
 
+    fetching, decoding = read_settings(FetchSettings, args), read_settings(DecodeSettings, args)
+    statuses = args.status or MAY_PASS
     for table in args.files:
         there = set(read(table, ["status"]).column("status").to_pylist()) if args.status else set()
         for status in sorted(set(args.status or ()) - there):
             print(f"fit: {table}: no row has the status {status!r}; it has {', '.join(sorted(there))}", file=sys.stderr)
-        tried, fixed = retry(table, set(args.status or MAY_PASS), **fetching(args))
+        tried, fixed = retry(table, statuses, fetching=fetching, decoding=decoding, decoders=args.decoders)
         left = "" if fixed else "; the file is left as it is"
         print(f"{table}: {tried} fetched again, {fixed} of them now images{left}")
 
 
-def stats_arguments(add):
-    add("files", nargs="+", help="image tables")
+def stats_arguments(add: Callable[..., None]) -> None:
+    add("files", nargs="+", metavar="FILE", help="image tables")
 
 
-def stats(args):
+def stats(args: Namespace) -> None:
     from fit.images.table import statistics
 
     for table in args.files:
         print(f"{table}\n{statistics(table)}")
 
 
-def show_arguments(add):
-    add("file", help="image table (Parquet)")
+def show_arguments(add: Callable[..., None]) -> None:
+    add("file", metavar="FILE", help="image table (Parquet)")
+    add("--concept", default=None, metavar="SLUG", help="only the pictures of this concept")
     add("--unpack", metavar="FOLDER", default=None, help="write every picture into this folder instead")
     add("--provenance", action="store_true", help="print what made the pictures instead, as JSON")
-    add("--sheet", default=None, help="picture to write (default: the table's name, .png, in this folder)")
-    add("--most", type=int, default=200, help="pictures on the sheet, at most")
-    add("--columns", type=int, default=20)
+    add(
+        "--out",
+        default=None,
+        metavar="PICTURE",
+        help="contact sheet to write (default: the table's name, or the concept's, and .png, in this folder)",
+    )
+    add("--most", type=Number(int, 1, 1_000_000), default=200, metavar="N", help="pictures on the sheet, at most")
+    add("--columns", type=Number(int, 1, 1000), default=20, metavar="N", help="pictures in a row")
 
 
-def show(args):
+def show(args: Namespace) -> None:
     from fit.images import table
     from fit.io.files import atomic_write
 
     if args.provenance:
         print(json.dumps(table.provenance(args.file), indent=2))
         return
+    if args.concept:
+        table.check_concept(args.file, args.concept)
     if args.unpack:
-        print(f"{table.unpack(args.file, args.unpack)} pictures in {args.unpack}")
+        print(f"{table.unpack(args.file, args.unpack, args.concept)} pictures in {args.unpack}")
         return
-    pictures = list(islice((picture for _, batch in table.stream(args.file) for picture in batch), args.most))
+    batches = table.stream(args.file, concept=args.concept)
+    pictures = list(islice((picture for _, batch in batches for picture in batch), args.most))
     if not pictures:
         raise FitError(f"{args.file}: no picture in it; its column `status` says why")
-    out = args.sheet or Path(args.file).with_suffix(".png").name
-    if not args.sheet and Path(out).exists():
-        raise FitError(f"{out}: there is such a file already; name the picture to write with --sheet")
+    out = args.out or (f"{args.concept}.png" if args.concept else Path(args.file).with_suffix(".png").name)
+    if not args.out and Path(out).exists():
+        raise FitError(f"{out}: there is such a file already; name the picture to write with --out")
     with atomic_write(out) as part:
         table.contact_sheet(pictures, args.columns).save(part)
     print(f"{len(pictures)} pictures in {out}")
@@ -123,10 +171,16 @@ def show(args):
 
 COMMANDS = (
     Command("collect", "collect the images behind sampled captions", collect_arguments, collect),
-    Command("import", "take pictures that are at hand", import_arguments, import_),
+    Command("import", "take local training images", import_arguments, import_),
+    Command(
+        "import-photographs",
+        "take ordinary photographs, against which an art filter is measured",
+        import_photographs_arguments,
+        import_photographs,
+    ),
     Command("retry", "fetch failures of image tables again", retry_arguments, retry),
     Command("stats", "count the statuses of image tables", stats_arguments, stats),
     Command(
-        "show", "draw a contact sheet of an image table, or unpack it", show_arguments, show, writes=("sheet", "unpack")
+        "show", "draw a contact sheet of an image table, or unpack it", show_arguments, show, writes=("out", "unpack")
     ),
 )

@@ -2,25 +2,61 @@
 
 import argparse
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fit.cli.arguments import COSINE, many
 from fit.cli.command import Command
 from fit.cli.common import read_match_threshold, write_json
-from fit.cli.parser import same_length
+from fit.cli.parser import Number, OptionalPath
 from fit.errors import FitError
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def _method(text):
-    if text in ("midpoint", "best_f1"):
+COSINE = Number(float, -1, 1)
+METHODS = ("midpoint", "best_f1")
+"""Names in fit.matches.threshold.METHODS, which takes long to import."""
+
+
+def _method(text: str) -> str | float:
+    """Return the method that `text` names, or the cosine that it is."""
+    if text in METHODS:
         return text
     try:
-        return COSINE(text)
+        return float(COSINE(text))
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither midpoint, best_f1 nor a cosine from -1 to 1") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither {', '.join(METHODS)} nor a cosine from -1 to 1"
+        ) from None
 
 
-def _write_threshold(positive, negative, args, labels, title):
+def _add_method(add: Callable[..., None]) -> None:
+    """Give a command the options of how a threshold is found, and what is written."""
+    add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add(
+        "--needed",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether a threshold has to be found; if not, a file without one is written instead of an error",
+    )
+    add("--out", help="JSON to write")
+    add("--figure", default=None, help="histogram to write")
+
+
+def _write_threshold(
+    positive: "np.ndarray", negative: "np.ndarray", args: Namespace, labels: tuple[str, str, str], title: str
+) -> None:
+    """Find the threshold between two kinds of similarities, and write it.
+
+    Args:
+        positive: [P] cosines.
+        negative: [N] cosines.
+        args: with the options of _add_method.
+        labels: of the positive, the negative and the axis of the figure.
+        title: of the figure.
+    """
     from fit.io.files import atomic_write
     from fit.matches.threshold import find_match_threshold, no_match_threshold
     from fit.reports.figures import match_threshold_figure
@@ -28,7 +64,7 @@ def _write_threshold(positive, negative, args, labels, title):
     try:
         found = find_match_threshold(positive, negative, args.method)
     except FitError as error:
-        if args.needed == "yes":
+        if args.needed:
             raise
         found = no_match_threshold(positive, negative, str(error))
         print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
@@ -39,102 +75,113 @@ def _write_threshold(positive, negative, args, labels, title):
             match_threshold_figure(positive, negative, found["match_threshold"], labels, part, f"{domain}: {title}")
 
 
-def threshold_arguments(add):
-    many(add, "references", "embeddings")
-    add("--method", type=_method, help="midpoint, best_f1, or a cosine")
-    add(
-        "--needed",
-        choices=("yes", "no"),
-        default="yes",
-        help="no: where none can be found, write that instead of failing",
-    )
-    add("--out", help="JSON to write")
-    add("--figure", default=None, help="histogram to write")
+def threshold_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit matches threshold`."""
+    add("--references", nargs="+", metavar="PLACE", help="image tables of references: files or folders")
+    add("--embeddings", nargs="+", metavar="PLACE", help="embeddings of the references: files or folders")
+    _add_method(add)
 
 
-def threshold(args):
+def threshold(args: Namespace) -> None:
+    """Write the cosine above which two images show the same concept."""
+    from fit.io.concept_tables import ConceptTables
     from fit.matches.threshold import reference_means
 
-    same_length(args, "references", "embeddings")
-    within, between = reference_means(args.references, args.embeddings)
+    within, between = reference_means(ConceptTables(args.references), ConceptTables(args.embeddings))
     labels = ("within a concept", "between concepts", "mean cosine of references")
     _write_threshold(within, between, args, labels, "same concept or not")
 
 
-def art_threshold_arguments(add):
-    many(add, "artworks", help="embeddings of references")
+def art_threshold_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit matches art-threshold`."""
+    add("--artworks", nargs="+", metavar="PLACE", help="embeddings of references: files or folders")
     add("--photographs", nargs="*", default=[], help="embeddings of photographs; none where a cosine is given")
     add("--texts", help="embeddings of the texts")
-    add("--method", type=_method, help="midpoint, best_f1, or a cosine")
-    add(
-        "--needed",
-        choices=("yes", "no"),
-        default="yes",
-        help="no: where none can be found, write that instead of failing",
-    )
-    add("--out", help="JSON to write")
-    add("--figure", default=None, help="histogram to write")
+    _add_method(add)
 
 
-def art_threshold(args):
-    from fit.matches.threshold import similarity_to_texts
+def art_threshold(args: Namespace) -> None:
+    """Write the cosine to a text above which an image is an artwork."""
+    from fit.io.concept_tables import ConceptTables
+    from fit.matches.threshold import similarity_of_photographs, similarity_to_texts
 
-    artworks = similarity_to_texts(args.artworks, args.texts)
-    photographs = similarity_to_texts(args.photographs, args.texts)
+    artworks = similarity_to_texts(ConceptTables(args.artworks), args.texts)
+    photographs = similarity_of_photographs(args.photographs, args.texts)
     labels = ("references", "photographs", "highest cosine to the texts")
     _write_threshold(artworks, photographs, args, labels, "artwork or photograph")
 
 
-def find_arguments(add):
-    many(add, "images", "references", "reference-embeddings", "out")
+def find_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit matches find`."""
+    add("--concepts", nargs="+", metavar="SLUG", help="concepts of this job, in the order of the output")
+    add("--images", nargs="+", metavar="PLACE", help="embeddings of training images: files or folders")
+    add("--references", nargs="+", metavar="PLACE", help="image tables of references: files or folders")
+    add("--reference-embeddings", nargs="+", metavar="PLACE", help="embeddings of the references: files or folders")
     add("--match-threshold", help="JSON of `fit matches threshold`")
-    add("--art-embeddings", nargs="*", default=[], help="of the same images, by the art filter; nothing without one")
-    add("--art-texts", nargs="*", default=[], help="embeddings of the texts")
-    add("--art-threshold", nargs="*", default=[], help="JSON of `fit matches art-threshold`")
-
-
-def find(args):
-    from fit.io.parquet import write
-    from fit.matches.match import match_images
-
-    same_length(args, "images", "references", "reference_embeddings", "out")
-    if args.art_embeddings:
-        same_length(args, "images", "art_embeddings")
-        if not (args.art_texts and args.art_threshold):
-            raise FitError(
-                "match: --art-embeddings go together with --art-texts and --art-threshold; give all three or none"
-            )
-    match_threshold, art_threshold = (
-        read_match_threshold(args.match_threshold)["match_threshold"],
-        read_match_threshold(args.art_threshold[0])["match_threshold"] if args.art_threshold else None,
+    add(
+        "--art-embeddings",
+        nargs="*",
+        default=[],
+        metavar="PLACE",
+        help="embeddings of the same images by the embedder of the art filter, if any: files or folders",
     )
-    art_files = args.art_embeddings or [None] * len(args.images)
-    files = zip(args.images, args.references, args.reference_embeddings, art_files, args.out, strict=True)
-    for images, references, reference_embeddings, art, out in files:
-        filtering = (art, args.art_texts[0], art_threshold) if art else None
-        write(match_images(images, references, reference_embeddings, match_threshold, filtering), out, row_group=65536)
+    add("--art-texts", action=OptionalPath, help="embeddings of the texts, if there is an art filter")
+    add("--art-threshold", action=OptionalPath, help="JSON of `fit matches art-threshold`, if there is an art filter")
+    add("--out", help="table to write")
 
 
-def verify_arguments(add):
-    add("--sheet", help="concept sheet; its column group says who belongs together")
-    add("--references", help="folder of reference tables, named by slugs")
-    add("--embeddings", nargs="+", metavar="FOLDER", help="of those references, a folder per embedder")
+def find(args: Namespace) -> None:
+    """Write which training images show their concept."""
+    from fit.embeddings.files import read_embeddings
+    from fit.io.concept_tables import ConceptTables, write_concepts
+    from fit.matches.match import MATCHES, MATCHES_OF_ART, ArtFilter, find_matches
+
+    given = [bool(value) for value in (args.art_embeddings, args.art_texts, args.art_threshold)]
+    if any(given) and not all(given):
+        raise FitError(
+            "--art-embeddings, --art-texts and --art-threshold belong to one art filter; give all three or none"
+        )
+    art_filter = None
+    match_threshold = read_match_threshold(args.match_threshold)["match_threshold"]
+    if all(given):
+        art_filter = ArtFilter(
+            embeddings=ConceptTables(args.art_embeddings),
+            texts=read_embeddings(args.art_texts)[1],
+            threshold=read_match_threshold(args.art_threshold)["match_threshold"],
+        )
+    images, references = ConceptTables(args.images), ConceptTables(args.references)
+    embeddings = ConceptTables(args.reference_embeddings)
+    found = (
+        (slug, find_matches(slug, images, references, embeddings, match_threshold, art_filter))
+        for slug in args.concepts
+    )
+    write_concepts(found, args.out, MATCHES_OF_ART if art_filter else MATCHES)
+
+
+def verify_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit matches verify`."""
+    add("--sheet", help="concept sheet; its column group says which concepts belong together")
+    add("--references", nargs="+", metavar="PLACE", help="image tables of references: files or folders")
+    add("--embeddings", nargs="+", metavar="FOLDER", help="embeddings of the references, a folder per embedder")
     add("--method", type=_method, help="of each embedder's match threshold: midpoint, best_f1, or a cosine")
-    add("--seed", type=int, default=0, help="of the bootstrap over concepts")
+    add("--seed", type=Number(int, 0, 2**63 - 1), default=0, help="of the bootstrap over concepts")
     add("--out", default=None, help="table to write (TSV)")
 
 
-def verify(args):
+def verify(args: Namespace) -> None:
+    """Print how often embedders err on references, by group."""
     from fit.concepts.sheet import read_sheet
+    from fit.io.concept_tables import ConceptTables
     from fit.io.files import atomic_write
-    from fit.matches.verification import assess
-    from fit.reports.tables import aligned, recognisers
+    from fit.matches.verification import tabulate, verify
+    from fit.reports.tables import aligned
 
-    concepts = read_sheet(args.sheet)
-    assessed = [
-        (folder, *assess(concepts, args.references, folder, args.method, args.seed)) for folder in args.embeddings
+    concepts, references = read_sheet(args.sheet), ConceptTables(args.references)
+    verified = [
+        (folder, *verify(concepts, references, ConceptTables([folder]), args.method, args.seed))
+        for folder in args.embeddings
     ]
-    table = recognisers(assessed)
+    table = tabulate(verified)
     if args.out:
         with atomic_write(args.out) as part:
             part.write_text(table, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How the command line answers: versions, commands that are misspelt, and what stops a command, in words."""
+"""How the command line answers: its version, suggestions for misspelt words, and a line about what stops a command."""
 
 import argparse
 import difflib
@@ -6,17 +6,19 @@ import math
 import os
 import select
 import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fit.errors import FitError, forget_said
 from fit.io.files import is_disk_full
 from fit.io.folders import printable
 
 STOPPED, CLOSED_PIPE = 130, 141
-"""Exit statuses of a command that Ctrl-C stopped, and of one whose reader has gone, as shells give them."""
+"""Exit statuses, as shells give them: Ctrl-C stopped the command; nobody reads its output any more."""
 UNREADABLE = {
     "pyarrow.lib": "ArrowException",
     "polars.exceptions": "PolarsError",
@@ -24,16 +26,18 @@ UNREADABLE = {
     "_csv": "Error",
     "tarfile": "TarError",
 }
-"""Module -> base class of what it raises on a file that is not what it is taken for; none of them is imported here."""
+"""Module -> base class of the errors that it raises on a file of the wrong kind; none of them is imported here."""
 
 
 class Version(argparse.Action):
-    """Prints the version of the package, which is looked up only then."""
+    """The action of an option that prints the version of the package, which is looked up only then."""
 
-    def __init__(self, option_strings, dest, help=None):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
         """Print it and exit."""
         from importlib.metadata import version
 
@@ -44,7 +48,7 @@ class Version(argparse.Action):
 class Parser(argparse.ArgumentParser):
     """A parser that suggests a command, or an option, for one that is not known."""
 
-    def _check_value(self, action, value):
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices and isinstance(value, str):
             names = [str(choice) for choice in action.choices]
             close = difflib.get_close_matches(value, names, n=1)
@@ -54,8 +58,8 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{where}{kind} {value!r} is not known; {hint}: {', '.join(names)}")
         super()._check_value(action, value)
 
-    def error(self, message):
-        """As argparse does it; an option that is not known gets a suggestion."""
+    def error(self, message: str) -> NoReturn:
+        """End the process, as argparse does; suggest an option for one that is not known."""
         unknown = message.removeprefix("unrecognized arguments: ").split()
         if message.startswith("unrecognized") and unknown and unknown[0].startswith("--"):
             known = [flag for action in self._actions for flag in action.option_strings]
@@ -63,8 +67,8 @@ class Parser(argparse.ArgumentParser):
             message += f"; did you mean {close[0]}?" if close else ""
         super().error(message)
 
-    def parse_known_args(self, args=None, namespace=None):
-        """As argparse does it; what is left over is an error of the command, which knows its options."""
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse as argparse does; words that are left over are an error of the command, which knows its options."""
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -82,13 +86,13 @@ class Number:
     beyond: bool = False
     """Whether it has to be more than `low`."""
     also: tuple[str, ...] = ()
-    """Other texts that are allowed: of a number, or "auto", which stands for None."""
+    """Other texts that are allowed: of a number, or "auto", which means None."""
 
-    def __call__(self, text):
-        """The number that `text` is.
+    def __call__(self, text: str) -> Any:
+        """Return the number that `text` is.
 
         Raises:
-            argparse.ArgumentTypeError: it is none, or not within the bounds; the message says them.
+            argparse.ArgumentTypeError: it is not a number, or not within the bounds; the message says them.
         """
         if text in self.also:
             return None if text == "auto" else self.kind(text)
@@ -101,8 +105,8 @@ class Number:
             raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
         return value
 
-    def __str__(self):
-        """The bounds in words."""
+    def __str__(self) -> str:
+        """Return the bounds in words."""
         low = "" if math.isinf(self.low) else f"{'above' if self.beyond else 'of at least'} {self.low:,}"
         high = "" if math.isinf(self.high) else f"at most {self.high:,}"
         within = " and ".join(filter(None, (low, high))) or "that is finite"
@@ -110,26 +114,33 @@ class Number:
         return f"{of_kind} {within}" + "".join(f", or {text}" for text in self.also)
 
 
-class OptionalPath(argparse.Action):
-    """The action of an option that names a file, or nothing: `--images` alone is as if it were left out.
+SEED = Number(int, 0, 2**63 - 1)
+THREADS = Number(int, 1, 4096, also=("0",))
 
-    A rule writes an input that is not always there as `--images {input.images:q}`.
+
+class OptionalPath(argparse.Action):
+    """The action of an option that names a file, or nothing: `--images` alone is the same as leaving it out.
+
+    A rule writes an input that does not always exist as `--images {input.images:q}`.
     """
 
-    def __init__(self, option_strings: list[str], dest: str, **options: Any):
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any):
         super().__init__(option_strings, dest, nargs="*", **{"default": None} | options)
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        """Keep the one file that is named, or None."""
         if len(values) > 1:
             parser.error(f"argument {option_string}: takes one file, not {len(values)}")
         setattr(namespace, self.dest, values[0] if values else None)
 
 
-def same_length(args, *names):
-    """Check that lists of the command line go together, item by item.
+def same_length(args: Namespace, *names: str) -> None:
+    """Check that lists of the command line have the same length.
 
     Raises:
-        FitError: they are of different lengths; the message names both options.
+        FitError: they do not; the message names both options.
     """
     lengths = {name: len(getattr(args, name)) for name in names}
     first = names[0]
@@ -143,8 +154,8 @@ def same_length(args, *names):
             )
 
 
-def guarded(function, args):
-    """Run `function(args)` and return the exit status. What a user can fix is said in a line, without a traceback."""
+def guarded(function: Callable[[Namespace], int | None], args: Namespace) -> int:
+    """Run `function(args)` and return the exit status; print what a user can fix in a line, without a traceback."""
     if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal can't show is shown with \\x and \\u
         sys.stdout.reconfigure(errors="backslashreplace")
     forget_said()
@@ -162,7 +173,7 @@ def guarded(function, args):
     except BrokenPipeError as error:
         if not _is_closed():
             return _say(f"{error}; run it again")
-        # Whoever read the output has seen enough (| head).
+        # The reader of the output has seen enough (| head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except OSError as error:
@@ -170,9 +181,9 @@ def guarded(function, args):
             return _say(_full(error))
         if _is_unreadable(error):
             return _say(_unreadable(error, args))
-        # Of the machine, not of the program: a path that is missing or may not be read or written, a full disk.
+        # An error of the machine, not of the program: a path is missing, or may not be read or written.
         said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        return _say(f"{said}; mend the path, or what is in its way")
+        return _say(f"{said}; check that the path exists and can be read and written")
     except MemoryError as error:
         return _say(_no_memory(error))
     except Exception as error:
@@ -185,13 +196,14 @@ def guarded(function, args):
         return _say(_unreadable(error, args))
 
 
-def _full(error):
-    place = f"{error.filename}: " if getattr(error, "filename", None) else ""
+def _full(error: Exception) -> str:
+    name = getattr(error, "filename", None)
+    place = f"{name}: " if name else ""
     return f"{place}no space left on this disk ({error}); free some and run again: what was written before is kept"
 
 
-def _is_memory(error):
-    """Whether `error` is PyTorch's way of saying that memory does not suffice; it is asked only where it is loaded."""
+def _is_memory(error: Exception) -> bool:
+    """Whether `error` is how PyTorch says that memory does not suffice; PyTorch is asked only if it is loaded."""
     if "torch" not in sys.modules:
         return False
     from fit.memory import is_out_of_memory
@@ -199,18 +211,18 @@ def _is_memory(error):
     return is_out_of_memory(error)
 
 
-def _no_memory(error):
+def _no_memory(error: BaseException) -> str:
     detail = f" ({str(error).partition(chr(10))[0]})" if str(error) else ""
-    return f"not enough memory{detail}; give a smaller --batch-size where there is one, or free some memory"
+    return f"not enough memory{detail}; give a smaller --batch-size if the command has one, or free some memory"
 
 
-def _say(message):
+def _say(message: object) -> int:
     print(f"fit: {message}", file=sys.stderr)
     return 1
 
 
-def _is_closed():
-    """Whether nobody reads the output any more: a pipe may also break within a command, which is an error."""
+def _is_closed() -> bool:
+    """Whether nobody reads the output any more. (A pipe that breaks within a command is an error.)"""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
@@ -219,15 +231,15 @@ def _is_closed():
         return False
 
 
-def _is_unreadable(error):
-    """Whether `error` says that a file is not what it was taken for."""
+def _is_unreadable(error: BaseException) -> bool:
+    """Whether `error` says that a file is not of the kind that the command reads."""
     if isinstance(error, UnicodeDecodeError):
         return True
     return any(UNREADABLE.get(kind.__module__) == kind.__name__ for kind in type(error).__mro__)
 
 
-def _unreadable(error, args):
-    """Words for a file that can't be read: libraries do not say which, so those that were given are named."""
+def _unreadable(error: BaseException, args: Namespace) -> str:
+    """Say that a file can't be read. Libraries do not say which, so the message names the files that were given."""
     values = [value for name, value in vars(args).items() if name != "function"]
     names = [item for value in values for item in (value if isinstance(value, list) else [value])]
     there = [name for name in dict.fromkeys(names) if isinstance(name, str) and name and Path(name).exists()]

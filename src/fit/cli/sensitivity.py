@@ -1,66 +1,79 @@
 """`fit sensitivity`."""
 
-from fit.cli.arguments import add_compared, compared_files, many
+from argparse import Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
 from fit.cli.command import Command
-from fit.cli.common import by_slug, read_match_threshold, read_threshold, write_json
+from fit.cli.common import read_match_threshold, read_threshold, write_json
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number, OptionalPath
+from fit.cli.scores import EVIDENCE, add_evidence, evidence_places, optional_tables
+from fit.scores.settings import ScoreSettings, TargetSettings
+
+if TYPE_CHECKING:
+    from fit.matches.threshold import MatchThreshold
 
 THRESHOLDS_TRIED = ("midpoint", "best_f1", "lowest_positive", "highest_negative")
-"""Keys of what `fit matches threshold` writes that fit.sensitivity.measure.thresholds_around takes."""
+"""Keys of what `fit matches threshold` writes that fit.sensitivity.rescore.thresholds_around takes."""
 
 
-def rescore_arguments(add):
-    add_compared(add)
-    add(
-        "--match-threshold",
-        nargs="?",
-        const="",
-        default="",
-        help="JSON of `fit matches threshold`; nothing without training images",
-    )
-    add(
-        "--art-threshold",
-        nargs="?",
-        const="",
-        default="",
-        help="JSON of `fit matches art-threshold`; nothing without a filter",
-    )
-    add("--top-k", type=int, default=10, help="of the study")
-    many(add, "out", help="files to write, in the order of the others")
+def _add_match_threshold(add: Callable[..., None]) -> None:
+    add("--match-threshold", action=OptionalPath, help="JSON of `fit matches threshold`, if there are training images")
 
 
-def rescore(args):
-    from fit.io.parquet import write
-    from fit.sensitivity.measure import rescore_concept
+def _match_threshold(args: Namespace) -> "MatchThreshold | None":
+    if not args.match_threshold:
+        return None
+    return cast("MatchThreshold", read_match_threshold(args.match_threshold, *THRESHOLDS_TRIED))
 
-    match_threshold = read_match_threshold(args.match_threshold, *THRESHOLDS_TRIED) if args.match_threshold else None
+
+def rescore_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit sensitivity rescore`."""
+    add_evidence(add)
+    add_settings(add, TargetSettings, ScoreSettings)
+    _add_match_threshold(add)
+    add("--art-threshold", action=OptionalPath, help="JSON of `fit matches art-threshold`, if there is an art filter")
+    add("--out", help="table to write")
+
+
+def rescore(args: Namespace) -> None:
+    """Write the scores of concepts at every top-k and around the match threshold."""
+    from fit.io.concept_tables import write_concepts
+    from fit.scores.evidence import read_evidence
+    from fit.sensitivity.rescore import RESCORED, rescore_concept
+
+    places, match_threshold = evidence_places(args), _match_threshold(args)
+    settings = read_settings(TargetSettings, args), read_settings(ScoreSettings, args)
     art_threshold = read_match_threshold(args.art_threshold)["match_threshold"] if args.art_threshold else None
-    for out, compared in compared_files(args):
-        write(
-            rescore_concept(**compared, top_k=args.top_k, match_threshold=match_threshold, art_threshold=art_threshold),
-            out,
-            row_group=4096,
-        )
-
-
-def measure_arguments(add):
-    add("table", help="as `fit threshold` takes it")
-    add("--threshold", help="JSON of `fit threshold`")
-    add("--rescored", nargs="*", default=[], help="files of `fit sensitivity rescore`, for top-k and match thresholds")
-    add("--top-k", type=int, default=10, help="of the study")
-    add(
-        "--match-threshold",
-        nargs="?",
-        const="",
-        default="",
-        help="JSON of `fit matches threshold`; nothing without training images",
+    tables = (
+        (slug, rescore_concept(read_evidence(places, slug), *settings, match_threshold, art_threshold))
+        for slug in args.concepts
     )
+    write_concepts(tables, args.out, RESCORED, row_group=4096)
+
+
+def measure_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit sensitivity measure`."""
+    add("table", help="as `fit thresholds detect` takes it")
+    add("--threshold", help="JSON of `fit thresholds detect`")
+    add(
+        "--rescored",
+        nargs="*",
+        default=[],
+        metavar="PLACE",
+        help="tables of `fit sensitivity rescore`, for top-k and match thresholds: files or folders",
+    )
+    add_settings(add, ScoreSettings)
+    _add_match_threshold(add)
     add("--prompts", nargs="*", default=[], help="their templates, to name them by")
-    add("--title", default="")
+    add("--title", default="", help="of the figure")
     add("--out", default=None, help="JSON to write")
     add("--figure", default=None, help="picture to write")
 
 
-def measure(args):
+def measure(args: Namespace) -> None:
+    """Print how much each choice moves the threshold."""
     from fit.io.files import atomic_write
     from fit.reports.figures import sensitivity_figure
     from fit.sensitivity.measure import CHOICES, describe, in_short, measure
@@ -69,9 +82,9 @@ def measure(args):
     found = measure(
         read_table(args.table),
         read_threshold(args.threshold),
-        rescored=by_slug(args.rescored),
-        top_k=args.top_k,
-        match_threshold=read_match_threshold(args.match_threshold, *THRESHOLDS_TRIED) if args.match_threshold else None,
+        rescored=optional_tables(args.rescored),
+        settings=read_settings(ScoreSettings, args),
+        match_threshold=_match_threshold(args),
         prompts=args.prompts,
     )
     if args.out:
@@ -83,58 +96,63 @@ def measure(args):
     print("\n".join(describe(found)))
 
 
-def outliers_arguments(add):
-    add("table", help="that `fit scores` wrote")
-    add("--threshold", help="JSON of `fit threshold`")
+def outliers_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit sensitivity outliers`."""
+    add("table", help="table of `fit scores tabulate`")
+    add("--threshold", help="JSON of `fit thresholds detect`")
     add("--counts", help="effective counts")
-    for name, what in (("references", "reference tables"), ("generated", "generated tables")):
-        add(f"--{name}", metavar="FOLDER", help=f"of {what}, named by slugs")
-    for name in ("reference-embeddings", "generated-embeddings"):
-        add(f"--{name}", metavar="FOLDER")
-    add("--names", nargs="?", const="", default="", help="captions per name, that `fit captions count` wrote, if any")
-    add("--images", nargs="?", const="", default="", metavar="FOLDER", help="of embeddings of training images, if any")
-    add("--rescored", nargs="?", const="", default="", metavar="FOLDER", help="of `fit sensitivity rescore`, if any")
-    add(
-        "--match-threshold",
-        nargs="?",
-        const="",
-        default="",
-        help="JSON of `fit matches threshold`; nothing without training images",
-    )
-    add("--rows", type=int, default=24, help="of the sheet, at most")
-    add("--title", default="")
+    add("--names", action=OptionalPath, help="captions per name of `fit captions count`, if any")
+    for name, what in EVIDENCE.items():
+        add(f"--{name}", nargs="+", metavar="PLACE", help=f"{what}: files or folders")
+    optional = {"images": "embeddings of training images", "rescored": "tables of `fit sensitivity rescore`"}
+    for name, what in optional.items():
+        add(f"--{name}", nargs="*", default=[], metavar="PLACE", help=f"{what}, if any: files or folders")
+    _add_match_threshold(add)
+    add("--rows", type=Number(int, 0, 10**9), default=24, help="concepts in the figure, at most; half of either side")
+    add("--title", default="", help="of the figure")
     add("--out", default=None, help="table to write (TSV)")
-    add("--sheet", default=None, help="pictures to write")
+    add("--figure", default=None, help="picture to write: references beside generated pictures")
 
 
-def outliers(args):
+def outliers(args: Namespace) -> None:
+    """Print the concepts that defy the threshold, and what may explain them."""
+    from fit.io.concept_tables import ConceptTables
     from fit.io.files import atomic_write
-    from fit.reports.figures import contact_sheet
+    from fit.reports.contact_sheets import contact_sheet
     from fit.sensitivity import outliers
+    from fit.sensitivity.causes import Measurements
     from fit.thresholds import read_table
 
     table = read_table(args.table)
-    folders = ("references", "reference_embeddings", "generated", "generated_embeddings")
-    optional: dict = {name: getattr(args, name) or None for name in ("names", "images", "rescored")}
-    measurements = outliers.Measurements(
+    measurements = Measurements(
         counts=args.counts,
+        references=ConceptTables(args.references),
+        reference_embeddings=ConceptTables(args.reference_embeddings),
+        generated=ConceptTables(args.generated),
+        generated_embeddings=ConceptTables(args.generated_embeddings),
+        names=args.names,
+        images=optional_tables(args.images),
+        rescored=optional_tables(args.rescored),
         match_threshold=read_match_threshold(args.match_threshold)["match_threshold"] if args.match_threshold else None,
-        **{name: getattr(args, name) for name in folders},
-        **optional,
     )
-    found = read_threshold(args.threshold)
-    explained, medians = outliers.explain(table, found, measurements)
+    explained, medians = outliers.explain(table, read_threshold(args.threshold), measurements)
     if args.out:
         with atomic_write(args.out) as part:
             part.write_text(outliers.tabulate(table, explained, medians), encoding="utf-8")
-    if args.sheet:
+    if args.figure:
         # The farthest of either side.
-        shown = [
-            one for side in ("below", "above") for one in [o for o in explained if o.side == side][: args.rows // 2]
+        of_side = [[one for one in explained if one.side == side] for side in ("below", "above")]
+        shown = [one for side in of_side for one in side[: args.rows // 2]]
+        rows = [
+            (
+                outliers.label(table, one),
+                one.concept,
+                measurements.references.path(one.concept),
+                measurements.generated.path(one.concept),
+            )
+            for one in shown
         ]
-        files = [[measurements.of(kind, one.concept) for kind in ("references", "generated")] for one in shown]
-        rows = [(outliers.label(table, one), *paths) for one, paths in zip(shown, files, strict=True)]
-        with atomic_write(args.sheet) as part:
+        with atomic_write(args.figure) as part:
             contact_sheet(rows, part, args.title or "concepts that defy the threshold")
     print("\n".join(outliers.describe(table, explained, medians)))
 
@@ -152,6 +170,5 @@ COMMANDS = (
         "concepts below with a high score, and above with a low one",
         outliers_arguments,
         outliers,
-        writes=("out", "sheet"),
     ),
 )

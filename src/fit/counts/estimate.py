@@ -1,31 +1,34 @@
 """The effective count: how many training images of a concept there are."""
 
 import sys
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fit.concepts.sheet import read_sheet
 from fit.errors import DataError
 from fit.images.table import COLLECTED, count_unique
+from fit.io.concept_tables import ConceptTables
 from fit.io.nearby import nearest
-from fit.io.parquet import read
 from fit.io.user_tables import LARGEST_COUNT, as_count, as_interval, once, plain, read_user_table, shown
 
 
-def scaled_matches(matches, captions, downloaded):
-    """The effective count without its interval: round(matches x captions / downloaded), the number of matches where
-    nothing was downloaded."""
+def scaled_matches(matches: int, captions: int, downloaded: int) -> int:
+    """Return the effective count without its interval.
+
+    It is round(matches x captions / downloaded); where nothing was downloaded, the number of matches.
+    """
     return round(matches * captions / downloaded) if downloaded else matches
 
 
-def effective_count(matches, captions, downloaded, confidence=0.95):
-    """How many training images of a concept there are, dead links and sampling accounted for.
+def effective_count(matches: int, captions: int, downloaded: int, confidence: float = 0.95) -> tuple[int, int, int]:
+    """Return how many training images of a concept there are, dead links and sampling accounted for.
 
-    round(matches x captions / downloaded); where nothing was downloaded, the number of matches (arXiv 2410.15002,
-    section 4). Its interval is Wilson's for the share of matches among the downloaded, times the captions; several
-    faces of one image may match, so the share is held at 1 for the interval.
+    It is round(matches x captions / downloaded); where nothing was downloaded, the number of matches (arXiv 2410.15002,
+    section 4). Its interval is Wilson's for the share of matches among the downloaded images, times the captions.
+    Several faces of one image may match, so the share is at most 1 for the interval.
 
     Returns:
         (effective count, low, high), integers.
@@ -53,25 +56,26 @@ COUNTS = pa.schema(
 )
 """unique_images: different perceptual hashes among the downloaded, so copies and near copies count once. skipped_rows
 and skipped_shards: what of the corpus could not be read, and is in no count."""
-
-
 SKIPPED = ("skipped_rows", "skipped_shards")
 
+Counts = dict[str, int | None]
+"""Column of COUNTS -> a concept's number; None where it has none."""
 
 _MATCHES = pa.schema([("match", pa.bool_())])
 
 
-def read_counts_of(path, needed):
-    """Counts of concepts, as earlier stages write them or as somebody else may.
+def read_counts_of(path: str | Path, needed: tuple[str, ...]) -> dict[str, Counts]:
+    """Read counts of concepts, as earlier stages write them or as somebody else may.
 
     Args:
-        path: CSV, TSV or Parquet with the column concept; needed: columns of COUNTS that no row may lack.
+        path: CSV, TSV or Parquet with the column concept.
+        needed: columns of COUNTS that no row may lack.
 
     Returns:
-        concept -> {column of COUNTS: whole number, None where it has none}, in the order of the rows.
+        concept -> its counts, in the order of the rows.
 
     Raises:
-        DataError: it can't be read, lacks a column or a number in it, has a concept twice, or holds something that is
+        DataError: it cannot be read, lacks a column or a number in it, has a concept twice, or holds something that is
             not a whole count or not within its interval.
     """
     names = COUNTS.names[1:]
@@ -88,8 +92,8 @@ def read_counts_of(path, needed):
     return found
 
 
-def _of_concept(concept, found, path):
-    """found[concept]; a DataError that names the file of `found` where it is not there."""
+def _of_concept(concept: str, found: dict[str, Counts], path: str | Path) -> Counts:
+    """Return found[concept]; raise a DataError that names the file of `found` where it is not there."""
     if concept not in found:
         other = nearest(concept, found)
         meant = f" (is {plain([other])} of it?)" if other else ""
@@ -99,80 +103,107 @@ def _of_concept(concept, found, path):
     return found[concept]
 
 
-def estimate_counts(captions, matches, images):
-    """Effective counts of concepts.
+def _number(value: int | None) -> int:
+    """Return a number that was read with read_counts_of as `needed`, so that it is known."""
+    assert value is not None
+    return value
+
+
+def estimate_counts(
+    captions: str | Path | None, matches: ConceptTables, images: ConceptTables, sheet: str | Path
+) -> pa.Table:
+    """Estimate the effective counts of the concepts of a sheet that the matches have.
 
     Args:
-        captions: path of caption counts, None where the images at hand are all there are: their matches are the count,
-            exactly, and no captions stand beside it.
-        matches: concept -> path of its matches; images: path of its image table, in the same order.
+        captions: path of caption counts. None where the collected images are all there are: their matches are the
+            count, exactly, and there is no number of captions.
+        matches: tables of matches.
+        images: image tables of the schema COLLECTED.
+        sheet: path of the concept sheet, whose order the rows have.
 
     Returns:
         Arrow table of the schema COUNTS; low and high are the interval of effective_count.
 
     Raises:
-        DataError: as read_counts_of, or the caption counts lack a concept.
+        DataError: as read_counts_of; or the caption counts or the images lack a concept.
     """
     counted = read_counts_of(captions, ("captions",)) if captions else {}
+    concepts = [concept.slug for concept in read_sheet(sheet) if concept.slug in matches]
+    wanted = set(concepts)
+    matched_of = {
+        concept: pc.sum(rows.column("match")).as_py() or 0
+        for concept, rows in matches.each(["match"], schema=_MATCHES)
+        if concept in wanted
+    }
+    collected_of = {
+        concept: (len(rows), pc.sum(pc.equal(rows.column("status"), "ok")).as_py() or 0, count_unique(rows))
+        for concept, rows in images.each(["status", "perceptual_hash", "sha256"], schema=COLLECTED)
+        if concept in wanted
+    }
     rows = []
-    for (concept, of_concept), collected in zip(matches.items(), images, strict=True):
-        images = read(collected, ["status", "perceptual_hash", "sha256"], schema=COLLECTED)
-        status = images.column("status")
-        downloaded = pc.sum(pc.equal(status, "ok")).as_py() or 0
-        matched = pc.sum(read(of_concept, ["match"], schema=_MATCHES).column("match")).as_py() or 0
+    for concept in concepts:
+        if concept not in collected_of:
+            images.path(concept)  # raises a DataError
+        requested, downloaded, unique = collected_of[concept]
+        matched = matched_of[concept]
         of_captions = _of_concept(concept, counted, captions) if captions else {}
         mentioned = of_captions.get("captions")
-        count, low, high = effective_count(matched, mentioned, downloaded) if captions else (matched,) * 3
-        row: tuple[Any, ...] = (
-            concept,
-            mentioned,
-            len(status),
-            downloaded,
-            count_unique(images),
-            matched,
-            count,
-            low,
-            high,
+        count, low, high = (matched,) * 3 if mentioned is None else effective_count(matched, mentioned, downloaded)
+        rows.append(
+            {
+                "concept": concept,
+                "captions": mentioned,
+                "requested": requested,
+                "downloaded": downloaded,
+                "unique_images": unique,
+                "matches": matched,
+                "effective_count": count,
+                "low": low,
+                "high": high,
+                **{name: of_captions.get(name) or 0 for name in SKIPPED},
+            }
         )
-        row += tuple(of_captions.get(name) or 0 for name in SKIPPED)
-        rows.append(dict(zip(COUNTS.names, row, strict=True)))
     return pa.Table.from_pylist(rows, schema=COUNTS)
 
 
-def scale_counts(captions, counts):
-    """Another corpus's counts, scaled by the ratio of this corpus's captions to its own.
+def scale_counts(captions: str | Path, counts: str | Path) -> pa.Table:
+    """Scale another corpus's counts by the ratio of this corpus's captions to its own.
 
     Args:
-        captions: path of this corpus's caption counts; counts: of the other's effective counts, with its captions.
+        captions: path of this corpus's caption counts.
+        counts: path of the other corpus's effective counts, with its captions.
 
     Returns:
         Arrow table of the schema COUNTS, in the order of `counts`; low and high are null where these have no interval.
 
     Raises:
-        DataError: as read_counts_of; the caption counts lack a concept; or a count can't be scaled: it is of no
+        DataError: as read_counts_of; the caption counts lack a concept; or a count cannot be scaled: it has no
             captions, or becomes too large.
     """
     ours, theirs = read_counts_of(captions, ("captions",)), read_counts_of(counts, ("captions", "effective_count"))
-    rows = []
+    rows: list[dict[str, str | int | None]] = []
     for concept, row in theirs.items():
         of_concept = _of_concept(concept, ours, captions)
-        if row["effective_count"] and not row["captions"]:
+        mentioned, mentioned_there = _number(of_concept["captions"]), _number(row["captions"])
+        if row["effective_count"] and not mentioned_there:
             raise DataError(
-                f"{counts}, concept {concept!r}: an effective count of {row['effective_count']:,} in 0 captions can't "
+                f"{counts}, concept {concept!r}: an effective count of {row['effective_count']:,} in 0 captions cannot "
                 "be scaled; correct captions, or drop the row"
             )
-        ratio = of_concept["captions"] / row["captions"] if row["captions"] else 0.0
+        ratio = mentioned / mentioned_there if mentioned_there else 0.0
         scaled = {
-            name: None if row[name] is None else round(row[name] * ratio) for name in ("effective_count", "low", "high")
+            name: None if (number := row[name]) is None else round(number * ratio)
+            for name in ("effective_count", "low", "high")
         }
         if any(number is not None and number > LARGEST_COUNT for number in scaled.values()):
             raise DataError(
                 f"{counts}, concept {concept!r}: its counts, times {ratio:g} (captions here by captions there), are "
                 f"more than any count is ({LARGEST_COUNT:,}); correct captions in it or in {captions}"
             )
-        rows.append({"concept": concept} | row | scaled | {"captions": of_concept["captions"]})
-        rows[-1] |= {name: of_concept[name] or 0 for name in SKIPPED}
-    if lost := [row["concept"] for row in rows if row["captions"] and not theirs[row["concept"]]["captions"]]:
+        skipped = {name: of_concept[name] or 0 for name in SKIPPED}
+        rows.append({"concept": concept, **row, **scaled, "captions": mentioned, **skipped})
+    lost = [concept for concept, row in theirs.items() if not row["captions"] and ours[concept]["captions"]]
+    if lost:
         print(
             f"fit: {counts}: concepts without captions there, so that their counts stay 0 whatever {captions} has: "
             f"{len(lost)} ({plain(lost, 5)})",

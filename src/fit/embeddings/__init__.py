@@ -1,6 +1,12 @@
 """Image encoders: one vector per face, or per image."""
 
+from typing import TYPE_CHECKING
+
 from fit.registry import find
+
+if TYPE_CHECKING:
+    from fit.embeddings.base import Embedder
+    from fit.embeddings.settings import EmbedderSettings, FaceSettings
 
 REGISTRY = {
     "arcface": "fit.embeddings.arcface:ArcFace",
@@ -11,13 +17,17 @@ REGISTRY = {
     "transformers": "fit.embeddings.transformers:Transformers",
 }
 """Name in config.yaml -> class of fit.embeddings.base.Embedder."""
+ENTRY_POINTS = "fit.embedders"
+"""Group of entry points by which other packages bring embedders."""
+VERSIONS = {"embed_images": 3, "embed_art_texts": 2, "embed_prompts": 1}
+"""Stage -> number that goes up when its results change, so that its jobs run again."""
 
 
-def load(backend, weights):
-    """The embedder `backend` with `weights` (fit.embeddings.base.Weights), ready to use.
+def load(backend: str, settings: "EmbedderSettings", faces: "FaceSettings") -> "Embedder":
+    """Return the embedder `backend` with its weights, ready to use.
 
     Raises:
         ConfigError: there is no such backend.
-        ModelError: they can't be loaded.
+        ModelError: its weights can't be loaded.
     """
-    return find(REGISTRY, backend, "embedder")(weights)
+    return find(REGISTRY, backend, "embedder", ENTRY_POINTS)(settings, faces)

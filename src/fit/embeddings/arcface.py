@@ -1,6 +1,6 @@
-"""Faces: found with MTCNN, aligned on five landmarks, embedded with an ONNX model as InsightFace publishes them."""
+"""Embeds faces, found with MTCNN and aligned on five landmarks, with an ONNX model as InsightFace publishes them."""
 
-import mmap
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -8,10 +8,12 @@ import numpy as np
 import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
+from PIL import Image
 
 from fit.embeddings.alignment import align
-from fit.embeddings.detection import FaceEmbedder
+from fit.embeddings.detection import Face, FaceEmbedder
 from fit.embeddings.loading import brief
+from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import ModelError
 
 PUBLISHED = (
@@ -29,59 +31,59 @@ UNLOADABLE: tuple[type[Exception], ...] = (*_RAISED, UnicodeDecodeError)
 """What onnxruntime raises, which has no base but Exception, where a file is not a model that it can run; the last where
 names in it are not UTF-8."""
 UNRUNNABLE: tuple[type[Exception], ...] = (*_RAISED, TypeError, ValueError)
-"""As UNLOADABLE, where it can't be run; the last two where an output is no tensor of numbers."""
+"""As UNLOADABLE, where it can't be run; the last two where an output is not a tensor of numbers."""
 
 
 class ArcFace(FaceEmbedder):
     """One vector per face."""
 
-    def __init__(self, weights):
-        """Load `weights.model`: a file with an ONNX network from aligned faces to vectors.
+    def __init__(self, settings: EmbedderSettings, faces: FaceSettings):
+        """Load `settings.model`: a file with an ONNX network from aligned faces to vectors.
 
         Its input is float [N, 3, 112, 112] or [N, 3, 112, 96], N fixed or not. The file keeps its own number format.
-        Pixels are scaled by `weights.pixel_mean` and `weights.pixel_std`. Where these are None: not at all (0 and 1)
+        Pixels are scaled by `faces.pixel_mean` and `faces.pixel_std`. Where these are None: not at all (0 and 1)
         if the network subtracts and multiplies (or divides) among its first eight nodes, else by 127.5 and 127.5;
         which is InsightFace's rule.
 
         Raises:
-            ModelError: there is no such file, it is no ONNX model, or one with other inputs or outputs.
+            ModelError: there is no such file, it is not an ONNX model, or it has other inputs or outputs.
         """
-        super().__init__(weights)
-        path = weights.model
+        super().__init__(settings, faces)
+        path = settings.model
         if not Path(path).is_file():
             raise ModelError(
                 f"{path}: there is no such file; `embedders.NAME.model` in config.yaml is the path of an ONNX "
                 f"recognition model. {PUBLISHED}"
             )
-        if weights.dtype not in ("auto", "float32"):
+        if settings.dtype not in ("auto", "float32"):
             raise ModelError(
                 f"{path}: an ONNX file says its number format itself; leave out the embedder's `dtype` "
-                f"({weights.dtype!r} in config.yaml)"
+                f"({settings.dtype!r} in config.yaml)"
             )
         self._path, self._session = path, _open(path)
         self._input, self._format, self._batch, self._size = _expected_input(self._session, path)
-        scaled_inside = None in (weights.pixel_mean, weights.pixel_std) and normalises_itself(path)
+        scaled_inside = None in (faces.pixel_mean, faces.pixel_std) and normalises_itself(path)
         mean, std = (0.0, 1.0) if scaled_inside else (127.5, 127.5)
-        self._mean = mean if weights.pixel_mean is None else weights.pixel_mean
-        self._std = std if weights.pixel_std is None else weights.pixel_std
-        self._order = slice(None, None, -1 if weights.channels == "bgr" else 1)
+        self._mean = mean if faces.pixel_mean is None else faces.pixel_mean
+        self._std = std if faces.pixel_std is None else faces.pixel_std
+        self._order = slice(None, None, -1 if faces.channels == "bgr" else 1)
         width, height = self._size
         try:
             found = self.recognise(np.zeros((1, height, width, 3), np.uint8))
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise ModelError(
-                f"{path}: the memory does not suffice for one batch of this model ({brief(error)})"
+                f"{path}: the memory is not enough for one batch of this model ({brief(error)})"
             ) from error
         if found.ndim != 2 or len(found) != 1 or not found.shape[1]:
             raise ModelError(
                 f"{path}: expected a vector per face, an output [N, D], found {list(found.shape)} for one face; "
-                f"this is no recognition model. {PUBLISHED}"
+                f"this is not a recognition model. {PUBLISHED}"
             )
 
-    def cut(self):
+    def cut(self) -> Callable[[Image.Image, Face], np.ndarray]:
         return partial(cut_out, size=self._size)
 
-    def recognise(self, crops):
+    def recognise(self, crops: np.ndarray) -> np.ndarray:
         scaled = (np.asarray(crops, np.float32)[..., self._order] - self._mean) / self._std
         batch = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2).astype(self._format))
         if self._batch is None:
@@ -91,7 +93,7 @@ class ArcFace(FaceEmbedder):
         whole = [np.concatenate([part, np.repeat(part[:1], self._batch - len(part), 0)]) for part in parts]
         return np.concatenate([self._run(full)[: len(part)] for part, full in zip(parts, whole, strict=True)])
 
-    def _run(self, batch):
+    def _run(self, batch: np.ndarray) -> np.ndarray:
         try:
             return np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
         except UNRUNNABLE as error:
@@ -102,13 +104,13 @@ class ArcFace(FaceEmbedder):
             ) from error
 
 
-def cut_out(picture, face, size):
-    """The crop of a face for a network that takes `size` (width, height) pixels: uint8 [height, width, 3]."""
+def cut_out(picture: Image.Image, face: Face, size: tuple[int, int]) -> np.ndarray:
+    """Return the crop of a face for a network that takes `size` (width, height) pixels: uint8 [height, width, 3]."""
     return align(picture, face.landmarks, size)
 
 
-def _open(path):
-    """An ONNX session on the GPU where onnxruntime has one, else on as many processors as torch may use."""
+def _open(path: str) -> onnxruntime.InferenceSession:
+    """Return an ONNX session on the GPU where onnxruntime has one, else on as many processors as torch may use."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave their processor
@@ -123,11 +125,13 @@ def _open(path):
         ) from error
 
 
-def _expected_input(session, path):
-    """(name, number format, fixed batch or None, (width, height)) of what the model takes.
+def _expected_input(
+    session: onnxruntime.InferenceSession, path: str
+) -> tuple[str, type[np.float32] | type[np.float16], int | None, tuple[int, int]]:
+    """Return (name, number format, fixed batch or None, (width, height)) of what the model takes.
 
     Raises:
-        ModelError: it takes no faces.
+        ModelError: it does not take faces.
     """
     try:
         inputs = [f"{node.name}: {node.type} {node.shape}" for node in session.get_inputs()]
@@ -140,11 +144,14 @@ def _expected_input(session, path):
     if len(inputs) != 1:
         raise problem
     (node,) = session.get_inputs()
-    formats = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+    formats: dict[str, type[np.float32] | type[np.float16]] = {
+        "tensor(float)": np.float32,
+        "tensor(float16)": np.float16,
+    }
     if node.type not in formats or len(node.shape) != 4:
         raise problem
     batch, channels, height, width = node.shape
-    # A name, or nothing, stands for a length that the model leaves open.
+    # A name, or None, means a length that the model leaves open.
     height, width = (112 if not isinstance(length, int) else length for length in (height, width))
     if channels != 3 or height != 112 or width not in (112, 96):
         raise problem
@@ -153,74 +160,26 @@ def _expected_input(session, path):
     if not 1 <= batch <= LARGEST_BATCH:
         raise ModelError(
             f"{path}: it takes {batch} faces at a time, and 1 to {LARGEST_BATCH} can be given; export the model with a "
-            f"batch that is left open, or a smaller one. {PUBLISHED}"
+            f"batch size that is left open, or a smaller one. {PUBLISHED}"
         )
     return node.name, formats[node.type], batch, (width, height)
 
 
-def normalises_itself(path):
+def normalises_itself(path: str | Path) -> bool:
     """Whether the ONNX network in a file subtracts and multiplies (or divides) among its first nodes.
 
     Raises:
         ModelError: its nodes can't be read.
     """
+    import onnx  # here, because most settings of pixels need no look into the file
+    from google.protobuf.message import DecodeError
+
     try:
-        operators = first_operators(path, FIRST_NODES)
-    except (IndexError, ValueError, OSError, OverflowError) as error:
+        graph = onnx.load(str(path), load_external_data=False).graph
+        operators = [node.op_type for node in graph.node[:FIRST_NODES]]
+    except (DecodeError, OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{path}: the first operators of this ONNX model can't be read ({brief(error)}), which tell how pixels are "
             "scaled; give the embedder's `pixel_mean` and `pixel_std`, or get the file again"
         ) from error
     return "Sub" in operators and ("Mul" in operators or "Div" in operators)
-
-
-def first_operators(path, count):
-    """The operators of the first `count` nodes of an ONNX file, such as ["Sub", "Mul", "Conv"].
-
-    Reads the few fields of the format that this takes, so that the package onnx is not needed: ModelProto.graph is
-    field 7, GraphProto.node field 1, NodeProto.op_type field 4 (onnx/onnx.proto of the ONNX project).
-    """
-    found: list[str] = []
-    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for graph in _fields(data, (0, len(data)), 7):
-            for node in _fields(data, graph, 1):
-                found += [data[start:end].decode() for start, end in _fields(data, node, 4)]
-                if len(found) >= count:
-                    return found
-    return found
-
-
-def _fields(data, message, wanted):
-    """(start, end) of every value of field `wanted` in the protocol buffers `message`, (start, end) in `data` too.
-
-    Only such values as messages and texts, which say their length; others are passed over.
-    """
-    at, end = message
-    while at < end:
-        key, at = _varint(data, at)
-        kind = key & 7
-        if kind == 0:
-            _, at = _varint(data, at)
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            length, at = _varint(data, at)
-            if at + length > end:
-                raise ValueError("a field that ends behind its message")
-            if key >> 3 == wanted:
-                yield at, at + length
-            at += length
-
-
-def _varint(data, at):
-    """(number, where it ends): seven bits a byte, the lowest first, the eighth says that there is more."""
-    number = shift = 0
-    while True:
-        byte = data[at]
-        number |= (byte & 127) << shift
-        at += 1
-        shift += 7
-        if byte < 128:
-            return number, at
-        if shift > 63:
-            raise ValueError("a number of more than ten bytes")

@@ -7,7 +7,9 @@ descriptor is normalise(backbone(image) @ last_layer_style).
 """
 
 import argparse
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transformer import QuickGELU, VisionTransformer
+from PIL import Image
 from safetensors.torch import save_file
 from torchvision import transforms
 
@@ -29,6 +32,7 @@ from fit.embeddings.loading import (
     refusal,
     unit_vectors,
 )
+from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import ModelError
 from fit.io.files import atomic_write
 
@@ -36,8 +40,8 @@ HEAD_WIDTH = 64  # of every ViT of CLIP
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 FORMS = "a checkpoint's file, or hf-hub:ID (published: hf-hub:tomg-group-umd/CSD-ViT-L)"
 
-# The published pickle also names these: the training run's arguments, a bag of attributes, and learning rates, numbers
-# of numpy. To make them runs no code of the file's choosing.
+# The published pickle also names these: the training run's arguments, an object of attributes, and learning rates, in
+# numbers of numpy. Making them runs no code that the file chooses.
 _scalar = np.float64(0).__reduce__()[0]
 HARMLESS = (
     argparse.Namespace,
@@ -50,30 +54,34 @@ HARMLESS = (
 class CSD(Embedder):
     """One style descriptor per image."""
 
-    def __init__(self, weights):
-        """Load `weights.model`: a file as published, one that `convert` wrote, or "hf-hub:ID".
+    def __init__(self, settings: EmbedderSettings, faces: FaceSettings):
+        """Load `settings.model`: a file as published, one that `convert` wrote, or "hf-hub:ID".
 
         Raises:
-            ModelError: it is not there, or not a CSD checkpoint.
+            ModelError: there is no such file, or it is not a CSD checkpoint.
         """
-        path = _file(weights)
-        self._weights, self._device, self._format = weights, device(), number_format(weights)
+        super().__init__(settings, faces)
+        path = _file(settings)
+        self._device, self._format = device(), number_format(settings)
         tower = make_tower(read_checkpoint(path), path)
         self._preprocess = preprocessing(tower.image_size[0])
         self._tower = tower.to(self._device, self._format)
 
     @property
-    def prepare(self):
+    def prepare(self) -> Callable[[Image.Image], Any]:
         return self._preprocess
 
     @torch.inference_mode()
-    def embed(self, prepared):
+    def embed(self, prepared: Sequence[Any]) -> list[list[Embedding]]:
         batch = torch.stack(prepared).to(self._device, self._format)
         return [[Embedding(vector)] for vector in unit_vectors(self._tower(batch))]
 
 
-def preprocessing(side):
-    """RGB image to [3, side, side], as CSD does at evaluation: shorter side resized (bicubic), centre, CLIP's scale."""
+def preprocessing(side: int) -> Callable[[Image.Image], torch.Tensor]:
+    """Return what turns an RGB image into [3, side, side], as CSD does at evaluation.
+
+    The shorter side is resized (bicubic), the centre is taken, and pixels are scaled as CLIP's.
+    """
     return transforms.Compose(
         [
             transforms.Resize(side, interpolation=transforms.InterpolationMode.BICUBIC),
@@ -84,8 +92,8 @@ def preprocessing(side):
     )
 
 
-def architecture(shapes, path):
-    """The arguments of open_clip's VisionTransformer for a backbone and style matrix of these `shapes`, name -> tuple.
+def architecture(shapes: Mapping[str, tuple[int, ...]], path: str | Path) -> dict[str, Any]:
+    """Return the arguments of open_clip's VisionTransformer for a backbone and style matrix of these `shapes`.
 
     Width, depth, patch and image size follow from the shapes, so that checkpoints of other sizes load; heads are 64
     wide.
@@ -102,14 +110,14 @@ def architecture(shapes, path):
         names = ", ".join(sorted(shapes)[:3]) or "nothing"
         raise ModelError(
             f"{path}: not a CSD checkpoint: {error} is not in it, or not of its shape; it holds {names} ... "
-            f"({len(shapes)} tensors). Mend the embedder's `model`"
+            f"({len(shapes)} tensors). Fix the embedder's `model`"
         ) from error
     blocks = {name.split(".")[3] for name in shapes if name.startswith("backbone.transformer.resblocks.")}
     side = round((positions - 1) ** 0.5)
     if side**2 + 1 != positions or width % HEAD_WIDTH:
         raise ModelError(
             f"{path}: not a CSD checkpoint: {positions} positions and width {width}, where a square of patches and one "
-            f"more, and a multiple of {HEAD_WIDTH}, are expected. Mend the embedder's `model`"
+            f"more, and a multiple of {HEAD_WIDTH}, are expected. Fix the embedder's `model`"
         )
     return {
         "image_size": side * patch,
@@ -123,17 +131,19 @@ def architecture(shapes, path):
     }
 
 
-def empty_tower(shapes, path):
-    """An image tower of `architecture(shapes, path)`, without weights."""
+def empty_tower(shapes: Mapping[str, tuple[int, ...]], path: str | Path) -> VisionTransformer:
+    """Return an image tower of `architecture(shapes, path)`, without weights."""
     with torch.device("meta"):
         return VisionTransformer(**architecture(shapes, path)).eval()
 
 
-def make_tower(tensors, path):
-    """CSD's network of the `tensors` of a checkpoint: open_clip's, the style matrix in the place of CLIP's projection.
+def make_tower(tensors: Mapping[str, torch.Tensor], path: str | Path) -> VisionTransformer:
+    """Return CSD's network of the `tensors` of a checkpoint.
+
+    It is open_clip's image tower, with the style matrix in the place of CLIP's projection.
 
     Raises:
-        ModelError: `tensors` (of the file `path`) are not all that it takes, or more.
+        ModelError: `tensors` (of the file `path`) are not all that the network takes, or are more.
     """
     tower = empty_tower({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
     named = {("backbone.proj" if name == "last_layer_style" else name): tensor for name, tensor in tensors.items()}
@@ -142,24 +152,24 @@ def make_tower(tensors, path):
     return tower.float()
 
 
-def read_checkpoint(path):
-    """Name -> tensor of a checkpoint, `backbone.*` and `last_layer_style`, without what the descriptor does not take.
+def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
+    """Return name -> tensor of a checkpoint: `backbone.*` and `last_layer_style`, all that the descriptor takes.
 
     Raises:
-        ModelError: the file is not there, corrupt, has code in it, or holds no tensors by name.
+        ModelError: the file is missing or corrupt, has code in it, or holds no tensors by name.
     """
     content = read_tensors(path, HARMLESS)
     tensors = content.get("model_state_dict", content) if isinstance(content, dict) else content
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise ModelError(
-            f"{path}: not a CSD checkpoint: no tensors by name, nor any under model_state_dict. Mend the embedder's "
+            f"{path}: not a CSD checkpoint: no tensors by name, nor any under model_state_dict. Fix the embedder's "
             "`model`"
         )
     tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("last_layer_content")}
 
 
-def convert(checkpoint, target):
+def convert(checkpoint: str | Path, target: str | Path) -> str:
     """Write what csd needs of `checkpoint` (as published) to `target`, a .safetensors file: safe, and half the size.
 
     Returns:
@@ -181,13 +191,13 @@ def convert(checkpoint, target):
     return f"{layers} layers of width {width}, patches of {patch} in {side} pixels, {dimension} numbers an image"
 
 
-def _file(weights):
-    """The file on this machine that `weights.model` names."""
-    if not weights.model.startswith("hf-hub:"):
-        return weights.model
-    repository, _, revision = weights.model.removeprefix("hf-hub:").partition("@")
+def _file(settings: EmbedderSettings) -> str:
+    """Return the file on this machine that `settings.model` names."""
+    if not settings.model.startswith("hf-hub:"):
+        return settings.model
+    repository, _, revision = settings.model.removeprefix("hf-hub:").partition("@")
     try:
-        with hub_as_allowed(weights):
+        with hub_as_allowed(settings):
             for name in HUB_FILES[:-1]:
                 try:
                     return hf_hub_download(repository, name, revision=revision or None)
@@ -195,4 +205,4 @@ def _file(weights):
                     continue
             return hf_hub_download(repository, HUB_FILES[-1], revision=revision or None)
     except FAILURES as error:
-        raise refusal(weights, f"csd finds no {' or '.join(HUB_FILES)}, so it", error, FORMS) from error
+        raise refusal(settings, f"csd finds no {' or '.join(HUB_FILES)}, so it", error, FORMS) from error

@@ -1,5 +1,6 @@
 """Faces: found with MTCNN, embedded with InceptionResnetV1 (facenet-pytorch)."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from facenet_pytorch import InceptionResnetV1
 from facenet_pytorch.models.inception_resnet_v1 import get_torch_home
 from PIL import Image
 
-from fit.embeddings.detection import FaceEmbedder, clip
+from fit.embeddings.detection import Face, FaceEmbedder, clip
 from fit.embeddings.loading import device, load_exactly, may_download, number_format, read_tensors, unit_vectors
+from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import ModelError
 
 PRETRAINED = {"vggface2": "20180402-114759-vggface2.pt", "casia-webface": "20180408-102900-casia-webface.pt"}
@@ -22,46 +24,47 @@ SIDE = 160
 class FaceNet(FaceEmbedder):
     """One vector per face."""
 
-    def __init__(self, weights):
-        """Load `weights.model`: the name of a published set of weights, or a file with the network's state dict.
+    def __init__(self, settings: EmbedderSettings, faces: FaceSettings):
+        """Load `settings.model`: the name of a published set of weights, or a file with the network's state dict.
 
         A published set is read from where the library keeps it (checkpoints/ in torch's cache, which TORCH_HOME
-        moves); it is fetched if it is not there and `weights` allow it.
+        moves); it is fetched if it is not there and `settings` allow it.
 
         Raises:
-            ModelError: it is neither, it is not there, or it does not fit the network.
+            ModelError: it is neither, there is no such file, or it does not fit the network.
         """
-        super().__init__(weights)
-        self._weights, self._device, self._dtype = weights, device(), number_format(weights)
-        path = _locate(weights)
+        super().__init__(settings, faces)
+        self._device, self._dtype = device(), number_format(settings)
+        path = _locate(settings)
         with torch.device("meta"):
             network = InceptionResnetV1()
         load_exactly(network, _read(path), path)
         self._network = network.eval().to(self._device, self._dtype)
 
-    def cut(self):
+    def cut(self) -> Callable[[Image.Image, Face], np.ndarray]:
         return cut_out
 
     @torch.inference_mode()
-    def recognise(self, crops):
+    def recognise(self, crops: np.ndarray) -> np.ndarray:
         pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         standardised = ((pixels.float() - 127.5) / 128).to(self._dtype)
         return unit_vectors(self._network(standardised))
 
 
-def cut_out(picture, face):
-    """The crop of a face, uint8 [160, 160, 3]: its box within the picture, scaled as facenet-pytorch does it."""
-    box = picture.crop(clip(face.box, picture.size))
-    return np.asarray(box.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+def cut_out(picture: Image.Image, face: Face) -> np.ndarray:
+    """Return the crop of a face, uint8 [160, 160, 3]: its box within the picture, scaled as facenet-pytorch does it."""
+    box = clip(face.box, picture.size)
+    assert box is not None  # find_faces leaves out faces beyond the picture
+    return np.asarray(picture.crop(box).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def _locate(weights):
-    """The file of the weights; a published set is fetched if it has to be, and may be."""
-    model = weights.model
+def _locate(settings: EmbedderSettings) -> Path:
+    """Return the file of the weights; a published set is fetched if it has to be, and may be."""
+    model = settings.model
     if model not in PRETRAINED:
         if not Path(model).is_file():
             raise ModelError(
-                f"{model}: neither a file nor one of {', '.join(PRETRAINED)}; mend the embedder's `model` in "
+                f"{model}: neither a file nor one of {', '.join(PRETRAINED)}; fix the embedder's `model` in "
                 f"config.yaml (embedders.NAME.model). The published weights are files of {RELEASES}"
             )
         return Path(model)
@@ -72,7 +75,7 @@ def _locate(weights):
         f"get {PRETRAINED[model]} from {RELEASES} and put it there, or give its path as the embedder's `model` in "
         "config.yaml (embedders.NAME.model)"
     )
-    if not may_download(weights):
+    if not may_download(settings):
         raise ModelError(
             f"{path}: the weights {model!r} are not on this machine; {where}, or let them be fetched "
             "(embedders.NAME.download: true, and HF_HUB_OFFLINE not set)"
@@ -84,8 +87,8 @@ def _locate(weights):
     return path
 
 
-def _read(path):
-    """The tensors of the network in a file, without those of a classifier, which tells the people of its training."""
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of the network in a file, without those of the classifier that it was trained with."""
     state = read_tensors(path)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(

@@ -1,99 +1,113 @@
-"""Embeds whole image tables.
+"""Embeds an image table.
 
 Pictures stream: processes read, decode and prepare them a few at a time, this one runs the model on batches and writes
-vectors as they come. So the memory does not grow with the number of images, and a batch may span several tables.
+vectors as they come. So the memory does not grow with the number of images, and a batch may span several concepts.
 """
 
 import os
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, groupby
-from operator import itemgetter
-from typing import Any
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from fit import embeddings as embedders
 from fit.embeddings import files
-from fit.embeddings.base import Embedding
+from fit.embeddings.base import Embedder, Embedding
+from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import FitError, ModelError
 from fit.images import table as images
 from fit.io import parquet
+from fit.io.concept_tables import CONCEPT, concepts_in
 from fit.io.files import atomic_write
 from fit.memory import AdaptiveBatch
 
 SLICE = 16
 """Images that a process prepares at a time, at most."""
 SLICE_BYTES = 4 << 20
-"""Encoded bytes that it does, about: pictures take some ten times as much once decoded, and prepared ones wait."""
+"""Encoded bytes that it prepares, about: pictures take some ten times as much once decoded, and prepared ones wait."""
 ROWS_AT_ONCE = 1024
 """Vectors that are written at a time."""
+Key = tuple[str | None, str]
+"""(concept, image_id) of an image; the concept is None where the table does not name it."""
+Slice = tuple[int, list[Key], Sequence[Any]]
+"""(rows of the image table, the images among them that have a picture, these pictures prepared)."""
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class _Prepared(Dataset):
-    """Slices of image tables. An item is (number of the table, rows, names, prepared pictures), or a FitError.
+    """Slices of an image table. An item is a Slice, or a FitError.
 
-    Errors are returned, as raising would hand them on with a traceback for a message.
+    Errors are returned, because a raised one would reach the reader with a traceback for a message.
     """
 
-    def __init__(self, paths, prepare):
-        self._paths, self._prepare = paths, prepare
-        self._slices = []  # (number of the table, row group, first row, end)
-        self._read: tuple[Any, Any] = None, None  # the row group that was read last, which the next slice may be of
-        self.images = 0
-        for number, path in enumerate(paths):
-            file = images.open_table(path)
-            self.images += file.metadata.num_rows
-            self._slices.append((number, 0, 0, 0))  # even an empty table has a slice
-            for group in range(file.metadata.num_row_groups):
-                of_group = file.metadata.row_group(group)
-                count = of_group.num_rows
-                parts = max(1, -(-count // SLICE), -(-of_group.total_byte_size // SLICE_BYTES))
-                step = max(1, -(-count // parts))
-                self._slices += [(number, group, start, min(start + step, count)) for start in range(0, count, step)]
+    def __init__(self, path: str | Path, prepare: Callable[[Image.Image], Any]):
+        self._path, self._prepare = path, prepare
+        self._slices = []  # (row group, first row, end)
+        self._read: tuple[int | None, pa.Table | None] = None, None  # the last row group: the next slice may be of it
+        file = images.open_table(path)
+        self.images = file.metadata.num_rows
+        self._columns = ["image_id", "bytes"]
+        if CONCEPT.name in file.schema_arrow.names:
+            parquet.check_columns(file.schema_arrow, path, [CONCEPT.name], pa.schema([CONCEPT]))
+            self._columns.append(CONCEPT.name)
+        for group in range(file.metadata.num_row_groups):
+            of_group = file.metadata.row_group(group)
+            count = of_group.num_rows
+            parts = max(1, -(-count // SLICE), -(-of_group.total_byte_size // SLICE_BYTES))
+            step = max(1, -(-count // parts))
+            self._slices += [(group, start, min(start + step, count)) for start in range(0, count, step)]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._slices)
 
-    def __getitem__(self, index):
-        number, group, start, end = self._slices[index]
-        if start == end:
-            return number, 0, [], []
-        if self._read[0] != (number, group):
-            file = pq.ParquetFile(self._paths[number])
-            self._read = (number, group), file.read_row_group(group, ["image_id", "bytes"], use_threads=False)
+    def __getitem__(self, index: int) -> Slice | FitError:
+        group, start, end = self._slices[index]
+        if self._read[0] != group:
+            self._read = group, pq.ParquetFile(self._path).read_row_group(group, self._columns, use_threads=False)
+        assert self._read[1] is not None
         part = self._read[1].slice(start, end - start)
         pictures, _ = images.bytes_of(part.column("bytes"))
-        named = [(name, data) for name, data in zip(part.column("image_id").to_pylist(), pictures, strict=True) if data]
+        names = part.column("image_id").to_pylist()
+        concepts = part.column(CONCEPT.name).to_pylist() if CONCEPT.name in self._columns else [None] * len(names)
+        there = [(concept, name, data) for concept, name, data in zip(concepts, names, pictures, strict=True) if data]
         try:
-            prepared = [
-                self._prepare(images.decode(data, f"{self._paths[number]}, image {name}")) for name, data in named
-            ]
+            prepared = [self._prepare(images.decode(data, f"{self._path}, image {name}")) for _, name, data in there]
         except FitError as error:
             return error
-        return number, end - start, [name for name, _ in named], _stack(prepared)
+        return end - start, [(concept, name) for concept, name, _ in there], _stack(prepared)
 
 
-def _stack(prepared):
+def _stack(prepared: list[Any]) -> Sequence[Any]:
     """Tensors of one shape as one, which takes one piece of shared memory between processes; others as they are."""
     shapes = {item.shape if isinstance(item, torch.Tensor) else None for item in prepared}
     return torch.stack(prepared) if len(shapes) == 1 and None not in shapes else prepared
 
 
-def _as_it_is(item):
+def _as_it_is(item: A) -> A:
     return item
 
 
-def _yield_to_the_model(_):
+def _yield_to_the_model(_: int) -> None:
     os.nice(10)  # prepared pictures are of no use to a model that waits for a processor
 
 
-def _slices(dataset, decoders):
-    """The items of `dataset` in order, prepared by `decoders` processes (0: by this one). Raises what they hold."""
+def _slices(dataset: _Prepared, decoders: int) -> Iterator[Slice]:
+    """Yield the items of `dataset` in order, prepared by `decoders` processes (0: by this one).
+
+    Raises:
+        FitError: an item is one, or a process died.
+    """
     loader = DataLoader(
         dataset,
         batch_size=None,
@@ -119,32 +133,27 @@ def _slices(dataset, decoders):
         yield item
 
 
-def _batches(slices, adaptive, progress):
-    """Lists of (number of the table, name, prepared picture), as long as `halving` allows at the time.
-
-    Between the pictures stand entries whose name is None: one per table at least, where it begins.
-    """
-    batch, pictures = [], 0
-    for number, count, names, prepared in slices:
-        progress.update(count - len(names))
-        if not names:
-            batch.append((number, None, None))
-        for name, picture in zip(names, prepared, strict=True):
-            batch.append((number, name, picture))
-            pictures += 1
-            if pictures >= adaptive.size:
+def _batches(slices: Iterable[Slice], adaptive: AdaptiveBatch, progress: tqdm) -> Iterator[list[tuple[Key, Any]]]:
+    """Yield lists of (key, prepared picture), as long as `adaptive` allows at the time."""
+    batch: list[tuple[Key, Any]] = []
+    for count, keys, prepared in slices:
+        progress.update(count - len(keys))
+        for key, picture in zip(keys, prepared, strict=True):
+            batch.append((key, picture))
+            if len(batch) >= adaptive.size:
                 yield batch
-                batch, pictures = [], 0
-    yield batch
+                batch = []
+    if batch:
+        yield batch
 
 
-def _in_order(function, batches, threads):
-    """function(batch) of every batch, in order, with as many under way at once as there are `threads`."""
+def _in_order(function: Callable[[A], B], batches: Iterable[A], threads: int) -> Iterator[B]:
+    """Yield function(batch) of every batch, in order; as many are under way at once as there are `threads`."""
     if threads == 1:
         yield from map(function, batches)
         return
     with ThreadPoolExecutor(threads) as pool:
-        under_way: deque[Future] = deque()
+        under_way: deque[Future[B]] = deque()
         for batch in batches:
             under_way.append(pool.submit(function, batch))
             if len(under_way) == threads:
@@ -153,34 +162,42 @@ def _in_order(function, batches, threads):
             yield under_way.popleft().result()
 
 
-def _write(part, entries):
-    """Write what was found in a table's images, some rows at a time. `entries`: (number, name, list of Found)."""
+def _write(part: Path, entries: Iterable[tuple[Key, list[Embedding]]], concepts: list[str] | None) -> None:
+    """Write what was found in a table's images, some rows at a time; `concepts` are those of the table, if known."""
     writer = None
     for table in _tables(entries):
-        writer = writer or files.writer(part, table.schema.field("embedding").type.list_size)
+        writer = writer or files.writer(part, files.dimension_of(table), concepts)
         writer.write_table(table)
-    if writer:
-        writer.close()
-    else:
-        pq.write_table(files.rows([], [], 1), part)
+    if writer is None:
+        writer = files.writer(part, 1, concepts)
+        writer.write_table(files.rows([], [], 1))
+    writer.close()
 
 
-def _tables(entries):
-    """What was found in a table's images, as Arrow tables of about ROWS_AT_ONCE rows, none of them empty."""
-    waiting: list[tuple] = []
-    count = 0
-    for _, name, found in chain(entries, [(None, None, None)]):
+def _tables(entries: Iterable[tuple[Key, list[Embedding]]]) -> Iterator[pa.Table]:
+    """Yield what was found in a table's images, as Arrow tables of one concept and about ROWS_AT_ONCE rows.
+
+    None of them is empty.
+    """
+    for concept, of_concept in groupby(entries, key=lambda entry: entry[0][0]):
+        names: list[str] = []
+        found: list[list[Embedding]] = []
+        count = 0
+        for (_, name), embeddings in of_concept:
+            if not embeddings:
+                continue
+            names.append(name)
+            found.append(embeddings)
+            count += len(embeddings)
+            if count >= ROWS_AT_ONCE:
+                yield files.rows(names, found, len(found[0][0].vector), concept)
+                names, found, count = [], [], 0
         if found:
-            waiting.append((name, found))
-            count += len(found)
-        if count >= ROWS_AT_ONCE or (found is None and waiting):
-            names, of_images = zip(*waiting, strict=True)
-            yield files.rows(names, of_images, len(of_images[0][0].vector))
-            waiting, count = [], 0
+            yield files.rows(names, found, len(found[0][0].vector), concept)
 
 
-def _checked(found, backend, weights, what):
-    """`found`, a list of Found in `what` (a picture or text, in words).
+def _checked(found: list[Embedding], backend: str, settings: EmbedderSettings, what: str) -> list[Embedding]:
+    """Return `found` in `what` (a picture or text, in words).
 
     Raises:
         ModelError: a vector is not finite, or not of length 1.
@@ -188,76 +205,100 @@ def _checked(found, backend, weights, what):
     problem = files.first_not_unit(np.stack([one.vector for one in found])) if found else None
     if problem:
         raise ModelError(
-            f"{what}: the vector that the embedder {backend} ({weights.model}) makes of it {problem[1]}; set `dtype: "
+            f"{what}: the vector that the embedder {backend} ({settings.model}) makes of it {problem[1]}; set `dtype: "
             "float32` or `bfloat16` for this embedder (arcface: get the file again), and if it has that already, its "
             "weights are damaged: get them again"
         )
     return found
 
 
-def embed_tables(backend, weights, inputs, outputs, batch_size, decoders=None):
-    """Embed every picture of the image tables `inputs` into the files `outputs`, the model loaded once.
+def _concepts_of(path: str | Path) -> list[str] | None:
+    """The concepts that an image table is of, also those without a row; None where it does not name them."""
+    found = images.open_table(path).schema_arrow
+    if CONCEPT.name not in found.names:
+        return None
+    return [concept for concept in concepts_in(path) if concept is not None]
 
-    An output has a row per face (or per image, for embedders of whole images) with the schema of fit.embeddings.files,
-    in the order of its table. Pictures without a face have no row.
+
+def embed_table(
+    backend: str,
+    settings: EmbedderSettings,
+    faces: FaceSettings,
+    image_table: str | Path,
+    out: str | Path,
+    batch_size: int,
+    decoders: int | None = None,
+) -> None:
+    """Embed every picture of an image table into the file `out`.
+
+    `out` has a row per face (or per image, for embedders of whole images) with the schema of fit.embeddings.files, in
+    the order of the image table, and its metadata name the same concepts. Pictures without a face have no row.
 
     Args:
-        backend: name of the embedder; weights: fit.embeddings.base.Weights.
-        inputs, outputs: as many paths.
-        batch_size: images that the model gets at once, at most; fewer where its memory does not suffice.
-        decoders: processes that read and prepare pictures, beside this one; None: one per thread of torch's, but this
-            process alone does it where there is one thread only.
+        backend: name of the embedder.
+        settings: what it loads.
+        faces: how faces are found.
+        image_table: path of the image table; its column `concept`, where it has one, is copied.
+        out: path of the file to write.
+        batch_size: images that the model gets at once, at most; fewer where its memory is not enough.
+        decoders: processes that read and prepare pictures, beside this one; 0: this process does it. None: one per
+            thread of torch's, but 0 with one thread.
 
     Raises:
-        FitError: the model can't be loaded, a file is no image table, bytes in it are no picture, or the model makes a
-            vector of a picture that is not finite.
+        FitError: the model can't be loaded, the file is not an image table, bytes in it are not a picture, or the model
+            makes a vector of a picture that is not finite.
     """
     if decoders is None:
         decoders = torch.get_num_threads() if torch.get_num_threads() > 1 else 0
-    embedder = embedders.load(backend, weights)
-    dataset = _Prepared(inputs, embedder.prepare)
+    concepts = _concepts_of(image_table)
+    embedder = embedders.load(backend, settings, faces)
+    dataset = _Prepared(image_table, embedder.prepare)
+    adaptive = AdaptiveBatch(_inference(embedder), batch_size)
 
-    def infer(prepared):
-        with torch.inference_mode():
-            return embedder.embed(prepared)
-
-    adaptive = AdaptiveBatch(infer, batch_size)
-
-    def embed(batch):
+    def embed(batch: list[tuple[Key, Any]]) -> list[tuple[Key, list[Embedding]]]:
         try:
-            found = iter(adaptive([picture for _, name, picture in batch if name is not None]))
+            found = adaptive([picture for _, picture in batch])
         except MemoryError as error:
             raise ModelError(
-                f"{weights.model}: one picture is too much for the memory ({error}); free it of other programs, choose "
-                "a smaller number format (`dtype`), or run where there is more"
+                f"{settings.model}: one picture is too much for the memory ({error}); free it of other programs, "
+                "choose a smaller number format (`dtype`), or run where there is more"
             ) from error
         return [
-            (number, name, [])
-            if name is None
-            else (number, name, _checked(next(found), backend, weights, f"{inputs[number]}, image {name}"))
-            for number, name, _ in batch
+            (key, _checked(of_image, backend, settings, f"{image_table}, image {key[1]}"))
+            for (key, _), of_image in zip(batch, found, strict=True)
         ]
 
     with tqdm(total=dataset.images, desc="embedding", unit="image", mininterval=2) as progress:
 
-        def entries():
+        def entries() -> Iterator[tuple[Key, list[Embedding]]]:
             batches = _batches(_slices(dataset, decoders), adaptive, progress)
             # While a GPU computes, another batch is put together and sent. On a CPU there is nothing to gain.
             for of_batch in _in_order(embed, batches, threads=2 if torch.cuda.is_available() else 1):
                 yield from of_batch
-                progress.update(sum(name is not None for _, name, _ in of_batch))
+                progress.update(len(of_batch))
 
-        for number, of_table in groupby(entries(), key=itemgetter(0)):
-            with atomic_write(outputs[number]) as part:
-                _write(part, of_table)
+        with atomic_write(out) as part:
+            _write(part, entries(), concepts)
 
 
-def embed_texts(backend, weights, texts, target):
-    """Write the unit vectors of `texts` to `target`, in the layout of embed_tables; image_id is the text."""
+def _inference(embedder: Embedder) -> Callable[[list[Any]], list[list[Embedding]]]:
+    """`embedder.embed`, in inference mode."""
+
+    def infer(prepared: list[Any]) -> list[list[Embedding]]:
+        with torch.inference_mode():
+            return embedder.embed(prepared)
+
+    return infer
+
+
+def embed_texts(
+    backend: str, settings: EmbedderSettings, faces: FaceSettings, texts: Sequence[str], target: str | Path
+) -> None:
+    """Write the unit vectors of `texts` to `target`, in the layout of embed_table; image_id is the text."""
     with torch.inference_mode():
-        vectors = embedders.load(backend, weights).embed_texts(texts)
+        vectors = embedders.load(backend, settings, faces).embed_texts(texts)
     found = [
-        _checked([Embedding(vector)], backend, weights, f"text {text!r}")
+        _checked([Embedding(vector)], backend, settings, f"text {text!r}")
         for text, vector in zip(texts, vectors, strict=True)
     ]
     parquet.write(files.rows(texts, found, vectors.shape[1]), target)

@@ -1,28 +1,38 @@
-"""Text-to-image models."""
+"""Text-to-image models, and the pictures that they generate."""
+
+from typing import TYPE_CHECKING
 
 from fit.registry import find
 
+if TYPE_CHECKING:
+    from fit.generated.base import Generator
+    from fit.generated.settings import PipelineSettings
+
 REGISTRY = {"diffusers": "fit.generated.diffusers:Diffusers"}
 """Name in config.yaml -> class of fit.generated.base.Generator."""
+ENTRY_POINTS = "fit.generators"
+"""Group of entry points by which other packages bring generators."""
+VERSIONS = {"generate_images": 4, "import_generated": 4, "draw_generated": 2}
+"""Stage -> number that goes up when its results change, so that its jobs run again."""
 
 
-def prepare(backend, **settings):
-    """The generator `backend`, its model not loaded yet.
+def prepare(settings: "PipelineSettings") -> "Generator":
+    """Return the generator that `settings` name; its model is not loaded yet.
 
     Raises:
         ConfigError: there is no such backend.
         ModelError: its model is not there.
     """
-    return find(REGISTRY, backend, "generator")(**settings)
+    return find(REGISTRY, settings.backend, "generator", ENTRY_POINTS)(settings)
 
 
-def load(backend, **settings):
-    """The generator `backend`, ready to use.
+def load(settings: "PipelineSettings") -> "Generator":
+    """Return the generator that `settings` name, ready to use.
 
     Raises:
         ConfigError: there is no such backend.
         ModelError: its model can't be loaded.
     """
-    generator = prepare(backend, **settings)
+    generator = prepare(settings)
     generator.load()
     return generator

@@ -1,9 +1,13 @@
 """What a generator does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from fit.generated.settings import PipelineSettings
 
 
 @dataclass(frozen=True)
@@ -11,13 +15,18 @@ class GeneratedImage:
     """A picture, or the reason why there is none."""
 
     status: str
-    """ "ok"; "nan", where numbers ran out of their format; "black" or "constant", where all pixels are alike."""
+    """ "ok"; "nan", where numbers left the range of their format; "black" or "constant", where all pixels are alike."""
     pixels: np.ndarray | None = None
     """[H, W, 3], uint8; None unless ok."""
 
     @classmethod
-    def judged(cls, pixels, finite=True):
-        """What `pixels` [H, W, 3] (uint8) are, and whether the numbers behind them were all finite."""
+    def judged(cls, pixels: np.ndarray, finite: bool = True) -> "GeneratedImage":
+        """Return the image of `pixels` [H, W, 3] (uint8) with its status.
+
+        Args:
+            pixels: of the picture.
+            finite: whether the numbers that became pixels were all finite.
+        """
         if not finite:
             return cls("nan")
         first = pixels[0, 0]
@@ -27,15 +36,23 @@ class GeneratedImage:
 
 
 class Generator(ABC):
-    """Turns prompts and seeds into pictures. Made without its model, which `load` loads."""
+    """Turns prompts and seeds into pictures. It is made without its model, which `load` loads."""
+
+    def __init__(self, settings: PipelineSettings):
+        """Note what to load; nothing is loaded yet.
+
+        Raises:
+            fit.errors.ModelError: there is no such model.
+        """
+        self._settings = settings
 
     @property
     @abstractmethod
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         """All that a picture depends on besides prompt and seed, a JSON value; known before the model is loaded."""
 
     @abstractmethod
-    def load(self):
+    def load(self) -> None:
         """Load the model, unless it is loaded.
 
         Raises:
@@ -43,15 +60,14 @@ class Generator(ABC):
         """
 
     @abstractmethod
-    def generate(self, prompts, seeds):
-        """One picture per prompt and seed; loads the model where that has not been done.
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[GeneratedImage]:
+        """Return one picture per prompt and seed; load the model first where it is not loaded.
+
+        A picture depends on its own prompt and seed only, not on the batch that it is made in, beyond rounding.
 
         Args:
-            prompts, seeds: lists of N strings and N integers. A picture depends on its own prompt and seed only,
-                not on the batch that it is made in, beyond rounding.
-
-        Returns:
-            A list of N Made.
+            prompts: N strings.
+            seeds: N integers.
 
         Raises:
             fit.errors.ModelError: the model can't be loaded, one picture alone is too much for the memory, or the
@@ -60,6 +76,8 @@ class Generator(ABC):
 
     @property
     @abstractmethod
-    def provenance(self):
-        """What made the pictures: a dict of model, revision, weights, scheduler, number format, versions and device.
-        Known once the model is loaded."""
+    def provenance(self) -> dict[str, Any]:
+        """What made the pictures: model, revision, weights, scheduler, number format, versions and device.
+
+        It is known once the model is loaded.
+        """

@@ -4,6 +4,7 @@ import inspect
 import json
 import math
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -26,76 +27,42 @@ from fit.errors import ConfigError, FitError, ModelError
 from fit.generated import pipelines, weights
 from fit.generated.base import GeneratedImage, Generator
 from fit.generated.failures import one_line, remedy
+from fit.generated.settings import PipelineSettings
 from fit.memory import AdaptiveBatch, is_out_of_memory
 
 _SLICED_PIXELS = 256 * 256
 """Pictures of so many pixels are decoded one by one: the decoder, not the U-Net, would set the memory's limit."""
+_SAMPLING = ("scheduler", "dtype", "steps", "guidance", "height", "width", "negative_prompt", "compile")
+"""Settings on which pictures depend, besides the weights."""
 
 
 class Diffusers(Generator):
     """A diffusers pipeline."""
 
-    def __init__(
-        self,
-        pipeline,
-        revision=None,
-        scheduler=None,
-        dtype="float32",
-        steps=50,
-        guidance=7.5,
-        *,
-        variant=None,
-        height=None,
-        width=None,
-        negative_prompt="",
-        compile=False,
-        device="auto",
-        download=False,
-    ):
+    def __init__(self, settings: PipelineSettings):
         """Note what to load; nothing is loaded yet.
-
-        Args:
-            pipeline: folder or hub id; revision: commit of a hub id, or None for its newest.
-            scheduler: name of a scheduler class of diffusers, or None for the pipeline's own.
-            dtype: "float32", "float16" or "bfloat16".
-            steps: denoising steps; guidance: scale of classifier-free guidance.
-            variant: which weights of several to load, as "fp16" for model.fp16.safetensors; None for those without a
-                variant or, where there are none, for the only variant.
-            height, width: of a picture, in pixels; None for the pipeline's own.
-            negative_prompt: what to guide away from.
-            compile: whether torch.compile makes the denoiser faster, after minutes of compiling.
-            device: "cuda", "cpu", or "auto" for a GPU where there is one.
-            download: whether what is not on this machine may be fetched. HF_HUB_OFFLINE=1 forbids it too.
 
         Raises:
             ConfigError: guidance is not a finite number.
-            ModelError: there is no such folder, or it is no pipeline.
+            ModelError: there is no such folder, or it is not a pipeline.
         """
-        if not math.isfinite(guidance):
-            raise ConfigError(f"`guidance` is {guidance}; give a finite number")
-        self._pipeline, self._revision, self._may_download = str(pipeline), revision, download
-        self._variant_wanted = variant
-        self._dtype, self._device_wanted, self._compile = getattr(torch, dtype), device, compile
-        self._scheduler, self._negative_prompt = scheduler, negative_prompt
-        self._sampling = {
-            "scheduler": scheduler,
-            "dtype": dtype,
-            "steps": steps,
-            "guidance": guidance,
-            "height": height,
-            "width": width,
-            "negative_prompt": negative_prompt,
-            "compile": compile,
-        }
+        super().__init__(settings)
+        if not math.isfinite(settings.guidance):
+            raise ConfigError(f"`guidance` is {settings.guidance}; give a finite number")
+        pipeline = settings.pipeline
+        self._pipeline, self._revision, self._may_download = pipeline, settings.revision, settings.download
+        self._variant_wanted = settings.variant
+        self._dtype, self._device_wanted = getattr(torch, settings.dtype), settings.device
+        self._sampling = {name: getattr(settings, name) for name in _SAMPLING}
         self._is_folder = Path(pipeline).is_dir()
         if not self._is_folder and (self._pipeline.startswith((".", "/", "~")) or self._pipeline.count("/") != 1):
             raise ModelError(
-                f"{pipeline}: there is no such folder, and a hub id is OWNER/NAME; mend the model's `pipeline`"
+                f"{pipeline}: there is no such folder, and a hub id is OWNER/NAME; fix the model's `pipeline`"
             )
         if self._is_folder and not Path(pipeline, "model_index.json").is_file():
             raise ModelError(
-                f"{pipeline}: this folder is no diffusers pipeline, it has no model_index.json; "
-                "save the model with save_pretrained, or mend the model's `pipeline` in config.yaml"
+                f"{pipeline}: this folder is not a diffusers pipeline: it has no model_index.json; "
+                "save the model with save_pretrained, or fix the model's `pipeline` in config.yaml"
             )
         self._pipe: Any = None
         self._embedded: dict = {}
@@ -105,14 +72,14 @@ class Diffusers(Generator):
     # --- which model --------------------------------------------------------------------------------------------------
 
     @property
-    def identity(self):
-        of_weights = weights.fingerprint(self._folder) if self._is_folder else [self._pipeline, self._commit]
-        # Named only where there is one: pictures of an earlier version, which knew none, are still found.
+    def identity(self) -> dict[str, Any]:
+        of_weights: list[Any] = weights.fingerprint(self._folder) if self._is_folder else [self._pipeline, self._commit]
+        # Named only where there is one, so that the pictures of an earlier version, which had none, are still found.
         variant = {"variant": self._variant} if self._variant else {}
         return {"weights": of_weights} | self._sampling | variant
 
     @cached_property
-    def _variant(self):
+    def _variant(self) -> str | None:
         """The variant that is loaded, or None."""
         try:
             return weights.variant_in(self._folder, self._variant_wanted)
@@ -125,16 +92,16 @@ class Diffusers(Generator):
         return weights.variant_in(self._folder, self._variant_wanted)
 
     @cached_property
-    def _folder(self):
+    def _folder(self) -> Path:
         return Path(self._pipeline) if self._is_folder else self._find_on_hub(fetch=False)
 
     @property
-    def _commit(self):
-        """The commit that a hub id stands for: the hub's cache names folders so."""
+    def _commit(self) -> str:
+        """The commit of a hub id, which is the name of its folder in the hub's cache; empty for a folder."""
         return "" if self._is_folder else self._folder.name
 
-    def _find_on_hub(self, fetch):
-        """The folder of a hub id in the hub's cache: as it is there or, with `fetch`, made whole from the hub."""
+    def _find_on_hub(self, fetch: bool) -> Path:
+        """Return the folder of a hub id in the hub's cache: as it is or, with `fetch`, completed from the hub."""
         name, at = self._pipeline, f" --revision {self._revision}" if self._revision else ""
         take_along = (
             f"fetch it where the hub can be reached (hf download {name}{at} --local-dir FOLDER), bring the folder here "
@@ -168,15 +135,19 @@ class Diffusers(Generator):
             ) from error
 
     @no_strange_code()
-    def _download(self, local_files_only):
-        """Have diffusers put the pipeline's files into the hub's cache. Returns the folder, a path."""
-        wanted = {"revision": self._revision, "use_safetensors": True, "local_files_only": local_files_only}
+    def _download(self, local_files_only: bool) -> Path:
+        """Have diffusers put the pipeline's files into the hub's cache. Return the folder."""
+        wanted: dict[str, Any] = {
+            "revision": self._revision,
+            "use_safetensors": True,
+            "local_files_only": local_files_only,
+        }
         if self._variant_wanted:
             wanted["variant"] = self._variant_wanted
         try:
             return Path(diffusers.DiffusionPipeline.download(self._pipeline, **wanted))
         except OSError as error:
-            # What diffusers says where some weights are there in variants, or as other files, only.
+            # What diffusers says where some weights exist only in variants, or only as other files.
             if self._variant_wanted or "Could not find the necessary `safetensors`" not in str(error):
                 raise
             variant = self._only_variant_on_hub(local_files_only)
@@ -184,9 +155,9 @@ class Diffusers(Generator):
                 raise
             return Path(diffusers.DiffusionPipeline.download(self._pipeline, **wanted, variant=variant))
 
-    def _only_variant_on_hub(self, local_files_only):
-        """The variant with which a hub id can be loaded, told from the names of its files before they are fetched."""
-        of_repo = {"repo_id": self._pipeline, "revision": self._revision}
+    def _only_variant_on_hub(self, local_files_only: bool) -> str | None:
+        """Return the variant with which a hub id can be loaded; names of files, not yet fetched, tell it."""
+        of_repo: dict[str, Any] = {"repo_id": self._pipeline, "revision": self._revision}
         index = hf_hub_download(filename="model_index.json", local_files_only=local_files_only, **of_repo)
         if local_files_only:
             names = [one.path for one in get_cached_repo_tree(**of_repo)]
@@ -197,34 +168,34 @@ class Diffusers(Generator):
     # --- loading ------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _device(self):
+    def _device(self) -> str:
         if self._device_wanted == "cuda" and not torch.cuda.is_available():
             raise ModelError(
-                f"{self._pipeline}: config.yaml demands a GPU (`device: cuda`), and torch sees none here; ask the "
-                "scheduler for one (`gpus: 1`), mend the driver, or set the model's `device: auto`"
+                f"{self._pipeline}: config.yaml asks for a GPU (`device: cuda`), and torch sees none here; ask the "
+                "scheduler for one (`gpus: 1`), fix the driver, or set the model's `device: auto`"
             )
         if self._device_wanted == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         return self._device_wanted
 
-    def load(self):
+    def load(self) -> None:
         if self._pipe is not None:
             return
         device = self._device
         try:
             pipe = self._read_whole()
-            remarks = []
-            if self._scheduler:
-                remarks.append(pipelines.with_scheduler(self._pipeline, pipe, self._scheduler))
+            remarks: list[str | None] = []
+            if self._settings.scheduler:
+                remarks.append(pipelines.with_scheduler(self._pipeline, pipe, self._settings.scheduler))
             self._prepare(pipe, device)
-            remarks += pipelines.unheeded(pipe, self._sampling)
+            remarks += pipelines.ignored_settings(pipe, self._sampling)
         except FitError:
             raise
         except Exception as error:  # whatever the code of diffusers, transformers and a broken file raises
             raise self._not_loaded(error) from error
         if not self._is_folder and not self._revision:
             remarks.append(
-                f"no `revision` in config.yaml: this run takes {self._commit}, another day's may take another; pin it"
+                f"no `revision` in config.yaml: this run takes {self._commit}, and a later run may take another; pin it"
             )
         if self._variant and not self._variant_wanted:
             remarks.append(f"its only weights are those of `variant: {self._variant}`, which are loaded")
@@ -234,13 +205,13 @@ class Diffusers(Generator):
         self._hashes = ThreadPoolExecutor(1).submit(weights.hashes, self._folder, self._variant)
         self._pipe = pipe
 
-    def _not_loaded(self, error):
+    def _not_loaded(self, error: Exception) -> ModelError:
         if is_out_of_memory(error):
             return ModelError(f"{self._pipeline}: {self._too_much('the model')} ({one_line(error)})")
         return ModelError(f"{self._pipeline}: diffusers can't load this pipeline ({one_line(error)}); fix `pipeline`")
 
-    def _read_whole(self):
-        """The pipeline, read; what a hub's cache has of it may be half of it, and is fetched again then."""
+    def _read_whole(self) -> Any:
+        """Return the pipeline, read; where a hub's cache has only half of it, it is fetched again."""
         try:
             return self._read(self._folder)
         except Exception as error:
@@ -251,7 +222,7 @@ class Diffusers(Generator):
             return self._read(self._folder)
 
     @no_strange_code()
-    def _read(self, folder):
+    def _read(self, folder: Path) -> Any:
         for quiet in (disable_progress_bar, transformers.utils.logging.disable_progress_bar):
             quiet()
         index = weights.read_index(folder)
@@ -266,7 +237,7 @@ class Diffusers(Generator):
             folder, dtype=self._dtype, use_safetensors=True, local_files_only=True, **off, **of_variant
         )
 
-    def _prepare(self, pipe, device):
+    def _prepare(self, pipe: Any, device: str) -> None:
         pipe.to(device)
         pipe.set_progress_bar_config(disable=True)
         unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
@@ -297,7 +268,7 @@ class Diffusers(Generator):
             self._calls = own | self._calls
         if vae is not None and hasattr(vae, "enable_slicing") and self._pixels(pipe) >= _SLICED_PIXELS:
             vae.enable_slicing()
-        if self._compile:
+        if self._settings.compile:
             denoiser = unet or getattr(pipe, "transformer", None)
             if denoiser is None:
                 raise ModelError(
@@ -306,18 +277,18 @@ class Diffusers(Generator):
                 )
             denoiser.compile()
 
-    def _pixels(self, pipe):
+    def _pixels(self, pipe: Any) -> int:
         side = getattr(getattr(getattr(pipe, "unet", None), "config", None), "sample_size", None) or 64
         own = (side if isinstance(side, int) else max(side)) * getattr(pipe, "vae_scale_factor", 8)
         return (self._sampling["height"] or own) * (self._sampling["width"] or own)
 
     @cached_property
-    def provenance(self):
+    def provenance(self) -> dict[str, Any]:
         self.load()
         pipe = self._pipe
         scheduler = getattr(pipe, "scheduler", None)
         config = dict(scheduler.config) if scheduler else {}
-        config.pop("_use_default_values", None)  # names in the order of a set, which is another in each process
+        config.pop("_use_default_values", None)  # names in the order of a set, which differs from process to process
         return {
             "pipeline": self._pipeline,
             "class": type(pipe).__name__,
@@ -335,25 +306,25 @@ class Diffusers(Generator):
 
     # --- pictures -----------------------------------------------------------------------------------------------------
 
-    def generate(self, prompts, seeds):
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[GeneratedImage]:
         self.load()
         try:
-            made = self._in_memory(prompts, seeds)
-            bad = [i for i, one in enumerate(made) if one.status != "ok"]
+            images = self._in_memory(list(prompts), list(seeds))
+            bad = [i for i, one in enumerate(images) if one.status != "ok"]
             if bad and self._dtype != torch.float32:
                 with self._in_float32():
                     again = self._in_memory([prompts[i] for i in bad], [seeds[i] for i in bad])
                 for i, one in zip(bad, again, strict=True):
-                    made[i] = one
+                    images[i] = one
         except FitError:
             raise
         except Exception as error:  # whatever the code of a pipeline raises
             if is_out_of_memory(error):
                 raise ModelError(f"{self._pipeline}: {self._too_much('one picture')} ({error})") from error
             raise self._not_made(error) from error
-        return made
+        return images
 
-    def _not_made(self, error):
+    def _not_made(self, error: Exception) -> ModelError:
         parts, optional = self._pipe.components, self._pipe._optional_components
         lacking = [name for name, part in parts.items() if part is None and name not in optional]
         return ModelError(
@@ -361,13 +332,13 @@ class Diffusers(Generator):
             f"({one_line(error)}); {remedy(error, self._sampling, lacking)}"
         )
 
-    def _too_much(self, what):
+    def _too_much(self, what: str) -> str:
         place = "the GPU's memory" if self._device == "cuda" else "this machine's memory"
         lower = "" if self._dtype != torch.float32 else " `dtype: float16`,"
         return f"{what} is too much for {place}; set{lower} a smaller `height` and `width`, or take a larger machine"
 
     @torch.inference_mode()
-    def _make(self, prompts, seeds):
+    def _make(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[GeneratedImage]:
         # The generators live on the CPU, so that a seed means the same noise on every device.
         noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         images = self._call(self._texts(prompts), noise)
@@ -378,8 +349,8 @@ class Diffusers(Generator):
         self._say_other_size(*pixels.shape[1:3])
         return [GeneratedImage.judged(*one) for one in zip(pixels, finite, strict=True)]
 
-    def _say_other_size(self, height, width):
-        """Say, once, that a pipeline made pictures of another size than it was asked for: some round it down."""
+    def _say_other_size(self, height: int, width: int) -> None:
+        """Say, once, that a pipeline made pictures of another size than the settings ask for: some round it down."""
         wanted = (self._sampling["height"] or height, self._sampling["width"] or width)
         if wanted != (height, width) and not self._said_other_size:
             self._said_other_size = True
@@ -389,11 +360,11 @@ class Diffusers(Generator):
                 file=sys.stderr,
             )
 
-    def _call(self, texts, noise):
+    def _call(self, texts: dict[str, Any], noise: list[torch.Generator]) -> Any:
         try:
             found = self._pipe(**texts, generator=noise, **self._calls)
         except ValueError as error:
-            # Pipelines that take sizes of a list know the lists of some sizes of model only.
+            # Pipelines that take sizes from a list have such lists for some sizes of model only.
             if "Invalid sample size" not in str(error) or "use_resolution_binning" not in self._takes:
                 raise
             self._calls["use_resolution_binning"] = False
@@ -405,8 +376,8 @@ class Diffusers(Generator):
             )
         return found.images
 
-    def _texts(self, prompts):
-        """The arguments that say what to paint: each prompt's embedding, made once, or the prompts themselves."""
+    def _texts(self, prompts: Sequence[str]) -> dict[str, Any]:
+        """Return the arguments that say what to paint: each prompt's embedding, made once, or the prompts."""
         if self._embeds:
             pairs = [self._embed(prompt) for prompt in prompts]
             embeddings = {"prompt_embeds": torch.cat([prompt for prompt, _ in pairs])}
@@ -414,22 +385,27 @@ class Diffusers(Generator):
                 embeddings["negative_prompt_embeds"] = torch.cat([negative for _, negative in pairs])
             return embeddings
         texts = {"prompt": list(prompts)}
-        if self._negative_prompt and "negative_prompt" in self._takes:
-            texts["negative_prompt"] = [self._negative_prompt] * len(prompts)
+        if self._settings.negative_prompt and "negative_prompt" in self._takes:
+            texts["negative_prompt"] = [self._settings.negative_prompt] * len(prompts)
         return texts
 
-    def _embed(self, prompt):
-        """The embedding of a prompt and, with guidance, that of the negative prompt, [1, tokens, width] each."""
+    def _embed(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the embedding of a prompt and, with guidance, of the negative prompt, [1, tokens, width] each."""
         if prompt not in self._embedded:
             known = next(iter(self._embedded.values()), (None, None))[1]
             self._embedded[prompt] = self._pipe.encode_prompt(
-                prompt, self._device, 1, self._guided, self._negative_prompt or None, negative_prompt_embeds=known
+                prompt,
+                self._device,
+                1,
+                self._guided,
+                self._settings.negative_prompt or None,
+                negative_prompt_embeds=known,
             )
         return self._embedded[prompt]
 
     @contextmanager
-    def _in_float32(self):
-        """Compute in float32: what came out black, constant or as no number may only have left a smaller format."""
+    def _in_float32(self) -> Iterator[None]:
+        """Compute in float32: black, constant or NaN pictures may only have left the range of a smaller format."""
         kept, self._embedded = self._embedded, {}
         self._pipe.to(torch.float32)
         try:

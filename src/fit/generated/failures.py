@@ -1,7 +1,9 @@
-"""What a pipeline raises, in one line that names the setting to change."""
+"""Turns what a pipeline raises into one line that names the setting to change."""
 
 import re
 import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _LONGEST = 300
 _SIGNS = (
@@ -16,30 +18,30 @@ _SIGNS = (
 _SHAPES = re.compile(r"shapes cannot be multiplied|[sS]izes of tensors|size of tensor|shape|size mismatch|to have \d+ ")
 
 
-def one_line(error):
-    """The kind and the message of an exception on one line, cut where it is long."""
+def one_line(error: BaseException) -> str:
+    """Return the kind and the message of an exception on one line, cut where it is long."""
     message = " ".join(str(error).split())
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + " ..."
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _rooms(error):
-    """The modules that an exception went through, the one that raised it last."""
+def _modules(error: BaseException) -> list[str]:
+    """Return the modules that an exception went through; the last one raised it."""
     return [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
-def _is_of_scheduler(error):
-    return any(room.startswith("diffusers.schedulers") for room in _rooms(error)[-2:])
+def _is_of_scheduler(error: BaseException) -> bool:
+    return any(module.startswith("diffusers.schedulers") for module in _modules(error)[-2:])
 
 
-def remedy(error, sampling, lacking=()):
-    """What to change after `error`, which a pipeline raised while it made pictures.
+def remedy(error: BaseException, sampling: Mapping[str, Any], lacking: Sequence[str] = ()) -> str:
+    """Say what to change after `error`, which a pipeline raised while it made pictures.
 
     Args:
         error: the exception.
         sampling: setting -> value, as the generator was given them.
-        lacking: names of the pipeline's components that are not there.
+        lacking: names of the pipeline's components that are missing.
 
     Returns:
         Text that names keys of a model in config.yaml.
@@ -62,12 +64,12 @@ def remedy(error, sampling, lacking=()):
     return "fix `pipeline`, or the settings that it is called with"
 
 
-def _named(setting, sampling):
+def _named(setting: str, sampling: Mapping[str, Any]) -> str:
     values = [sampling[name] for name in setting.split("` and `")]
     return f"`{setting}` ({', '.join('its own' if value is None else str(value) for value in values)})"
 
 
-def _of(setting, sampling):
+def _of(setting: str, sampling: Mapping[str, Any]) -> str:
     if setting == "scheduler" and not sampling["scheduler"]:
         return "fix `scheduler` (it is the pipeline's own), or the `pipeline`"
     return f"fix {_named(setting, sampling)}"

@@ -1,25 +1,31 @@
-"""Finished pictures beside the table that they become, so that a job that is stopped goes on where it was."""
+"""Keeps finished pictures beside the table that they become, so that a job that was stopped goes on where it was."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fit.images.table import GENERATED
+from fit.io.concept_tables import with_concepts
 from fit.io.files import WorkFolder, atomic_write, discard, space
 from fit.io.parquet import ROW_GROUP
 
 
-def work_folder(path):
-    """The folder at `path` as one for parts of generated tables."""
+def work_folder(path: str | Path) -> WorkFolder:
+    """Return the folder at `path` as one for parts of generated tables."""
     return WorkFolder(path, "pictures that were generated already", r"[^/]+/[0-9a-f]{16}/[0-9]{6}\.parquet")
 
 
 class ResumableTable:
-    """Rows of one table in files of a folder, each whole, in the table's order and named by the number of its first."""
+    """A concept's rows of a table, in files of a folder.
 
-    def __init__(self, folder, image_ids):
+    Each file is whole and is named by the number of its first row, in the table's order.
+    """
+
+    def __init__(self, folder: str | Path, image_ids: list[str]):
         """Go on with what `folder`, in a claimed work_folder, has of the rows `image_ids`.
 
         A file that is damaged, or that does not go on where the one before ended, is discarded with all after it.
@@ -29,7 +35,7 @@ class ResumableTable:
             self._folder.mkdir(parents=True, exist_ok=True)
         self._files: list[Path] = []
         self.done = 0
-        """How many rows, from the first on, are there."""
+        """How many rows, from the first on, are finished."""
         for path in sorted(self._folder.glob("[0-9]*.parquet")):
             names = self._names(path)
             if names is None:
@@ -41,8 +47,8 @@ class ResumableTable:
                 discard(path)
 
     @staticmethod
-    def _names(path):
-        """The ids of a part, or None where it is damaged: all of it is read, as it will be in the end."""
+    def _names(path: Path) -> list[str] | None:
+        """Return the ids of a part, or None where it is damaged: all of it is read, as it will be in the end."""
         try:
             table = pq.read_table(path, partitioning=None)
             json.loads((table.schema.metadata or {})[b"provenance"])
@@ -50,8 +56,8 @@ class ResumableTable:
         except (pa.ArrowException, OSError, KeyError, ValueError):
             return None
 
-    def add(self, rows, provenance):
-        """Write the next rows, dicts of GENERATED's columns; provenance: a dict of what made them."""
+    def add(self, rows: Sequence[dict[str, Any]], provenance: dict[str, Any]) -> None:
+        """Write the next rows, dicts of GENERATED's columns; `provenance` says what made them."""
         path = self._folder / f"{self.done:06d}.parquet"
         schema = GENERATED.with_metadata({"provenance": json.dumps(provenance, sort_keys=True, default=str)})
         with atomic_write(path) as part:
@@ -59,24 +65,43 @@ class ResumableTable:
         self._files.append(path)
         self.done += len(rows)
 
-    def _provenance(self):
-        """That of the first part; where others differ, `also` has what differs in each of them."""
-        found: list[dict] = []
-        for path in self._files:
-            one = json.loads(pq.read_schema(path).metadata[b"provenance"])
-            if one not in found:
-                found.append(one)
-        first, *others = found
-        also = [{key: value for key, value in one.items() if first.get(key) != value} for one in others]
-        return first | ({"also": also} if also else {})
+    def provenances(self) -> list[dict[str, Any]]:
+        """Return what made the rows of each file."""
+        return [json.loads(pq.read_schema(path).metadata[b"provenance"]) for path in self._files]
 
-    def assemble(self, target):
-        """Write the table to `target`, the provenance of its pictures in its metadata. Returns the rows' statuses."""
-        schema = GENERATED.with_metadata({"provenance": json.dumps(self._provenance(), sort_keys=True)})
+    def write_to(self, writer: pq.ParquetWriter) -> list[str]:
+        """Write the rows to a table. Return their statuses."""
         statuses: list[str] = []
-        with atomic_write(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-            for path in self._files:
-                table = pq.read_table(path).replace_schema_metadata(schema.metadata)
-                statuses += table.column("status").to_pylist()
-                writer.write_table(table, row_group_size=ROW_GROUP)
+        for path in self._files:
+            table = pq.read_table(path, partitioning=None)
+            statuses += table.column("status").to_pylist()
+            writer.write_table(table.replace_schema_metadata(None), row_group_size=ROW_GROUP)
         return statuses
+
+
+def _joined_provenance(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the first of `found`; where others differ, `also` has what differs in each of them."""
+    different: list[dict[str, Any]] = []
+    for one in found:
+        if one not in different:
+            different.append(one)
+    first, *others = different
+    also = [{key: value for key, value in one.items() if first.get(key) != value} for one in others]
+    return first | ({"also": also} if also else {})
+
+
+def assemble(parts: dict[str, ResumableTable], target: str | Path) -> dict[str, list[str]]:
+    """Write the table of several concepts to `target`, concept after concept; its metadata say what made the pictures.
+
+    Args:
+        parts: concept -> its rows, all finished, in the order that they are to have.
+        target: path of the table.
+
+    Returns:
+        Concept -> the statuses of its rows.
+    """
+    provenance = _joined_provenance([one for of_concept in parts.values() for one in of_concept.provenances()])
+    told = GENERATED.with_metadata({"provenance": json.dumps(provenance, sort_keys=True)})
+    schema = with_concepts(told, parts)
+    with atomic_write(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        return {concept: of_concept.write_to(writer) for concept, of_concept in parts.items()}

@@ -1,7 +1,9 @@
-"""What FIT needs to know of a class of diffusers pipelines: is it text to image, and which settings does it take."""
+"""What FIT needs to know about a class of diffusers pipelines: is it text to image, and which settings does it take?"""
 
 import difflib
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 import diffusers
 import torch
@@ -14,16 +16,16 @@ _OF_VIDEO = ("num_frames", "video_length", "video", "frames")
 _OF_SOUND = ("audio_length_in_s", "audio_duration", "audio_end_in_s", "lyrics")
 
 
-def _parameters(kind):
+def _parameters(kind: type) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(kind.__call__).parameters
 
 
-def pipeline_class(place, index):
-    """The class of diffusers that model_index.json names.
+def pipeline_class(place: str, index: Mapping[str, Any]) -> type:
+    """Return the class of diffusers that model_index.json names.
 
     Args:
         place: what errors call the pipeline.
-        index: what model_index.json says, a dict.
+        index: what model_index.json says.
 
     Raises:
         ModelError: it is code of the model's own, or this diffusers has no such class, or lacks a package for it.
@@ -48,16 +50,16 @@ def pipeline_class(place, index):
     )
 
 
-def _needed(kind):
-    """Packages without which diffusers has only a placeholder for a class."""
+def _needed(kind: Any) -> list[str]:
+    """Return the packages without which diffusers has only a placeholder for a class."""
     return vars(kind).get("_backends", []) if isinstance(kind, type) else []
 
 
-def check_makes_pictures_of_texts(place, kind):
+def check_makes_pictures_of_texts(place: str, kind: type) -> None:
     """Refuse a class of pipelines that is not text to image.
 
     Raises:
-        ModelError: what it makes, or what it makes it of, is something else.
+        ModelError: it makes something else, or needs more than a text; the message says what.
     """
     takes = _parameters(kind)
     wanted = [
@@ -86,8 +88,8 @@ def check_makes_pictures_of_texts(place, kind):
     )
 
 
-def _sibling(kind):
-    """A hint at the text-to-image class of the same family."""
+def _sibling(kind: type) -> str:
+    """Return a hint at the text-to-image class of the same family."""
     for word in ("Img2Img", "Inpaint", "ControlNet", "ImageToVideo", "VideoToVideo", "Video"):
         other = kind.__name__.replace(word, "")
         if other != kind.__name__ and hasattr(diffusers, other):
@@ -95,8 +97,8 @@ def _sibling(kind):
     return ""
 
 
-def unheeded(pipe, sampling):
-    """Which settings change nothing in the pictures of a pipeline, and why: a list of sentences.
+def ignored_settings(pipe: Any, sampling: Mapping[str, Any]) -> list[str]:
+    """Say which settings change nothing in the pictures of a pipeline, and why: a list of sentences.
 
     Args:
         pipe: a diffusers pipeline, loaded.
@@ -120,18 +122,18 @@ def unheeded(pipe, sampling):
     return said
 
 
-def _embeds_guidance(pipe):
+def _embeds_guidance(pipe: Any) -> bool | None:
     return getattr(getattr(getattr(pipe, "transformer", None), "config", None), "guidance_embeds", None)
 
 
-def _why_no_negative_prompt(pipe, takes, guidance):
+def _why_no_negative_prompt(pipe: Any, takes: Mapping[str, inspect.Parameter], guidance: float) -> str | None:
     name = type(pipe).__name__
     if "negative_prompt" not in takes:
         return f"{name} takes no negative prompt"
     if "true_cfg_scale" in takes:
         is_guided = takes["true_cfg_scale"].default > 1
         return (
-            None if is_guided else f"{name} heeds a negative prompt only with a true_cfg_scale, which FIT does not set"
+            None if is_guided else f"{name} uses a negative prompt only with a true_cfg_scale, which FIT does not set"
         )
     if is_guided_inside(pipe):
         return f"the U-Net of this {name} guides by itself"
@@ -140,13 +142,13 @@ def _why_no_negative_prompt(pipe, takes, guidance):
     return None
 
 
-def is_guided_inside(pipe):
+def is_guided_inside(pipe: Any) -> bool:
     """Whether the U-Net takes the scale of guidance as an input (latent consistency): nothing is denoised twice."""
     return getattr(getattr(getattr(pipe, "unet", None), "config", None), "time_cond_proj_dim", None) is not None
 
 
-def with_scheduler(place, pipe, name):
-    """Give a pipeline another scheduler, configured as its own. Returns a remark on it, or None.
+def with_scheduler(place: str, pipe: Any, name: str) -> str | None:
+    """Give a pipeline another scheduler, configured as its own. Return a remark on it, or None.
 
     Raises:
         ModelError: diffusers has no such scheduler, or it can't be configured so.
@@ -181,7 +183,7 @@ def with_scheduler(place, pipe, name):
     )
 
 
-def to_channels_last(part):
-    """Lay a network's convolutions out as the device likes them; those over three dimensions have no such layout."""
+def to_channels_last(part: torch.nn.Module) -> None:
+    """Store a network's convolutions in the layout that is fastest; those over three dimensions have no such layout."""
     if all(one.dim() < 5 for one in part.parameters()):
         part.to(memory_format=torch.channels_last)

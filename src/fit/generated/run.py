@@ -1,7 +1,7 @@
-"""Generates the pictures of concepts, an image table each.
+"""Generates the pictures of concepts into one image table.
 
-The model makes a batch while threads encode and write the one before. What is finished lies in parts beside the tables
-until all tables of the job are whole, so a job that is stopped, by whatever, goes on where it was.
+The model makes a batch while threads encode and write the one before. What is finished is in parts beside the table
+until the table is whole, so a job that is stopped, for whatever reason, goes on where it was.
 """
 
 import json
@@ -10,41 +10,51 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
 
+from fit.concepts.sheet import Concept
 from fit.errors import StoppedError
-from fit.generated.parts import ResumableTable, work_folder
+from fit.generated.base import GeneratedImage, Generator
+from fit.generated.parts import ResumableTable, assemble, work_folder
+from fit.generated.settings import GenerationSettings
 from fit.images.table import GENERATED, encode_png
 
-_PART_PICTURES, _PART_S = 64, 60.0  # whichever comes first
+_PART_PICTURES, _PART_S = 64, 60.0
+"""A part is written after so many pictures or seconds, whichever comes first."""
+Row = dict[str, Any]
+"""A row of GENERATED: column -> value."""
 
 
-def _encode_webp(picture):
+def _encode_webp(picture: Image.Image) -> bytes:
     buffer = BytesIO()
     # More effort makes files smaller by a hundredth, in four times the time.
     picture.save(buffer, format="WEBP", lossless=True, method=1, quality=20)
     return buffer.getvalue()
 
 
-_FORMATS = {"png": encode_png, "webp": _encode_webp}
+_FORMATS: dict[str, Callable[[Image.Image], bytes]] = {"png": encode_png, "webp": _encode_webp}
 
 
-def image_seed(study_seed, concept, prompt, index):
-    """The seed of one picture, in 0..2^63-1: it depends on nothing but these four."""
+def image_seed(study_seed: int, concept: str, prompt: str, index: int) -> int:
+    """Return the seed of one picture, in 0..2^63-1: it depends on nothing but these four."""
     key = f"{study_seed}\0{concept}\0{prompt}\0{index}".encode()
     return int.from_bytes(blake2b(key, digest_size=8).digest(), "big") >> 1
 
 
-def plan(concept, prompts, images_per_prompt, study_seed):
-    """The pictures to make of a concept: rows of GENERATED without status and bytes, prompts filled in."""
+def plan(concept: Concept, prompts: Sequence[str], images_per_prompt: int, study_seed: int) -> list[Row]:
+    """Return the pictures to make of a concept: rows without status and bytes, prompts filled in."""
     return [
         {
+            "concept": concept.slug,
             "image_id": f"{concept.slug}-{i}-{index:04d}",
             "prompt": prompt.format(name=concept.name),
             "index": index,
@@ -56,109 +66,114 @@ def plan(concept, prompts, images_per_prompt, study_seed):
 
 
 class _Termination:
-    """Notes SIGTERM, which a scheduler sends before it kills, instead of dying of it; a context manager."""
+    """A context manager that notes SIGTERM, which a scheduler sends before it kills; the process goes on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.asked = False
 
-    def _ask(self, *_):
+    def _ask(self, signal_number: int, frame: FrameType | None) -> None:
         self.asked = True
 
-    def __enter__(self):
+    def __enter__(self) -> "_Termination":
         self._is_main = threading.current_thread() is threading.main_thread()
         if self._is_main:
             self._before = signal.signal(signal.SIGTERM, self._ask)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._is_main:
             signal.signal(signal.SIGTERM, self._before)
 
 
 class _Saver:
-    """Encodes batches and writes them to parts, in order, in threads; a context manager that ends with all written."""
+    """A context manager that encodes batches and writes them to parts, in order, in threads, all before it ends."""
 
-    def __init__(self, image_format, provenance):
-        """`provenance` gives what made the pictures."""
+    def __init__(self, image_format: str, provenance: Callable[[], dict[str, Any]]):
+        """`provenance` returns what made the pictures."""
         self._encode_one, self._provenance = _FORMATS[image_format], provenance
         self._encoders = ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0))))
         self._writer = ThreadPoolExecutor(1)
-        self._pending: deque = deque()
-        self._rows: list[dict] = []
+        self._pending: deque[Future] = deque()
+        self._rows: list[Row] = []
         self._since = time.monotonic()
 
-    def take(self, parts, rows, made):
-        """Save a batch: rows of `plan`, and a Made for each. Waits while two batches wait already."""
-        self._submit(2, self._save, parts, rows, made)
+    def take(self, parts: ResumableTable, rows: Sequence[Row], images: Sequence[GeneratedImage]) -> None:
+        """Save a batch: rows of `plan`, and an image for each. While two batches wait already, wait."""
+        self._submit(2, self._save, parts, rows, images)
 
-    def finish(self, parts):
-        """Write what has been taken, and wait until it is there."""
+    def finish(self, parts: ResumableTable) -> None:
+        """Write what has been taken, and wait until it is written."""
         self._submit(0, self._flush, parts)
 
-    def _submit(self, waiting, work, *arguments):
+    def _submit(self, waiting: int, work: Callable[..., None], *arguments: Any) -> None:
         self._pending.append(self._writer.submit(work, *arguments))
         while len(self._pending) > waiting:
             self._pending.popleft().result()
 
-    def _save(self, parts, rows, made):
-        self._rows += list(self._encoders.map(self._encode, rows, made))
+    def _save(self, parts: ResumableTable, rows: Sequence[Row], images: Sequence[GeneratedImage]) -> None:
+        self._rows += list(self._encoders.map(self._encode, rows, images))
         if len(self._rows) >= _PART_PICTURES or time.monotonic() - self._since > _PART_S:
             self._flush(parts)
 
-    def _encode(self, row, made):
-        data = None if made.pixels is None else self._encode_one(Image.fromarray(made.pixels))
-        return row | {"status": made.status, "bytes": data}
+    def _encode(self, row: Row, image: GeneratedImage) -> Row:
+        data = None if image.pixels is None else self._encode_one(Image.fromarray(image.pixels))
+        return row | {"status": image.status, "bytes": data}
 
-    def _flush(self, parts):
+    def _flush(self, parts: ResumableTable) -> None:
         if self._rows:
             parts.add(self._rows, self._provenance())
         self._rows, self._since = [], time.monotonic()
 
-    def __enter__(self):
+    def __enter__(self) -> "_Saver":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._writer.shutdown()
         self._encoders.shutdown()
 
 
-def _parts_of(generator, concepts, work, plans, image_format):
-    """The parts of each concept, in folders named by all that their pictures depend on."""
-    identity, of_concepts = generator.identity, []
-    for concept in concepts:
-        depends = [identity, image_format, GENERATED.names, plans[concept.slug]]
+def _parts_of(
+    generator: Generator, work: Path, plans: dict[str, list[Row]], image_format: str
+) -> dict[str, ResumableTable]:
+    """Return the parts of each concept, in folders that are named by all that their pictures depend on."""
+    identity, found = generator.identity, {}
+    for concept, rows in plans.items():
+        depends = [identity, image_format, GENERATED.names, rows]
         key = blake2b(json.dumps(depends, sort_keys=True).encode(), digest_size=8).hexdigest()
-        ids = [row["image_id"] for row in plans[concept.slug]]
-        of_concepts.append(ResumableTable(Path(work, concept.slug, key), ids))
-    return of_concepts
+        found[concept] = ResumableTable(Path(work, concept, key), [row["image_id"] for row in rows])
+    return found
 
 
-def generate_tables(
-    generator,
-    concepts,
-    outputs,
+def generate_table(
+    generator: Generator,
+    concepts: Sequence[Concept],
+    out: str | Path,
     *,
-    prompts,
-    images_per_prompt,
-    batch_size,
-    study_seed,
-    work=None,
-    image_format="png",
-):
-    """Generate the pictures of `concepts` into the image tables `outputs`; the file's metadata says what made them.
+    settings: GenerationSettings,
+    prompts: Sequence[str],
+    study_seed: int,
+    work: str | Path | None = None,
+) -> dict[str, Counter[str]]:
+    """Generate the pictures of `concepts` into the image table `out`, concept after concept.
 
-    What an earlier run with the same settings finished is not made again; where that is all, the model is not loaded.
+    The table's metadata say what made its pictures. What an earlier run with the same settings finished is not made
+    again; where that is all, the model is not loaded.
 
     Args:
-        generator: fit.generated.base.Generator.
-        concepts: list of fit.concepts.sheet.Concept; outputs: a path each.
+        generator: of the pictures.
+        concepts: in the order that their rows are to have.
+        out: path of the table.
+        settings: how many pictures, and how they are stored.
         prompts: templates with {name}.
-        images_per_prompt, batch_size, study_seed: integers.
-        work: folder for what a stop must not lose; one beside the outputs, if left out.
-        image_format: "png" or "webp", without loss both.
+        study_seed: of the study, from which each picture's seed is made.
+        work: folder for what a stop must not lose; None: one beside `out`.
 
     Returns:
-        Concept (slug) -> Counter of the statuses of its pictures.
+        Concept (slug) -> how many of its pictures have which status.
 
     Raises:
         ModelError: the model can't be loaded, or one picture is too much for the memory, or it fails otherwise.
@@ -166,11 +181,15 @@ def generate_tables(
         PlaceError: `work` holds files that are not FIT's.
         StoppedError: SIGTERM came; the batch under way was finished.
     """
-    place = work_folder(work or Path(outputs[0]).parent / ".generated")
-    plans = {concept.slug: plan(concept, prompts, images_per_prompt, study_seed) for concept in concepts}
+    place = work_folder(work or Path(out).parent / ".generated")
+    plans = {concept.slug: plan(concept, prompts, settings.images_per_prompt, study_seed) for concept in concepts}
     with place.held(*plans):
-        parts_of = _parts_of(generator, concepts, place.path, plans, image_format)
-        total, kept = sum(map(len, plans.values())), sum(parts.done for parts in parts_of)
+        parts = _parts_of(generator, place.path, plans, settings.image_format)
+
+        def count_done() -> int:
+            return sum(of_concept.done for of_concept in parts.values())
+
+        total, kept = sum(map(len, plans.values())), count_done()
         if kept:
             print(f"fit: {kept} of {total} pictures are there from an earlier run")
         with (
@@ -179,34 +198,35 @@ def generate_tables(
         ):
             if kept < total:
                 generator.load()
-            for concept, parts in zip(concepts, parts_of, strict=True):
-                todo = plans[concept.slug][parts.done :]
-                _generate(generator, parts, todo, batch_size, image_format, termination, progress)
-            if termination.asked and sum(parts.done for parts in parts_of) < total:
-                done = sum(parts.done for parts in parts_of)
+            for concept, of_concept in parts.items():
+                _generate(generator, of_concept, plans[concept][of_concept.done :], settings, termination, progress)
+            if termination.asked and count_done() < total:
                 raise StoppedError(
-                    f"stopped by SIGTERM after {done} of {total} pictures; they are kept: run again to go on"
+                    f"stopped by SIGTERM after {count_done()} of {total} pictures; they are kept: run again to go on"
                 )
-            statuses = {
-                concept.slug: Counter(parts.assemble(target))
-                for concept, parts, target in zip(concepts, parts_of, outputs, strict=True)
-            }
-        # Not before: where one table of a job fails, Snakemake removes the others too.
-        for concept in concepts:
-            place.remove(concept.slug)
+            statuses = {concept: Counter(found) for concept, found in assemble(parts, out).items()}
+        for slug in plans:
+            place.remove(slug)
         return statuses
 
 
-def _generate(generator, parts, todo, batch_size, image_format, termination, progress):
-    """Make the rows `todo` of a concept into its parts, until SIGTERM. What was made is saved whatever comes."""
-    with _Saver(image_format, lambda: generator.provenance) as saver:
+def _generate(
+    generator: Generator,
+    parts: ResumableTable,
+    todo: Sequence[Row],
+    settings: GenerationSettings,
+    termination: _Termination,
+    progress: tqdm,
+) -> None:
+    """Make the rows `todo` of a concept into its parts, until SIGTERM. What was made is saved in any case."""
+    with _Saver(settings.image_format, lambda: generator.provenance) as saver:
         try:
-            for start in range(0, len(todo), batch_size):
+            for start in range(0, len(todo), settings.batch_size):
                 if termination.asked:
                     return
-                rows = todo[start : start + batch_size]
-                made = generator.generate([row["prompt"] for row in rows], [row["seed"] for row in rows])
-                saver.take(parts, rows, made)
+                rows = todo[start : start + settings.batch_size]
+                images = generator.generate([row["prompt"] for row in rows], [row["seed"] for row in rows])
+                saver.take(parts, rows, images)
                 progress.update(len(rows))
         finally:
             saver.finish(parts)

@@ -54,7 +54,7 @@ class GenerationSettings:
     images_per_prompt: Annotated[int, Ge(1), Le(1_000_000)] = 200
     """Images per prompt and concept."""
     image_format: Literal["png", "webp"] = "png"
-    """How pictures are stored, without loss both; WebP is a little smaller."""
+    """How pictures are stored; both are without loss, WebP is a little smaller."""
     batch_size: Annotated[int, Ge(1), Le(1_000_000), RESOURCE] = 20
-    """Images a batch, at most: it is halved while memory does not suffice. Each has its own seed, so this changes no
+    """Images a batch, at most: it is halved while memory is not enough. Each has its own seed, so this changes no
     picture beyond rounding."""

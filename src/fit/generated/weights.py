@@ -1,20 +1,22 @@
-"""Which weights a pipeline has and which of them are loaded: where they lie, what they hash to."""
+"""Which weights a pipeline has, which of them are loaded, where they are, and their hashes."""
 
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from fit.errors import ModelError
 from fit.io.folders import walk_folder
 
 _BLOB = re.compile(r"[0-9a-f]{64}")
 # Names that diffusers and transformers read: NAME.safetensors, its shards and their index, with a variant or without.
-# The last alternatives of shards and index are an older order of the same words.
+# The last patterns of shards and index have an older order of the same words.
 _NAME, _SHARD, _VARIANT = "(diffusion_pytorch_model|model)", r"-\d{5}-of-\d{5}", r"([A-Za-z0-9_-]+?)"
 _WEIGHTS = [
     re.compile(rf"{_NAME}(?:\.{_VARIANT})?(?:{_SHARD})?\.safetensors"),
@@ -31,8 +33,11 @@ _CONVERT = (
 )
 
 
-def fingerprint(folder):
-    """Tells a pipeline's files apart from others without reading them: [path, bytes, time of change in ns] of each."""
+def fingerprint(folder: str | Path) -> list[list[Any]]:
+    """Return [path, bytes, time of change in ns] of each file of a pipeline.
+
+    They tell the files apart from others without reading them.
+    """
     found = walk_folder(folder)
     stats = zip(found.names, (entry.stat() for entry in found.files), strict=True)
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
@@ -41,8 +46,8 @@ def fingerprint(folder):
 # --- which variant ----------------------------------------------------------------------------------------------------
 
 
-def read_index(folder):
-    """What model_index.json of a pipeline's folder says, a dict.
+def read_index(folder: str | Path) -> dict[str, Any]:
+    """Return what model_index.json of a pipeline's folder says.
 
     Raises:
         ModelError: it can't be read.
@@ -57,8 +62,8 @@ def read_index(folder):
     return found
 
 
-def _components(index):
-    """Component -> [library, class] of what the pipeline is loaded from."""
+def _components(index: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return component -> [library, class] of what the pipeline is loaded from."""
     return {
         name: value
         for name, value in index.items()
@@ -67,7 +72,7 @@ def _components(index):
 
 
 @cache
-def _is_loadable(library):
+def _is_loadable(library: str) -> bool:
     """Whether `library` is one that components may be of: diffusers, transformers, or a pipeline within diffusers."""
     if library in _BASES:
         return True
@@ -79,9 +84,9 @@ def _is_loadable(library):
     )
 
 
-def foreign_components(folder):
-    """Yield what is said of each component of the pipeline in `folder` that would bring or import other code than that
-    of diffusers and transformers."""
+def foreign_components(folder: str | Path) -> Iterator[str]:
+    """Yield a message for each component of the pipeline in `folder` that would run other code than diffusers' and
+    transformers'."""
     for name, value in read_index(folder).items():
         is_component = isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value)
         if not is_component or name.startswith("_"):
@@ -96,29 +101,31 @@ def foreign_components(folder):
             yield f"{place} is a pipeline itself, whose components are not checked; {_ANOTHER}"
 
 
-def _base(library, names):
-    """What the weights of a component of `library` are called; of a pipeline's own classes, as its files tell."""
+def _base(library: str, names: Iterable[str]) -> str:
+    """Return how the weights of a component of `library` are called; for a pipeline's own classes, the files tell."""
     is_of_diffusers = any(name.startswith("diffusion_pytorch_model") for name in names)
     return _BASES.get(library) or _BASES["diffusers" if is_of_diffusers else "transformers"]
 
 
-def _variants(library, names):
-    """Names of files of one component -> the variants of weights that it has; None is the one without a name."""
+def _variants(library: str, names: Sequence[str]) -> set[str | None]:
+    """Return the variants of weights among the files of one component; None is the variant without a name."""
     matches = [pattern.fullmatch(name) for name in names for pattern in _WEIGHTS]
     base = _base(library, names)
     return {match[2] if match.lastindex == 2 else None for match in matches if match and match[1] == base}
 
 
-def _by_folder(names):
-    found = defaultdict(list)
+def _by_folder(names: Iterable[str]) -> Mapping[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
         folder, _, file = name.rpartition("/")
         found[folder].append(file)
     return found
 
 
-def find_variant(place, index, names, wanted=None):
-    """Which variant of its weights a pipeline is loaded from.
+def find_variant(
+    place: str | Path, index: Mapping[str, Any], names: Iterable[str], wanted: str | None = None
+) -> str | None:
+    """Return the variant of its weights that a pipeline is loaded from; None is the one without a name.
 
     As in diffusers, a component that lacks the variant is loaded from its weights without one.
 
@@ -128,9 +135,6 @@ def find_variant(place, index, names, wanted=None):
         names: all its files, as "component/file".
         wanted: a variant, or None for the weights without a name and, where a component lacks those, the only variant
             with which every component can be loaded.
-
-    Returns:
-        The variant's name, or None.
 
     Raises:
         ModelError: there is no such variant, or several could be meant, or none is whole.
@@ -169,8 +173,8 @@ def find_variant(place, index, names, wanted=None):
     )
 
 
-def variant_in(folder, wanted=None):
-    """`find_variant` of a pipeline's folder.
+def variant_in(folder: str | Path, wanted: str | None = None) -> str | None:
+    """Return find_variant of a pipeline's folder.
 
     Raises:
         ModelError: as there; or a file of a component would stop diffusers while it looks for the variant.
@@ -189,20 +193,21 @@ def variant_in(folder, wanted=None):
     return variant
 
 
-def _files(folder):
+def _files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 # --- which files ------------------------------------------------------------------------------------------------------
 
 
-def weight_files(folder, variant=None):
-    """The files that a pipeline in `folder` is loaded from, of the components that have weights, but for the safety
-    checker: safetensors, and where they are sharded the index that names the shards.
+def weight_files(folder: str | Path, variant: str | None = None) -> list[Path]:
+    """Return the files of weights that a pipeline in `folder` is loaded from, without the safety checker's.
+
+    They are safetensors and, where they are sharded, the index that names the shards.
 
     Args:
         folder: of the pipeline.
-        variant: that of `variant_in`.
+        variant: as `variant_in` returns it.
 
     Raises:
         ModelError: a component, its weights or a shard is missing, or an index can't be read.
@@ -222,7 +227,8 @@ def weight_files(folder, variant=None):
     return sorted(set(files))
 
 
-def _files_of(place, library, variant):
+def _files_of(place: Path, library: str, variant: str | None) -> list[Path]:
+    """Return the files that weight_files has of one component, in the folder `place`."""
     names = [path.name for path in _files(place)]
     variants = _variants(library, names)
     chosen = variant if variant in variants else None
@@ -257,8 +263,12 @@ def _files_of(place, library, variant):
     return [way, *_shards(way)]
 
 
-def _refuse_what_diffusers_misses(older, base, variant):
-    """An index under its older name is found by diffusers only where no folder above it has a dot in its name."""
+def _refuse_what_diffusers_misses(older: Path, base: str, variant: str) -> None:
+    """Refuse an index under its older name where a folder above it has a dot in its name: diffusers does not find it.
+
+    Raises:
+        ModelError: it is one.
+    """
     words = str(older.with_name(f"{base}.safetensors.index.json")).split(".")
     at = 3 if ".cache" in str(older) else 2
     if ".".join([*words[:at], variant, *words[at:]]) != str(older):
@@ -268,7 +278,7 @@ def _refuse_what_diffusers_misses(older, base, variant):
         )
 
 
-def _shards(index):
+def _shards(index: Path) -> list[Path]:
     try:
         named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         shards = sorted({index.with_name(str(name)) for name in named})
@@ -288,19 +298,19 @@ def _shards(index):
 
 
 @cache
-def _sha256(path, size, mtime_ns):
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
-def hashes(folder, variant=None):
-    """The SHA-256 of each of weight_files: path within the pipeline -> 64 hex digits.
+def hashes(folder: str | Path, variant: str | None = None) -> dict[str, str]:
+    """Return the SHA-256 of each of weight_files: path within the pipeline -> 64 hex digits.
 
     In the hub's cache a weight file is a link to a file that is named by its hash, which is taken from there; other
     files are read, once in a process.
     """
 
-    def of(path):
+    def of(path: Path) -> str:
         real = path.resolve()
         stat = real.stat()
         return real.name if _BLOB.fullmatch(real.name) else _sha256(real, stat.st_size, stat.st_mtime_ns)

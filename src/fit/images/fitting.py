@@ -1,5 +1,7 @@
 """Strangers' numbers and texts at the boundary of the image table: what does not fit becomes a status."""
 
+from typing import Any
+
 import pyarrow as pa
 
 from fit.images.table import COLLECTED
@@ -7,23 +9,24 @@ from fit.images.table import COLLECTED
 MAX_BYTES = 2**31 - 1  # of one value of a binary column
 
 
-def fitting(row, schema=COLLECTED):
-    """`row`, or, where a value of it does not fit its column, the row as a failure with the status "does_not_fit".
+def fitting(row: dict[str, Any], schema: pa.Schema = COLLECTED) -> dict[str, Any]:
+    """Return `row`, or, where a value does not fit its column, the row as a failure with the status "does_not_fit".
 
     Args:
-        row: dict of the columns of `schema`. `image_id` is ours and is not looked at.
+        row: dict of the columns of `schema`. `concept` and `image_id` are ours, not looked at.
         schema: Arrow schema of an image table with the columns image_id, status and bytes.
 
     Returns:
         A dict of the same columns; of a row that did not fit, the values that do not fit, and the bytes, are None.
     """
-    unfit = [field.name for field in schema if field.name != "image_id" and not _fits(row[field.name], field.type)]
+    checked = [field for field in schema if field.name not in ("concept", "image_id")]
+    unfit = [field.name for field in checked if not _fits(row[field.name], field.type)]
     if not unfit:
         return row
     return row | dict.fromkeys([*unfit, "bytes", "sha256", "perceptual_hash"]) | {"status": "does_not_fit"}
 
 
-def _fits(value, kind):
+def _fits(value: Any, kind: pa.DataType) -> bool:
     if value is None:
         return True
     if pa.types.is_binary(kind):

@@ -2,20 +2,26 @@
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fit.errors import DataError, say_once
-from fit.images.collect import Link, LocalImages, gather
-from fit.images.table import COLLECTED, GENERATED, bytes_of, find_pictures
+from fit.images.collect import gather
+from fit.images.settings import DecodeSettings
+from fit.images.sources import ImageSource, Link, LocalImages
+from fit.images.table import GENERATED, bytes_of, find_pictures
 from fit.io.files import outside
 from fit.io.folders import LARGEST_FILE, PICTURES, printable, walk_folder
 from fit.io.nearby import near, nearest
-from fit.io.parquet import ROW_GROUP, check_columns, is_text, open_parquet, read, write
-from fit.io.user_tables import as_count, misspelt, once, plain, read_user_table, shown
+from fit.io.numbers import as_count
+from fit.io.parquet import ROW_GROUP, check_columns, is_text, open_parquet
+from fit.io.shown import plain, shown
+from fit.io.user_tables import misspelt, once, read_user_table
 
 
 @dataclass(frozen=True)
@@ -26,18 +32,25 @@ class LocalLink(Link):
     """What a generated picture was made of, empty where that is not known."""
 
 
-def files_of_concepts(folder, concepts, what):
-    """The pictures of `folder`/<slug>/, however deep: concept (slug) -> names relative to it, sorted; none where it has
-    no folder. Links are followed (fit.io.folders.walk_folder); files that are no pictures are left out.
+def files_of_concepts(folder: str | Path, concepts: Iterable[str], what: str) -> dict[str, list[str]]:
+    """Find the pictures of `folder`/<slug>/, however deep.
 
-    `what` says in errors what the folder holds.
+    Links are followed (fit.io.folders.walk_folder); files that are not pictures are left out.
+
+    Args:
+        folder: with a folder per slug.
+        concepts: slugs.
+        what: what the folder holds, for errors.
+
+    Returns:
+        concept -> names relative to its folder, sorted; none where it has no folder.
 
     Raises:
         DataError: there is no such folder, or it can't be read.
     """
     if not Path(folder).is_dir():
         raise DataError(
-            f"{folder}: there is no such folder of {what}; make it, a folder per slug in it, or mend the path"
+            f"{folder}: there is no such folder of {what}; make it, with a folder per slug in it, or correct the path"
         )
     found: dict[str, list[str]] = {}
     for concept in concepts:
@@ -53,15 +66,17 @@ def files_of_concepts(folder, concepts, what):
     return found
 
 
-def _version(path):
-    """Tells this version of a file from others, so that what was made of another is not taken for it."""
+def _version(path: Path) -> str:
+    """Return what tells this version of a file from others, so that what was made of another is not taken for it."""
     status = path.stat()
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def links_in(folder, names):
-    """A list of LocalLink to the files `names` in `folder`; a link's id is its name (fit.io.folders.printable), its prompt
-    the folder in that."""
+def links_in(folder: str | Path, names: Iterable[str]) -> list[LocalLink]:
+    """Return links to the files `names` in `folder`.
+
+    A link's id is its name (fit.io.folders.printable), its prompt the folder in that.
+    """
     return [
         LocalLink(printable(name), str(path), _version(path), 0, printable(name).rpartition("/")[0])
         for name in names
@@ -69,26 +84,32 @@ def links_in(folder, names):
     ]
 
 
-def read_link(link):
-    """The bytes of a file that links_in made a link of; None where it is larger than LARGEST_FILE.
+def read_link(link: Link) -> bytes | None:
+    """Return the bytes of a file that links_in made a link of; None where it is larger than LARGEST_FILE.
 
     Raises:
         DataError: it can't be read.
     """
+    assert link.url is not None
     try:
         return Path(link.url).read_bytes() if Path(link.url).stat().st_size <= LARGEST_FILE else None
     except OSError as error:
         raise DataError(f"{link.url}: can't be read ({error.strerror}); let this user read it, or remove it") from None
 
 
-def _named(count, what):
+def _named(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _rows_of(place, file, concepts, sheet):
-    """(Concept -> its rows in a Parquet file, ascending; other text in the column concept -> how many rows have it).
+def _rows_of(
+    place: str | Path, file: pq.ParquetFile, concepts: Sequence[str], sheet: Sequence[str] | None
+) -> tuple[dict[str, list[int]], Counter[str]]:
+    """Find which rows of a Parquet file are of which concept.
 
     What is of no concept is said on stderr; what is of one of another job, by the job of the sheet's first concept.
+
+    Returns:
+        (rows, others): concept -> its rows, ascending; other text in the column concept -> how many rows have it.
     """
     check_columns(file.schema_arrow, place, ["concept"], pa.schema([("concept", pa.string())]))
     rows: dict[str, list[int]] = {concept: [] for concept in concepts}
@@ -103,37 +124,44 @@ def _rows_of(place, file, concepts, sheet):
             others[owner] += 1
     others = Counter({name: times for name, times in others.items() if name not in set(sheet or ())})
     if sheet is None or set(sheet[:1]) & set(concepts):
-        if nameless:
-            print(
-                f"fit: {place}: {_named(len(nameless), 'row')} without a concept (the first is row {nameless[0] + 1}), "
-                "so that their pictures are left out; write a slug into each",
-                file=sys.stderr,
-            )
-        if others:
-            known, shown_ones = sheet or concepts, []
-            for name, times in others.most_common(5):
-                meant = nearest(name, known)
-                hint = f"; did you mean {meant}?" if meant else ""
-                shown_ones.append(f"{shown(name)} ({_named(times, 'row')}{hint})")
-            print(
-                f"fit: {place}: {_named(sum(others.values()), 'row')} of what is not a concept "
-                f"{'of the sheet' if sheet else 'given here'}, so that their pictures are left out: "
-                f"{', '.join(shown_ones)}{' ...' if len(others) > 5 else ''}",
-                file=sys.stderr,
-            )
+        _say_what_is_of_none(place, nameless, others, concepts, sheet)
     return rows, others
 
 
-def _cells(place, file, column):
-    """The cells of a column of text of a Parquet file, without spaces around them; None for null."""
+def _say_what_is_of_none(
+    place: str | Path, nameless: list[int], others: Counter[str], concepts: Sequence[str], sheet: Sequence[str] | None
+) -> None:
+    """Name, on stderr, the rows of a file that are of no concept."""
+    if nameless:
+        print(
+            f"fit: {place}: {_named(len(nameless), 'row')} without a concept (the first is row {nameless[0] + 1}), "
+            "so that their pictures are left out; write a slug into each",
+            file=sys.stderr,
+        )
+    if others:
+        known, named = sheet or concepts, []
+        for name, times in others.most_common(5):
+            meant = nearest(name, known)
+            hint = f"; did you mean {meant}?" if meant else ""
+            named.append(f"{shown(name)} ({_named(times, 'row')}{hint})")
+        print(
+            f"fit: {place}: {_named(sum(others.values()), 'row')} of what is not a concept "
+            f"{'of the sheet' if sheet else 'given here'}, so that their pictures are left out: "
+            f"{', '.join(named)}{' ...' if len(others) > 5 else ''}",
+            file=sys.stderr,
+        )
+
+
+def _cells(place: str | Path, file: pq.ParquetFile, column: str) -> list[str | None]:
+    """Return the cells of a column of text of a Parquet file, without spaces around them; None for null."""
     try:
         return [cell and cell.strip() for cell in file.read(columns=[column]).column(column).to_pylist()]
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{place}: damaged ({error}); write the file again") from None
 
 
-def _texts(place, file, column):
-    """As _cells, None where there is no such column, or one of something else, which is said on stderr."""
+def _texts(place: str | Path, file: pq.ParquetFile, column: str) -> list[str | None] | None:
+    """Return cells as _cells does; None where there is no such column, or one of no text, which is said on stderr."""
     names = file.schema_arrow.names
     reason = ""
     if column not in names:
@@ -152,9 +180,11 @@ def _texts(place, file, column):
     return None
 
 
-def _ids(place, file, rows):
-    """Row -> id of its picture: of the column image_id, where it tells a concept's pictures apart, else the slug and a
-    number."""
+def _ids(place: str | Path, file: pq.ParquetFile, rows: dict[str, list[int]]) -> dict[int, str]:
+    """Return row -> id of its picture.
+
+    It is that of the column image_id, where this tells a concept's pictures apart; else the slug and a number.
+    """
     cells = _texts(place, file, "image_id")
     if cells is not None:
         reason = ""
@@ -169,7 +199,7 @@ def _ids(place, file, rows):
                     reason += shown(name)
                 row_of[name or ""] = row
         if not reason:
-            return {row: cells[row] for of_concept in rows.values() for row in of_concept}
+            return {row: cells[row] or "" for of_concept in rows.values() for row in of_concept}
         print(f"fit: {place}: its column 'image_id' is not used, as {reason}", file=sys.stderr)
     return {
         row: f"{concept or 'photograph'}-{number:04d}"
@@ -178,9 +208,13 @@ def _ids(place, file, rows):
     }
 
 
-def _pictures(place, file, column, wanted):
-    """Row -> bytes (or None), and row -> path (or None), of the rows `wanted` (a set) of a column of pictures."""
-    data, paths, start = {}, {}, 0
+def _pictures(
+    place: str | Path, file: pq.ParquetFile, column: str, wanted: Collection[int]
+) -> tuple[dict[int, bytes | None], dict[int, str | None]]:
+    """Return row -> bytes (or None), and row -> path (or None), of the rows `wanted` of a column of pictures."""
+    data: dict[int, bytes | None] = {}
+    paths: dict[int, str | None] = {}
+    start = 0
     try:
         for group in range(file.num_row_groups):
             end = start + file.metadata.row_group(group).num_rows
@@ -197,9 +231,14 @@ def _pictures(place, file, column, wanted):
     return data, paths
 
 
-def _in_table(place, concepts, sheet=None):
-    """(source, links, others) of a Parquet file, as _links_at has them; concepts: None where it has no column concept
-    and all are of one."""
+_Found = tuple[ImageSource, dict[str, list[LocalLink]], Counter[str]]
+
+
+def _in_table(place: str | Path, concepts: Sequence[str] | None, sheet: Sequence[str] | None = None) -> _Found:
+    """Find the pictures in a Parquet file, as _links_at does.
+
+    `concepts` is None where it has no column concept; the links are those of "" then.
+    """
     file = open_parquet(place)
     column = find_pictures(file.schema_arrow, place)
     if concepts is None:
@@ -223,23 +262,29 @@ def _in_table(place, concepts, sheet=None):
     return LocalImages(lambda link: data[link.row] or b""), links, others
 
 
-def is_table(place):
-    """Whether pictures at hand are in a Parquet file, rather than in a folder."""
+def is_table(place: str | Path) -> bool:
+    """Whether local pictures are in a Parquet file, rather than in a folder."""
     return not Path(place).is_dir() and str(place).lower().endswith(".parquet")
 
 
-def links_at(place, concepts, what, sheet=None):
-    """Pictures at hand, in a folder with a folder per slug, or in a Parquet file with a column concept and one of
-    pictures: `bytes`, `image` or `picture`, which holds bytes or Hugging Face's struct of bytes and path; also image_id
-    and prompt, where it has these. Rows of a file that are of no concept are said on stderr.
+def links_at(
+    place: str | Path, concepts: Iterable[str], what: str, sheet: Sequence[str] | None = None
+) -> tuple[ImageSource, dict[str, list[LocalLink]]]:
+    """Find local pictures, in a folder with a folder per slug, or in a Parquet file.
+
+    A file has a column concept and one of pictures: `bytes`, `image` or `picture`, which holds bytes or Hugging Face's
+    struct of bytes and path; also image_id and prompt, where it has these. Rows that are of no concept are said on
+    stderr.
 
     Args:
-        place: path of the folder or file; concepts: slugs; what: what it holds, for errors.
+        place: path of the folder or file.
+        concepts: slugs.
+        what: what it holds, for errors.
         sheet: slugs of the whole sheet, of which `concepts` are some; None where nothing else is looked at.
 
     Returns:
-        (source, links): an ImageSource, and concept -> list of LocalLink, as fit.images.collect.gather takes them. A
-        link's id is the path inside the concept's folder, or the file's image_id, or made of the slug and a number.
+        (source, links): what brings them, and concept -> its links, as fit.images.collect.gather takes them. A link's
+        id is the path inside the concept's folder, or the file's image_id, or made of the slug and a number.
 
     Raises:
         DataError, ImageTableError: it is missing, unreadable, or lacks a column.
@@ -247,8 +292,8 @@ def links_at(place, concepts, what, sheet=None):
     return _links_at(place, concepts, what, sheet)[:2]
 
 
-def _links_at(place, concepts, what, sheet):
-    """links_at, and what else the column concept of a file has, a Counter of rows."""
+def _links_at(place: str | Path, concepts: Iterable[str], what: str, sheet: Sequence[str] | None) -> _Found:
+    """Do what links_at does, and count what else the column concept of a file has, in rows."""
     if is_table(place):
         return _in_table(place, list(concepts), sheet)
     files = files_of_concepts(place, concepts, what)
@@ -256,31 +301,59 @@ def _links_at(place, concepts, what, sheet):
     return LocalImages(read_link), links, Counter[str]()
 
 
-def _say_what_else(folder):
-    """What files there are in a folder without pictures, in brackets; nothing where there is none."""
+def _say_what_else(folder: Path) -> str:
+    """Say what files there are in a folder without pictures, in brackets; nothing where there is none."""
     endings = Counter(Path(name).suffix or "no suffix" for name in walk_folder(folder).names) if folder.is_dir() else {}
     return f" (it has files that end in {', '.join(sorted(endings)[:4])})" if endings else ""
 
 
-def import_images(place, targets, *, what, work, limits, none_too=False, sheet=None):
-    """Make image tables of pictures at hand.
+def import_images(
+    place: str | Path,
+    concepts: Iterable[str],
+    out: str | Path,
+    *,
+    what: str,
+    work: str | Path,
+    decoding: DecodeSettings,
+    decoders: int,
+    none_too: bool = False,
+    sheet: Sequence[str] | None = None,
+) -> None:
+    """Make an image table of the schema COLLECTED of local pictures.
 
     Args:
-        place: as links_at takes it; targets: concept (slug) -> path of the table of schema COLLECTED to write.
+        place: as links_at takes it.
+        concepts: slugs, in the order of the table.
+        out: path of the table to write.
         what: "training images" or the like, for errors.
-        work, limits: as fit.images.collect.gather takes them.
-        none_too: whether an empty folder says that a concept has no picture; its table has no row then.
+        work, decoding, decoders: as fit.images.collect.gather takes them.
+        none_too: whether an empty folder says that a concept has no picture; the table has no row of it then.
         sheet: as links_at takes it.
-
-    Returns:
-        Concept -> list of LocalLink, of each row of its table.
 
     Raises:
         DataError: as links_at, and for a concept without any picture.
     """
+    source, links = _found(place, list(concepts), what, work, none_too, sheet)
+    identity = [what, str(place)]
+    gather(source, links, _getter(links), out, work=work, identity=identity, decoding=decoding, decoders=decoders)
+
+
+def _getter(links: dict[str, list[LocalLink]]) -> Callable[[str | None], Sequence[Link]]:
+    return lambda concept: links[concept or ""]
+
+
+def _found(
+    place: str | Path,
+    concepts: Sequence[str],
+    what: str,
+    work: str | Path,
+    none_too: bool,
+    sheet: Sequence[str] | None,
+) -> tuple[ImageSource, dict[str, list[LocalLink]]]:
+    """Find local pictures as links_at does, and check that each concept has some; see import_images."""
     if Path(place).is_dir():
-        outside(work, [Path(place, concept) for concept in targets])
-    source, links, others = _links_at(place, list(targets), what, sheet)
+        outside(work, [Path(place, concept) for concept in concepts])
+    source, links, others = _links_at(place, concepts, what, sheet)
     for concept, of_concept in links.items():
         if not of_concept and is_table(place):
             other = nearest(concept, others)
@@ -298,86 +371,106 @@ def import_images(place, targets, *, what, work, limits, none_too=False, sheet=N
                 f"{place}: no {what} of {concept!r}{_say_what_else(folder)}{meant}; put "
                 f"{', '.join(PICTURES[:4])} files into {folder}{none}, or take the concept off the sheet"
             )
-    gather(source, links, targets, work=work, identity=[what, str(place)], limits=limits)
-    return links
+    return source, links
 
 
-def import_photographs(place, target, *, work, limits):
-    """Make an image table of ordinary photographs: of a folder, however deep, or of a Parquet file as links_at takes
-    it, without the column concept.
+def import_photographs(
+    place: str | Path, out: str | Path, *, work: str | Path, decoding: DecodeSettings, decoders: int
+) -> None:
+    """Make an image table of the schema COLLECTED of ordinary photographs, which are of no concept.
 
     Args:
-        place: path of the folder or file; target: path of the table of schema COLLECTED to write.
-        work, limits: as import_images takes them.
+        place: path of a folder, which is read however deep, or of a Parquet file as links_at takes it, without the
+            column concept.
+        out: path of the table to write.
+        work, decoding, decoders: as import_images takes them.
 
     Raises:
         DataError, ImageTableError: as links_at; or there is no photograph.
     """
     if is_table(place):
         source, links, _ = _in_table(place, None)
-        of_all = links[""]
     else:
         if not Path(place).is_dir():
-            raise DataError(f"{place}: there is no such folder of photographs; make it, or mend the path")
+            raise DataError(f"{place}: there is no such folder of photographs; make it, or correct the path")
         outside(work, [place])
         walked = walk_folder(place)
         walked.say()
-        source, of_all = LocalImages(read_link), links_in(place, walked.pictures())
-    if not of_all:
+        source, links = LocalImages(read_link), {"": links_in(place, walked.pictures())}
+    if not links[""]:
         raise DataError(
             f"{place}: no photographs{_say_what_else(Path(place))}; put {', '.join(PICTURES[:4])} files into it"
         )
-    name = Path(place).stem
-    gather(source, {name: of_all}, {name: target}, work=work, identity=["photographs", str(place)], limits=limits)
+    identity = ["photographs", str(place)]
+    gather(source, [None], _getter(links), out, work=work, identity=identity, decoding=decoding, decoders=decoders)
 
 
-def import_generated(place, targets, *, work, limits, sheet=None):
-    """Make tables of generated images of pictures at hand; those that can't be decoded are left out and counted.
+def import_generated(
+    place: str | Path,
+    concepts: Iterable[str],
+    out: str | Path,
+    *,
+    work: str | Path,
+    decoding: DecodeSettings,
+    decoders: int,
+    sheet: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """Make a table of the schema GENERATED of local pictures; those that can't be decoded are left out and counted.
 
     A picture's prompt is the folder that it lies in inside the concept's folder, or the cell of a file's column prompt;
     all are of one, where there is none.
 
     Args:
-        place, work, limits, sheet: as import_images takes them.
-        targets: concept (slug) -> path of the table of schema GENERATED to write.
+        place, concepts, out, work, decoding, decoders, sheet: as import_images takes them.
 
     Returns:
         Concept -> how many pictures could not be decoded, without those of which all could.
     """
-    links = import_images(place, targets, what="generated images", work=work, limits=limits, sheet=sheet)
-    bad = {}
-    for concept, target in targets.items():
-        prompt_of = {link.image_id: link.prompt for link in links[concept]}
-        rows = read(target, COLLECTED.names).to_pylist()
-        good = [row for row in rows if row["status"] == "ok"]
-        if len(good) < len(rows):
-            bad[concept] = len(rows) - len(good)
-        made = [
-            {
-                "image_id": row["image_id"],
-                "prompt": prompt_of[row["image_id"]],
-                "index": index,
-                "seed": None,
-                "status": "ok",
-                "bytes": row["bytes"],
-            }
-            for index, row in enumerate(good)
-        ]
-        write(pa.Table.from_pylist(made, schema=GENERATED), target)
+    what = "generated images"
+    source, links = _found(place, list(concepts), what, work, False, sheet)
+    bad: dict[str, int] = {}
+
+    def as_generated(concept: str | None, rows: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        of_concept = concept or ""
+        prompt_of = {link.image_id: link.prompt for link in links[of_concept]}
+        index = 0
+        for row in (row.to_pylist()[0] for row in rows):
+            if row["status"] != "ok":
+                bad[of_concept] = bad.get(of_concept, 0) + 1
+                continue
+            prompt = prompt_of[row["image_id"]]
+            made = {"concept": concept, "image_id": row["image_id"], "prompt": prompt, "index": index, "status": "ok"}
+            yield pa.Table.from_pylist([made | {"seed": None, "bytes": row["bytes"]}], schema=GENERATED)
+            index += 1
+
+    gather(
+        source,
+        links,
+        _getter(links),
+        out,
+        work=work,
+        identity=[what, str(place)],
+        decoding=decoding,
+        decoders=decoders,
+        schema=GENERATED,
+        convert=as_generated,
+    )
     return bad
 
 
-def read_counts(path, concepts, column="effective_count"):
-    """Counts that someone already has.
+def read_counts(path: str | Path, concepts: Sequence[str], column: str = "effective_count") -> dict[str, int]:
+    """Read counts that someone already has.
 
     Args:
-        path: CSV, TSV or Parquet with the columns concept and `column`; concepts: slugs.
+        path: CSV, TSV or Parquet with the columns concept and `column`.
+        concepts: slugs.
 
     Returns:
         concept -> count.
 
     Raises:
-        DataError: it can't be read, lacks a column or a concept, has a concept twice, or holds what is no whole count.
+        DataError: it can't be read, lacks a column or a concept, or has a concept twice; a count is not a whole
+            number.
     """
     table = read_user_table(path, ("concept", column))
     counts = {}

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from fit.settings import RESOURCE, STRICT
+from fit.settings import RESOURCE, STRICT, settings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +44,13 @@ class DecodeSettings:
     """Shortest side of a picture, in pixels; smaller ones are left out."""
     decode_timeout_s: Annotated[float, Gt(0), Le(86_400), RESOURCE] = 20.0
     """Seconds of processor time that a picture may take to decode."""
+
+
+def of_results(settings: FetchSettings | DecodeSettings) -> dict[str, int | float | bool]:
+    """Return the settings that decide which images there are, by name.
+
+    The others are resources (timeouts, connections, retries): they decide only how images are brought, and what was
+    brought under other ones is kept.
+    """
+    of_class: type = type(settings)
+    return {field.name: getattr(settings, field.name) for field in settings_of(of_class) if not field.is_resource}

@@ -1,23 +1,29 @@
 """The image table: a Parquet file in which a row is an image, or the reason why there is none.
 
 Every image table has the columns `image_id` and `bytes`; collected ones also `status` ("ok", or why `bytes` is null).
-Row groups are small, so that pictures stream.
+Those that FIT writes have the column `concept` too, and may hold several concepts, one after the other. A user's own
+may lack it. Row groups are small, and of one concept, so that pictures stream.
 """
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from fit.errors import ImageTableError
 from fit.io.concept_tables import CONCEPT
 from fit.io.files import WorkFolder, atomic_write
+from fit.io.nearby import nearest
 from fit.io.parquet import ROW_GROUP, check_columns, kind_of_column, open_parquet, read
+from fit.io.shown import plain
 
 COLLECTED = pa.schema(
     [
@@ -33,13 +39,14 @@ COLLECTED = pa.schema(
         ("bytes", pa.binary()),
     ]
 )
-"""status: "ok", or why there is no picture (fit.images.fetch.Fetched and fit.images.decode.STATUSES say which there
+"""status: "ok", or why there is no picture (fit.images.fetch.Fetched and fit.images.picture.STATUSES say which there
 are); http_status: the last answer's code, null without one; sha256: of the bytes as they came, perceptual_hash: 16 hex
 digits, both null without a picture."""
 REFERENCES = pa.schema(
     [CONCEPT, ("image_id", pa.string()), ("kept", pa.bool_()), ("decision", pa.string()), ("bytes", pa.binary())]
 )
-"""decision: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's status."""
+"""decision: "kept", or why not: "vetoed", "less alike", "no single face", "too few references", or COLLECTED's
+status."""
 GENERATED = pa.schema(
     [
         CONCEPT,
@@ -51,22 +58,22 @@ GENERATED = pa.schema(
         ("bytes", pa.binary()),
     ]
 )
-"""status: "ok", or why there is no picture: "nan", "black" or "constant" (fit.generated.base.Made)."""
+"""status: "ok", or why there is no picture: "nan", "black" or "constant" (fit.generated.base.GeneratedImage)."""
 
 
-def _is_of_bytes(of_type):
+def _is_of_bytes(of_type: pa.DataType) -> bool:
     return kind_of_column(of_type) == "bytes" or pa.types.is_fixed_size_binary(of_type) or pa.types.is_null(of_type)
 
 
-def _is_of_pictures(of_type):
+def _is_of_pictures(of_type: pa.DataType) -> bool:
     """Whether a column of an Arrow type holds pictures: bytes, or Hugging Face's struct of bytes and path."""
     if pa.types.is_struct(of_type):
         return "bytes" in {field.name for field in of_type} and _is_of_bytes(of_type.field("bytes").type)
     return _is_of_bytes(of_type)
 
 
-def find_pictures(schema, path, names=("bytes", "image", "picture")):
-    """The column of an Arrow schema that holds pictures: the first of `names` that is there.
+def find_pictures(schema: pa.Schema, path: str | Path, names: Iterable[str] = ("bytes", "image", "picture")) -> str:
+    """Return the column of an Arrow schema that holds pictures: the first of `names` that is there.
 
     Raises:
         ImageTableError: there is none, two have its name, or it holds something else.
@@ -86,8 +93,8 @@ def find_pictures(schema, path, names=("bytes", "image", "picture")):
     return column
 
 
-def bytes_of(column):
-    """The pictures of an Arrow column that find_pictures found.
+def bytes_of(column: pa.Array | pa.ChunkedArray) -> tuple[list[bytes | None], list[str | None]]:
+    """Return the pictures of an Arrow column that find_pictures found.
 
     Returns:
         (data, paths), a list each: the bytes of each row, None without; the path of each row, where it has one.
@@ -98,34 +105,32 @@ def bytes_of(column):
     return [row and row["bytes"] for row in rows], [row and row.get("path") for row in rows]
 
 
-def open_table(path):
-    """The image table `path` as a pyarrow.parquet.ParquetFile, of which nothing but the metadata has been read.
+def open_table(path: str | Path) -> pq.ParquetFile:
+    """Open the image table `path`, of which nothing but the metadata has been read.
 
     Raises:
-        ImageTableError: the file is no image table.
+        ImageTableError: the file is not an image table.
     """
     file = open_parquet(path)
     for column in ("image_id", "bytes"):
         if column not in file.schema_arrow.names:
-            raise ImageTableError(f"{path}: no column {column!r}, so this is no image table")
+            raise ImageTableError(f"{path}: no column {column!r}, so this is not an image table")
     check_columns(file.schema_arrow, path, ["image_id"], COLLECTED)
     find_pictures(file.schema_arrow, path, ("bytes",))
     return file
 
 
-def stream(path, batch_size=ROW_GROUP):
-    """Yield (image_ids, pictures) of the rows of `path` that have bytes, some at a time; pictures are RGB.
+def check_concept(path: str | Path, concept: str) -> None:
+    """Check that an image table has a row of a concept.
 
     Raises:
-        ImageTableError: the file is no image table, or bytes in it are no picture.
+        ImageTableError: it has none, or no column `concept`.
     """
-    file = open_table(path)
-    for group in range(file.num_row_groups):
-        for batch in file.iter_batches(batch_size=batch_size, row_groups=[group], columns=["image_id", "bytes"]):
-            images, _ = bytes_of(batch.column("bytes"))
-            names = batch.column("image_id").to_pylist()
-            rows = [(name, data) for name, data in zip(names, images, strict=True) if data]
-            yield [name for name, _ in rows], [decode(data, f"{path}, image {name}") for name, data in rows]
+    there = list(dict.fromkeys(read(path, ["concept"], schema=COLLECTED).column("concept").to_pylist()))
+    if concept not in there:
+        other = nearest(concept, filter(None, there))
+        meant = f"did you mean {other!r}?" if other else f"it has {plain(there, 5)}"
+        raise ImageTableError(f"{path}: no row is of the concept {concept!r}; {meant}")
 
 
 def _is_of(file: pq.ParquetFile, concept: str | None) -> np.ndarray:
@@ -133,6 +138,43 @@ def _is_of(file: pq.ParquetFile, concept: str | None) -> np.ndarray:
     if concept is None:
         return np.ones(file.metadata.num_rows, bool)
     return np.array([one == concept for one in file.read(["concept"]).column("concept").to_pylist()], bool)
+
+
+def _stream_rows(
+    path: str | Path, batch_size: int, concept: str | None
+) -> Iterator[list[tuple[str | None, str, bytes]]]:
+    """Yield (concept, image_id, bytes) of the rows of an image table that have bytes, some at a time."""
+    file = open_table(path)
+    columns = [name for name in ("concept", "image_id", "bytes") if name in file.schema_arrow.names]
+    wanted, start = _is_of(file, concept), 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        if wanted[start:end].any():
+            for batch in file.iter_batches(batch_size=batch_size, row_groups=[group], columns=columns):
+                images, _ = bytes_of(batch.column("bytes"))
+                names, here = batch.column("image_id").to_pylist(), wanted[start : start + len(batch)]
+                concepts = batch.column("concept").to_pylist() if "concept" in columns else [None] * len(names)
+                start += len(batch)
+                rows = zip(concepts, names, images, here, strict=True)
+                yield [(of, name, data) for of, name, data, is_wanted in rows if data and is_wanted]
+        start = end
+
+
+def stream(
+    path: str | Path, batch_size: int = ROW_GROUP, concept: str | None = None
+) -> Iterator[tuple[list[str], list[Image.Image]]]:
+    """Yield (image_ids, pictures) of the rows of `path` that have bytes, some at a time; pictures are RGB.
+
+    Args:
+        path: of the image table.
+        batch_size: most rows at a time.
+        concept: slug of the concept whose rows are wanted; None for all.
+
+    Raises:
+        ImageTableError: the file is not an image table, or bytes in it are not a picture.
+    """
+    for rows in _stream_rows(path, batch_size, concept):
+        yield [name for _, name, _ in rows], [decode(data, f"{path}, image {name}") for _, name, data in rows]
 
 
 def rows_to_show(path: str | Path, concept: str | None = None) -> np.ndarray:
@@ -153,14 +195,16 @@ def rows_to_show(path: str | Path, concept: str | None = None) -> np.ndarray:
     return np.flatnonzero(shown)
 
 
-def pictures_at(path, rows):
-    """Row -> RGB picture (None without bytes) of the rows of `path` that `rows` names; no other is decoded, and no more
-    than a row group is in memory at once.
+def pictures_at(path: str | Path, rows: Iterable[int]) -> dict[int, Image.Image | None]:
+    """Return row -> RGB picture (None without bytes) of the rows of `path` that `rows` names.
+
+    No other picture is decoded, and no more than a row group is in memory at once.
 
     Raises:
-        ImageTableError: the file is no image table, or bytes in it are no picture.
+        ImageTableError: the file is not an image table, or bytes in it are not a picture.
     """
-    file, found, start = open_table(path), {}, 0
+    file, rows, start = open_table(path), list(rows), 0
+    found: dict[int, Image.Image | None] = {}
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
         here = [row for row in rows if start <= row < end]
@@ -173,11 +217,11 @@ def pictures_at(path, rows):
     return found
 
 
-def decode(data, where):
-    """The RGB picture in `data` (bytes), turned as its EXIF data says. `where` names it in errors.
+def decode(data: bytes, where: str) -> Image.Image:
+    """Return the RGB picture in `data` (bytes), turned as its EXIF data says. `where` names it in errors.
 
     Raises:
-        ImageTableError: the bytes are no picture that can be decoded.
+        ImageTableError: the bytes are not a picture that can be decoded.
     """
     try:
         return _upright(Image.open(BytesIO(data))).convert("RGB")
@@ -185,15 +229,15 @@ def decode(data, where):
         raise ImageTableError(f"{where}: not a decodable picture ({error}); remove the file and run again") from None
 
 
-def _upright(picture):
+def _upright(picture: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(picture)
     except Exception:  # EXIF data that can't be read, of which any exception may come, does not spoil a picture
         return picture
 
 
-def encode_png(picture):
-    """PNG bytes of a PIL image, or of an array [H, W, 3] in 0..1."""
+def encode_png(picture: Image.Image | np.ndarray) -> bytes:
+    """Return PNG bytes of a PIL image, or of an array [H, W, 3] in 0..1."""
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(np.round(picture * 255).astype(np.uint8))
     buffer = BytesIO()
@@ -201,8 +245,8 @@ def encode_png(picture):
     return buffer.getvalue()
 
 
-def contact_sheet(pictures, columns, side=64, gap=2):
-    """One image of `pictures` (PIL images) in rows of `columns`, each scaled to `side` pixels."""
+def contact_sheet(pictures: Sequence[Image.Image], columns: int, side: int = 64, gap: int = 2) -> Image.Image:
+    """Return one image of `pictures` in rows of `columns`, each scaled to `side` pixels."""
     rows = -(-len(pictures) // columns)
     cell = side + gap
     sheet = Image.new("RGB", (columns * cell + gap, rows * cell + gap), "white")
@@ -214,12 +258,13 @@ def contact_sheet(pictures, columns, side=64, gap=2):
     return sheet
 
 
+_COUNTED = ("concept", "perceptual_hash", "sha256")  # of which statistics makes sums
 FLAT = "0" * 16
 """The perceptual hash of every picture without any shape, such as a white page."""
 
 
-def count_unique(images):
-    """How many different pictures a table of COLLECTED has: copies, encoded anew or resized, count once.
+def count_unique(images: pa.Table) -> int:
+    """Return how many different pictures a table of COLLECTED has: copies, encoded again or resized, count once.
 
     Pictures are told apart by their perceptual hashes, and those without any shape by their bytes.
     """
@@ -227,22 +272,32 @@ def count_unique(images):
     return len({of_bytes if of_look == FLAT else of_look for of_look, of_bytes in hashes if of_look})
 
 
-def statistics(path):
-    """How many rows of an image table have which status, as text, the most frequent first.
+def statistics(path: str | Path) -> str:
+    """Return how many rows of an image table have which status, as text, the most frequent first.
+
+    Of a table of several concepts, a picture that two of them have counts for each.
 
     Raises:
         ImageTableError: the table has no statuses.
     """
-    hashed = "perceptual_hash" in open_parquet(path).schema_arrow.names
-    table = read(path, ["status", "perceptual_hash", "sha256"] if hashed else ["status"], schema=COLLECTED)
+    names = open_parquet(path).schema_arrow.names
+    table = read(path, ["status", *(name for name in _COUNTED if name in names)], schema=COLLECTED)
     counts = Counter(table.column("status").to_pylist())
     lines = [f"  {count:>9,}  {status}" for status, count in counts.most_common()]
-    unique = f"; {count_unique(table):,} different pictures" if hashed else ""
-    return "\n".join([*lines, f"  {len(table):>9,}  in all{unique}"])
+    concepts = set(table.column("concept").to_pylist()) if "concept" in names else {None}
+    several = f", {len(concepts):,} concepts" if len(concepts) > 1 else ""
+    unique = ""
+    if "perceptual_hash" in names:
+        of_concepts = (
+            table.filter(pc.equal(table.column("concept"), concept)) if len(concepts) > 1 else table
+            for concept in concepts
+        )
+        unique = f"; {sum(map(count_unique, of_concepts)):,} different pictures"
+    return "\n".join([*lines, f"  {len(table):>9,}  in all{several}{unique}"])
 
 
-def provenance(path):
-    """What made the pictures of a generated image table: a dict (fit.generated.base.Generator.provenance).
+def provenance(path: str | Path) -> dict[str, Any]:
+    """Return what made the pictures of a generated image table (fit.generated.base.Generator.provenance).
 
     Raises:
         ImageTableError: the table does not say.
@@ -255,23 +310,34 @@ def provenance(path):
     return json.loads(found)
 
 
-def unpack(path, folder):
+def unpack(path: str | Path, folder: str | Path, concept: str | None = None) -> int:
     """Write every picture of an image table into `folder` as a PNG file. Returns how many.
 
-    Pictures whose names would be one file get a number each.
+    Those of a table of several concepts are written into a folder per concept. Pictures whose names would be one file
+    get a number each.
+
+    Args:
+        concept: slug of the only concept that is wanted; None for all.
 
     Raises:
         PlaceError: `folder` holds files that are not FIT's.
     """
     place = WorkFolder(folder, "pictures of an image table", r"(?!)", "--unpack").claim()
-    written: Counter[str] = Counter()
-    for names, pictures in stream(path):
-        for name, picture in zip(names, pictures, strict=True):
-            stem = of_name = name.replace("/", "_").replace(":", "_")
-            while stem in written:
+    names = open_table(path).schema_arrow.names
+    there = set(read(path, ["concept"]).column("concept").to_pylist()) if "concept" in names else {None}
+    written: Counter[Path] = Counter()
+    for rows in _stream_rows(path, ROW_GROUP, concept):
+        for of, name, data in rows:
+            inside = place if concept or len(there) == 1 else Path(place, _file_name(of or "").strip(".") or "_")
+            target = of_name = Path(inside, f"{_file_name(name)}.png")
+            while target in written:
                 written[of_name] += 1
-                stem = f"{of_name}-{written[of_name]}"
-            written[stem] += 1
-            with atomic_write(Path(place, f"{stem}.png")) as part:
-                picture.save(part)
+                target = of_name.with_name(f"{_file_name(name)}-{written[of_name]}.png")
+            written[target] += 1
+            with atomic_write(target) as part:
+                decode(data, f"{path}, image {name}").save(part)
     return len(written)
+
+
+def _file_name(name: str) -> str:
+    return name.replace("/", "_").replace(":", "_")

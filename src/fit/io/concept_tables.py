@@ -1,17 +1,20 @@
 """Tables of concepts: every row says which concept it is of, in the column `concept`.
 
-A table holds one concept or several. Which ones stands in the metadata of its file too, so that a concept without a row is
-one that was looked at, and so that a folder of tables can be searched by their ends.
+A table holds one concept or several. The metadata of its file names them too. So a concept without a row is still known
+to have been looked at, and a concept is found in a folder of tables without reading their rows.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fit.errors import DataError
+from fit.io.files import atomic_write
 from fit.io.nearby import nearest
 from fit.io.parquet import check_columns, open_parquet, read
 
@@ -20,17 +23,17 @@ _KEY = b"concepts"
 
 
 def with_concepts(schema: pa.Schema, concepts: Iterable[str]) -> pa.Schema:
-    """`schema`, with metadata that say which concepts a table is of."""
+    """Return `schema` with metadata that say which concepts a table is of."""
     return schema.with_metadata({**(schema.metadata or {}), _KEY: json.dumps(list(concepts)).encode()})
 
 
 def of_concept(table: pa.Table, concept: str | None) -> pa.Table:
-    """`table` with the column `concept` before the others, the same in each row."""
+    """Return `table` with the column `concept` before the others, the same in each row."""
     return table.add_column(0, CONCEPT, pa.array([concept] * len(table), pa.string()))
 
 
 def concepts_in(path: str | Path) -> list[str]:
-    """The concepts that a table is of, in its order: as its metadata say, or else those of its rows.
+    """Return the concepts that a table is of, in its order: as its metadata say, or else those of its rows.
 
     Raises:
         ImageTableError: it is missing, or not a table with a column `concept`.
@@ -58,24 +61,26 @@ class ConceptTables:
                 for place in self.places
                 for file in (sorted(place.glob("*.parquet")) if place.is_dir() else [place])
             ]
-            # A concept may stand in two tables of a folder: in that of its job, and in one that was asked for by its
-            # name. Both are made by the same rule; the later one is of the present settings.
-            files.sort(key=lambda file: file.stat().st_mtime_ns if file.exists() else 0)
-            self._path_of = {concept: file for file in files for concept in concepts_in(file)}
+            # Two tables of a folder may have a concept: the table of a job of several concepts, and one that was asked
+            # for by the concept's name. Both are made by the same rule; the later one has the present settings.
+            concepts_of = {file: concepts_in(file) for file in files}
+            by_age = sorted(concepts_of, key=lambda file: file.stat().st_mtime_ns)
+            latest = {concept: file for file in by_age for concept in concepts_of[file]}
+            self._path_of = {concept: latest[concept] for file in files for concept in concepts_of[file]}
         return self._path_of
 
     def __iter__(self) -> Iterator[str]:
-        """The concepts, those of the first table first."""
+        """Yield the concepts: in the order of the places, of the names of files in a folder, of each table."""
         return iter(self._find())
 
     def __contains__(self, concept: str) -> bool:
         return concept in self._find()
 
     def path(self, concept: str) -> Path:
-        """The table that holds a concept.
+        """Return the path of the table that holds a concept.
 
         Raises:
-            DataError: there is none.
+            DataError: no table does.
         """
         found = self._find()
         if concept not in found:
@@ -88,8 +93,28 @@ class ConceptTables:
         return found[concept]
 
     def read(self, concept: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
-        """The rows of a concept, in their order; `columns` and `schema` as fit.io.parquet.read takes them."""
+        """Return the rows of a concept, in their order; `columns` and `schema` as fit.io.parquet.read takes them."""
         return read(self.path(concept), columns, only={"concept": [concept]}, schema=schema)
+
+    def each(self, columns: Sequence[str], schema: pa.Schema | None = None) -> Iterator[tuple[str, pa.Table]]:
+        """Yield (concept, its rows in their order) of every concept; each file is read once.
+
+        Args:
+            columns: names of those to read; schema: as fit.io.parquet.read takes it.
+        """
+        concepts_of: dict[Path, list[str]] = {}
+        for concept, path in self._find().items():
+            concepts_of.setdefault(path, []).append(concept)
+        for path, concepts in concepts_of.items():
+            table = read(path, ["concept", *columns], schema=schema)
+            names = table.column("concept").combine_chunks().dictionary_encode()
+            codes = names.indices.to_numpy(zero_copy_only=False)
+            ends = [*(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)] if len(codes) else []
+            parts: dict[str, list[pa.Table]] = {}
+            for start, end in pairwise([0, *ends]):
+                parts.setdefault(names[start].as_py(), []).append(table.slice(start, end - start).select(columns))
+            for concept in concepts:
+                yield concept, pa.concat_tables(parts.get(concept) or [table.slice(0, 0).select(columns)])
 
 
 def write_concepts(
@@ -98,11 +123,11 @@ def write_concepts(
     """Write tables of one concept each to one file, whole or not at all.
 
     Args:
-        tables: (concept, table without the column `concept`) each; schema: of the whole, `concept` first.
+        tables: (concept, table without the column `concept`) each.
+        path: of the file.
+        schema: of the file, `concept` first.
         row_group: rows of a row group, at most; a row group is of one concept.
     """
-    from fit.io.files import atomic_write
-
     found = list(tables)
     with_metadata = with_concepts(schema, [concept for concept, _ in found])
     with atomic_write(path) as part, pq.ParquetWriter(part, with_metadata, compression="zstd") as writer:

@@ -1,18 +1,18 @@
 """Text of strangers, such as names and captions, in files that another program interprets.
 
-A spreadsheet computes a cell that begins with `=`, Markdown shows HTML and links, LaTeX runs commands. Here each form
-gets its text so that it is shown as it is.
+A spreadsheet computes a cell that begins with `=`, Markdown shows HTML and links, LaTeX runs commands. These functions
+change a text so that each program shows it as it is.
 """
 
 import csv
 import re
+from collections.abc import Iterable
 
-csv.field_size_limit(
-    2**31 - 1
-)  # the csv module's own 131,072 characters are fewer than a cell of image scores may have
+# The default of the csv module, 131,072 characters, is too small for a cell of image scores.
+csv.field_size_limit(2**31 - 1)
 
 _APOSTROPHES_AND_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""Signs at which spreadsheets begin a formula, those of double width too (OWASP, "CSV Injection")."""
+"""Signs with which a formula begins, also in double width (OWASP, "CSV Injection"), after any apostrophes."""
 _NUMBER = re.compile(r"'*[+-](\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~$&#]|(?<![^\W_])_|_(?![^\W_])")  # _ within a word is no markup
@@ -23,53 +23,53 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    # After the end of a row, these two would be an argument of it.
+    # After the end of a row, LaTeX would read these two as its argument.
     "[": "{[}",
     "*": "{*}",
 } | {sign: f"\\{sign}" for sign in "{}$&#%_"}
 
 
-def _is_formula(text):
+def _is_formula(text: str) -> bool:
     return bool(_APOSTROPHES_AND_FORMULA.match(text)) and not _NUMBER.fullmatch(text)
 
 
-def cell(value):
-    """`value` as a cell of CSV or TSV: text that a spreadsheet would compute gets an apostrophe in front.
+def cell(value: object) -> object:
+    """Return `value` as a cell of CSV or TSV: text that a spreadsheet would compute gets an apostrophe in front.
 
     Numbers stay as they are, also as text ("-0.3"). Text that has apostrophes and then such a sign gets one more, so
-    that `uncell` gives back what was written.
+    that `uncell` returns the original.
     """
     return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
 
 
-def uncell(text):
-    """What `cell` made `text` of."""
+def uncell(text: str) -> str:
+    """Return the text that `cell` made `text` of."""
     return text[1:] if text.startswith("'") and _is_formula(text) else text
 
 
-def delimited(rows, delimiter="\t"):
-    """Rows of cells as text: each cell as `cell` has it, in quotes where it has a delimiter, a quote or a line end."""
+def delimited(rows: Iterable[Iterable[object]], delimiter: str = "\t") -> str:
+    """Return rows of cells as text: each as `cell` returns it, quoted if it has a delimiter, a quote or a line end."""
     return "".join(f"{delimiter.join(_quoted(value, delimiter) for value in row)}\n" for row in rows)
 
 
-def _quoted(value, delimiter):
-    # csv.writer leaves a carriage return without quotes, at which its own reader ends the row.
+def _quoted(value: object, delimiter: str) -> str:
+    # csv.writer does not quote a carriage return, at which its own reader ends the row.
     text = "" if value is None else str(cell(value))
     if any(sign in text for sign in (delimiter, '"', "\n", "\r")):
         return '"{}"'.format(text.replace('"', '""'))
     return text
 
 
-def _one_line(text):
-    """`text` with a space for line ends and other control characters."""
+def _one_line(text: str) -> str:
+    """Return `text` with a space for line ends and other control characters."""
     return " ".join(_CONTROLS.sub(" ", text).split())
 
 
-def markdown(text):
-    """`text` within a line, or a cell of a table, of Markdown: it is not markup, HTML or a link with another text."""
+def markdown(text: str) -> str:
+    """Return `text` for a line, or a cell of a table, of Markdown: no part of it is markup, HTML or a link."""
     return _MARKDOWN.sub(lambda sign: _ENTITIES.get(sign[0], f"\\{sign[0]}"), _one_line(text))
 
 
-def latex(text):
-    """`text` in a paragraph or a table of LaTeX: no sign of it is a command."""
+def latex(text: str) -> str:
+    """Return `text` for a paragraph or a table of LaTeX: no sign of it is a command."""
     return "".join(_LATEX.get(sign, sign) for sign in _one_line(text))

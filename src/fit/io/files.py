@@ -1,40 +1,61 @@
-"""The only place that renames and deletes: whole files, folders of ours and their marks; and names of many files.
+"""Writes, renames and deletes files and folders. Only this room does.
 
-A folder that FIT makes carries a mark file, MARK. What has no mark is not ours: nothing in it is replaced or removed.
+A folder that FIT makes has a mark file, MARK. Nothing is replaced or removed in a folder without it.
 """
 
 import errno
-import glob
 import json
 import os
 import re
 import secrets
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from fit.errors import CorpusError, PlaceError, SpaceError
+from fit.errors import PlaceError, SpaceError
+from fit.io.names import by_key, check_apart, expand
+
+# by_key, check_apart and expand are of fit.io.names: import them from there.
+__all__ = [
+    "MARK",
+    "WorkFolder",
+    "atomic_write",
+    "by_key",
+    "check_apart",
+    "check_replaceable",
+    "discard",
+    "expand",
+    "is_disk_full",
+    "make_folder",
+    "outside",
+    "space",
+    "temporary_folder",
+    "write_text",
+]
 
 MARK = ".fit-folder"
-"""Name of the file by which a folder is known as ours."""
+"""Name of the file that says that FIT made a folder."""
 _NOT_COUNTED = {MARK, ".snakemake_timestamp"}
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)\.(?:[0-9]+|[0-9a-f]{12})(?P<suffix>\.\w+)?")
-"""What `whole` calls a file before it is whole; earlier versions took the number of the process."""
+"""Name that atomic_write gives a file before it is complete; earlier versions used the number of the process."""
 _LOCK = re.compile(r"\.[^/]+\.lock")
-"""What WorkFolder.held locks, in the folder itself."""
+"""Name of a file that WorkFolder.held locks."""
 
 
-def _write_mark(folder, what, files=None):
+def _write_mark(folder: Path, what: str, files: list[str] | None = None) -> None:
     about = {"what": f"FIT made this folder: {what}", "remove": "FIT replaces and removes only what it wrote in it"}
-    text = json.dumps(about | ({} if files is None else {"files": files}), indent=1) + "\n"
-    # Not renamed into place: while the mark is written another job may ask whether the folder has one.
+    listed: dict[str, object] = {} if files is None else {"files": files}
+    text = json.dumps({**about, **listed}, indent=1) + "\n"
+    # Not an atomic write: another job may ask meanwhile whether the folder has a mark.
     with Path(folder, MARK).open("w", encoding="utf-8") as file:
         file.write(text)
 
 
-def _files_in(folder):
-    """Paths of all that is no folder in `folder`, relative to it, links not followed, without what marks it."""
+def _files_in(folder: Path) -> Iterator[str]:
+    """Yield the path, relative to `folder`, of each file and link in it; links are not followed, marks left out."""
     for root, folders, files in os.walk(folder):
         links = [name for name in folders if Path(root, name).is_symlink()]
         for name in (*files, *links):
@@ -43,17 +64,17 @@ def _files_in(folder):
                 yield path
 
 
-def _some(names):
+def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def check_replaceable(path):
-    """Check, before anything is written, that what is written to `path` as a whole replaces nothing that is not ours.
+def check_replaceable(path: str | Path) -> None:
+    """Check, before anything is written, that `path` may be replaced.
 
     A file may be replaced: the user named it as an output. A folder may be, if it is empty or FIT wrote all of it.
 
     Raises:
-        PlaceError: `path` is a folder that FIT did not make, or one with files of somebody else.
+        PlaceError: `path` is a folder that FIT did not make, or that has files that FIT did not write.
     """
     path = Path(path)
     if not path.is_dir():
@@ -65,7 +86,7 @@ def check_replaceable(path):
         ours = set(json.loads(Path(path, MARK).read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError):
         raise PlaceError(
-            f"{path}: this folder is there already, and FIT did not make it, so it is not replaced; choose another "
+            f"{path}: this folder exists already, and FIT did not make it, so it is not replaced; choose another "
             "path to write to, or remove the folder yourself"
         ) from None
     foreign = [name for name in there if name not in ours]
@@ -76,8 +97,8 @@ def check_replaceable(path):
         )
 
 
-def _sync(path):
-    """See that what was written is on the disk: a rename must not outlive the contents of the file."""
+def _sync(path: Path) -> None:
+    """Flush what was written to the disk: after a crash, a renamed file must have its contents."""
     files = [path] if path.is_file() else [Path(root, name) for root, _, names in os.walk(path) for name in names]
     for file in files:
         descriptor = os.open(file, os.O_RDONLY)
@@ -87,15 +108,15 @@ def _sync(path):
             os.close(descriptor)
 
 
-def is_disk_full(error):
-    """Whether an exception says that a disk, or what a user may have of it, is full; libraries have their own kinds."""
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an exception, maybe of a library, says that a disk or a user's quota is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return any(sign in str(error) for sign in ("No space left on device", "Disk quota exceeded"))
 
 
 @contextmanager
-def space(place):
+def space(place: str | Path) -> Iterator[None]:
     """Turn the error of a full disk, in the block, into a SpaceError that names `place` and the remedy."""
     try:
         yield
@@ -110,14 +131,14 @@ def space(place):
 
 
 @contextmanager
-def atomic_write(path):
-    """Yield a temporary path beside `path` that takes its place if the block ends well, and vanishes if it does not.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`. It replaces `path` if the block ends well, and is removed if not.
 
-    The temporary path keeps the suffix of `path`, which some libraries choose a format by. It may be filled as a
-    file or as a folder; a folder gets a mark, by which it may be replaced later.
+    The temporary path keeps the suffix of `path`, because some libraries choose a format by it. The block may make it
+    a file or a folder. A folder gets a mark, so that it may be replaced later.
 
     Raises:
-        PlaceError: `path` is a folder that is not ours (check_replaceable).
+        PlaceError: `path` is a folder that may not be replaced (check_replaceable).
         SpaceError: the disk is full.
     """
     path = Path(path)
@@ -148,10 +169,31 @@ def atomic_write(path):
             part.unlink(missing_ok=True)
 
 
-def discard(path, why=""):
-    """Remove a file that this command, or an earlier one in a WorkFolder, wrote; `why`: what to say of it, if anything.
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file as UTF-8, whole or not at all; line ends stay as they are."""
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
 
-    A file that is not there is none to remove.
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder and those that it is in, if they do not exist; return its path."""
+    Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
+@contextmanager
+def temporary_folder(inside: str | Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder in the folder `inside`, which is removed after the block; its name begins with `prefix`."""
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=inside) as folder:
+        yield Path(folder)
+
+
+def discard(path: str | Path, why: str = "") -> None:
+    """Remove a file, if it exists, that this command wrote, or an earlier one in a WorkFolder.
+
+    Args:
+        path: of the file.
+        why: what to say on stderr; nothing if empty.
     """
     if why:
         print(f"fit: {path}: {why}", file=sys.stderr)
@@ -159,34 +201,35 @@ def discard(path, why=""):
 
 
 class WorkFolder:
-    """A folder for what a stop must not lose. It carries a mark, and only what FIT writes into it is ever removed."""
+    """A folder for work in progress, which a stop must not lose. Only what FIT writes into it is removed."""
 
-    def __init__(self, path, what, files, option="--work"):
+    def __init__(self, path: str | Path, what: str, files: str, option: str = "--work"):
         r"""Describe the folder at `path`; nothing is read or written yet.
 
         Args:
+            path: of the folder.
             what: what the folder is for, as its mark says.
             files: regular expression of the paths, relative to the folder, of all files that this command writes there
                 (such as r"[a-z0-9-]+/[0-9a-f]{16}/[0-9]{6}\.arrow").
-            option: what a user chooses the folder by, for errors.
+            option: the option that names the folder, for errors.
         """
         self.path, self._what, self._option = Path(path), what, option
         self._files = re.compile(files)
 
-    def _is_ours(self, name):
+    def _is_ours(self, name: str) -> bool:
         folder, slash, last = name.rpartition("/")
         temporary = _TEMPORARY.fullmatch(last)
         written = temporary["stem"] + (temporary["suffix"] or "") if temporary else last
         ours = self._files.fullmatch(name) or self._files.fullmatch(folder + slash + written)
         return bool(ours or _LOCK.fullmatch(name))
 
-    def claim(self):
-        """Make the folder, or take one that is empty or ours; returns its path.
+    def claim(self) -> Path:
+        """Make the folder, or take one that is empty or that FIT made; return its path.
 
-        A folder without a mark counts as ours if it has nothing but files that an earlier version wrote there.
+        A folder without a mark is taken too if it only has files that an earlier version of FIT wrote there.
 
         Raises:
-            PlaceError: it holds something else; nothing was written.
+            PlaceError: it holds other files; nothing was written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise PlaceError(f"{self.path}: not a folder; choose another with {self._option}")
@@ -204,15 +247,15 @@ class WorkFolder:
         return self.path
 
     @contextmanager
-    def held(self, *names):
-        """Claim the folder and keep other processes from what it has under `names`, for the length of the block.
+    def held(self, *names: str) -> Iterator[None]:
+        """Claim the folder and lock what it has under `names` against other processes, for the length of the block.
 
-        A job goes on when its Snakemake is killed, and the run that resumes starts the same job beside it: two that
-        write parts of one table would each read the other's. The later one waits, and says so; the system frees what
-        a killed process held. Names are taken in a fixed order, so that no two wait for each other.
+        A job goes on when its Snakemake is killed, and the run that resumes starts the same job beside it. Two jobs
+        that write parts of one table would read each other's parts. So the later one waits, and says so; the system
+        frees the locks of a killed process. Names are locked in a fixed order, so that no two jobs wait for each other.
 
         Raises:
-            PlaceError: as claim.
+            PlaceError: the folder can't be claimed.
         """
         self.claim()
         with ExitStack() as held:
@@ -221,8 +264,8 @@ class WorkFolder:
                 held.callback(path.unlink, missing_ok=True)
             yield
 
-    def _lock(self, name, held):
-        """Lock `name` until `held` is closed; returns the path of the file that is locked."""
+    def _lock(self, name: str, held: ExitStack) -> Path:
+        """Lock `name` until `held` is closed; return the path of the locked file."""
         import fcntl  # which Windows lacks
 
         while True:
@@ -230,7 +273,7 @@ class WorkFolder:
             try:
                 file = held.enter_context(path.open("a"))
             except FileNotFoundError:
-                continue  # who held it has removed the folder meanwhile
+                continue  # the process that held it has removed the folder
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -238,21 +281,21 @@ class WorkFolder:
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:
                 print(
-                    f"fit: {path}: this file system has no locks ({error.strerror}); see that no other process does "
-                    "the same work",
+                    f"fit: {path}: this file system has no locks ({error.strerror}); make sure that no other process "
+                    "does the same work",
                     file=sys.stderr,
                 )
                 return path
-            # Who held it has removed it: what is locked must be what others will find.
+            # The process that held the lock may have removed the file: lock the one that others will find.
             with suppress(FileNotFoundError):
                 if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                     return path
 
-    def remove(self, inside):
-        """Remove the folder `inside` this one, but for files that FIT did not write: they stay, and are said.
+    def remove(self, inside: str) -> None:
+        """Remove the folder `inside` this one. Files in it that FIT did not write stay, and are named on stderr.
 
         Raises:
-            PlaceError: this folder has no mark, so nothing in it is ours.
+            PlaceError: this folder has no mark, so FIT did not make it.
         """
         if not Path(self.path, MARK).exists():
             raise PlaceError(f"{self.path}: FIT did not make this folder, so nothing in it is removed")
@@ -274,10 +317,10 @@ class WorkFolder:
             print(f"fit: {self.path}: left there, as FIT did not write it: {_some(foreign)}", file=sys.stderr)
 
     @contextmanager
-    def atomic_write(self, inside):
-        """Yield a new folder that takes the place of the folder `inside` this one if the block ends well.
+    def atomic_write(self, inside: str) -> Iterator[Path]:
+        """Yield a new folder, which replaces the folder `inside` this one if the block ends well.
 
-        So several files that belong together are there together, or not at all.
+        Several files that belong together then exist together, or not at all.
         """
         part = Path(self.path, f".{inside}.{secrets.token_hex(6)}")
         part.mkdir()
@@ -293,8 +336,8 @@ class WorkFolder:
                 shutil.rmtree(part)
 
 
-def outside(work, places, option="--work"):
-    """Check that the folder `work` is not within one of the folders `places`, whose contents a command takes as input.
+def outside(work: str | Path, places: Iterable[str | Path], option: str = "--work") -> None:
+    """Check that the folder `work` is not in one of the folders `places`, whose files a command reads.
 
     Raises:
         PlaceError: it is.
@@ -305,87 +348,3 @@ def outside(work, places, option="--work"):
             raise PlaceError(
                 f"{work}: lies in {place}, whose pictures are read; choose a folder outside it with {option}"
             )
-
-
-def by_key(paths, key, what):
-    """What `key` gives of each path -> the path.
-
-    Raises:
-        PlaceError: two paths have the same; both are named.
-    """
-    found: dict = {}
-    for path in paths:
-        of_path = key(path)
-        if of_path in found:
-            said = "/".join(of_path) if isinstance(of_path, tuple) else of_path
-            raise PlaceError(
-                f"{found[of_path]} and {path}: both are of {what} {said!r}, as their names say; name only one of them, "
-                "or rename one"
-            )
-        found[of_path] = path
-    return found
-
-
-def check_apart(written, read):
-    """Check that no path is written twice, nor written and read.
-
-    Args:
-        written, read: argument of a command -> the paths that it names.
-
-    Raises:
-        PlaceError: one is; both arguments are named.
-    """
-    of_path: dict[Path, str] = {}
-    for name, paths in written.items():
-        flag = f"--{name.replace('_', '-')}"
-        for path in filter(None, paths):
-            real = Path(path).resolve()
-            if real in of_path:
-                raise PlaceError(f"{path}: would be written twice, for {of_path[real]} and {flag}; name another file")
-            of_path[real] = flag
-    for name, paths in read.items():
-        for path in filter(None, paths):
-            if "\0" in path or len(path) > 4096:  # a text, such as a prompt
-                continue
-            real = Path(path).resolve()
-            if real in of_path and real.exists():
-                raise PlaceError(
-                    f"{path}: is read ({name.replace('_', '-')}) and would be written ({of_path[real]}); write to "
-                    "another path"
-                )
-
-
-def _listed(path, check):
-    """The files that a list names, a file a line."""
-    try:
-        # Of a file that ends in .txt nobody knows whether it is a list, where `check` does not tell.
-        lines = Path(path).read_text("utf-8-sig", "strict" if check else "surrogateescape").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: this list of files can't be read ({error}); save it as UTF-8") from None
-    named = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and "\0" not in line]
-    for number, line in named if check else ():
-        check(f"{path}, line {number}", line)
-    return [line for _, line in named]
-
-
-def expand(names, check=None):
-    """The files that `names` stand for: each a path, a pattern with * or ?, or a list of files that ends in .txt.
-
-    A pattern or list that finds nothing stands for itself, and so do patterns of other machines (s3://...), which
-    nobody is asked about here. A list has a file a line.
-
-    Args:
-        check: called with the place of each line of a list, for errors, and the line; raises what is wrong with it.
-
-    Raises:
-        CorpusError: a list is not UTF-8 text; or what `check` raises.
-    """
-    files: list[str] = []
-    for name in names:
-        if name.lower().endswith(".txt") and Path(name).is_file():
-            files += _listed(name, check)
-        elif "://" not in name and any(character in name for character in "*?["):
-            files += sorted(glob.glob(name, recursive=True)) or [name]  # noqa: PTH207  (paths stay as they are written)
-        else:
-            files.append(name)
-    return files

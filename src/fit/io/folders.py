@@ -1,9 +1,9 @@
-"""The one way in which folders are read: links are followed, loops are cut, and what is not a picture is left out."""
+"""Reads folders, in one way for all of FIT: links are followed, loops are cut, hidden files are left out."""
 
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -11,15 +11,15 @@ from pathlib import Path
 from fit.errors import CorpusError, DataError, say_once
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-"""How names of pictures end, in lower case; upper case is read as well."""
+"""How names of pictures end, in lower case; upper case is read too."""
 TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".tar")
-"""How files of captions end, in lower case and less what says that they are compressed."""
+"""How names of caption files end, in lower case, before the suffix of a compression."""
 COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-"""How names of compressed files end, in lower case -> what Arrow calls that."""
+"""How names of compressed files end, in lower case -> Arrow's name of the compression."""
 NOT_DATA = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
-"""What systems leave beside a user's files, in lower case. Hidden files are left out too."""
+"""Names of files that systems leave beside a user's files, in lower case. Hidden files are left out too."""
 LARGEST_FILE = 128 << 20
-"""Bytes of the largest picture, or cell of a table, that is read: a larger one is left out and said."""
+"""Bytes of the largest picture, or cell of a table, that is read: a larger one is left out, with a message."""
 _COMPANIONS = {
     f"{name}{end}"
     for name in ("readme", "license", "licence", "copying", "citation", "changelog", "notice")
@@ -30,7 +30,7 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*
 
 
 def printable(name: str) -> str:
-    r"""The name of a file as text that can be written anywhere: bytes of it that are not UTF-8 become \xHH."""
+    r"""Return the name of a file as text that can be written anywhere: bytes of it that are not UTF-8 become \xHH."""
     try:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # text of JSON, which may have any half of a pair
@@ -38,17 +38,17 @@ def printable(name: str) -> str:
 
 
 def is_data(name: str) -> bool:
-    """Whether a file or folder of this name is a user's: not hidden, and not what a system leaves beside files."""
+    """Whether a file or folder of this name is a user's: not hidden, and not one that systems leave."""
     return not name.startswith(".") and name.lower() not in NOT_DATA
 
 
 def has_picture_suffix(name: str) -> bool:
-    """Whether a name ends as those of pictures do."""
-    return os.path.splitext(name)[1].lower() in PICTURES  # noqa: PTH122  (faster, for many names)
+    """Whether a name has the suffix of a picture."""
+    return os.path.splitext(name)[1].lower() in PICTURES
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture: by the end of its name, or else by its first bytes (a picture without a suffix)."""
+    """Whether a file is a picture: by its suffix, or else by its first bytes (a picture without a suffix)."""
     if has_picture_suffix(path.name):
         return True
     try:
@@ -61,42 +61,42 @@ def is_picture(path: Path) -> bool:
 
 @dataclass
 class Walk:
-    """What walk_folder found: files in a stable order, and links that it did not follow."""
+    """What walk_folder found: files in a fixed order, and links that it did not follow."""
 
     folder: Path
     files: list[os.DirEntry] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     """Paths of the files relative to the folder, with /, sorted; `files` has the same order."""
     broken: list[str] = field(default_factory=list)
-    """Links to what is not there."""
+    """Links to a file that does not exist."""
     loops: list[str] = field(default_factory=list)
-    """Links to a folder that they lie in."""
+    """Links to a folder that they are in."""
 
     def paths(self) -> Iterator[Path]:
-        """The files, as paths."""
+        """Return the files, as paths."""
         return (Path(self.folder, name) for name in self.names)
 
-    def say(self):
-        """Say on the terminal which links were not followed, once."""
+    def say(self) -> None:
+        """Say on stderr which links were not followed, once."""
         if self.broken:
             say_once(self.say_broken())
         if self.loops:
             say_once(
-                f"{self.folder}: links that lead back to a folder that they lie in are left out: {_some(self.loops)}"
+                f"{self.folder}: links that lead back to a folder that they are in are left out: {_some(self.loops)}"
             )
 
-    def say_broken(self):
-        """A sentence that names the links that lead to nothing: lost files, as in a cache without its store."""
+    def say_broken(self) -> str:
+        """Return a sentence that names the links that lead to nothing: lost files, as in a cache without its store."""
         return (
             f"{self.folder}: links that lead to nothing are left out: {_some(self.broken)}, {len(self.broken)} in all; "
             "fetch what they lead to, or remove them"
         )
 
-    def beside(self, names):
-        """Which of `names`, a list of names of its files, are links to another of them in the same folder.
+    def beside(self, names: list[str]) -> list[str]:
+        """Return which of `names`, names of its files, are links to another of them in the same folder.
 
-        Each file of a folder counts once. A link to a file in another folder is a file of its own: it may lie there on
-        purpose (pictures of one prompt linked into another's), and a store names equal files once.
+        Each file of a folder counts once. A link to a file in another folder is a file of its own: it may be there on
+        purpose (pictures of one prompt linked into another's folder), and a store keeps equal files once.
         """
         entries = dict(zip(self.names, self.files, strict=True))
         links = [name for name in names if entries[name].is_symlink()]
@@ -108,8 +108,8 @@ class Walk:
         }
         return [name for name in links if (name.rpartition("/")[0], _key(entries[name].stat())) in real]
 
-    def pictures(self):
-        """The names of its pictures, each picture of a folder once (`beside`), which is said on stderr."""
+    def pictures(self) -> list[str]:
+        """Return the names of its pictures, each picture of a folder once (`beside`); say which are left out."""
         names = [name for name, path in zip(self.names, self.paths(), strict=True) if is_picture(path)]
         twice = set(self.beside(names))
         if twice:
@@ -117,21 +117,21 @@ class Walk:
         return [name for name in names if name not in twice]
 
 
-def _some(names):
-    """The first three names, as text that can be written anywhere."""
+def _some(names: Collection[str]) -> str:
+    """Return the first three names, as text that can be written anywhere."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return printable(f"{', '.join(sorted(names)[:3])}{more}")
 
 
-def _key(status):
+def _key(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def walk_folder(folder) -> Walk:
-    """Every file in `folder`, however deep, in order of names, without hidden files and what systems leave (NOT_DATA).
+def walk_folder(folder: str | Path) -> Walk:
+    """Find every file in `folder`, however deep, in order of names, without hidden files and those in NOT_DATA.
 
-    Links to files and folders are followed. A folder that is linked twice is read twice, as two folders; a link to a
-    folder that it lies in is not followed.
+    Links to files and folders are followed. A folder that is linked twice is read twice, as two folders. A link to a
+    folder that it is in is not followed.
 
     Raises:
         DataError: the folder, or one in it, can't be read.
@@ -175,11 +175,11 @@ def walk_folder(folder) -> Walk:
     return found
 
 
-def fingerprint(folder) -> str:
-    """A text that changes when a file of `folder` is added, removed, renamed, or gets another size, however deep.
+def fingerprint(folder: str | Path) -> str:
+    """Return a text that changes when a file in `folder`, however deep, is added, removed, renamed or resized.
 
-    Nothing is read but names and sizes. Times are left out, so that a copy of the folder has the same fingerprint. A
-    folder that is not there has the fingerprint "".
+    Only names and sizes are read. Times do not matter, so a copy of the folder has the same fingerprint. That of a
+    folder that does not exist is "".
 
     Raises:
         DataError: as walk_folder.
@@ -192,13 +192,13 @@ def fingerprint(folder) -> str:
     return digest.hexdigest()
 
 
-def compression_of(name):
-    """What Arrow calls the compression that a file's name says, in any case; None for none."""
+def compression_of(name: str) -> str | None:
+    """Return Arrow's name of the compression that a file's name says, in upper or lower case; None for none."""
     return COMPRESSED.get(Path(name).suffix.lower())
 
 
-def kind_of(name):
-    """How a file's name ends, in lower case, less what says that it is compressed."""
+def kind_of(name: str) -> str:
+    """Return the suffix of a file's name, in lower case, before that of a compression."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     suffixes = [suffix for suffix in suffixes if suffix not in COMPRESSED]
     return suffixes[-1] if suffixes else ""
@@ -216,32 +216,32 @@ _MAGIC = (
 )
 
 
-def what_begins(head):
-    """(Format, suffix) that a file's first bytes are those of; a suffix "" for what can't be read; None if unknown."""
+def what_begins(head: bytes) -> tuple[str, str] | None:
+    """Return (format, suffix) by a file's first bytes; None if unknown. One that can't be read has the suffix ""."""
     for magic, name, suffix in _MAGIC:
         if head.startswith(magic) and (name != "bz2" or head[4:10] == b"1AY&SY"):
             return name, suffix
     return None
 
 
-def _is_companion(name):
-    """Whether a file commonly lies beside data and holds none: README, licence, checksum, Spark's _SUCCESS."""
+def _is_companion(name: str) -> bool:
+    """Whether a file often lies beside data and is not data: README, licence, checksum, Spark's _SUCCESS."""
     last = name.rpartition("/")[2].lower()
     return (
         last in _COMPANIONS or last.endswith(_COMPANION_ENDS) or (_is_set_aside(name) and kind_of(last) not in TABLES)
     )
 
 
-def _is_set_aside(name):
-    """Whether a file or a folder that it lies in begins with _, as what Spark and others do not count as data."""
+def _is_set_aside(name: str) -> bool:
+    """Whether the name of a file, or of a folder that it is in, begins with _: not data for Spark and others."""
     return any(part.startswith("_") for part in name.split("/"))
 
 
-def _without_compression(name):
+def _without_compression(name: str) -> str:
     return name[: -len(Path(name).suffix)] if compression_of(name) else name
 
 
-def _beginning(path):
+def _beginning(path: str | Path) -> bytes:
     try:
         with Path(path).open("rb") as file:
             return file.read(16)
@@ -249,8 +249,8 @@ def _beginning(path):
         return b""
 
 
-def _look(folder):
-    """(Caption files of a folder, in order, and a list of names of its other files that may hold captions)."""
+def _look(folder: str | Path) -> tuple[list[str], list[str]]:
+    """Return (the caption files of a folder, in order; its other files that may have captions)."""
     kinds: Counter[str] = Counter()
     files, others = [], []
     walked = walk_folder(folder)
@@ -293,16 +293,16 @@ def _look(folder):
             f"{folder}: taken for a folder of captions, but it has no file of captions ({', '.join(TABLES)}) and no "
             f"picture; found: {found}"
         )
-    # A link to nothing was a file or folder of captions: it is opened, which fails, or is skipped where that is asked.
+    # A link to nothing was a caption file: opening it fails, or it is skipped if the user asked for that.
     lost = set(walked.broken).intersection(others)
     return sorted([*files, *lost]), [name for name in others if name not in lost]
 
 
-def table_files(folder):
-    """The caption files of a folder and of its folders, in order; none for a folder of pictures.
+def table_files(folder: str | Path) -> list[str]:
+    """Return the caption files in a folder, however deep, in order; none for a folder of pictures.
 
-    Hidden files, those that begin with _ (Spark's _SUCCESS, _metadata), and READMEs, licences and checksums are no
-    data. A link to nothing is one of the files, which can't be opened.
+    Hidden files, those that begin with _ (Spark's _SUCCESS, _metadata), READMEs, licences and checksums are not data. A
+    link to nothing is one of the files, which can't be opened.
 
     Raises:
         CorpusError: caption files lie among pictures, are of several formats, are Parquet under another name, or there
@@ -311,9 +311,9 @@ def table_files(folder):
     return [str(Path(folder, name)) for name in _look(folder)[0]]
 
 
-def check_listed(where, line):
-    """Raise CorpusError where a line of a list of files, which is at `where`, names no file or folder of captions."""
-    # A file may come later, so that its name has to do.
+def check_listed(where: str, line: str) -> None:
+    """Raise CorpusError if a line of a list of files, at `where`, is not the name of a file or folder of captions."""
+    # The file may not exist yet, so only its name is checked.
     if kind_of(line) in TABLES or (len(line) < _LONGEST_PATH and Path(line).is_dir()):
         return
     shown = line if len(line) <= 60 else f"{line[:60]} ..."
@@ -323,15 +323,15 @@ def check_listed(where, line):
     )
 
 
-def caption_files(files):
-    """`files`, with each folder of caption files replaced by them; a folder of pictures stays.
+def caption_files(files: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return `files` with the caption files of a folder in place of the folder; a folder of pictures stays.
 
     Returns:
-        (files, remarks): the remarks are sentences about what was not read: other files in the folders, and files that
-        were reached twice, by a link or a pattern.
+        (files, remarks): the remarks are sentences about files that are not read: other files in the folders, and files
+        that were reached twice, by a link or a pattern.
 
     Raises:
-        CorpusError: as table_files; or a file is there twice, in two compressions.
+        CorpusError: as table_files; or a file exists twice, in two compressions.
     """
     found: list[str] = []
     remarks = []
@@ -361,9 +361,9 @@ def caption_files(files):
     return once, remarks
 
 
-def _once(files):
-    """`files` without those of this machine that are another of them, by a link; the one that is no link stays."""
-    same: dict = {}
+def _once(files: list[str]) -> list[str]:
+    """Return `files` without links of this machine to another of them; the one that is not a link stays."""
+    same: dict[tuple[int, int], list[str]] = {}
     for file in files:
         try:
             if "://" not in file:
@@ -387,6 +387,6 @@ def _once(files):
     return kept[::-1]
 
 
-def without_folders(files):
-    """As caption_files, without what is said of them."""
+def without_folders(files: Iterable[str]) -> list[str]:
+    """Return the files of caption_files, without its remarks."""
     return caption_files(files)[0]

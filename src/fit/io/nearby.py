@@ -1,27 +1,28 @@
-"""Names that are nearly the one that was asked for: slugs and folders that somebody wrote in another way."""
+"""Finds names that are nearly the one that was asked for: slugs and folders that somebody wrote in another way."""
 
 import difflib
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def slug_of(text):
-    """`text` as a slug would have it: "Vincent van Gogh", "Vincent_van_Gogh" and "vincent-van-gogh" are one."""
+def slug_of(text: str) -> str:
+    """Return `text` as a slug: that of "Vincent van Gogh" and "Vincent_van_Gogh" is "vincent-van-gogh"."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return re.sub(r"[^a-z0-9]+", "-", plain.casefold()).strip("-")
 
 
-def entries(folder):
-    """Names of what lies in `folder`, sorted, hidden ones left out; none where it can't be read."""
+def entries(folder: str | Path) -> list[str]:
+    """Return the names in `folder`, sorted, without hidden ones; none if it can't be read."""
     try:
         return sorted(path.name for path in Path(folder).iterdir() if not path.name.startswith("."))
     except OSError:
         return []
 
 
-def nearest(name, among):
-    """Which of `among` `name` may mean: one of the same slug, else one that differs in few letters; None if none."""
+def nearest(name: str, among: Iterable[str]) -> str | None:
+    """Return which of `among` `name` may mean: one with the same slug, or one that differs in few letters; or None."""
     by_slug = {slug_of(Path(other).stem): other for other in reversed(list(among))}
     slug = slug_of(Path(name).stem)
     if slug in by_slug:
@@ -30,7 +31,7 @@ def nearest(name, among):
     return by_slug[close[0]] if close else None
 
 
-def near(path):
-    """A path beside `path`, which does not exist, that has nearly its name and does; None if there is none."""
+def near(path: str | Path) -> str | None:
+    """Return a path that exists beside `path`, which does not, and has nearly its name; None if there is none."""
     found = nearest(Path(path).name, entries(Path(path).parent))
     return str(Path(path).with_name(found)) if found and found != Path(path).name else None

@@ -1,23 +1,25 @@
 """Reads and writes Parquet tables: whole or not at all, with columns of the right type."""
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fit.errors import ImageTableError, again
+from fit.errors import FitError, ImageTableError, again
 from fit.io.files import atomic_write
 
 ROW_GROUP = 64
-
-
+"""Rows of a row group of an image table."""
 GROUP_BYTES = 32 << 20
-"""Bytes of pictures from which on a row group ends before it has ROW_GROUP rows: whoever reads has one in memory."""
+"""Bytes of pictures with which a row group ends before it has ROW_GROUP rows: a reader has a whole one in memory."""
 
 
-def write(table, path, row_group=ROW_GROUP):
+def write(table: pa.Table, path: str | Path, row_group: int = ROW_GROUP) -> None:
     """Write an Arrow table to `path` as Parquet, whole or not at all.
 
-    Row groups have `row_group` rows; in an image table fewer, where these have more than GROUP_BYTES bytes.
+    Row groups have `row_group` rows, or fewer if the pictures of an image table have more than GROUP_BYTES bytes.
     """
     with atomic_write(path) as part:
         if "bytes" not in table.schema.names or table.nbytes <= GROUP_BYTES:
@@ -27,8 +29,8 @@ def write(table, path, row_group=ROW_GROUP):
             write_groups(writer, (table.slice(row, 1) for row in range(len(table))), row_group)
 
 
-def write_groups(writer, rows, row_group=ROW_GROUP):
-    """Write `rows`, Arrow tables of one row each, to a ParquetWriter in row groups as `write` makes them."""
+def write_groups(writer: pq.ParquetWriter, rows: Iterable[pa.Table], row_group: int = ROW_GROUP) -> None:
+    """Write `rows`, Arrow tables of one row each, in row groups as `write` makes them."""
     group: list[pa.Table] = []
     size = 0
     for row in rows:
@@ -51,24 +53,31 @@ _KINDS = (
 )
 
 
-def is_text(of_type):
+def is_text(of_type: pa.DataType) -> bool:
     """Whether a column of an Arrow type holds text."""
     return kind_of_column(of_type) == "text"
 
 
-def kind_of_column(of_type):
-    """What a column of an Arrow type holds, in words; None for what no table of ours has."""
+def kind_of_column(of_type: pa.DataType) -> str | None:
+    """Return what a column of an Arrow type holds, in words; None for a type that no table of FIT has."""
     value = of_type.value_type if pa.types.is_dictionary(of_type) else of_type
     return next((name for name, holds in _KINDS if holds(value)), None)
 
 
-def check_columns(found, path, columns, schema=None, *, error=ImageTableError):
-    """Check that an Arrow schema has `columns`, each once, of the types that `schema` gives them, where it does.
+def check_columns(
+    found: pa.Schema,
+    path: str | Path,
+    columns: Iterable[str],
+    schema: pa.Schema | None = None,
+    *,
+    error: type[FitError] = ImageTableError,
+) -> None:
+    """Check that an Arrow schema has `columns`, each once, of the types that `schema` gives them, if it does.
 
-    Whole numbers do for numbers, and a column of nothing but nulls does for any.
+    Whole numbers are accepted for numbers, and a column that has only nulls for any type.
 
     Raises:
-        ImageTableError, or `error`: it does not; the column is named.
+        ImageTableError, or `error`: it does not; the message names the column.
     """
     for column in columns:
         times = found.names.count(column)
@@ -87,30 +96,36 @@ def check_columns(found, path, columns, schema=None, *, error=ImageTableError):
             )
 
 
-def open_parquet(path):
-    """The Parquet file `path` as a pyarrow.parquet.ParquetFile, of which nothing but the metadata has been read.
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """Open a Parquet file; only its metadata are read.
 
     Raises:
-        ImageTableError: it is missing, or no Parquet.
+        ImageTableError: it is missing, or not Parquet.
     """
     try:
         return pq.ParquetFile(path)
     except FileNotFoundError:
-        raise ImageTableError(f"{path}: there is no such file; ask snakemake for it, or mend the path") from None
+        raise ImageTableError(f"{path}: there is no such file; ask snakemake for it, or fix the path") from None
     except (pa.ArrowException, OSError) as error:
         raise ImageTableError(f"{path}: not a readable Parquet file ({error}); {again(path)}") from None
 
 
-def read(path, columns=None, only=None, schema=None):
-    """Read a Parquet file as an Arrow table.
+def read(
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    only: Mapping[str, Collection[object]] | None = None,
+    schema: pa.Schema | None = None,
+) -> pa.Table:
+    """Read a Parquet file.
 
     Args:
-        path: of the file; columns: names of those to read, None for all.
-        only: column -> values; rows with other values are left out, and where possible not read.
-        schema: Arrow schema that says of which types its columns, as far as they are read, have to be.
+        path: of the file.
+        columns: names of the columns to read; None: all.
+        only: column -> values. Rows with other values are left out, and if possible not read.
+        schema: the types that the columns which are read must have.
 
     Raises:
-        ImageTableError: it is missing, no Parquet, damaged, or lacks one of `columns`; it has one twice; one is of
+        ImageTableError: it is missing, not Parquet, damaged, or lacks one of `columns`; it has one twice; one is of
             another type than `schema` says.
     """
     file = open_parquet(path)
@@ -130,8 +145,8 @@ def read(path, columns=None, only=None, schema=None):
         raise ImageTableError(f"{path}: damaged ({error}); {again(path)}") from None
 
 
-def _read_of_views(file, columns, only):
-    """read, where Arrow has no filter for the type of a column of `only`, string_view."""
+def _read_of_views(file: pq.ParquetFile, columns: Sequence[str], only: Mapping[str, Collection[object]]) -> pa.Table:
+    """Read as `read` does, where a column of `only` is a string_view, a type that Arrow can't filter."""
     rows = file.read(columns=list(dict.fromkeys([*columns, *only])))
     wanted = np.ones(len(rows), bool)
     for column, values in only.items():

@@ -1,4 +1,4 @@
-"""Tables that a user writes, exports from a spreadsheet or gets from a colleague: one reader for all of them.
+"""Reads tables that a user writes, exports from a spreadsheet or gets from a colleague.
 
 CSV, tab-separated, semicolon-separated and Parquet. A row that can be read in two ways is refused, with both readings.
 """
@@ -6,9 +6,9 @@ CSV, tab-separated, semicolon-separated and Parquet. A row that can be read in t
 import csv
 import difflib
 import io
-import math
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,23 @@ from typing import Any
 from fit.errors import DataError, FitError, say_once
 from fit.io.escaping import uncell
 from fit.io.folders import what_begins
+from fit.io.numbers import LARGEST_COUNT, LARGEST_SCORE, as_count, as_interval, as_number
+from fit.io.shown import SHOWN, plain, shown
+
+__all__ = [  # those of fit.io.numbers and fit.io.shown: import them from there
+    "LARGEST_COUNT",
+    "LARGEST_SCORE",
+    "SHOWN",
+    "UserTable",
+    "as_count",
+    "as_interval",
+    "as_number",
+    "misspelt",
+    "once",
+    "plain",
+    "read_user_table",
+    "shown",
+]
 
 PARQUET = (".parquet", ".pq")
 _TABS = (".tsv", ".tab", ".txt")
@@ -27,29 +44,12 @@ _BOMS: tuple[tuple[bytes, str], ...] = (
 )
 _BOMS += ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
-SHOWN = 80
-"""Characters of a cell that an error shows."""
 
 
-def shown(value):
-    """`value` as an error shows it: as Python writes it, so that invisible characters are escapes, and not too long."""
-    if isinstance(value, str) and len(value) > SHOWN:
-        return f"{value[:SHOWN]!r}... ({len(value):,} characters)"
-    text = repr(value)
-    return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]}..."
+def misspelt(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Return column -> the one of `known` that it means: columns whose names are nearly that of one that is lacking.
 
-
-def plain(names, most=20):
-    """Names in a line, each as it is, or as `shown` has it where it has invisible characters or is long."""
-    names = [name for name in names if name]
-    few = [name if name.isprintable() and len(name) <= SHOWN else shown(name) for name in names[:most]]
-    return ", ".join(few) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
-
-
-def misspelt(names, known):
-    """Columns that are not in `known` but nearly so, for one of `known` that is not there: name -> the one meant.
-
-    A column of a name that nothing knows may hold notes; one of nearly a known name would be passed over in silence.
+    A column with an unknown name may hold notes. One with nearly a known name would be ignored without a word.
     """
     lacking = [column for column in known if column not in names]
     found: dict[str, str] = {}
@@ -73,45 +73,46 @@ class UserTable:
     unit: str
     """"line" or "row"."""
 
-    def where(self, index):
-        """The place of a row, for errors."""
+    def where(self, index: int) -> str:
+        """Return the place of a row, for errors."""
         return f"{self.path}, {self.unit} {self.lines[index]}"
 
-    def values(self, column):
-        """The cells of a column, top to bottom."""
+    def values(self, column: str) -> list[Any]:
+        """Return the cells of a column, top to bottom."""
         return [row[column] for row in self.rows]
 
 
 def read_user_table(
-    path,
-    columns,
+    path: str | Path,
+    columns: Sequence[str],
     *,
-    optional=(),
+    optional: Sequence[str] = (),
     error: type[FitError] = DataError,
-    separator="",
-    short_rows=False,
-    empty=False,
-    missing="",
-):
-    """Read a table: Parquet, or text whose separator, byte order mark and line ends are found by themselves.
+    separator: str = "",
+    short_rows: bool = False,
+    empty: bool = False,
+    missing: str = "",
+) -> UserTable:
+    """Read a table: Parquet, or text. The separator, byte order mark and line ends of text are detected.
 
     Args:
         path: of the file.
-        columns: names of columns that it must have; optional: of those that it may have. A column whose name is nearly
-            one of them is an error, any other is passed over.
+        columns: names of columns that it must have.
+        optional: names of columns that it may have. A column whose name is nearly one of all these is an error; any
+            other is ignored.
         error: the class of errors to raise.
-        separator: what separates its cells, where the file's suffix does not say.
-        short_rows: whether a row may lack its last cells, which are empty then.
-        empty: whether there may be a header only.
-        missing: what to do about a file that is not there, for the error.
+        separator: what separates its cells, if the file's suffix does not say.
+        short_rows: whether a row may lack its last cells, which are then empty.
+        empty: whether it may have only a header.
+        missing: what to do about a file that does not exist, for the error.
 
     Returns:
         UserTable. Another separator than the suffix promises is said on stderr. An apostrophe that keeps a spreadsheet
         from computing a cell is not a part of its text (fit.io.escaping.uncell).
 
     Raises:
-        error: the file is missing, compressed, no such table, lacks a column, has one twice or one with a misspelt
-            name, or a row can't be read for sure.
+        error: the file is missing, compressed or not such a table; it lacks a column, has one twice or one with a
+            misspelt name; or a row can be read in two ways.
     """
     try:
         data = Path(path).read_bytes()
@@ -134,7 +135,14 @@ def read_user_table(
     return table
 
 
-def _check_columns(path, names, columns, error, where="", hint=""):
+def _check_columns(
+    path: str | Path,
+    names: Sequence[str],
+    columns: Sequence[str],
+    error: type[FitError],
+    where: str = "",
+    hint: str = "",
+) -> None:
     twice = [name for name, times in Counter(names).items() if times > 1 and name]
     if twice:
         raise error(
@@ -150,7 +158,7 @@ def _check_columns(path, names, columns, error, where="", hint=""):
             )
 
 
-def _parquet(path, columns, error):
+def _parquet(path: str | Path, columns: Sequence[str], error: type[FitError]) -> UserTable:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -175,8 +183,8 @@ def _parquet(path, columns, error):
     return UserTable(str(path), names, rows, list(range(1, len(rows) + 1)), "row")
 
 
-def _decoded(data, path, error):
-    """The text of a file (bytes), with line ends as newlines."""
+def _decoded(data: bytes, path: str | Path, error: type[FitError]) -> str:
+    """Return the text of a file, with line ends as newlines."""
     if data[:4] == b"PK\3\4" or data[:4] == b"\xd0\xcf\x11\xe0":
         raise error(f"{path}: this is a spreadsheet's workbook; save the sheet as CSV (UTF-8)")
     if found := what_begins(data[:16]):
@@ -193,15 +201,15 @@ def _decoded(data, path, error):
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise error(
-            f"{path}, line {line}: it has NUL bytes, so it is no text in UTF-8 (UTF-16 without a byte order mark?); "
+            f"{path}, line {line}: it has NUL bytes, so it is not text in UTF-8 (UTF-16 without a byte order mark?); "
             "save it as UTF-8"
         )
-    # Of two programs that write a byte order mark each, the second's mark is left.
+    # Two programs may each have written a byte order mark: decoding removes only one.
     return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _split(line, separator):
-    """The cells of one line; None where its quotes are not closed or closed in the middle of a cell."""
+def _split(line: str, separator: str) -> list[str] | None:
+    """Return the cells of one line; None if quotes are not closed, or closed in the middle of a cell."""
     if separator == "\t":
         return [_unquoted(cell) for cell in line.split("\t")]
     try:
@@ -210,17 +218,17 @@ def _split(line, separator):
         return None
 
 
-def _unquoted(cell):
-    """A tab-separated cell as it is meant: without the quotes that a spreadsheet put around it.
+def _unquoted(cell: str) -> str:
+    """Return a tab-separated cell without the quotes that a spreadsheet put around it.
 
-    Only a cell that is quoted from its first to its last character, with every quote inside doubled, was quoted by a
-    program; any other quote is a part of the text.
+    A program quotes a cell from its first to its last character and doubles every quote inside. Any other quote is a
+    part of the text.
     """
     found = _QUOTED.fullmatch(cell.strip(" "))
     return found.group(1).replace('""', '"') if found else cell
 
 
-def _find_separator(path, header, columns, given):
+def _find_separator(path: str | Path, header: str, columns: Sequence[str], given: str) -> str:
     promised = given or ("\t" if Path(path).suffix.lower() in _TABS else ",")
     if Path(path).suffix.lower() == ".csv":
         promised = ","
@@ -236,7 +244,9 @@ def _find_separator(path, header, columns, given):
     return wide[0] if wide else max(candidates, key=lambda sign: (header.count(sign), sign == promised))
 
 
-def _text(path, text, columns, error, given, short_rows):
+def _text(
+    path: str | Path, text: str, columns: Sequence[str], error: type[FitError], given: str, short_rows: bool
+) -> UserTable:
     lines = text.split("\n")
     first = next(number for number, line in enumerate(lines) if line.strip())
     separator = ""
@@ -270,14 +280,17 @@ def _text(path, text, columns, error, given, short_rows):
     return UserTable(str(path), header, rows, numbers, "line")
 
 
-def _records(path, lines, start, separator, width, error):
-    """(line number, cells) of each row; a quoted cell may hold line ends where its lines are no rows themselves."""
+def _records(
+    path: str | Path, lines: list[str], start: int, separator: str, width: int, error: type[FitError]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, cells) of each row; a quoted cell may have line ends if its lines are not rows themselves."""
     at = start
     while at < len(lines):
         line, begin = lines[at], at
         at += 1
         cells = _split(line, separator)
         if separator == "\t":
+            assert cells is not None  # tabs always split
             if '"' in line and (len(cells) > width or (len(cells) < width and _is_open(line))):
                 quoted, end = _multiline(lines, begin, separator)
                 if quoted is not None and len(quoted) == width:
@@ -298,14 +311,15 @@ def _records(path, lines, start, separator, width, error):
                     "separator"
                 )
             cells, at = quoted, end
+        assert cells is not None
         yield begin + 1, cells
 
 
-def _is_open(line):
+def _is_open(line: str) -> bool:
     return line.count('"') % 2 == 1
 
 
-def _is_open_csv(line, separator):
+def _is_open_csv(line: str, separator: str) -> bool:
     try:
         next(csv.reader([line], delimiter=separator, strict=True), [])
     except csv.Error:
@@ -313,8 +327,8 @@ def _is_open_csv(line, separator):
     return False
 
 
-def _multiline(lines, begin, separator):
-    """(cells, the line after) of a row that begins at `begin` and may have quoted line ends; or (None, ...)."""
+def _multiline(lines: list[str], begin: int, separator: str) -> tuple[list[str] | None, int]:
+    """Return (cells, the line after) of a row that begins at `begin` and may have quoted line ends; or (None, ...)."""
     reader = csv.reader(io.StringIO("\n".join(lines[begin:]), newline=""), delimiter=separator, strict=True)
     try:
         cells = next(reader)
@@ -323,139 +337,11 @@ def _multiline(lines, begin, separator):
     return cells, begin + reader.line_num
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-_SPACES = "\u00a0\u202f\u2009 "
-_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
-_GROUPS = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[{_SPACES}'’_]\d{{3}})+(?:[.,]\d+)?")
-_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:\.\d{3})*,\d+")
-
-
-def _readings(text):
-    """What a cell that is no plain number may be meant as: words for an error, or None."""
-    if _POINTS.fullmatch(text):
-        plain = text.replace(".", "")
-        decimal = f", or {float(text)} (a decimal point)" if text.count(".") == 1 else ""
-        return f"is it {plain} (points between thousands){decimal}?"
-    if _COMMAS.fullmatch(text):
-        decimal = f", or {text.replace(',', '.')} (a decimal comma)" if text.count(",") == 1 and "." not in text else ""
-        return f"is it {text.replace(',', '')} (commas between thousands){decimal}?"
-    if _GROUPS.fullmatch(text):
-        plain = re.sub(rf"[{_SPACES}'’_]", "", text).replace(",", ".")
-        return f"is it {plain} (written with signs between thousands)?"
-    if _DECIMAL_COMMA.fullmatch(text):
-        return f"is it {text.replace('.', '').replace(',', '.')} (a decimal comma)?"
-    return None
-
-
-_WHOLE = re.compile(r"[+-]?\d{1,30}")
-LARGEST_COUNT = 2**63 - 1
-"""What the tables of results can hold."""
-LARGEST_SCORE = 1e30
-"""Powers of scores, and sums of them, have to be finite."""
-
-
-def as_number(value, where, whole=False):
-    """`value`, a number or its text, as a float; None for an empty cell.
-
-    Args:
-        where: file, line, concept and column, for errors; whole: whether it is a count, or an end of its interval, in
-            which points between thousands are possible.
+def once(table: UserTable, column: str = "concept", error: type[FitError] = DataError) -> list[str]:
+    """Return the cells of `column`, stripped, after a check that none is empty or repeated.
 
     Raises:
-        DataError: it is no number, not finite, could be read as two, or is larger than any count or score is.
-    """
-    if value is None or (isinstance(value, str) and not value.strip(_SPACES)):
-        return None
-    text = value
-    if isinstance(value, str):
-        text = value.strip(_SPACES)
-        if (whole or not _POINTS.fullmatch(text) or text.count(".") > 1) and (readings := _readings(text)):
-            raise DataError(f"{where} is {shown(text)}: {readings} Write digits, and a point only before decimals")
-    try:
-        number = math.nan if isinstance(text, str) and "_" in text else float(text)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise DataError(f"{where} is {shown(value)}, not a number; write one with digits, or drop the row")
-    if whole and abs(number) > LARGEST_COUNT:
-        raise DataError(f"{where} is {shown(value)}, more than any count is ({LARGEST_COUNT:,}); correct the row")
-    if abs(number) > LARGEST_SCORE:
-        raise DataError(f"{where} is {shown(value)}, beyond {LARGEST_SCORE:g}; correct the row")
-    return number
-
-
-def as_count(value, where):
-    """`value`, a number or its text, as a whole count of 0 to LARGEST_COUNT; None for an empty cell.
-
-    12.0 and 1e3 are whole; 1.000 may be a thousand, and is refused. Digits are kept as they are, also those that a
-    float has no room for.
-
-    Raises:
-        DataError: it is no number, not whole, negative, too large, or could be read as two numbers.
-    """
-    number: float | int | None
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, str) and _WHOLE.fullmatch(value.strip(_SPACES)):
-        number = int(value.strip(_SPACES))
-    else:
-        number = as_number(value, where, whole=True)
-    if number is None:
-        return None
-    if number < 0:
-        raise DataError(f"{where} is {shown(value)}, not a count, since it is below 0; correct the row")
-    if number > LARGEST_COUNT or int(number) > LARGEST_COUNT:
-        raise DataError(f"{where} is {shown(value)}, more than any count is ({LARGEST_COUNT:,}); correct the row")
-    if number != int(number):
-        raise DataError(
-            f"{where} is {shown(value)}, not a count, since it is not whole: is it {math.floor(number)} or "
-            f"{math.ceil(number)}, or were points between thousands lost? Write a whole number"
-        )
-    return int(number)
-
-
-def as_interval(row, count, where):
-    """The ends of the interval of a count, in the columns low and high of its row: (low, high), floats, None each
-    where both are empty or missing.
-
-    Where a table says that more faces match than images were downloaded, the count may exceed its interval, which is
-    one of images (fit.counts.estimate.effective_count).
-
-    Args:
-        row: column -> cell; count: as as_count returns it, None where it is not known; where: file, line and concept.
-
-    Raises:
-        DataError: an end is no number or below 0, only one is there, or they do not enclose the count.
-    """
-    low, high = (as_number(row.get(name), f"{where}: {name}", whole=True) for name in ("low", "high"))
-    if low is None and high is None:
-        return None, None
-    if low is None or high is None:
-        there, lacks = ("high", "low") if low is None else ("low", "high")
-        raise DataError(f"{where}: it has {there} but no {lacks}; write both ends of the interval, or neither")
-    if low < 0:
-        raise DataError(f"{where}: low is {low:g} and high {high:g}; a count is not below 0; correct the row")
-    if low > high:
-        raise DataError(f"{where}: low, {low:g}, is above high, {high:g}; are they exchanged?")
-    if count is None:
-        return low, high
-    matches, downloaded = (as_number(row.get(name), f"{where}: {name}") for name in ("matches", "downloaded"))
-    several_faces = matches is not None and downloaded is not None and matches > downloaded
-    if count < low or (count > high and not several_faces):
-        raise DataError(
-            f"{where}: the count {count:,} is not within its interval, low {low:g} to high {high:g}; correct the row, "
-            "or take the interval out"
-        )
-    return low, high
-
-
-def once(table, column="concept", error: type[FitError] = DataError):
-    """The cells of `column`, stripped, after a check that each is there and none twice.
-
-    Raises:
-        error: a cell is empty, or in two rows; both are named.
+        error: a cell is empty, or in two rows; the message names both.
     """
     row_of: dict[str, int] = {}
     for index, value in enumerate(table.values(column)):

@@ -1,20 +1,51 @@
 """The match threshold: the cosine above which two images show the same concept, or an image is an artwork."""
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from fit.embeddings.files import read_embeddings
 from fit.errors import DataError
+from fit.io.concept_tables import ConceptTables
 from fit.matches.similarity import highest_similarities
 from fit.references.kept import kept_vectors
 
 
-def concept_means(embeddings):
-    """Mean cosine within each concept, and between each two.
+class MatchThreshold(TypedDict, total=False):
+    """A match threshold, how it was found, and how well it tells positive similarities from negative ones.
+
+    A number is None where it is unknown.
+    """
+
+    match_threshold: float | None
+    """The cosine; None where none was found and none is needed."""
+    method: str
+    """A name of METHODS, "given", or "none"."""
+    reason: str
+    """Why none was found."""
+    positives: int
+    negatives: int
+    tpr: float | None
+    """True positive rate at the match threshold."""
+    fpr: float | None
+    """False positive rate at the match threshold."""
+    roc_auc: float | None
+    equal_error_rate: float | None
+    equal_error_threshold: float | None
+    midpoint: float | None
+    """The match threshold by that method, whichever method was asked for; `best_f1` likewise."""
+    best_f1: float | None
+    lowest_positive: float | None
+    highest_negative: float | None
+
+
+def concept_means(embeddings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean cosine within each concept, and between each two.
 
     Args:
-        embeddings: list of N arrays [M_i, D] of unit vectors, the references of a concept each.
+        embeddings: N arrays [M_i, D] of unit vectors, the references of a concept each.
 
     Returns:
         (within [N], between [N(N-1)/2]). Within a concept, an image is not compared with itself; a concept of one image
@@ -31,15 +62,23 @@ def concept_means(embeddings):
     return within, (products / np.outer(sizes, sizes))[upper]
 
 
-def roc_auc(positive, negative):
-    """Area under the ROC curve: the probability that a positive exceeds a negative, ties counted half."""
+def roc_auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return the area under the ROC curve: the probability that a positive exceeds a negative, ties counted half."""
     negative = np.sort(negative)
     below, up_to = (np.searchsorted(negative, positive, side=side) for side in ("left", "right"))
     return float((below + up_to).mean() / 2 / len(negative))
 
 
-def _best_f1(positive, negative):
-    """The match threshold with the highest harmonic mean of TPR and 1 - FPR, in the middle of the widest gap that reaches it."""
+def _midpoint(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return the middle between the lowest positive and the highest negative similarity."""
+    return float((positive.min() + negative.max()) / 2)
+
+
+def _best_f1(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return the threshold with the highest harmonic mean of TPR and 1 - FPR (arXiv 2410.15002).
+
+    Of several such thresholds, it is the middle of the widest gap between two similarities.
+    """
     values = np.unique(np.concatenate([positive, negative]))
     match_thresholds = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2])
     tpr = 1 - np.searchsorted(np.sort(positive), match_thresholds, side="right") / len(positive)
@@ -50,78 +89,121 @@ def _best_f1(positive, negative):
     return float(match_thresholds[best[np.argmax(gaps)]])
 
 
-def _equal_error_rate(positive, negative):
-    """Where as large a share of positives is refused as of negatives let through: (that share, the match threshold).
+METHODS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"midpoint": _midpoint, "best_f1": _best_f1}
+"""Name of a method -> function(positive [P], negative [N]) that finds a threshold. A number may be given instead."""
 
-    Between two values the shares don't change, so they may cross without meeting; the rate is then their mean.
+
+def _equal_error_rate(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float]:
+    """Return (rate, threshold) where the share of positives that is refused equals that of negatives that is accepted.
+
+    Between two similarities the shares do not change, so they may cross without meeting; the rate is then their mean.
     """
     values = np.unique(np.concatenate([positive, negative]))
     match_thresholds = np.concatenate([[values[0] - 1e-6], (values[1:] + values[:-1]) / 2, [values[-1]]])
     refused = np.searchsorted(np.sort(positive), match_thresholds, side="right") / len(positive)
-    let_through = 1 - np.searchsorted(np.sort(negative), match_thresholds, side="right") / len(negative)
-    nearest = np.flatnonzero(np.abs(refused - let_through) <= np.abs(refused - let_through).min() + 1e-12)
+    accepted = 1 - np.searchsorted(np.sort(negative), match_thresholds, side="right") / len(negative)
+    nearest = np.flatnonzero(np.abs(refused - accepted) <= np.abs(refused - accepted).min() + 1e-12)
     at = nearest[len(nearest) // 2]
-    return float((refused[at] + let_through[at]) / 2), float(match_thresholds[at])
+    return float((refused[at] + accepted[at]) / 2), float(match_thresholds[at])
 
 
-def find_match_threshold(positive, negative, method):
-    """The cosine that tells `positive` similarities from `negative` ones.
+def find_match_threshold(positive: np.ndarray, negative: np.ndarray, method: str | float) -> MatchThreshold:
+    """Find the cosine that tells positive similarities from negative ones.
 
     Args:
-        positive, negative: arrays of cosines (mean within each concept and between each two; or similarity to a text of
-            artworks and of photographs).
-        method: "midpoint" of the lowest positive and the highest negative; "best_f1", the highest harmonic mean of the
-            true positive rate and 1 - the false positive rate (arXiv 2410.15002); or a number, taken as it is.
+        positive: [P] cosines: the mean within each concept, or the similarity of artworks to a text.
+        negative: [N] cosines: the mean between each two concepts, or the similarity of photographs to a text.
+        method: a name of METHODS; or a cosine, which is taken as it is ("given").
 
     Returns:
-        A dict: match threshold, method, and how well it tells them apart: tpr and fpr at the match threshold, roc_auc, equal_error_rate and
-        equal_error_threshold, lowest_positive, highest_negative; and both match thresholds that can be found, midpoint and best_f1. With
-        a given match threshold either side may be empty; what takes it is then None.
+        The match threshold and its quality. Where it is given, either side may be empty; what needs that side is None.
 
     Raises:
         DataError: there is nothing to find a match threshold with.
     """
-    given = not isinstance(method, str)
-    found: dict[str, Any] = {"positives": len(positive), "negatives": len(negative)}
+    quality: MatchThreshold = {"positives": len(positive), "negatives": len(negative)}
     if len(positive) and len(negative):
-        found["roc_auc"] = roc_auc(positive, negative)
-        found["equal_error_rate"], found["equal_error_threshold"] = _equal_error_rate(positive, negative)
-        found["midpoint"] = float((positive.min() + negative.max()) / 2)
-        found["best_f1"] = _best_f1(positive, negative)
-    elif given:
-        found |= dict.fromkeys(("roc_auc", "equal_error_rate", "equal_error_threshold", "midpoint", "best_f1"))
-    else:
+        quality["roc_auc"] = roc_auc(positive, negative)
+        quality["equal_error_rate"], quality["equal_error_threshold"] = _equal_error_rate(positive, negative)
+        quality["midpoint"], quality["best_f1"] = _midpoint(positive, negative), _best_f1(positive, negative)
+    elif isinstance(method, str):
         raise DataError(
-            "no match threshold can be found: it takes two concepts or more, with two usable references or more each (for an art "
-            "filter, references and photographs); add pictures to `domains.NAME.references`, lower "
+            "no match threshold can be found: it takes two concepts or more, with two usable references or more each "
+            "(for an art filter, references and photographs); add pictures to `domains.NAME.references`, lower "
             "`domains.NAME.references.least`, or give the cosine itself (`match_threshold`, or `art_filter.threshold`)"
         )
-    match_threshold = float(method) if given else found[method]
+    else:
+        quality["roc_auc"] = quality["equal_error_rate"] = quality["equal_error_threshold"] = None
+        quality["midpoint"] = quality["best_f1"] = None
+    threshold = METHODS[method](positive, negative) if isinstance(method, str) else float(method)
     return {
-        "match_threshold": match_threshold,
-        "method": "given" if given else method,
-        "tpr": float((positive > match_threshold).mean()) if len(positive) else None,
-        "fpr": float((negative > match_threshold).mean()) if len(negative) else None,
+        "match_threshold": threshold,
+        "method": method if isinstance(method, str) else "given",
+        "tpr": float((positive > threshold).mean()) if len(positive) else None,
+        "fpr": float((negative > threshold).mean()) if len(negative) else None,
         "lowest_positive": float(positive.min()) if len(positive) else None,
         "highest_negative": float(negative.max()) if len(negative) else None,
-        **found,
+        **quality,
     }
 
 
-def no_match_threshold(positive, negative, reason):
-    """As find_match_threshold returns it, where no match threshold was found and none is needed: `match_threshold` is None, and `reason` says why."""
-    numbers = ("tpr", "fpr", "roc_auc", "equal_error_rate", "equal_error_threshold", "midpoint", "best_f1")
-    found = dict.fromkeys(("match_threshold", *numbers, "lowest_positive", "highest_negative"))
-    return found | {"method": "none", "reason": reason, "positives": len(positive), "negatives": len(negative)}
+def no_match_threshold(positive: np.ndarray, negative: np.ndarray, reason: str) -> MatchThreshold:
+    """Return what find_match_threshold returns, where no match threshold was found and none is needed.
+
+    Args:
+        positive: [P] cosines.
+        negative: [N] cosines.
+        reason: why none was found.
+    """
+    return {
+        "match_threshold": None,
+        "tpr": None,
+        "fpr": None,
+        "roc_auc": None,
+        "equal_error_rate": None,
+        "equal_error_threshold": None,
+        "midpoint": None,
+        "best_f1": None,
+        "lowest_positive": None,
+        "highest_negative": None,
+        "method": "none",
+        "reason": reason,
+        "positives": len(positive),
+        "negatives": len(negative),
+    }
 
 
-def reference_means(references, embeddings):
-    """concept_means of the kept references in files, a pair of paths per concept; concepts without any are left out."""
-    vectors = [kept_vectors(*files) for files in zip(references, embeddings, strict=True)]
+def reference_means(references: ConceptTables, embeddings: ConceptTables) -> tuple[np.ndarray, np.ndarray]:
+    """Return concept_means of the kept references of the concepts in `references`; concepts without any are left out.
+
+    Args:
+        references: image tables with the column `kept`.
+        embeddings: embeddings of the same images.
+    """
+    vectors = [kept_vectors(references, embeddings, concept) for concept in references]
     return concept_means([of_concept for of_concept in vectors if len(of_concept)])
 
 
-def similarity_to_texts(embeddings, texts):
-    """The highest cosine of each image to any text, [N]; `embeddings`: paths of images; `texts`: path of texts."""
+def similarity_to_texts(embeddings: ConceptTables, texts: str | Path) -> np.ndarray:
+    """Return the highest cosine of each image of each concept to any text, [N].
+
+    Args:
+        embeddings: embeddings of images.
+        texts: path of the embeddings of texts by the same embedder.
+    """
+    return _similarity_to_texts(((embeddings.path(concept), concept) for concept in embeddings), texts)
+
+
+def similarity_of_photographs(embeddings: Iterable[str | Path], texts: str | Path) -> np.ndarray:
+    """Return what similarity_to_texts returns, of photographs, which are of no concept.
+
+    Args:
+        embeddings: paths of embeddings.
+        texts: path of the embeddings of texts by the same embedder.
+    """
+    return _similarity_to_texts(((path, None) for path in embeddings), texts)
+
+
+def _similarity_to_texts(parts: Iterable[tuple[str | Path, str | None]], texts: str | Path) -> np.ndarray:
     of_texts = read_embeddings(texts)[1]
-    return np.concatenate([np.zeros(0), *(highest_similarities(path, of_texts)[1] for path in embeddings)])
+    return np.concatenate([np.zeros(0), *(highest_similarities(path, of_texts, concept)[1] for path, concept in parts)])

@@ -1,23 +1,49 @@
-"""How well an embedder recognises the concepts of each group: a recogniser that errs more on one group than on another
-would move that group's threshold."""
+"""How well an embedder verifies that two images show one concept, by group of concepts.
 
-from pathlib import Path
+An embedder that errs more on one group than on another would move that group's threshold. The words are those of
+ISO/IEC 19795-1: false match rate (FMR) and false non-match rate (FNMR).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
+from fit.concepts.sheet import Concept
 from fit.errors import DataError
-from fit.matches.threshold import concept_means, find_match_threshold
+from fit.io.concept_tables import ConceptTables
+from fit.io.escaping import delimited
+from fit.matches.threshold import MatchThreshold, concept_means, find_match_threshold
 from fit.references.kept import kept_vectors
 
 EVERYONE = "all"
+"""Name of the row of all concepts."""
 RESAMPLES = 1000
+"""Of the bootstrap."""
+COLUMNS = ("embedder", "group", "concepts", "match_threshold", "ROC AUC", "equal error rate", "FNMR", "FMR")
 
 
-def count_pairs(embeddings, match_threshold):
-    """Pairs of images of each two concepts, and how many of them exceed the match threshold.
+class ErrorRates(TypedDict):
+    """How often an embedder errs on a group of concepts; a rate without pairs is None, and so is its interval."""
+
+    group: str
+    concepts: int
+    genuine_pairs: int
+    impostor_pairs: int
+    fnmr: float | None
+    fnmr_low: float | None
+    fnmr_high: float | None
+    fmr: float | None
+    fmr_low: float | None
+    fmr_high: float | None
+
+
+def count_pairs(embeddings: list[np.ndarray], match_threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Count the pairs of images of each two concepts, and how many of them exceed the match threshold.
 
     Args:
-        embeddings: list of C arrays [M_i, D] of unit vectors; match threshold: cosine.
+        embeddings: C arrays [M_i, D] of unit vectors.
+        match_threshold: cosine.
 
     Returns:
         (above [C, C], pairs [C, C]), symmetric. On the diagonal are pairs of two images of one concept, each once; an
@@ -39,8 +65,8 @@ def count_pairs(embeddings, match_threshold):
     return above, pairs
 
 
-def _rates(above, pairs, weights):
-    """(FNMR [R], FMR [R]) of R rows of weights [R, C]: how often each concept was drawn."""
+def _rates(above: np.ndarray, pairs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (FNMR [R], FMR [R]) of R rows of weights [R, C]: how often each concept was drawn."""
     genuine, accepted = np.diag(pairs), np.diag(above)
     others = 1 - np.eye(len(pairs))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -51,71 +77,120 @@ def _rates(above, pairs, weights):
     return fnmr, fmr
 
 
-def error_rates(embeddings, groups, match_threshold, seed):
-    """How often a recogniser errs, over everyone and by group.
+def _error_rates(group: str, above: np.ndarray, pairs: np.ndarray, rng: np.random.Generator) -> ErrorRates:
+    """Return the error rates of one group; `above` [C, C] and `pairs` [C, C] are as count_pairs returns them."""
+    size = len(pairs)
+    draws = rng.multinomial(size, np.full(size, 1 / size), size=RESAMPLES).astype(np.float64)
+    ends: list[tuple[float | None, float | None, float | None]] = []
+    points = _rates(above, pairs, np.ones((1, size)))
+    for point, resampled in zip(points, _rates(above, pairs, draws), strict=True):
+        usable = resampled[np.isfinite(resampled)]
+        if not np.isfinite(point[0]):
+            ends.append((None, None, None))
+        elif not len(usable):
+            ends.append((float(point[0]), None, None))
+        else:
+            low, high = np.quantile(usable, [0.025, 0.975])
+            ends.append((float(point[0]), float(low), float(high)))
+    (fnmr, fnmr_low, fnmr_high), (fmr, fmr_low, fmr_high) = ends
+    genuine = int(np.diag(pairs).sum())
+    return {
+        "group": group,
+        "concepts": size,
+        "genuine_pairs": genuine,
+        "impostor_pairs": int(pairs.sum() - genuine) // 2,
+        "fnmr": fnmr,
+        "fnmr_low": fnmr_low,
+        "fnmr_high": fnmr_high,
+        "fmr": fmr,
+        "fmr_low": fmr_low,
+        "fmr_high": fmr_high,
+    }
 
-    The false non-match rate (FNMR) is the share of pairs of images of one concept whose cosine is at most the match threshold; the
-    false match rate (FMR) is the share of pairs of images of two concepts *of one group* whose cosine exceeds it
-    (ISO/IEC 19795-1, with pairs of single images as trials). Their 95 % intervals are percentiles of a bootstrap over
-    concepts, since the pairs of one concept are no independent trials.
+
+def error_rates(
+    embeddings: list[np.ndarray], groups: Sequence[str], match_threshold: float, seed: int
+) -> list[ErrorRates]:
+    """Return how often an embedder errs, over everyone and by group.
+
+    The false non-match rate (FNMR) is the share of pairs of images of one concept whose cosine is at most the match
+    threshold. The false match rate (FMR) is the share of pairs of images of two concepts *of one group* whose cosine
+    exceeds it (ISO/IEC 19795-1, with pairs of single images as trials). Their 95 % intervals are percentiles of a
+    bootstrap over concepts, since the pairs of one concept are not independent trials.
 
     Args:
-        embeddings: list of C arrays [M_i, D] of unit vectors, M_i at least 1.
-        groups: [C] names, "" for none; match threshold: cosine; seed: of the bootstrap.
+        embeddings: C arrays [M_i, D] of unit vectors, M_i at least 1.
+        groups: [C] names, "" for none.
+        match_threshold: cosine.
+        seed: of the bootstrap.
 
     Returns:
-        A list of dicts, everyone first: group, concepts, genuine_pairs, impostor_pairs, fnmr, fnmr_low, fnmr_high, fmr,
-        fmr_low, fmr_high; a rate without pairs is None.
+        A row for everyone, and then a row for each group.
     """
     above, pairs = count_pairs(embeddings, match_threshold)
-    groups = np.asarray(groups, dtype=str)
+    of_concepts = np.asarray(groups, dtype=str)
     rng = np.random.default_rng(seed)
     rows = []
-    for group in [EVERYONE, *sorted(set(groups) - {""})]:
-        members = np.flatnonzero((groups == group) | (group == EVERYONE))
-        of_group = above[np.ix_(members, members)], pairs[np.ix_(members, members)]
-        size = len(members)
-        draws = rng.multinomial(size, np.full(size, 1 / size), size=RESAMPLES).astype(np.float64)
-        row = {"group": group, "concepts": size}
-        row["genuine_pairs"] = int(np.diag(of_group[1]).sum())
-        row["impostor_pairs"] = int(of_group[1].sum() - row["genuine_pairs"]) // 2
-        points = _rates(*of_group, np.ones((1, size)))
-        for name, point, resampled in zip(("fnmr", "fmr"), points, _rates(*of_group, draws), strict=True):
-            usable = resampled[np.isfinite(resampled)]
-            known = bool(np.isfinite(point[0]))
-            row[name] = float(point[0]) if known else None
-            row[f"{name}_low"], row[f"{name}_high"] = (
-                map(float, np.quantile(usable, [0.025, 0.975])) if known and len(usable) else (None, None)
-            )
-        rows.append(row)
+    for group in [EVERYONE, *sorted(set(of_concepts.tolist()) - {""})]:
+        members = np.flatnonzero((of_concepts == group) | (group == EVERYONE))
+        of_group = np.ix_(members, members)
+        rows.append(_error_rates(group, above[of_group], pairs[of_group], rng))
     return rows
 
 
-def assess(concepts, references, embeddings, method, seed):
-    """The error rates of one recogniser at its own match threshold.
+def verify(
+    concepts: Iterable[Concept], references: ConceptTables, embeddings: ConceptTables, method: str | float, seed: int
+) -> tuple[MatchThreshold, list[ErrorRates]]:
+    """Return the error rates of one embedder at its own match threshold.
 
     Args:
-        concepts: list of fit.concepts.sheet.Concept; references: folder of reference tables, a file SLUG.parquet each.
-        embeddings: folder of their embeddings; method: of the match threshold, as fit.matches.threshold.find_match_threshold takes it; seed: an integer.
+        concepts: of the sheet; those without a usable reference are left out.
+        references: image tables with the column `kept`.
+        embeddings: embeddings of the same images by the embedder.
+        method: of the match threshold, as fit.matches.threshold.find_match_threshold takes it.
+        seed: of the bootstrap.
 
     Returns:
-        (what find_match_threshold returns, what error_rates returns). Concepts without a usable reference are left out.
+        (what find_match_threshold returns, what error_rates returns).
 
     Raises:
-        DataError: the folder lacks a concept, or there are not enough references to find a match threshold.
+        DataError: a table lacks a concept, or there are not enough references to find a match threshold.
     """
     vectors, groups = [], []
     for concept in concepts:
-        files = [Path(folder, f"{concept.slug}.parquet") for folder in (references, embeddings)]
-        for file in files:
-            if not file.is_file():
-                raise DataError(f"{file}: there is no such file; ask snakemake for it, or take the row from the sheet")
-        of_concept = kept_vectors(*files)
+        of_concept = kept_vectors(references, embeddings, concept.slug)
         if len(of_concept):
             vectors.append(of_concept)
             groups.append(concept.group)
     if not vectors:
-        raise DataError(f"{embeddings}: no concept has a usable reference")
-    within, between = concept_means(vectors)
-    found = find_match_threshold(within, between, method)
-    return found, error_rates(vectors, groups, found["match_threshold"], seed)
+        raise DataError(f"{', '.join(map(str, embeddings.places))}: no concept has a usable reference")
+    found = find_match_threshold(*concept_means(vectors), method)
+    threshold = found["match_threshold"]
+    assert threshold is not None
+    return found, error_rates(vectors, groups, threshold, seed)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _rate(rate: float | None, low: float | None, high: float | None) -> str:
+    if rate is None:
+        return ""
+    return f"{rate:.4f}" if low is None or high is None else f"{rate:.4f} ({low:.4f} to {high:.4f})"
+
+
+def tabulate(verified: Iterable[tuple[str, MatchThreshold, list[ErrorRates]]]) -> str:
+    """Return the errors of embedders by group as tab-separated text, with 95 % intervals in brackets.
+
+    Args:
+        verified: (name of the embedder, *what verify returns) each.
+    """
+    lines: list[tuple[str | int, ...]] = [COLUMNS]
+    for name, found, rows in verified:
+        quality = [_number(found[key]) for key in ("match_threshold", "roc_auc", "equal_error_rate")]
+        for row in rows:
+            fnmr = _rate(row["fnmr"], row["fnmr_low"], row["fnmr_high"])
+            fmr = _rate(row["fmr"], row["fmr_low"], row["fmr_high"])
+            lines.append((name, row["group"], row["concepts"], *quality, fnmr, fmr))
+    return delimited(lines)

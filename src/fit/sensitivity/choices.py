@@ -1,9 +1,11 @@
 """How much the threshold of a table depends on the penalty, on single concepts, and on the choice of prompts.
 
-An answer is a dict with a threshold (images, or None) and a weight, the share of its choice's settings that lead to it.
+An answer is a threshold (images, or None) with its weight: the share of its choice's settings that lead to it.
 """
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any, TypedDict
 
 import numpy as np
 from ruptures import KernelCPD
@@ -11,16 +13,32 @@ from ruptures import KernelCPD
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.pelt import change_points
 from fit.thresholds.report import FEWEST
-from fit.thresholds.scores import sort_scores
+from fit.thresholds.scores import Scores, sort_scores
+
+Answer = dict[str, Any]
+"""threshold (images, or None), weight, and what the setting is, which differs between choices."""
+
+
+class Summary(TypedDict):
+    """How far the settings of a choice move the threshold."""
+
+    lowest: float | None
+    """The lowest threshold, in images; None where no setting has one."""
+    highest: float | None
+    same: float
+    """Share of the settings, by weight, that lead to the threshold of the study."""
+    none: float
+    """Share of the settings, by weight, that lead to no threshold."""
+
 
 LEAST_PENALTY = 0.05
-"""Penalty down to which segmentations are followed: below it, changes of a few hundredths in score are made much of."""
+"""Penalty down to which segmentations are followed: below it, changes of a few hundredths in score count as jumps."""
 
 
-def locate(table, estimator, penalty):
-    """The threshold of a table of concepts by one estimator, in images; None where it finds none.
+def locate(table: Scores, estimator: str, penalty: float) -> float | None:
+    """Return the threshold of a table of concepts by one estimator, in images; None where it finds none.
 
-    Only the place: measure also tests whether there is a jump at all, which no choice of this module asks anew.
+    Whether there is a jump at all is not tested again for each setting of a choice.
     """
     if len(table) < FEWEST or np.ptp(table.counts) == 0:
         return None
@@ -28,8 +46,8 @@ def locate(table, estimator, penalty):
     return None if threshold is None else float(threshold)
 
 
-def penalty_path(scores, floor=LEAST_PENALTY):
-    """The best segmentation of `scores` [N] at every penalty from `floor` up.
+def penalty_path(scores: np.ndarray, floor: float = LEAST_PENALTY) -> list[tuple[float, float, list[int]]]:
+    """Return the best segmentation of `scores` [N] at every penalty from `floor` up.
 
     A segmentation with k changes costs its squared error + penalty x k. Of those with the same k, one has the least
     error (dynamic programming); which k is best as the penalty grows is read from the lower convex hull of the least
@@ -50,7 +68,7 @@ def penalty_path(scores, floor=LEAST_PENALTY):
         sum(((part - part.mean()) ** 2).sum() for part in np.split(scores, at) if len(part)) for at in segmentations
     ]
 
-    def meeting(fewer, more):
+    def meeting(fewer: int, more: int) -> float:
         return (errors[fewer] - errors[more]) / (more - fewer)
 
     hull: list[int] = []
@@ -63,10 +81,11 @@ def penalty_path(scores, floor=LEAST_PENALTY):
     return path[::-1]
 
 
-def over_penalties(table, floor=LEAST_PENALTY):
-    """PELT's answer at every penalty from `floor` up, by penalty_path; from, to (None: for ever), changes, concept.
+def over_penalties(table: Scores, floor: float = LEAST_PENALTY) -> list[Answer]:
+    """Return PELT's answer at every penalty from `floor` up, by penalty_path: from, to, changes, concept.
 
-    The weight is the share of the logarithm of the range of penalties at which there is a change.
+    `to` is None for the last answer, which holds at every higher penalty. The weight is the share of the logarithm of
+    the range of penalties at which there is a change.
     """
     path = penalty_path(table.scores, floor)
     if len(path) == 1:
@@ -87,8 +106,8 @@ def over_penalties(table, floor=LEAST_PENALTY):
     return answers
 
 
-def leaving_out(table, estimator, penalty):
-    """The threshold without each concept in turn: concept, effective_count, and the answer without it."""
+def leaving_out(table: Scores, estimator: str, penalty: float) -> list[Answer]:
+    """Return the threshold without each concept in turn: concept, effective_count, and the answer without it."""
     return [
         {
             "concept": str(table.concepts[row]),
@@ -100,11 +119,16 @@ def leaving_out(table, estimator, penalty):
     ]
 
 
-def by_prompt(table, estimator, penalty, names=()):
-    """The threshold on each prompt alone, and without each; none where only one prompt, or no score of one, is known.
+def by_prompt(table: Scores, estimator: str, penalty: float, names: Sequence[str] = ()) -> list[Answer]:
+    """Return the threshold on each prompt alone, and without each.
+
+    The list is empty where only one prompt, or no score of a prompt, is known.
 
     Args:
-        names: of the prompts, in their order; their numbers stand in where there are more or fewer.
+        table: of the study.
+        estimator: its name.
+        penalty: of PELT.
+        names: of the prompts, in their order; their numbers are used where there are more or fewer.
     """
     prompts = max((len(of_concept) for of_concept in table.images), default=0)
     if prompts < 2:
@@ -127,20 +151,18 @@ def by_prompt(table, estimator, penalty, names=()):
     return answers
 
 
-def summarise(answers, headline):
-    """How far `answers` move the threshold from `headline` (images, or None).
+def summarise(answers: Sequence[Answer], headline: float | None) -> Summary:
+    """Return how far `answers` move the threshold from `headline` (images, or None).
 
-    Returns:
-        A dict: lowest and highest threshold (None where no setting has one), and the shares of settings, by weight,
-        that lead to the same threshold, and to none. Thresholds less than half an image apart are the same.
+    Thresholds less than half an image apart are the same.
     """
     found = [answer["threshold"] for answer in answers if answer["threshold"] is not None]
     total = sum(answer["weight"] for answer in answers) or 1.0
 
-    def share(holds):
+    def share(holds: Callable[[float | None], bool]) -> float:
         return sum(answer["weight"] for answer in answers if holds(answer["threshold"])) / total
 
-    def same(threshold):
+    def same(threshold: float | None) -> bool:
         if threshold is None or headline is None:
             return threshold is headline
         return abs(threshold - headline) < 0.5

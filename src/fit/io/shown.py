@@ -1,0 +1,21 @@
+"""Shows cells and names in errors."""
+
+from collections.abc import Iterable
+
+SHOWN = 80
+"""Characters of a cell that an error shows."""
+
+
+def shown(value: object) -> str:
+    """Return `value` as an error shows it: shortened, with escapes for invisible characters, as Python writes it."""
+    if isinstance(value, str) and len(value) > SHOWN:
+        return f"{value[:SHOWN]!r}... ({len(value):,} characters)"
+    text = repr(value)
+    return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]}..."
+
+
+def plain(names: Iterable[str], most: int = 20) -> str:
+    """Return names in a line, each as it is, or as `shown` returns it if it has invisible characters or is long."""
+    names = [name for name in names if name]
+    few = [name if name.isprintable() and len(name) <= SHOWN else shown(name) for name in names[:most]]
+    return ", ".join(few) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"

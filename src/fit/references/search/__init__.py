@@ -1,0 +1,1 @@
+"""Services that find images of a concept."""

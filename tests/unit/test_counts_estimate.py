@@ -1,0 +1,130 @@
+"""The effective count, its interval, and the command that estimates it for several concepts."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from concept_files import write_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fit.cli.main import main
+from fit.counts.estimate import effective_count, estimate_counts
+from fit.errors import DataError
+from fit.images.table import COLLECTED
+from fit.io.concept_tables import ConceptTables
+from fit.matches.match import MATCHES
+
+
+def test_effective_count_corrects_for_dead_links():
+    count, low, high = effective_count(matches=60, captions=1000, downloaded=80)
+    assert count == 750
+    assert low < 750 < high
+    assert effective_count(0, 0, 0) == (0, 0, 0)
+    assert effective_count(3, 50, 0)[0] == 3
+    # More matching faces than images: the count may exceed the captions.
+    assert effective_count(30, 20, 20)[0] == 30
+
+
+def test_the_interval_of_the_effective_count_covers_the_truth():
+    rng = np.random.default_rng(3)
+    true = rng.random(2000) < 0.3
+    covered = 0
+    for _ in range(400):
+        sample = rng.choice(true, 150, replace=False)
+        _, low, high = effective_count(int(sample.sum()), len(true), len(sample))
+        covered += low <= true.sum() <= high
+    assert covered / 400 >= 0.92
+
+
+@settings(deadline=None, max_examples=200)
+@given(data=st.data(), captions=st.integers(1, 10**7))
+def test_the_interval_contains_the_count(data, captions):
+    downloaded = data.draw(st.integers(0, captions))
+    matches = data.draw(st.integers(0, downloaded))
+    count, low, high = effective_count(matches, captions, downloaded)
+    assert 0 <= low <= count <= high <= captions
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Three concepts of a sheet of four, whose matches are in two tables, and whose images are in another two."""
+    (tmp_path / "sheet.tsv").write_text("concept\tname\nd\tD\na\tA\nb\tB\nc\tC\n")
+    (tmp_path / "captions.csv").write_text("concept,captions\n" + "".join(f"{slug},40\n" for slug in "abcd"))
+
+    def image(number):
+        return {
+            "image_id": f"{number}",
+            "status": "ok",
+            "perceptual_hash": f"{number // 2 + 1:016x}",
+            "sha256": f"{number}",
+        }
+
+    def match(number):
+        return {"image_id": f"{number}", "similarity": 0.5, "match": number % 2 == 0}
+
+    sizes = {"a": 4, "b": 10, "c": 0}
+    for kind, one, schema, parts in (
+        ("images", image, COLLECTED, ("a", "bc")),
+        ("matches", match, MATCHES, ("ba", "c")),
+    ):
+        for part in parts:
+            rows_of = {slug: [one(number) for number in range(sizes[slug])] for slug in part}
+            write_rows(tmp_path / kind / f"{part}.parquet", rows_of, schema)
+    return tmp_path
+
+
+def test_counts_are_in_the_order_of_the_sheet_and_of_the_concepts_that_have_matches(study):
+    given_ = ["--sheet", study / "sheet.tsv", "--images", study / "images", "--matches", study / "matches"]
+    out = study / "counts.parquet"
+    assert (
+        main(list(map(str, ["counts", "estimate", *given_, "--captions", study / "captions.csv", "--out", out]))) == 0
+    )
+    found = pq.read_table(out).to_pylist()
+    of_all = ("concept", "captions", "requested", "downloaded", "unique_images", "matches", "effective_count")
+    assert [tuple(row[name] for name in of_all) for row in found] == [
+        ("a", 40, 4, 4, 2, 2, 20),
+        ("b", 40, 10, 10, 5, 5, 20),
+        ("c", 40, 0, 0, 0, 0, 0),
+    ]
+    # Without captions, the collected images are all there are.
+    assert main(list(map(str, ["counts", "estimate", *given_, "--captions", "--out", out]))) == 0
+    found = pq.read_table(out).to_pylist()
+    assert [(row["captions"], row["effective_count"], row["low"], row["high"]) for row in found] == [
+        (None, 2, 2, 2),
+        (None, 5, 5, 5),
+        (None, 0, 0, 0),
+    ]
+
+
+def test_counts_do_not_depend_on_how_concepts_share_tables(study):
+    tables = ConceptTables([study / "matches"]), ConceptTables([study / "images"])
+    found = estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv")
+    for kind, schema in (("matches", MATCHES), ("images", COLLECTED)):
+        every = [pq.read_table(path) for path in sorted((study / kind).iterdir())]
+        # Rows of a concept need not be together.
+        mixed = pa.concat_tables([table.cast(schema) for table in every]).sort_by("image_id")
+        pq.write_table(mixed, study / f"{kind}.parquet")
+    mixed = ConceptTables([study / "matches.parquet"]), ConceptTables([study / "images.parquet"])
+    again = estimate_counts(study / "captions.csv", *mixed, study / "sheet.tsv")
+    assert again.to_pylist() == found.to_pylist()[:2]  # c has no row, and these tables do not say that it was looked at
+
+
+def test_matches_of_a_concept_without_images_are_refused(study):
+    tables = ConceptTables([study / "matches"]), ConceptTables([study / "images/a.parquet"])
+    with pytest.raises(DataError, match="no table of the concept 'b'"):
+        estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv")
+
+
+def test_an_estimate_checks_the_caption_counts_too(study):
+    tables = ConceptTables([study / "matches"]), ConceptTables([study / "images"])
+    captions = study / "captions.csv"
+    captions.write_text("concept,captions\nb,10\nb,11\n")
+    with pytest.raises(DataError, match="line 3: concept 'b' is in line 2 too"):
+        estimate_counts(captions, *tables, study / "sheet.tsv")
+    captions.write_text("concept,captions\nb,10\nc,10\n")
+    with pytest.raises(DataError, match="no row of 'a'"):
+        estimate_counts(captions, *tables, study / "sheet.tsv")
+    captions.write_text("concept,captions\na,10\nb,10\nc,10\n")
+    row, *_ = estimate_counts(captions, *tables, study / "sheet.tsv").to_pylist()
+    assert (row["captions"], row["effective_count"], row["skipped_rows"]) == (10, 5, 0)

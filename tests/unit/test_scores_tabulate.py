@@ -1,0 +1,101 @@
+"""The table of counts and scores of all concepts."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from concept_files import write_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fit.cli.main import main
+from fit.errors import DataError
+from fit.io.concept_tables import ConceptTables
+from fit.scores.imitation import OF_PROMPT
+from fit.scores.tabulate import tabulate_scores
+
+
+def write_sheet(folder, *slugs):
+    text = "concept\tname\n" + "".join(f"{slug}\t{slug.upper()}\n" for slug in slugs)
+    (folder / "sheet.tsv").write_text(text)
+    return folder / "sheet.tsv"
+
+
+def rows_of(prompts):
+    """Rows of a concept: prompt -> scores of its images, None where it has none."""
+    return [
+        {"prompt": name, "score": None if scores is None else float(np.mean(scores)), "image_scores": scores}
+        for name, scores in prompts.items()
+    ]
+
+
+def test_prompts_that_concepts_share_by_name_are_in_one_order(tmp_path):
+    # Imported pictures: b has no folder of the first prompt, and its second is not taken for it.
+    pq.write_table(pa.table({"concept": ["a", "b", "c"], "effective_count": [1, 2, 3]}), tmp_path / "counts.parquet")
+    of_concepts = {
+        "a": {"oil": [0.1], "ink": [0.2]},
+        "b": {"ink": [0.3]},
+        "c": {"oil": [0.4], "ink": [0.5]},
+        "left-out": {"oil": [0.6]},
+    }
+    rows = {concept: rows_of(prompts) for concept, prompts in of_concepts.items()}
+    scores = ConceptTables([write_rows(tmp_path / "scores.parquet", rows, OF_PROMPT)])
+    found, _ = tabulate_scores(tmp_path / "counts.parquet", scores, write_sheet(tmp_path, *"abcd"))
+    assert found.column("concept").to_pylist() == ["a", "b", "c"]
+    assert found.column("image_scores").to_pylist() == [[[0.1], [0.2]], [[], [0.3]], [[0.4], [0.5]]]
+    assert found.column("score").to_pylist()[1] == 0.3
+
+
+def test_tabulated_scores_carry_images_groups_and_the_counts_evidence(tmp_path):
+    counts = {"concept": ["a", "b"], "effective_count": [9, 4], "captions": [10, 8], "matches": [8, 3]}
+    pq.write_table(pa.table(counts), tmp_path / "counts.parquet")
+    for name, scores in (("a", [[0.1, 0.3], [0.4]]), ("b", [[0.6], None])):
+        rows = rows_of(dict(zip((f"{name}, oil", f"{name}, ink"), scores, strict=True)))
+        write_rows(tmp_path / f"scores/{name}.parquet", {name: rows}, OF_PROMPT)
+    (tmp_path / "sheet.tsv").write_text("concept\tname\tgroup\na\tAnn\teast\nb\tBob\t\n")
+    scores = ConceptTables([tmp_path / "scores"])
+    found, unscored = tabulate_scores(tmp_path / "counts.parquet", scores, tmp_path / "sheet.tsv")
+    assert unscored == {}
+    assert found.column("concept").to_pylist() == ["b", "a"]
+    assert found.column("group").to_pylist() == [None, "east"]
+    assert found.column("captions").to_pylist() == [8, 10]
+    assert found.column("downloaded").to_pylist() == [None, None]
+    assert found.column("image_scores").to_pylist() == [[[0.6], []], [[0.1, 0.3], [0.4]]]
+    assert found.column("score").to_pylist() == [0.6, pytest.approx(0.3)]
+
+
+def test_a_concept_without_a_score_is_said_and_one_without_a_count_is_an_error(tmp_path, capsys):
+    pq.write_table(pa.table({"concept": ["a"], "effective_count": [1]}), tmp_path / "counts.parquet")
+    rows = {"a": rows_of({"oil": [0.5]}), "b": rows_of({"oil": None}), "c": []}
+    table = write_rows(tmp_path / "scores.parquet", rows, OF_PROMPT)
+    given = ["--counts", tmp_path / "counts.parquet", "--scores", table, "--sheet", write_sheet(tmp_path, *"abc")]
+    out = tmp_path / "table.parquet"
+    assert main([*map(str, ["scores", "tabulate", *given, "--out", out])]) == 0
+    assert capsys.readouterr().err.count("no usable picture or target") == 2
+    assert pq.read_table(out).column("concept").to_pylist() == ["a"]
+    table = write_rows(tmp_path / "scores.parquet", rows | {"b": rows_of({"oil": [0.1]})}, OF_PROMPT)
+    with pytest.raises(DataError, match=r"no count of 'b', which .*scores\.parquet has"):
+        tabulate_scores(tmp_path / "counts.parquet", ConceptTables([table]), tmp_path / "sheet.tsv")
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_the_table_does_not_depend_on_how_concepts_share_files(data):
+    slugs = data.draw(st.permutations("abcdef"))
+    ends = sorted(data.draw(st.sets(st.integers(1, 5))))
+    rows = {slug: rows_of({f"{slug}, oil": [ord(slug) / 200], f"{slug}, ink": None}) for slug in "abcdef"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        counts = {"concept": list("abcdef"), "effective_count": [5, 3, 3, 8, 0, 1]}
+        pq.write_table(pa.table(counts), folder / "counts.parquet")
+        sheet = write_sheet(folder, *"abcdef")
+        for start, end in zip([0, *ends], [*ends, 6], strict=True):
+            part = {slug: rows[slug] for slug in slugs[start:end]}
+            write_rows(folder / f"parts/{start}.parquet", part, OF_PROMPT)
+        whole = write_rows(folder / "whole.parquet", rows, OF_PROMPT)
+        found, _ = tabulate_scores(folder / "counts.parquet", ConceptTables([folder / "parts"]), sheet)
+        expected, _ = tabulate_scores(folder / "counts.parquet", ConceptTables([whole]), sheet)
+    assert found.equals(expected)
