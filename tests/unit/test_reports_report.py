@@ -8,7 +8,7 @@ import pytest
 
 from fit.cli.main import main
 from fit.errors import DataError
-from fit.reports.report import calibration_table, counts_table, thresholds_table
+from fit.reports.report import StudyFiles, calibration_table, counts_table, thresholds_table
 from fit.thresholds.report import detect
 
 
@@ -139,3 +139,12 @@ def test_a_broken_file_is_named(study):
     study["match_threshold"].write_text("{")
     with pytest.raises(DataError, match=r"celebrities\.threshold\.json: not JSON"):
         calibration_table({("celebrities", "same concept"): study["match_threshold"]})
+
+
+def test_art_thresholds_are_told_from_those_of_concepts_by_where_the_workflow_puts_them():
+    paths = ["results/matches/painters.threshold.json", "results/matches/painters.art.json"]
+    files = StudyFiles.named([], [], paths, [], ["mine/painters: no pictures", "mine/painters: no counts"])
+    assert files.match_thresholds == {("painters", "same concept"): paths[0], ("painters", "artworks"): paths[1]}
+    assert files.missing == {("mine", "painters"): ["no pictures", "no counts"]}
+    with pytest.raises(DataError, match="begin the text with MODEL/DOMAIN"):
+        StudyFiles.named([], [], [], [], ["no pair"])

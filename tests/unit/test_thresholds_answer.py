@@ -1,6 +1,8 @@
 """The answer in a sentence: said where there is one, and why where there is none."""
 
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -161,6 +163,13 @@ def test_an_audit_against_a_fall_is_refused(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps(found(below={"mean_score": 0.6}, above={"mean_score": 0.2})))
     with pytest.raises(DataError, match="the scores fall at 215 images"):
         read_threshold(str(tmp_path / "t.json"))
+
+
+def test_the_answer_and_the_settings_import_nothing_heavy():
+    # The workflow imports both, at its start and at its end.
+    code = "import sys, fit.thresholds.answer, fit.thresholds.settings; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "scipy", "ruptures", "polars", "torch"} & set(loaded)
 
 
 # --- of studies and milestones ----------------------------------------------------------------------------------------
