@@ -7,6 +7,7 @@ from fit.captions.kept import KeptCounts
 from fit.captions.scan import CountJob, scan
 from fit.captions.tables import CountFiles
 from fit.concepts.sheet import Concept
+from fit.io.files import make_folder
 
 
 def count_captions(
@@ -29,7 +30,7 @@ def count_captions(
     kept = KeptCounts(reuse) if reuse else None  # claims the folder, before every file is looked at
     expected_rows, fingerprints = job.check()
     for path in (outputs.counts, outputs.names, outputs.matched_captions, outputs.shards):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     if kept is None:
         scan(concepts, job, outputs, expected_rows)
     else:

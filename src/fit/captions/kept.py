@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from hashlib import blake2b
@@ -19,7 +18,7 @@ from fit.captions.scan import CountJob, scan
 from fit.captions.tables import COUNTS, NAMES, SHARDS, CountFiles
 from fit.concepts.sheet import Concept
 from fit.errors import DataError, ImageTableError
-from fit.io.files import WorkFolder
+from fit.io.files import WorkFolder, temporary_folder
 from fit.io.parquet import open_parquet, read
 
 _NEW = ".new-"
@@ -109,7 +108,7 @@ class KeptCounts:
     def _count_new(
         self, new: list[Concept], known: set[str], job: CountJob, kept: CountFiles, key: str, expected_rows: int
     ) -> None:
-        with tempfile.TemporaryDirectory(prefix=_NEW, dir=self._place.path) as folder:
+        with temporary_folder(self._place.path, _NEW) as folder:
             fresh = CountFiles.in_folder(folder)
             scan(new, job, fresh, expected_rows)
             others = known - {concept.slug for concept in new}

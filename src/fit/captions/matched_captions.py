@@ -127,7 +127,8 @@ class MatchedWriter:
     def _spill(self, tables: list[pa.Table]) -> Path:
         path = self._folder / f"{id(self)}-{len(self.files)}-{len(self._written)}.parquet"
         table = pa.concat_tables(tables).cast(self._schema)
-        pq.write_table(_sorted(table), path, row_group_size=ROW_GROUP, compression="lz4")
+        with atomic_write(path) as part:
+            pq.write_table(_sorted(table), part, row_group_size=ROW_GROUP, compression="lz4")
         return path
 
 

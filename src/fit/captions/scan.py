@@ -1,10 +1,10 @@
 """Counts the captions that mention each concept, in one pass over the files of a corpus."""
 
-import tempfile
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock, local
 from typing import Any
 
@@ -29,6 +29,7 @@ from fit.captions.tables import (
 )
 from fit.concepts.sheet import Concept
 from fit.errors import CorpusError
+from fit.io.files import temporary_folder
 
 _BROKEN = (pa.ArrowException, ValueError, TypeError, AttributeError, RecursionError)
 """What libraries raise on a file that is not what its name promises. Errors of the disk are not among them."""
@@ -133,7 +134,7 @@ class _Tally:
 class _Pass:
     """One pass over the files of a corpus, in several threads."""
 
-    def __init__(self, concepts: Sequence[Concept], job: CountJob, folder: str, progress: tqdm):
+    def __init__(self, concepts: Sequence[Concept], job: CountJob, folder: Path, progress: tqdm):
         self.job = job
         self.matcher = Matcher(concepts, job.sampling.tokens, job.sampling.fold_accents)
         self.phrases = self.matcher.phrases
@@ -243,7 +244,7 @@ def scan(concepts: Sequence[Concept], job: CountJob, outputs: CountFiles, expect
         SheetError: a name has no token.
     """
     with (
-        tempfile.TemporaryDirectory(prefix=".matched-", dir=outputs.matched_captions.parent) as folder,
+        temporary_folder(outputs.matched_captions.parent, ".matched-") as folder,
         tqdm(total=expected_rows, desc="captions", unit="row", unit_scale=True, mininterval=2) as progress,
         ThreadPoolExecutor(job.threads) as pool,
     ):

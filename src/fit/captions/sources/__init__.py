@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fit.errors import CorpusError, say_once
-from fit.io.files import expand
 from fit.io.folders import caption_files, check_listed, kind_of, table_files
+from fit.io.names import expand
 from fit.registry import find
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def open_captions(path: str, encoding: str = "utf-8") -> CaptionFile:
 
 
 def find_files(names: Iterable[str]) -> list[str]:
-    """Return the files that names, patterns and lists stand for (fit.io.files.expand), on other machines too.
+    """Return the files that names, patterns and lists stand for (fit.io.names.expand), on other machines too.
 
     Patterns such as s3://bucket/*.parquet are looked up there. A folder of caption files stands for the files in it;
     those that are not read are said on stderr.
