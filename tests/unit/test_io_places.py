@@ -9,12 +9,12 @@ from threading import Event, Thread
 
 import pyarrow as pa
 import pytest
-from fit.images.resumable import ResumableTable, work_folder
 from places import contents, fails, png, put
 
 from fit.cli.main import main
 from fit.errors import PlaceError
 from fit.images import table
+from fit.images.resumable import ResumableTable, work_folder
 from fit.io import parquet
 from fit.io.files import MARK, WorkFolder, atomic_write
 
