@@ -187,7 +187,7 @@ def test_a_file_of_an_unknown_format(tmp_path):
 
 @pytest.mark.parametrize("first", ["", "x"])
 def test_a_value_that_repeats_is_not_unpacked_all_at_once(tmp_path, first):
-    """Ten kilobytes whose one long value is meant forty thousand times: gigabytes, were it read as it is meant."""
+    """Ten kilobytes in which forty thousand rows have one long value: gigabytes, if every row were unpacked."""
     values = pa.DictionaryArray.from_arrays(pa.array([0] + [1] * 40_000, pa.int32()), [first, "ada lee " * 25_000])
     file = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({"caption": values, "url": ["u"] * 40_001}), file, store_schema=False)

@@ -128,7 +128,7 @@ def test_nulls_and_invalid_utf8():
         pa.py_buffer(b"\x07"),
     )
     captions, rows, _, malformed = Matcher(CONCEPTS).mentions(column)
-    # The second has a byte that is no character between its tokens; the fourth is null, whatever its bytes say.
+    # The second has an invalid byte between its tokens; the fourth is null, whatever its bytes say.
     assert rows.tolist() == [0, 1, 2]
     assert malformed == 1
     assert captions.to_pylist() == ["Ann Lee", "Ann\ufffdLee\ufffd", "Ann Lee", None]

@@ -74,7 +74,7 @@ def classes() -> tuple[np.ndarray, dict[str, set[int]]]:
 
 
 def _characters_with(names: Iterable[str], but: Iterable[str]) -> str:
-    """Return a pattern of one character that stands for a class: chr(class), with `classes` as they are."""
+    """Return a pattern of one character among those that replace classes: chr(class)."""
     members = classes()[1]
     of_names = {index for name in names for index in members[name]}
     found = of_names.difference(*(members[name] for name in but))
@@ -150,7 +150,7 @@ END = "\0"
 
 @functools.cache
 def _patterns(tokens: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return the pattern of a token over characters that stand for classes, and a much faster one over ASCII text."""
+    """Return the pattern of a token over characters that replace classes, and a much faster one over ASCII text."""
     grammar = _GRAMMARS[tokens]
     return re.compile(grammar(_characters_with), re.DOTALL), re.compile(f"{grammar(_ascii_characters_with)}|{END}")
 
