@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from misbehaving_server import MisbehavingServer
 
-from fit.captions.count import Columns
 from fit.cli.main import main
 from fit.errors import ConfigError, DataError
 from fit.images import table
@@ -37,9 +36,7 @@ def crawl(tmp_path):
     pq.write_table(pa.table({"image": pa.array(images, pa.binary())}), tmp_path / "s.parquet")
     rows = [("a", 4), ("a", 1), ("b", 0), ("b", 2), ("b", 3), ("b", 4)]
     matched_captions = [{"concept": c, "shard": "s.parquet", "row": r, "url": f"u{r}", "caption": ""} for c, r in rows]
-    pq.write_table(
-        pa.Table.from_pylist(matched_captions, schema=Columns().schema), tmp_path / "matched_captions.parquet"
-    )
+    pq.write_table(pa.Table.from_pylist(matched_captions), tmp_path / "matched_captions.parquet")
     return tmp_path
 
 
@@ -85,7 +82,7 @@ def test_an_unknown_source_and_a_missing_shard(crawl):
 
 def links_to(folder, urls):
     rows = [{"concept": "a", "shard": "s.parquet", "row": i, "url": url, "caption": ""} for i, url in enumerate(urls)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=Columns().schema), folder / "matched_captions.parquet")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "matched_captions.parquet")
 
 
 def test_nothing_is_lost_and_nothing_comes_twice_from_a_server_that_misbehaves(tmp_path):
@@ -236,7 +233,7 @@ def test_a_retry_of_a_table_of_several_concepts_changes_only_what_failed(tmp_pat
             for c in "ab"
         ]
         rows.sort(key=lambda row: row["concept"])
-        pq.write_table(pa.Table.from_pylist(rows, schema=Columns().schema), tmp_path / "matched_captions.parquet")
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "matched_captions.parquet")
         collected(tmp_path, ["a", "b"], "http")
         path = tmp_path / "images.parquet"
         before = pq.read_table(path)

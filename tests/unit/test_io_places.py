@@ -217,8 +217,8 @@ def test_a_damaged_part_is_discarded_and_said_and_the_others_are_kept(tmp_path, 
     assert set(again.place) == {"b"} and not first.exists() and second.exists()
     assert "000000.arrow: damaged" in capsys.readouterr().err
     again.add(dict.fromkeys(table.COLLECTED.names) | {"image_id": "a", "status": "gone"})
-    again.assemble(["a", "b"], tmp_path / "t.parquet")
-    assert parquet.read(tmp_path / "t.parquet").column("image_id").to_pylist() == ["a", "b"]
+    again.finish()
+    assert [row.to_pylist()[0]["image_id"] for row in again.in_order(["a", "b"])] == ["a", "b"]
 
 
 def test_what_is_not_marked_is_not_removed(tmp_path):
