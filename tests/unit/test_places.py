@@ -219,12 +219,13 @@ def test_work_leaves_nothing_but_its_mark_and_can_be_used_again(tmp_path):
 
 def test_generating_into_a_place_of_pictures_is_refused_before_the_model_is_loaded(tmp_path, capsys):
     from fit.concepts.sheet import Concept
-    from fit.generated.run import generate_tables
+    from fit.generated.run import generate_table
+    from fit.generated.settings import GenerationSettings
 
     put(tmp_path, "mine/ada/1.png", data=png(0))
-    settings = {"prompts": ["{name}"], "images_per_prompt": 1, "batch_size": 1, "study_seed": 0}
+    options = {"settings": GenerationSettings(), "prompts": ["{name}"], "study_seed": 0}
     with pytest.raises(PlaceError, match=r"mine: this folder has files that FIT did not write \(ada/1.png\)"):
-        generate_tables(None, [Concept("ada", "Ada")], [tmp_path / "ada.parquet"], work=tmp_path / "mine", **settings)
+        generate_table(None, [Concept("ada", "Ada")], tmp_path / "ada.parquet", work=tmp_path / "mine", **options)
     assert contents(tmp_path) == {"mine/ada/1.png": png(0)}
 
 
