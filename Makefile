@@ -8,19 +8,22 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SERVICE := pypi
 AUDITED := requirements.lock
 
-.PHONY: run test unit workflow test-slurm lint format setup vulnerabilities lock clean
+.PHONY: run test unit slow workflow test-slurm lint format schema setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
 	@echo
-	@fit reports show results/paper/atelier/thresholds.tsv
+	@fit reports show results/reports/atelier/thresholds.tsv
 	@echo
 	@fit answer
 
-test: unit workflow   ## every test
+test: setup           ## every test, and how much of the package they run
+	coverage run -m pytest tests/unit
+	coverage report --skip-covered --sort=cover | tail -n 15
+	pytest tests/workflow
 
-unit: setup           ## tests of the package
-	pytest tests/unit
+unit: setup           ## the fast half of the tests of the package: under a minute
+	pytest -q -m "not slow" tests/unit
 
 workflow: setup       ## tests of the workflow: a shrunken study from end to end
 	pytest tests/workflow
@@ -35,6 +38,8 @@ lint: setup           ## what CI checks besides the tests
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
+	codespell $$(git ls-files | grep -v -e '[.]lock$$' -e '[.]png$$' -e '[.]tsv$$')
 	snakefmt --check Snakefile rules workflow
 	snakemake --lint
 
@@ -42,6 +47,9 @@ format: setup
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile rules workflow
+
+schema: setup         ## config.schema.json, from the declarations of the settings
+	python -m fit.config.schema
 
 setup: $(SETUP)
 
@@ -62,7 +70,7 @@ vulnerabilities: setup  ## what is known to be vulnerable of the locked packages
 	.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes --vulnerability-service $(SERVICE) \
 		--requirement $(AUDITED)
 
-lock: setup           ## pin everything anew
+lock: setup           ## pin everything again
 	uv pip compile --quiet --upgrade pyproject.toml --all-extras --universal --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --output-file requirements.lock
 	echo pip-audit | uv pip compile --quiet --upgrade - --universal --python-version 3.11 --generate-hashes \

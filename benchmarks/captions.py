@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,22 +32,23 @@ SYLLABLES = [a + b for a in CONSONANTS for b in VOWELS]
 FILES = 8
 
 
-def smaller(most):
-    """Names of the smaller sheet beside one of `most`: a hundredth."""
+def smaller(most: int) -> int:
+    """Return how many names the smaller sheet has beside one of `most`: a hundredth."""
     return max(1, most // 100)
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
-def make_words(rng, count):
+def make_words(rng: np.random.Generator, count: int) -> list[str]:
     lengths = rng.choice([1, 2, 2, 3, 4], size=count)
     return ["".join(rng.choice(SYLLABLES, length)) for length in lengths]
 
 
-def make_sheet(path, words, concepts, rng):
-    """A sheet of names of two or three words, one in fifty of a single one, one in ten with an alias."""
-    rows, seen = [], set()
+def make_sheet(path: Path, words: list[str], concepts: int, rng: np.random.Generator) -> list[str]:
+    """Write a sheet, and return its names: of two or three words, one in fifty of one; one in ten has an alias."""
+    rows: list[tuple[str, str, str]] = []
+    seen: set[str] = set()
     firsts = [word.title() for word in words[200:2200]]
     while len(rows) < concepts:
         parts = [firsts[rng.integers(len(firsts))]] if rng.random() < 0.98 else []
@@ -62,18 +64,16 @@ def make_sheet(path, words, concepts, rng):
     return [name for _, name, _ in rows]
 
 
-def make_captions(count, words, names, rng):
-    """Captions of four to thirteen words, of which the rarer occur in proportion to one over their rank."""
+def make_captions(count: int, words: list[str], names: list[str], rng: np.random.Generator) -> list[str]:
+    """Return captions of four to thirteen words, whose words occur in proportion to one over their rank."""
     chance = 1 / np.arange(1, len(words) + 1) ** 0.9
     lengths = rng.integers(4, 14, count)
     drawn = rng.choice(len(words), lengths.sum(), p=chance / chance.sum())
     ends = np.cumsum(lengths)
     who = np.where(rng.random(count) < 0.015, rng.zipf(1.3, count) % len(names), -1)
-    decision = rng.random(count)
+    form = rng.random(count)
     captions = []
-    for start, end, name, f in zip(
-        (ends - lengths).tolist(), ends.tolist(), who.tolist(), decision.tolist(), strict=True
-    ):
+    for start, end, name, f in zip((ends - lengths).tolist(), ends.tolist(), who.tolist(), form.tolist(), strict=True):
         parts = [words[i] for i in drawn[start:end].tolist()]
         if name >= 0:
             shown = names[name]
@@ -86,8 +86,8 @@ def make_captions(count, words, names, rng):
     return captions
 
 
-def make_data(folder, rows, most):
-    """Captions in FILES files, sheets of `most` names and of a hundredth, and one file's captions as lines of text."""
+def make_data(folder: Path, rows: int, most: int) -> None:
+    """Write captions in FILES files, sheets of `most` names and of a hundredth, and one file's captions as lines."""
     made = f"{rows} rows, {most} names, layout 3"  # another layout has files of other names
     if (folder / "done").exists() and (folder / "done").read_text() == made:
         return
@@ -121,29 +121,35 @@ def make_data(folder, rows, most):
 # --- what is measured, each in a process of its own -------------------------------------------------------------------
 
 
-def decode(files, columns):
+def decode(files: Sequence[str], columns: Sequence[str]) -> int:
+    """Decode columns of caption files, and return how many rows there are."""
     from fit.captions.sources import open_captions
 
     return sum(len(batch) for file in files for batch in open_captions(file).batches(columns))
 
 
-def count(files, sheet, max_matched_captions, threads):
-    from fit.captions.count import Columns, Outputs, Sampling, count_captions
+def counter(sheet: Path, max_matched_captions: int) -> Callable[[Sequence[str], int], int]:
+    """Return what counts a sheet's concepts in files, in some threads, and returns how many rows there are."""
+    from fit.captions.count import count_captions
+    from fit.captions.scan import CountJob
+    from fit.captions.settings import ReadingSettings, SamplingSettings
+    from fit.captions.tables import CountFiles
     from fit.concepts.sheet import read_sheet
 
     concepts = read_sheet(sheet)
-    settings = {"columns": Columns("TEXT", "URL"), "sampling": Sampling(max_matched_captions=max_matched_captions)}
+    sampling = SamplingSettings(caption_column="TEXT", url_column="URL", max_matched_captions=max_matched_captions)
 
-    def run(files, threads):
+    def run(files: Sequence[str], threads: int) -> int:
         with tempfile.TemporaryDirectory() as folder:
-            outputs = Outputs.in_folder(folder)
-            count_captions(concepts, files, outputs, threads=threads, **settings)
+            outputs = CountFiles.in_folder(folder)
+            count_captions(concepts, CountJob(files, sampling, ReadingSettings(), threads=threads), outputs)
             return pq.read_table(outputs.counts)["corpus_rows"][0].as_py()
 
-    return run, threads
+    return run
 
 
-def polars_contains(files, sheet):
+def polars_contains(files: list[str], sheet: Path) -> int:
+    """Search captions for names with polars, and return how many rows there are."""
     import polars as pl
 
     names = pl.read_csv(sheet, separator="\t")["name"].to_list()
@@ -152,8 +158,8 @@ def polars_contains(files, sheet):
     return pl.scan_parquet(files).select(pl.len()).collect().item()
 
 
-def measure(method, files, folder):
-    """Run one method; prints seconds, rows and peak memory in MB as JSON."""
+def measure(method: str, files: list[str], folder: Path) -> None:
+    """Run one method, and print seconds, rows and peak memory in MB as JSON."""
     columns = ["TEXT", "URL"] if "matched_captions" in method else ["TEXT"]
     once = 0.0
     small = [str(folder / "warm-up.parquet")]
@@ -163,17 +169,15 @@ def measure(method, files, folder):
         started = time.perf_counter()
         rows = decode(files, columns)
     elif kind == "count":
-        names, matched_captions, threads = rest.split()
-        run, threads = count(
-            files, folder / f"{names}.tsv", 100_000 if matched_captions == "matched_captions" else 0, int(threads)
-        )
+        names, sample, threads = rest.split()
+        run = counter(folder / f"{names}.tsv", 100_000 if sample == "matched_captions" else 0)
         run(small, 1)
-        # What a sheet costs once, however many captions there are, stands in a column of its own.
+        # What a sheet costs once, however many captions there are, has a column of its own.
         started = time.perf_counter()
         run(small, 1)
         once = time.perf_counter() - started
         started = time.perf_counter()
-        rows = run(files, threads)
+        rows = run(files, int(threads))
     else:
         started = time.perf_counter()
         rows = polars_contains(files, folder / "few.tsv")
@@ -184,15 +188,16 @@ def measure(method, files, folder):
     print(json.dumps({"seconds": seconds, "once": once, "rows": rows, "peak_mb": peak}))
 
 
-def in_process(method, files, folder):
+def in_process(method: str, files: Sequence[str], folder: Path) -> dict[str, float]:
+    """Measure one method in a process of its own."""
     command = [sys.executable, __file__, "--measure", method, "--folder", str(folder), "--files", *files]
     one_thread = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | one_thread)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def ripgrep(folder):
-    """Seconds per line of ripgrep on the captions of one file, from a warm cache; None where it is not installed."""
+def ripgrep(folder: Path) -> float | None:
+    """Return ripgrep's seconds per line on the captions of one file, from a warm cache; None if it is not installed."""
     if not shutil.which("rg"):
         return None
     text = folder / "0.txt"
@@ -203,23 +208,28 @@ def ripgrep(folder):
     return (time.perf_counter() - started) / sum(1 for _ in text.open(encoding="utf-8"))
 
 
-def compare(folder, rounds, most):
-    """Print the tables of the docs."""
+def methods_of(folder: Path, most: int) -> list[tuple[str, str, list[str]]]:
+    """Return (label, method, files) of what is measured; the floors are the first and the fifth."""
     files = [str(folder / f"{number}.parquet") for number in range(FILES)]
     few = smaller(most)
-    methods = [
+    return [
         ("pyarrow decodes the captions (floor)", "floor", files),
         (f"{few:,} names, 1 thread", "count few none 1", files),
         (f"{few:,} names, 2 threads", "count few none 2", files),
         (f"{most:,} names, 1 thread", "count most none 1", files),
-        ("pyarrow decodes captions and addresses (floor with matched captions)", "floor matched captions", files),
-        (f"{few:,} names and their matched captions, 1 thread", "count few matched captions 1", files),
-        (f"{few:,} names and their matched captions, 2 threads", "count few matched captions 2", files),
-        ("one file, row groups of 500", "count few matched captions 1", [str(folder / "groups-many.parquet")]),
-        ("one file, one row group", "count few matched captions 1", [str(folder / "groups-one.parquet")]),
+        ("pyarrow decodes captions and addresses (floor with matched captions)", "floor matched_captions", files),
+        (f"{few:,} names and their matched captions, 1 thread", "count few matched_captions 1", files),
+        (f"{few:,} names and their matched captions, 2 threads", "count few matched_captions 2", files),
+        ("one file, row groups of 500", "count few matched_captions 1", [str(folder / "groups-many.parquet")]),
+        ("one file, one row group", "count few matched_captions 1", [str(folder / "groups-one.parquet")]),
         ("polars `contains_any`, 1 thread (inexact; one file)", "polars", files[:1]),
     ]
-    found = {label: [] for label, _, _ in methods}
+
+
+def compare(folder: Path, rounds: int, most: int) -> None:
+    """Print the tables of the docs."""
+    methods = methods_of(folder, most)
+    found: dict[str, list[dict[str, float]]] = {label: [] for label, _, _ in methods}
     grep = []
     for number in range(rounds):
         for label, method, of_files in methods:
@@ -228,24 +238,24 @@ def compare(folder, rounds, most):
         if (seconds := ripgrep(folder)) is not None:
             grep.append(seconds)
 
-    def per_row(label):
+    def per_row(label: str) -> list[float]:
         return [run["seconds"] / run["rows"] for run in found[label]]
 
-    def ratio(label, other):
+    def ratio(label: str, other: str) -> float:
         return statistics.median(a / b for a, b in zip(per_row(label), per_row(other), strict=True))
 
-    floor, floor_hits = methods[0][0], methods[4][0]
+    floor, floor_matched = methods[0][0], methods[4][0]
     print("| method | ns per caption | times its floor | once, s | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
     for label, method, _ in methods:
-        base = floor_hits if "matched_captions" in method else floor
+        base = floor_matched if "matched_captions" in method else floor
         peak = max(run["peak_mb"] for run in found[label])
         times = f"{ratio(label, base):.2f}"
         once = statistics.median(run["once"] for run in found[label])
         print(f"| {label} | {statistics.median(per_row(label)) * 1e9:.0f} | {times} | {once:.1f} | {peak:.0f} |")
     if grep:
-        times = statistics.median(a / b for a, b in zip(grep, per_row(floor), strict=True))
+        of_floor = statistics.median(a / b for a, b in zip(grep, per_row(floor), strict=True))
         label = "ripgrep `--no-unicode -F -w -i`, 1 thread (plain text, ASCII names, lines only)"
-        print(f"| {label} | {statistics.median(grep) * 1e9:.0f} | {times:.2f} | | |")
+        print(f"| {label} | {statistics.median(grep) * 1e9:.0f} | {of_floor:.2f} | | |")
     else:
         print("| ripgrep | not measured: not installed | | | |")
     for what, one, two in (("counts", 1, 2), ("counts and matched captions", 5, 6)):
@@ -256,19 +266,18 @@ def compare(folder, rounds, most):
 # --- exactness --------------------------------------------------------------------------------------------------------
 
 
-def compare_with_reference(captions):
+def compare_with_reference(captions: int) -> None:
     """Compare mentions with the reference in every mode and print how many pairs are missing and how many extra."""
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/unit")]
-    from test_captions import MODES, hostile_caption, hostile_names, reference_tokens
+    from hostile_captions import MODES, hostile_caption, hostile_names, reference_tokens
 
     from fit.captions.analyzer import Analyzer
     from fit.captions.matcher import Matcher
     from fit.captions.phrases import normal_forms
     from fit.concepts.sheet import Concept
 
-    print(
-        "| tokens | accents | hostile captions | pairs | missing | extra |\n| --- | --- | ---: | ---: | ---: | ---: |"
-    )
+    print("| tokens | accents | hostile captions | pairs | missing | extra |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
     for cut, folding in MODES:
         rng, analyzer = random.Random(f"benchmark {cut} {folding}"), Analyzer(cut, folding)
         pairs = missing = extra = 0
@@ -279,7 +288,7 @@ def compare_with_reference(captions):
             _, rows, of_rows, _ = matcher.mentions(pa.array(texts))
             concepts = matcher.phrases.concept_of[of_rows]
             phrases = [[reference_tokens(form, cut, folding) for form in normal_forms(name)] for name in names]
-            expected = set()
+            expected: set[tuple[int, int]] = set()
             for row, text in enumerate(texts):
                 inside = reference_tokens(text, cut, folding)
                 for concept, forms in enumerate(phrases):
@@ -287,16 +296,14 @@ def compare_with_reference(captions):
                     if any(inside[at : at + len(phrase)] == phrase for phrase in forms for at in spans):
                         expected.add((row, concept))
             found = set(zip(rows.tolist(), concepts.tolist(), strict=True))
-            pairs, missing, extra = (
-                pairs + len(expected),
-                missing + len(expected - found),
-                extra + len(found - expected),
-            )
+            pairs += len(expected)
+            missing += len(expected - found)
+            extra += len(found - expected)
         accents = "folded" if folding else "kept"
         print(f"| {cut} | {accents} | {captions:,} | {pairs:,} | {missing} | {extra} |", flush=True)
 
 
-def main():
+def main() -> None:
     """Parse the command line and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000)

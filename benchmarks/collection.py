@@ -97,14 +97,14 @@ def collect_images(urls):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from fit.captions.matched_captions import FIXED
+    from fit.captions.tables import MATCHED
     from fit.images.collect import collect
     from fit.images.settings import DecodeSettings, FetchSettings
 
     rows = [{"concept": "a", "shard": "s", "row": i, "url": url, "caption": ""} for i, url in enumerate(urls)]
     with tempfile.TemporaryDirectory() as folder:
         matched_captions, target = Path(folder, "matched_captions.parquet"), Path(folder, "a.parquet")
-        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(FIXED)), matched_captions)
+        pq.write_table(pa.Table.from_pylist(rows, schema=MATCHED), matched_captions)
         # One host stands for many here: its share is all there is.
         collect(
             "http",

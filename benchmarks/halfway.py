@@ -67,26 +67,25 @@ def make_study(folder, people, pictures):
 
 def floor(folder):
     """Embed every picture and score every concept, in this process."""
-    from fit.embeddings.base import EmbedderSettings
-    from fit.embeddings.run import embed_tables
-    from fit.images.decode import Limits
+    from fit.embeddings.files import read_single_faces
+    from fit.embeddings.run import embed_table
+    from fit.embeddings.settings import EmbedderSettings, FaceSettings
     from fit.images.local import import_generated, import_images
+    from fit.images.settings import DecodeSettings
     from fit.scores.imitation import imitation_score
 
     slugs = sorted(path.name for path in Path("references").iterdir())
-    kinds = ("references", "generated")
-    made = {kind: {slug: Path(folder, kind, f"{slug}.parquet") for slug in slugs} for kind in kinds}
-    places = {"limits": Limits(workers=1)}
-    import_images("references", made["references"], what="references", work=Path(folder, "work-r"), **places)
-    import_generated("generated", made["generated"], work=Path(folder, "work-g"), **places)
-    tables = [path for of_kind in made.values() for path in of_kind.values()]
-    vectors = [path.with_suffix(".vectors.parquet") for path in tables]
-    embed_tables("openclip", EmbedderSettings("local-dir:encoder", "float32", False), tables, vectors, 64, 0)
-    from fit.embeddings.files import read_single_faces
-
-    read = [read_single_faces(path)[1] for path in vectors]
-    for references, generated in zip(read[: len(slugs)], read[len(slugs) :], strict=True):
-        imitation_score(generated, references, 10)
+    references, generated = (Path(folder, f"{kind}.parquet") for kind in ("references", "generated"))
+    options = {"decoding": DecodeSettings(), "decoders": 1}
+    import_images("references", slugs, references, what="references", work=Path(folder, "work-r"), **options)
+    import_generated("generated", slugs, generated, work=Path(folder, "work-g"), **options)
+    settings = EmbedderSettings(model="local-dir:encoder", dtype="float32")
+    vectors = [table.with_suffix(".vectors.parquet") for table in (references, generated)]
+    for table, out in zip((references, generated), vectors, strict=True):
+        embed_table("openclip", settings, FaceSettings(), table, out, 64, 0)
+    for slug in slugs:
+        of_references, of_generated = (read_single_faces(path, slug)[1] for path in vectors)
+        imitation_score(of_generated, of_references, 10)
 
 
 def timed(command, folder):

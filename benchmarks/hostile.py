@@ -357,7 +357,7 @@ def collect_links(links_file, folder):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from fit.captions.matched_captions import FIXED
+    from fit.captions.tables import MATCHED
     from fit.images.collect import collect
     from fit.images.settings import DecodeSettings, FetchSettings
 
@@ -374,7 +374,7 @@ def collect_links(links_file, folder):
     socket.getaddrinfo = answer
     links = json.loads(Path(links_file).read_text())
     rows = [{"concept": "a", "shard": "s", "row": i, "url": url, "caption": ""} for i, url in enumerate(links)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(FIXED)), Path(folder, "matched_captions.parquet"))
+    pq.write_table(pa.Table.from_pylist(rows, schema=MATCHED), Path(folder, "matched_captions.parquet"))
     fetching = FetchSettings(
         allow_loopback=True, connections=16, connections_per_host=16, total_timeout_s=12, connect_timeout_s=6, retries=0
     )

@@ -2,8 +2,8 @@
 
     python benchmarks/matching.py
 
-Each way runs in a process of its own: `fit matches find` as the workflow calls it, and the floor, which reads the file with
-pyarrow and multiplies the two matrices at once.
+Each way runs in a process of its own: `fit matches find` as the workflow calls it, and the floor, which reads the file
+with pyarrow and multiplies the two matrices at once.
 """
 
 import argparse
@@ -23,32 +23,42 @@ import pyarrow.parquet as pq
 from fit.embeddings import files
 from fit.embeddings.base import Embedding
 from fit.images.table import REFERENCES
+from fit.io.concept_tables import write_concepts
 
-CHUNK = 4096
+CHUNK, CONCEPT = 4096, "concept"
 
 
-def _unit(rng, count, dimension):
+def _unit(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
     vectors = rng.normal(size=(count, dimension)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def write_concept(folder, vectors, references, dimension):
-    """Write the files that one concept's matching reads."""
+def write_concept(folder: Path, vectors: int, references: int, dimension: int) -> None:
+    """Write the files that one concept's matching reads.
+
+    Args:
+        folder: to write to.
+        vectors: how many training images.
+        references: how many references.
+        dimension: numbers of a vector.
+    """
     rng = np.random.default_rng(0)
-    with files.writer(folder / "images.parquet", dimension) as writer:
+    with files.writer(folder / "images.parquet", dimension, [CONCEPT]) as writer:
         for start in range(0, vectors, CHUNK):
             count = min(CHUNK, vectors - start)
             found = [[Embedding(vector)] for vector in _unit(rng, count, dimension)]
-            writer.write_table(files.rows([f"{start + i:08d}" for i in range(count)], found, dimension))
+            writer.write_table(files.rows([f"{start + i:08d}" for i in range(count)], found, dimension, CONCEPT))
     names = [f"reference-{i}" for i in range(references)]
     found = [[Embedding(vector)] for vector in _unit(rng, references, dimension)]
-    pq.write_table(files.rows(names, found, dimension), folder / "reference-embeddings.parquet")
-    table = [{"image_id": name, "kept": True, "decision": "kept", "bytes": b""} for name in names]
-    pq.write_table(pa.Table.from_pylist(table, schema=REFERENCES), folder / "references.parquet")
-    (folder / "cut.json").write_text(json.dumps({"match_threshold": 0.3}))
+    with files.writer(folder / "reference-embeddings.parquet", dimension, [CONCEPT]) as writer:
+        writer.write_table(files.rows(names, found, dimension, CONCEPT))
+    rows = [{"image_id": name, "kept": True, "decision": "kept", "bytes": b""} for name in names]
+    table = pa.Table.from_pylist(rows, schema=REFERENCES.remove(0))
+    write_concepts([(CONCEPT, table)], folder / "references.parquet", REFERENCES)
+    (folder / "threshold.json").write_text(json.dumps({"match_threshold": 0.3}))
 
 
-def floor(folder):
+def floor(folder: Path) -> None:
     """Read and multiply, nothing else."""
     images = pq.read_table(folder / "images.parquet", columns=["image_id", "embedding"])
     flat = [
@@ -59,26 +69,19 @@ def floor(folder):
     print((vectors @ references.T).max(axis=1).mean())
 
 
-def ours(folder):
-    """`fit matches find`, in this process."""
+def ours(folder: Path) -> None:
+    """Run `fit matches find` in this process."""
     from fit.cli.main import main
 
-    names = {"images": "images", "references": "references", "reference-embeddings": "reference-embeddings"}
-    arguments = [part for name, file in names.items() for part in (f"--{name}", f"{folder / file}.parquet")]
-    main(
-        [
-            "matches",
-            "find",
-            *arguments,
-            "--match-threshold",
-            str(folder / "cut.json"),
-            "--out",
-            str(folder / "matches.parquet"),
-        ]
-    )
+    names = ("images", "references", "reference-embeddings")
+    words = [word for name in names for word in (f"--{name}", f"{folder / name}.parquet")]
+    words += ["--match-threshold", str(folder / "threshold.json"), "--out", str(folder / "matches.parquet")]
+    status = main(["matches", "find", "--concepts", CONCEPT, *words])
+    if status:
+        sys.exit(status)
 
 
-def main():
+def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=int, default=100_000)

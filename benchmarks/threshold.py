@@ -15,8 +15,10 @@ import numpy as np
 from ruptures import Pelt
 from scipy.special import expit
 
-from fit.thresholds import ESTIMATORS, measure, sort_scores
-from fit.thresholds.estimators import WIDTH, logistic, many
+from fit.thresholds.estimators import ESTIMATORS, find_estimator
+from fit.thresholds.estimators.logistic import WIDTH
+from fit.thresholds.report import measure
+from fit.thresholds.scores import sort_scores
 from fit.thresholds.uncertainty import bootstrap, interval
 
 ROOT = Path(__file__).parents[1]
@@ -73,15 +75,15 @@ class Truth:
         return self.low + (self.high - self.low) * rise
 
     def target(self, name, concepts):
-        """What an estimator answers where nothing is noise, or NaN: the place of a step; of a rise, the logistic's own
-        middle, and for the others their answer on FINE concepts on its curve, PELT with as much penalty for each."""
+        """Return what an estimator answers without noise, or NaN: the place of a step; of a rise, its middle for the
+        logistic, and for the others their answer on FINE concepts on its curve, PELT with as much penalty for each."""
         if self.scenario.fold == 1 or name == "logistic":
             return self.count
         zeros = round(FINE * self.scenario.without_images)
         counts = np.concatenate([np.zeros(zeros), 10 ** np.linspace(0, 4, FINE - zeros)])
         share = self.scenario.outliers
         scores = (1 - share) * self.mean(counts) + share * 0.35
-        return many(name, counts[None], scores[None], PENALTY * FINE / concepts)[0]
+        return find_estimator(name).many(counts[None], scores[None], PENALTY * FINE / concepts)[0]
 
 
 def sample_counts(counts, rng):
@@ -126,10 +128,8 @@ def simulate(scenario, resamples, rng):
     drawn = bootstrap(table, ESTIMATORS, PENALTY, resamples, int(rng.integers(2**32)))
     outcomes = {}
     for name in ESTIMATORS:
-        if name == "logistic":
-            answer = (logistic(table.counts, table.scores) or {"midpoint": np.nan})["midpoint"]
-        else:
-            answer = many(name, table.counts[None], table.scores[None], PENALTY)[0]
+        threshold = find_estimator(name).estimate(table, PENALTY).threshold
+        answer = np.nan if threshold is None else threshold
         target = truth.target(name, len(table))
         if np.isfinite(answer + target):
             low, high = interval(name, drawn[name], table.counts)
@@ -169,7 +169,12 @@ def simulation_tables(studies, resamples, seed):
         )
     heads = [f"{name}, {sum(name in one for one in found['**all**'])} studies" for name in ESTIMATORS]
     lines = ["Coverage, and in brackets the median ratio of the interval's ends:", "", *table_of(coverage, heads), ""]
-    return [*lines, "Bias, and root mean squared error, in natural logarithms:", "", *table_of(errors, ESTIMATORS)]
+    return [
+        *lines,
+        "Bias, and root mean squared error, in natural logarithms:",
+        "",
+        *table_of(errors, list(ESTIMATORS)),
+    ]
 
 
 def timing_table(resamples, seed, loops, concepts=420):
@@ -218,7 +223,9 @@ def main():
     parser.add_argument("--timed-resamples", type=int, default=10_000)
     parser.add_argument("--loops", type=int, default=20, help="timed resamples of ruptures' Pelt")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--docs", type=Path, default=None, help="file whose tables are written anew: docs/threshold.md")
+    parser.add_argument(
+        "--docs", type=Path, default=None, help="file whose tables are written again: docs/thresholds.md"
+    )
     args = parser.parse_args()
     started = time.process_time()
     tables = {"simulation": simulation_tables(args.studies, args.resamples, args.seed)}

@@ -2,7 +2,7 @@
 # Fills the environment with what requirements.lock pins, and with `fit` itself. Snakemake runs this in the folder that it
 # was started in, and makes the environment anew when this file changes: so it names the lock, and `make lock` the lock's sum.
 set -euo pipefail
-LOCK=bc7834ae8de12bb9e64af9912efc8ee309bb604f12b6afad948647453b5d094a
+LOCK=31b9f52eda585d4057a23eca1598c5682a270ffeffd92b8b51830f0b8f6e3da1
 if [ ! -f requirements.lock ]; then
     echo "$PWD: no requirements.lock here; start snakemake in the project's root" >&2
     exit 1

@@ -4,7 +4,7 @@
 rule estimate_counts:
     """Estimate how many training images of each concept there are, corrected for dead links and sampling."""
     input:
-        sheet=lambda wildcards: ancient(sheet_of(wildcards)),
+        sheet=unchanged_sheet,
         captions=branch(
             is_captioned, then="results/captions/{corpus}/{domain}/counts.parquet"
         ),

@@ -1,6 +1,7 @@
 """One vector per face or image, of training images, references, generated images and photographs; and of texts."""
 
-EMBEDDER_RESOURCES = resources_of("embedder", EmbedderSettings, BatchSettings)
+how_embedded = resources_of("embedder", EmbedderSettings, BatchSettings)
+how_texts_are_embedded = resources_of("embedder", EmbedderSettings)
 
 
 rule embed_images:
@@ -20,16 +21,15 @@ rule embed_images:
         "../envs/fit.yaml"
     threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
     resources:
-        **EMBEDDER_RESOURCES,
-        gpu=lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus,
+        flags=how_embedded,
+        gpu=with_signature(lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus),
         mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
         runtime=growing(60),
     params:
         settings=settings("embed_images"),
     shell:
         "fit embeddings images {params.settings[flags]:q} "
-        + resource_flags(EmbedderSettings, BatchSettings)
-        + "--threads {threads} --images {input.images:q} --out {output.embeddings:q} > {log:q} 2>&1"
+        "{resources.flags} --threads {threads} --images {input.images:q} --out {output.embeddings:q} > {log:q} 2>&1"
 
 
 rule embed_art_texts:
@@ -46,21 +46,19 @@ rule embed_art_texts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        download=EMBEDDER_RESOURCES["download"],
+        flags=how_texts_are_embedded,
         mem_mb=growing(8000),
     params:
         settings=settings("embed_art_texts"),
     shell:
         "fit embeddings texts {params.settings[flags]:q} "
-        + resource_flags(EmbedderSettings)
-        + "--out {output.embeddings:q} > {log:q} 2>&1"
+        "{resources.flags} --out {output.embeddings:q} > {log:q} 2>&1"
 
 
 rule embed_prompts:
     """Embed every concept's prompts, for the CLIP score."""
     input:
-        # Only names and prompts matter, and those are settings.
-        sheet=lambda wildcards: ancient(sheet_of(wildcards)),
+        sheet=unchanged_sheet,
         model=model_folder("embedder"),
     output:
         embeddings="results/embeddings/{embedder}/prompts/{domain}.parquet",
@@ -72,12 +70,11 @@ rule embed_prompts:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        download=EMBEDDER_RESOURCES["download"],
+        flags=how_texts_are_embedded,
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
         settings=settings("embed_prompts"),
     shell:
         "fit embeddings prompts {params.settings[flags]:q} "
-        + resource_flags(EmbedderSettings)
-        + "--sheet {input.sheet:q} --out {output.embeddings:q} > {log:q} 2>&1"
+        "{resources.flags} --sheet {input.sheet:q} --out {output.embeddings:q} > {log:q} 2>&1"

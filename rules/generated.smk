@@ -14,7 +14,7 @@ def of_pictures(base, per_picture):
         concepts = len(generated_concepts(wildcards))
         return attempt * round(base + per_picture * of_concept * concepts)
 
-    return amount
+    return with_signature(amount)
 
 
 def provided_pictures(wildcards):
@@ -25,8 +25,7 @@ def provided_pictures(wildcards):
 rule generate_images:
     """Generate pictures of each concept, from every prompt of the domain."""
     input:
-        # Only the names of the job's concepts matter, and those are settings: a new row redoes no old picture.
-        sheet=lambda wildcards: ancient(sheet_of(wildcards)),
+        sheet=unchanged_sheet,
         pipeline=model_folder("model"),
     output:
         images="results/generated/{model}/{domain}/{part}.parquet",
@@ -40,8 +39,8 @@ rule generate_images:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        **resources_of("model", PipelineSettings, GenerationSettings),
-        gpu=lambda wildcards: CONFIG.models[wildcards.model].gpus,
+        flags=resources_of("model", PipelineSettings, GenerationSettings),
+        gpu=with_signature(lambda wildcards: CONFIG.models[wildcards.model].gpus),
         mem_mb=of_pictures(8000, 1),
         runtime=of_pictures(30, 1 / 6),
     params:
@@ -49,8 +48,7 @@ rule generate_images:
     # A scheduler's SIGTERM reaches every process of a job: the shell outlives it, so that fit can end well.
     shell:
         "trap '' TERM; fit generated make {params.settings[flags]:q} "
-        + resource_flags(PipelineSettings, GenerationSettings)
-        + "--sheet {input.sheet:q} --concepts {params.settings[concepts]:q} --threads {threads} "
+        "{resources.flags} --sheet {input.sheet:q} --concepts {params.settings[concepts]:q} --threads {threads} "
         "--work results/cache/generated/{wildcards.model}/{wildcards.domain} --out {output.images:q} > {log:q} 2>&1"
 
 
@@ -58,7 +56,7 @@ rule import_generated:
     """Take local pictures that the model made."""
     input:
         place=lambda wildcards: existing([provided_pictures(wildcards)]),
-        sheet=lambda wildcards: ancient(sheet_of(wildcards)),
+        sheet=unchanged_sheet,
     output:
         images="results/generated/{model}/{domain}/{part}.parquet",
     log:
@@ -71,7 +69,7 @@ rule import_generated:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        **resource_values(CONFIG.collection, DecodeSettings),
+        flags=DECODING,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
@@ -82,8 +80,7 @@ rule import_generated:
         "fit generated import --place {params.settings[place]:q} --sheet {input.sheet:q} "
         "--concepts {params.settings[concepts]:q} {params.settings[flags]:q} "
         "--work results/cache/imported/{wildcards.model}/{wildcards.domain} "
-        + resource_flags(DecodeSettings)
-        + "--decoders {threads} --out {output.images:q} > {log:q} 2>&1"
+        "{resources.flags} --decoders {threads} --out {output.images:q} > {log:q} 2>&1"
 
 
 rule draw_generated:

@@ -42,7 +42,7 @@ rule collect_images:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        **resource_values(CONFIG.collection, FetchSettings, DecodeSettings),
+        flags=COLLECTING,
         mem_mb=growing(2000),
         runtime=growing(240),
     params:
@@ -55,15 +55,14 @@ rule collect_images:
         "fit images collect --source {params.settings[images]} --matched-captions {input.matched_captions:q} "
         "--corpus {params.settings[files]:q} --concepts {params.settings[concepts]:q} {params.settings[flags]:q} "
         "--work results/cache/images/{wildcards.corpus}/{wildcards.domain} "
-        + resource_flags(FetchSettings, DecodeSettings)
-        + "--decoders {threads} --out {output.images:q} > {log:q} 2>&1"
+        "{resources.flags} --decoders {threads} --out {output.images:q} > {log:q} 2>&1"
 
 
 rule import_training_images:
     """Take local training images."""
     input:
         place=lambda wildcards: existing([provided_images(wildcards)]),
-        sheet=lambda wildcards: ancient(sheet_of(wildcards)),
+        sheet=unchanged_sheet,
     output:
         images="results/images/{corpus}/{domain}/{part}.parquet",
     log:
@@ -76,7 +75,7 @@ rule import_training_images:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        **resource_values(CONFIG.collection, DecodeSettings),
+        flags=DECODING,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
@@ -89,8 +88,7 @@ rule import_training_images:
         "fit images import --place {params.settings[place]:q} --sheet {input.sheet:q} "
         "--concepts {params.settings[concepts]:q} {params.settings[flags]:q} "
         "--work results/cache/imported/{wildcards.corpus}/{wildcards.domain} "
-        + resource_flags(DecodeSettings)
-        + "--decoders {threads} --out {output.images:q} > {log:q} 2>&1"
+        "{resources.flags} --decoders {threads} --out {output.images:q} > {log:q} 2>&1"
 
 
 rule import_photographs:
@@ -107,7 +105,7 @@ rule import_photographs:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        **resource_values(CONFIG.collection, DecodeSettings),
+        flags=DECODING,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
@@ -118,5 +116,4 @@ rule import_photographs:
     shell:
         "fit images import-photographs --place {params.settings[place]:q} {params.settings[flags]:q} "
         "--work results/cache/imported/photographs/{wildcards.domain} "
-        + resource_flags(DecodeSettings)
-        + "--decoders {threads} --out {output.images:q} > {log:q} 2>&1"
+        "{resources.flags} --decoders {threads} --out {output.images:q} > {log:q} 2>&1"

@@ -14,8 +14,7 @@ rule collect_references:
     """Take the reference candidates of each concept from the domain's source."""
     input:
         source=lambda wildcards: existing([reference_place(wildcards)]),
-        # Only the names of the job's concepts matter, and those are settings.
-        sheet=lambda wildcards: ancient(sheet_of(wildcards)),
+        sheet=unchanged_sheet,
     output:
         candidates="results/references/{domain}/candidates/{part}.parquet",
     log:
@@ -26,7 +25,7 @@ rule collect_references:
         "../envs/fit.yaml"
     threads: 1
     resources:
-        **resource_values(CONFIG.collection, FetchSettings, DecodeSettings),
+        flags=COLLECTING,
         runtime=growing(30),
     params:
         settings=settings(
@@ -38,8 +37,7 @@ rule collect_references:
     shell:
         "fit references collect --sheet {input.sheet:q} --concepts {params.settings[concepts]:q} {params.settings[flags]:q} "
         "--cache results/cache/searches --work results/cache/references/{wildcards.domain} "
-        + resource_flags(FetchSettings, DecodeSettings)
-        + "--decoders {threads} --out {output.candidates:q} > {log:q} 2>&1"
+        "{resources.flags} --decoders {threads} --out {output.candidates:q} > {log:q} 2>&1"
 
 
 rule select_references:

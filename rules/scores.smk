@@ -29,8 +29,7 @@ rule tabulate_scores:
             "results/counts/{corpus}/{domain}.parquet", wildcards
         ),
         scores=tables("scores/{model}/{domain}"),
-        # Only the groups of concepts matter, and those are settings.
-        sheet=lambda wildcards: ancient(sheet_of(wildcards)),
+        sheet=unchanged_sheet,
     output:
         table="results/scores/{model}/{domain}.parquet",
     log:

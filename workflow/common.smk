@@ -1,13 +1,14 @@
 """What several rule files use: the configuration, the tables that hold a job's concepts, the settings of a stage."""
 
 from functools import cache
+from inspect import signature
 from pathlib import Path
 
 import snakemake_logger_plugin_fit
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from fit.cli.flags import resource_flags, resource_values
+from fit.cli.flags import resource_flags
 from fit.config.read import check, check_files
 from fit.config.stages import stage_settings
 from fit.embeddings.settings import BatchSettings, EmbedderSettings
@@ -66,9 +67,15 @@ resource_scopes:
     gpu="local",
 
 
+def with_signature(function):
+    """`function`, its signature noted. Snakemake asks for it at every call, which takes a sixth of the time of planning."""
+    function.__signature__ = signature(function)
+    return function
+
+
 def growing(amount):
     """`amount` of memory or time for a job's first attempt, twice as much for its second, and so on."""
-    return lambda wildcards, attempt: amount * attempt
+    return with_signature(lambda wildcards, attempt: amount * attempt)
 
 
 # --- the configuration ------------------------------------------------------------------------------------------------
@@ -79,6 +86,7 @@ def domain_of(wildcards):
     return CONFIG.domains[wildcards.domain]
 
 
+@with_signature
 def sheet_of(wildcards):
     """The concept sheet of a job's domain."""
     return domain_of(wildcards).concepts
@@ -92,6 +100,13 @@ def corpora_where(condition):
 def models_where(condition):
     """A regular expression of the models of which `condition` holds."""
     return one_of(name for name, model in CONFIG.models.items() if condition(model))
+
+
+@with_signature
+def unchanged_sheet(wildcards):
+    """The concept sheet of a job's domain, for stages that depend on names only, which are settings: a change of the
+    file redoes nothing."""
+    return ancient(sheet_of(wildcards))
 
 
 def existing(paths):
@@ -160,7 +175,7 @@ def settings(stage, concepts=None, names=False, folder=None, places=None):
             }
         return found
 
-    return pick
+    return with_signature(pick)
 
 
 # --- tables of concepts -----------------------------------------------------------------------------------------------
@@ -178,7 +193,7 @@ def concepts_of(folder):
                 f"{folder}: {wildcards.part!r} is neither a part nor a concept of the sheet {sheet_of(wildcards)}"
             )
 
-    return pick
+    return with_signature(pick)
 
 
 cheap_concepts = concepts_of("scores/{model}/{domain}")
@@ -208,8 +223,10 @@ def filled(text, wildcards):
 
 def tables(folder):
     """An input function: the tables in `folder` that hold the concepts of a job's part, or of all its domain."""
-    return lambda wildcards: _tables(
-        filled(folder, wildcards), wildcards.domain, wildcards.get("part")
+    return with_signature(
+        lambda wildcards: _tables(
+            filled(folder, wildcards), wildcards.domain, wildcards.get("part")
+        )
     )
 
 
@@ -264,26 +281,19 @@ def model_folder(kind):
             return []
         return [path] if path else []
 
-    return folder
+    return with_signature(folder)
+
+
+# How images are fetched and decoded does not change which there are: a resource, which triggers no rerun.
+COLLECTING = resource_flags(CONFIG.collection, FetchSettings, DecodeSettings)
+DECODING = resource_flags(CONFIG.collection, DecodeSettings)
 
 
 def resources_of(kind, *classes):
-    """Resources of a rule, from the settings of its embedder or model that do not change results.
-
-    Args:
-        kind: "embedder" or "model".
-        classes: settings classes; `resource_flags(*classes)` writes the same ones in a command.
-
-    Returns:
-        Name -> function of the wildcards.
-    """
+    """The flags of the settings classes that do not change results, from a job's section: its "embedder" or "model"."""
     sections = CONFIG.embedders if kind == "embedder" else CONFIG.models
-    values = {name: resource_values(its, *classes) for name, its in sections.items()}
-    names = next(iter(values.values()), {})
-    return {
-        key: lambda wildcards, key=key: values[getattr(wildcards, kind)][key]
-        for key in names
-    }
+    flags = {name: resource_flags(its, *classes) for name, its in sections.items()}
+    return with_signature(lambda wildcards: flags[getattr(wildcards, kind)])
 
 
 # --- studies ----------------------------------------------------------------------------------------------------------

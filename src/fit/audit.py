@@ -178,9 +178,9 @@ def read_counted(path: str | Path) -> tuple[list[ConceptCount], int, bool]:
             such as fit.counts.estimate.COUNTS. Of a table that `fit captions count` wrote, the captions are taken.
 
     Returns:
-        (list of ConceptCount, the number of rows of the corpus that the counts leave out because they could not be read,
-        whether captions are taken for effective counts). Low and high enclose the count: where several faces of an
-        image match, and a count exceeds its interval, high is the count.
+        (list of ConceptCount, how many rows of the corpus could not be read, so that the counts leave them out, whether
+        captions are taken for effective counts). Low and high enclose the count: where several faces of an image match,
+        and a count exceeds its interval, high is the count.
 
     Raises:
         DataError: it can't be read, lacks a column or has a misspelt one, repeats a concept, or holds a count that is

@@ -1,4 +1,4 @@
-"""Values that others published, each with its source: what results are compared with, and match thresholds that can be named."""
+"""Values that others published, each with its source: to compare results with, and match thresholds with a name."""
 
 MIMETIC2 = "arXiv 2410.15002"
 

@@ -50,10 +50,10 @@ class SettingField:
 
 @cache
 def docstrings_of(cls: type) -> dict[str, str]:
-    """Field -> the docstring under it, of a dataclass and those that it inherits from."""
+    """Field -> the docstring under it, of a class and those of this package that it inherits from."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        if not hasattr(base, "__dataclass_fields__"):
+        if base.__module__.partition(".")[0] in ("builtins", "pydantic", "typing"):
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)

@@ -1,7 +1,7 @@
 """A logger of Snakemake that shows the stages of a study instead of each job; Snakemake's own log stays in a file.
 
 Snakemake finds it by the name of this package. profiles/default asks for it; `--logger-fit-plain` gives Snakemake's own
-log back. Dry runs, --verbose, --printshellcmds and --debug-dag always have that.
+log back. Dry runs, --verbose, --printshellcmds and --debug-dag always show that.
 """
 
 import contextlib
@@ -34,10 +34,10 @@ CHATTER = (
     *("Group jobs: inactive", "Complete log(s)", "Elapsed time", "Assuming unrestricted", "host:", "Select jobs"),
     *("Shutting down", "WorkflowError:\nAt least one job did not complete", "At least one job did not complete"),
 )
-"""Beginnings of what Snakemake says of itself, which tells a user nothing."""
+"""Beginnings of Snakemake's messages about itself, which do not help a user."""
 
 answer: Callable[[], Iterable[str]] | None = None
-"""What the workflow has to say where nothing is to be done; Snakemake then calls no handler of success."""
+"""Returns what the workflow says if nothing is to be done; Snakemake calls no handler of success then."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 
 
 def duration(seconds: float) -> str:
-    """`40 seconds`, `3 minutes`, `2.5 hours`."""
+    """Return seconds in words: `40 seconds`, `3 minutes`, `2.5 hours`."""
     if seconds < 90:
         return f"{max(1, round(seconds))} second{'s' * (round(seconds) > 1)}"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
@@ -69,7 +69,7 @@ class Stage:
 
 
 class LogHandler(LogHandlerBase):
-    """Shows stages on one line that changes, or, where the output is not a terminal, a line at their begin and end."""
+    """Shows stages on one line that changes, or, if the output is not a terminal, a line when each begins and ends."""
 
     def __post_init__(self) -> None:
         common = self.common_settings
@@ -88,7 +88,7 @@ class LogHandler(LogHandlerBase):
         self._stop = threading.Event()
 
     def _snakemakes(self) -> logging.Handler:
-        """Snakemake's own handler."""
+        """Return Snakemake's own handler."""
         from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
         common: Any = self.common_settings
@@ -118,7 +118,7 @@ class LogHandler(LogHandlerBase):
             self.stream.write("\r\x1b[K")
 
     def _bounded(self, text: str) -> str:
-        """`text`, of which the first lines are shown where it is endless."""
+        """Return `text`, shortened to its first lines if it is long."""
         lines = text.splitlines()
         if len(lines) <= LONGEST:
             return text
@@ -130,7 +130,7 @@ class LogHandler(LogHandlerBase):
         return [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
 
     def _file(self) -> str:
-        """Where the full log is."""
+        """Return the path of the full log."""
         return next((handler.baseFilename for handler in self._files()), ".snakemake/log")
 
     def _redraw(self) -> None:
@@ -165,7 +165,7 @@ class LogHandler(LogHandlerBase):
     # --- events -------------------------------------------------------------------------------------------------------
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record of Snakemake's."""
+        """Show what a record of Snakemake means to a user."""
         event = getattr(record, "event", None)
         try:
             if self.plain:
@@ -202,7 +202,7 @@ class LogHandler(LogHandlerBase):
         return job
 
     def _begin(self, record: Any) -> None:
-        """A run begins: how many jobs of which rules there are."""
+        """Begin a run: count the jobs of each stage."""
         stats = {name: count for name, count in record.stats.items() if name != "total"}
         self.begun = time.monotonic()
         self.stages = {words: Stage(number, words) for number, words in enumerate(order(list(stats)), 1)}
@@ -240,7 +240,7 @@ class LogHandler(LogHandlerBase):
             self._print(f"{self._title(stage)}, done in {duration(time.monotonic() - stage.started)}")
 
     def _remark(self, job: Job) -> None:
-        """Show what the commands of a job have said, each once, no more than some; all of it is in the full log."""
+        """Show the messages of a job's commands, each once, up to MOST_REMARKS; the full log has all of them."""
         for text in job.remarks():
             if text in self.remarks:
                 continue
@@ -254,7 +254,7 @@ class LogHandler(LogHandlerBase):
                 self._print(text)
 
     def _fail(self, record: Any) -> None:
-        """Show a failed job: what it did, of what, the end of its log, and where that is."""
+        """Show a failed job: what it did, for which concept, the end of its log, and the path of the log."""
         self.running.pop(record.jobid, None)
         job = self.jobs.pop(record.jobid, None) or Job(record.rule_name, list(record.log or ()))
         self.failures += 1
@@ -268,10 +268,10 @@ class LogHandler(LogHandlerBase):
         tail = job.tail()
         lines = [title, *(f"    {line}" for line in tail)]
         if not tail:
-            lines.append("    (its log is empty or not there)")
+            lines.append("    (its log is empty or does not exist)")
         if not any("fit:" in line or "rror" in line or "usage:" in line for line in tail):
-            lines.append("    (it did not say why: something killed it; if nobody did, memory ran out)")
-        # The log of a cluster's queue says what a job's own can't, such as that memory ran out.
+            lines.append("    (it did not say why: something killed it; if no person did, memory ran out)")
+        # The log of a cluster's queue has what a job can't write itself, such as that memory ran out.
         others = [str(path) for path in record.log or () if str(path).split(" (")[0] not in job.logs]
         lines += [f"  see also: {path}" for path in others]
         lines += [f"  {key}: {value}" for key, value in (getattr(record, "aux", None) or {}).items()]
@@ -282,7 +282,7 @@ class LogHandler(LogHandlerBase):
         self._print("\n".join(lines))
 
     def _text(self, record: Any) -> None:
-        """What Snakemake or the workflow says in words."""
+        """Show a message of Snakemake or of the workflow."""
         text = str(record.getMessage() if record.msg else "").strip("\n")
         if not text or record.levelno < logging.INFO:
             return
@@ -299,13 +299,13 @@ class LogHandler(LogHandlerBase):
         elif text.startswith(("Terminating processes on user request", "Will exit after finishing")):
             self._print("stopping; the same command goes on from where it was")
         elif text.startswith(CHATTER) or (text.startswith("RuleException") and "CalledProcessError" in text):
-            # The second comes before each failed job, with its whole command; the job's own error says more.
+            # The second comes before each failed job, with its whole command. The job's own error says more.
             return
         elif record.levelno >= logging.WARNING or not self.begun:
             self._warn(text, record.levelno)
 
     def _answer(self) -> None:
-        """Show what the workflow has to say where nothing is to be done."""
+        """Show what the workflow says if nothing is to be done."""
         lines = list(answer() if answer else ())
         if lines:
             self._print("\n".join(lines))
@@ -316,7 +316,7 @@ class LogHandler(LogHandlerBase):
             self._print(self._bounded(text))
 
     def _end(self) -> None:
-        """Say what was left out above, and how the run ended."""
+        """Say what was not shown, and how the run ended."""
         if not self.begun or self.ended:
             return
         self.ended = True

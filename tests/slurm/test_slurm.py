@@ -39,7 +39,7 @@ def finished(on_cluster):
 
 
 def test_the_study_ends(finished):
-    assert (finished.folder / "results/paper/atelier/report.md").exists()
+    assert (finished.folder / "results/reports/atelier/report.md").exists()
     assert (finished.folder / "results/thresholds/atelier/painters.pictures.png").exists()
     assert finished.cluster.wait_until_empty()
 

@@ -1,3 +1,5 @@
+"""Which concepts lie above a threshold, and which rows of the corpus would have to go."""
+
 import csv
 import json
 
@@ -9,6 +11,7 @@ import pytest
 from fit.audit import STATEMENT, ConceptCount, audit, choose_rows, read_counted, read_threshold
 from fit.cli.main import main
 from fit.errors import DataError
+from fit.io.concept_tables import CONCEPT, write_concepts
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def test_a_verdict_is_sure_where_the_whole_interval_of_the_count_gives_it(thresh
     assert rows["uncounted"]["verdict"] == "unknown"
 
 
-def test_what_must_go_is_reckoned_from_the_high_end_of_the_count(threshold):
+def test_what_must_go_is_computed_from_the_high_end_of_the_count(threshold):
     rows = rows_of(
         [
             ConceptCount("a", 80, 61, 100),
@@ -101,14 +104,14 @@ def test_nothing_is_below_a_threshold_that_reaches_down_to_zero(threshold_file):
     ("found", "said"),
     [
         ({"threshold": None, "interval": None}, "no change point was found"),
-        ({"interval": [1, 2]}, "no JSON with `threshold`"),
-        ({"threshold": "many", "interval": None}, "no threshold"),
-        ({"threshold": 5, "interval": [9, 2]}, "no threshold"),
-        ({"threshold": 5, "interval": [float("nan"), 9]}, "no threshold"),
-        ({"threshold": 5, "interval": [1]}, "no threshold"),
+        ({"interval": [1, 2]}, "not JSON with `threshold`"),
+        ({"threshold": "many", "interval": None}, "not a threshold"),
+        ({"threshold": 5, "interval": [9, 2]}, "not a threshold"),
+        ({"threshold": 5, "interval": [float("nan"), 9]}, "not a threshold"),
+        ({"threshold": 5, "interval": [1]}, "not a threshold"),
     ],
 )
-def test_a_file_that_is_no_threshold(threshold_file, found, said):
+def test_a_file_that_is_not_a_threshold(threshold_file, found, said):
     with pytest.raises(DataError, match=said):
         read_threshold(threshold_file(**found))
 
@@ -131,7 +134,7 @@ def test_neither_a_number_nor_a_file(given):
         ("", "the file is empty"),
     ],
 )
-def test_a_table_that_is_no_counts(tmp_path, text, said):
+def test_a_table_without_counts(tmp_path, text, said):
     path = tmp_path / "counts.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=said):
@@ -157,7 +160,7 @@ def test_counts_of_any_kind(tmp_path):
 
 
 def images_left(seen, image_ids, mentions, most, gone):
-    """What `choose_rows` promises, reckoned from what remains."""
+    """What `choose_rows` promises, computed from what remains."""
     remaining = [name for i, name in enumerate(image_ids) if i not in gone]
     unseen = mentions - len(image_ids) + sum(name not in seen for name in remaining)
     return sum(seen[name][0] for name in remaining if name in seen) + most / mentions * unseen
@@ -187,9 +190,25 @@ def test_chosen_rows_are_enough_and_no_more_or_all_that_help():
     assert short > 20
 
 
+def write_images(folder, **of_concepts):
+    """Write a table of images: concept -> (ids, statuses)."""
+    schema = pa.schema([CONCEPT, ("image_id", pa.string()), ("status", pa.string())])
+    tables = [(name, pa.table({"image_id": ids, "status": status})) for name, (ids, status) in of_concepts.items()]
+    write_concepts(tables, folder / "images/0.parquet", schema)
+
+
+def write_matches(folder, **of_concepts):
+    """Write a table of matches: concept -> (ids, similarities, whether they match)."""
+    schema = pa.schema([CONCEPT, ("image_id", pa.string()), ("similarity", pa.float32()), ("match", pa.bool_())])
+    names = ("image_id", "similarity", "match")
+    tables = [(concept, pa.table(dict(zip(names, of, strict=True)))) for concept, of in of_concepts.items()]
+    write_concepts(tables, folder / "matches/0.parquet", schema)
+
+
 @pytest.fixture
 def corpus(tmp_path):
-    """Of ann 8 of 10 mentions are sampled: 6 pictures, 4 of them matching, a dead link, a row not collected."""
+    """Of ann 8 of 10 mentions are sampled: 6 pictures, 4 of them matching, a dead link, a row not collected. The tables
+    are of two concepts; the other one has images of the same ids."""
     matched_captions = [("ann", "s.parquet", row, f"http://h/{row}", f'ann, "{row}"\n') for row in range(8)]
     matched_captions += [("bob", "s.parquet", 20, "http://h/20", "bob")]
     columns = ("concept", "shard", "row", "url", "caption")
@@ -197,16 +216,10 @@ def corpus(tmp_path):
         pa.table(dict(zip(columns, map(list, zip(*matched_captions, strict=True)), strict=True))),
         tmp_path / "matched_captions.parquet",
     )
-    for folder in ("images", "matches"):
-        (tmp_path / folder).mkdir()
-    collected = {"image_id": [f"s-{row}" for row in range(7)], "status": ["ok"] * 6 + ["http_404"]}
-    pq.write_table(pa.table(collected), tmp_path / "images/ann.parquet")
-    matches = {
-        "image_id": [f"s-{row}" for row in range(6)],
-        "similarity": pa.array([0.5, 0.9, 0.1, 0.7, 0.8, 0.2], pa.float32()),
-        "match": [True, True, False, True, True, False],
-    }
-    pq.write_table(pa.table(matches), tmp_path / "matches/ann.parquet")
+    names = [f"s-{row}" for row in range(7)]
+    write_images(tmp_path, dan=(names, ["ok"] * 7), ann=(names, ["ok"] * 6 + ["http_404"]))
+    ann = [0.5, 0.9, 0.1, 0.7, 0.8, 0.2], [True, True, False, True, True, False]
+    write_matches(tmp_path, dan=(names, [0.99] * 7, [True] * 7), ann=(names[:6], *ann))
     counts = {"concept": ["bob", "ann"], "captions": [1, 10], "effective_count": [1, 7], "low": [0, 3], "high": [1, 9]}
     pq.write_table(pa.table(counts), tmp_path / "counts.parquet")
     return tmp_path
@@ -281,13 +294,13 @@ def test_without_pictures_every_mention_counts_its_share(corpus, capsys):
     assert planned.column("row").to_pylist() == [0, 1, 2, 3, 4, 5]
     assert set(planned.column("image").to_pylist()) == {"not seen"}
     assert planned.column("similarity").null_count == 6
-    (corpus / "matches/ann.parquet").unlink()
+    write_matches(corpus, dan=(["s-0"], [0.9], [True]))
     assert run(corpus, *EVERYTHING) == 0
     assert pq.read_table(corpus / "plan.parquet").equals(planned)
     assert "every row is taken as not seen: ann" in capsys.readouterr().out
 
 
-def test_hits_that_lack_a_concept_or_counts_that_lack_captions(corpus, capsys):
+def test_matched_captions_that_lack_a_concept_or_counts_that_lack_captions(corpus, capsys):
     (corpus / "few.csv").write_text("concept,effective_count\nann,7\ncat,30\n")
     assert run(corpus, *EVERYTHING, counts="few.csv") == 0
     said = capsys.readouterr().out
@@ -324,13 +337,12 @@ def test_files_of_different_runs_are_refused(corpus, capsys):
     (corpus / "other.csv").write_text("concept,effective_count,captions\nann,7,7\n")
     assert run(corpus, *EVERYTHING, counts="other.csv") == 1
     assert "8 rows mention 'ann', but its count is of 7 captions" in capsys.readouterr().err
-    collected = {"image_id": ["t-0"], "status": ["ok"]}
-    pq.write_table(pa.table(collected), corpus / "images/ann.parquet")
+    write_images(corpus, ann=(["t-0"], ["ok"]))
     assert run(corpus, *EVERYTHING) == 1
     assert "images of other rows than the matched captions" in capsys.readouterr().err
-    pq.write_table(pa.table({"image_id": ["s-0"], "status": ["gone"]}), corpus / "images/ann.parquet")
+    write_images(corpus, ann=(["s-0"], ["gone"]))
     assert run(corpus, *EVERYTHING) == 1
-    assert "s-0 is no picture" in capsys.readouterr().err
+    assert "s-0 is not a picture" in capsys.readouterr().err
     assert not list(corpus.glob("*plan*"))
 
 
@@ -341,3 +353,11 @@ def test_the_largest_counts_come_first_and_skipped_rows_are_told(tmp_path, capsy
     assert [line.split()[0] for line in said.splitlines()[2:5]] == ["a", "b", "c"]
     assert "1,000 rows of the corpus could not be read" in said
     assert "No count, so no verdict: c." in said
+
+
+def test_a_place_that_is_missing_is_named(corpus, capsys):
+    options = list(EVERYTHING)
+    options[options.index("matches")] = str(corpus / "nowhere")
+    assert run(corpus, *options) == 1
+    assert f"{corpus / 'nowhere'}: there is no such file" in capsys.readouterr().err
+    assert not list(corpus.glob("*plan*"))

@@ -257,7 +257,7 @@ def test_show_draws_and_unpacks(tmp_path, capsys):
     pictures = [table.encode_png(np.full((8, 8, 3), i / 9)) for i in range(9)]
     parquet.write(pa.table({"image_id": [str(i) for i in range(9)], "bytes": pictures}), tmp_path / "t.parquet")
     assert (
-        main(["images", "show", str(tmp_path / "t.parquet"), "--sheet", str(tmp_path / "s.png"), "--columns", "3"]) == 0
+        main(["images", "show", str(tmp_path / "t.parquet"), "--out", str(tmp_path / "s.png"), "--columns", "3"]) == 0
     )
     assert table.decode((tmp_path / "s.png").read_bytes(), "").size == (200, 200)
     assert main(["images", "show", str(tmp_path / "t.parquet"), "--unpack", str(tmp_path / "out")]) == 0
@@ -272,12 +272,10 @@ def test_photographs_may_lie_in_a_folder(tmp_path):
         Image.new("RGB", (40, 30), (10 * i, 0, 0)).save(place / f"{i}.png")
     out = tmp_path / "photographs.parquet"
     work = ["--work", str(tmp_path / "work")]
-    assert main(["images", "import", "--kind", "photographs", "--place", str(folder), "--out", str(out), *work]) == 0
+    assert main(["images", "import-photographs", "--place", str(folder), "--out", str(out), *work]) == 0
     rows = parquet.read(out).to_pylist()
     assert [(row["image_id"], row["status"]) for row in rows] == [("0.png", "ok"), ("of streets/1.png", "ok")]
-    assert (
-        main(["images", "import", "--kind", "photographs", "--place", str(tmp_path / "none"), "--out", str(out)]) == 1
-    )
+    assert main(["images", "import-photographs", "--place", str(tmp_path / "none"), "--out", str(out)]) == 1
 
 
 def test_an_art_cut_that_is_given_needs_no_photographs(concept):

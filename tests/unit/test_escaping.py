@@ -1,4 +1,4 @@
-"""Names that spreadsheets, Markdown, LaTeX or figures would take for more than text."""
+"""Names that spreadsheets, Markdown, LaTeX or figures would not show as text."""
 
 import csv
 import io
@@ -18,19 +18,16 @@ from PIL import Image
 
 from fit.audit import ConceptCount, audit, read_threshold
 from fit.cli.main import main
-from fit.concepts.sheet import write_sheet
-from fit.concepts.sheet import Concept, read_sheet
+from fit.concepts.sheet import Concept, read_sheet, write_sheet
 from fit.images import table
-from fit.io import parquet
+from fit.io.concept_tables import CONCEPT, write_concepts
 from fit.io.escaping import cell, delimited, latex, markdown, uncell
 from fit.io.user_tables import read_user_table
 from fit.matches import verification
 from fit.ratings.store import Answers, Rating, import_ratings, read_ratings
-from fit.reports import figures as plots
-from fit.reports import report as paper
-from fit.reports import tables
+from fit.reports import contact_sheets, figures, report, tables
 from fit.sensitivity import outliers
-from fit.thresholds import measure
+from fit.thresholds.report import measure
 from fit.thresholds.scores import sort_scores
 
 HOSTILE = [
@@ -59,12 +56,12 @@ HOSTILE = [
     '"quoted"',
 ]
 BROKEN = ["two\nlines", "two\r\nlines", "\t=1+1", "\r=1+1", "a\n\n# heading\n\n<b>"]
-"""With line ends and tabs, which no concept sheet lets through."""
+"""With line ends and tabs, which a concept sheet refuses."""
 ANY = st.text(alphabet=st.characters(codec="utf-8"))
 
 
 def is_live(text):
-    """Whether a spreadsheet computes a cell, as OWASP's page on CSV injection has it."""
+    """Whether a spreadsheet computes a cell, as OWASP's page on CSV injection says."""
     starts = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
     return text.startswith(starts) and not re.fullmatch(r"[+-]\d*\.?\d*(e[+-]?\d+)?\s*%?", text, re.IGNORECASE)
 
@@ -153,18 +150,18 @@ def test_plain_names_are_the_same_in_markdown(name):
 
 @pytest.mark.parametrize("name", HOSTILE + BROKEN)
 def test_the_report_of_a_study(tmp_path, name):
-    found = {"cut": 0.4, "method": name, "tpr": 1, "fpr": 0, "roc_auc": 1, "equal_error_rate": 0}
-    (tmp_path / "cut.json").write_text(json.dumps(found))
+    found = {"match_threshold": 0.4, "method": name, "tpr": 1, "fpr": 0, "roc_auc": 1, "equal_error_rate": 0}
+    (tmp_path / "people.threshold.json").write_text(json.dumps(found))
     counts = tmp_path / "counts.parquet"
     pl.DataFrame({"concept": [name], "effective_count": [3]}).write_parquet(counts)
     missing = {(name, "people"): [f"{name}: put it there", "`a.b` is missing"]}
     made = [
-        paper.thresholds_table({}, missing, {}),
-        paper.counts_table({(name, "people"): counts}),
-        paper.calibration_table({(name, "same concept"): tmp_path / "cut.json"}),
+        report.thresholds_table({}, missing, {}),
+        report.counts_table({(name, "people"): counts}),
+        report.calibration_table({(name, "same concept"): tmp_path / "people.threshold.json"}),
     ]
-    out, figures = tmp_path / "out", {name: f"figures/{name.replace('/', '')}.png"}
-    paper.write_report(name, [f"{name} begins to imitate"], made, missing, figures, out)
+    out, pictures = tmp_path / "out", {name: f"figures/{name.replace('/', '')}.png"}
+    report.write_report(name, [f"{name} begins to imitate"], made, missing, pictures, out)
     for one in made:
         check_cells((out / f"{one.name}.tsv").read_bytes().decode(), [name])
         check_latex((out / f"{one.name}.tex").read_bytes().decode())
@@ -247,18 +244,22 @@ def test_figures_show_a_name_and_no_formula(tmp_path, monkeypatch, name):
     monkeypatch.setattr(plt, "close", kept.append)
     counts, scores = np.arange(20), np.array([0.1] * 10 + [0.9] * 10)
     found = measure(sort_scores([f"c{i}" for i in counts], counts, scores), penalty=0.9, resamples=20, seed=0)
-    plots.threshold_figure(counts, scores, found, name, tmp_path / "a.png", name)
-    plots.counts_figure(counts, name, tmp_path / "b.png")
-    plots.match_threshold_figure(scores, scores, 0.5, (name, name, name), tmp_path / "c.png", name)
+    figures.threshold_figure(counts, scores, found, name, tmp_path / "a.png", name)
+    figures.counts_figure(counts, name, tmp_path / "b.png")
+    figures.match_threshold_figure(scores, scores, 0.5, (name, name, name), tmp_path / "c.png", name)
     choices = {"penalty": {"answers": [{"threshold": 5, "weight": 1.0}]}}
     sensitivity = {"threshold": 5, "interval": [0, 9], "choices": choices}
-    plots.sensitivity_figure(sensitivity, {"penalty": (name, name)}, name, tmp_path / "d.png")
+    figures.sensitivity_figure(sensitivity, {"penalty": (name, name)}, name, tmp_path / "d.png")
     data = table.encode_png(Image.new("RGB", (8, 8)))
     rows = {"image_id": [name], "kept": [True], "decision": [name], "prompt": [name], "status": ["ok"], "bytes": [data]}
-    parquet.write(pa.table(rows), tmp_path / "t.parquet")
-    plots.references_sheet(tmp_path / "t.parquet", tmp_path / "e.png", name)
-    plots.generated_sheet(tmp_path / "t.parquet", tmp_path / "f.png", name)
-    plots.contact_sheet([(name, "ada", tmp_path / "t.parquet", tmp_path / "t.parquet")], tmp_path / "g.png", name)
+    images = pa.table(rows)
+    schema = pa.schema([CONCEPT, *images.schema])
+    write_concepts([(name, images)], tmp_path / "t.parquet", schema)
+    contact_sheets.references_sheet(tmp_path / "t.parquet", tmp_path / "e.png")
+    contact_sheets.generated_sheet(tmp_path / "t.parquet", tmp_path / "f.png", name)
+    contact_sheets.contact_sheet(
+        [(name, name, tmp_path / "t.parquet", tmp_path / "t.parquet")], tmp_path / "g.png", name
+    )
     monkeypatch.undo()
     assert len(kept) == 7
     for figure in kept:

@@ -79,7 +79,7 @@ def test_two_links_to_one_folder_are_two_folders(tmp_path):
     assert walk_folder(tmp_path / "walked").names == ["a/0.png", "b/0.png"]
 
 
-def test_what_is_no_picture_is_left_out_without_a_word(tmp_path, capsys):
+def test_what_is_not_a_picture_is_left_out_without_a_word(tmp_path, capsys):
     put(tmp_path, "images/van-gogh/0.JPG", "images/van-gogh/1.jfif", "images/van-gogh/without-a-suffix", data=png(0))
     beside = ["0.txt", "0.json", "Thumbs.db", "desktop.ini", ".DS_Store", "__MACOSX/._0.jpg", ".hidden/9.png", "x.mp4"]
     put(tmp_path, *(f"images/van-gogh/{name}" for name in beside))
@@ -95,7 +95,7 @@ def test_a_damaged_picture_is_still_told(tmp_path, capsys):
     assert "van-gogh: 1 generated images can't be decoded" in capsys.readouterr().err
 
 
-def test_a_folder_of_what_is_no_picture_says_what_it_has(tmp_path, capsys):
+def test_a_folder_without_pictures_says_what_it_has(tmp_path, capsys):
     put(tmp_path, "images/van-gogh/0.heic", "images/van-gogh/1.mp4")
     for kind in ("generated", "training", "photographs"):
         command = [*COMMANDS[kind], "--place", str(tmp_path / "images")]

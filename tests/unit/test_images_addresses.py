@@ -57,7 +57,7 @@ pytestmark = pytest.mark.usefixtures("loopback_only")
         "http://name.0x7f/",
     ],
 )
-def test_links_that_are_none(link):
+def test_links_that_are_not_valid(link):
     with pytest.raises(BadUrlError):
         checked_url(link, allow_loopback=True)
     assert fetch(link) == Fetched("bad_url", None, None, 1)

@@ -131,7 +131,7 @@ def test_nothing_is_said(silent_port):
     assert fetch(f"https://127.0.0.1:{silent_port}/", connect_timeout_s=0.2).status == "timeout"
 
 
-def test_tls_that_is_none(server):
+def test_tls_that_is_not_spoken(server):
     assert fetch(server.url("/image", scheme="https")).status == "tls"
 
 

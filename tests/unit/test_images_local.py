@@ -114,7 +114,7 @@ def test_a_folder_or_a_count_that_is_named_otherwise_is_pointed_out(pictures):
         ("concept,effective_count\nbo,1\n", "no count of ann"),
     ],
 )
-def test_counts_that_are_none(tmp_path, text, said):
+def test_counts_that_are_not_valid(tmp_path, text, said):
     (tmp_path / "c.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         read_counts(tmp_path / "c.csv", ["ann"])

@@ -10,18 +10,16 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLogHandlerBase
 
 import snakemake_logger_plugin_fit as plugin
-from snakemake_logger_plugin_fit.stages import MILESTONES, STAGES, order, rule_of
+from snakemake_logger_plugin_fit.stages import MILESTONES, STAGES, order
 
 ROOT = Path(__file__).parents[2]
 KNOWN = {rule for _, rules in STAGES for rule in rules}
 
 
 def rules_of_the_workflow():
-    """Names of the rules in rules/; of one that is declared for each batch, what stands before the batch."""
+    """Return the names of the rules in rules/."""
     text = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    return set(re.findall(r"^ *(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", text, re.M)) | set(
-        re.findall(r'name:\s+f"(\w+)\{', text)
-    )
+    return set(re.findall(r"^ *(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", text, re.M))
 
 
 def test_every_rule_of_the_workflow_has_words():
@@ -31,8 +29,7 @@ def test_every_rule_of_the_workflow_has_words():
     assert KNOWN - there == set(), "words of rules that are gone"
 
 
-def test_the_rule_of_a_batch_is_that_of_its_stage():
-    assert rule_of("embed_generated_painters_000") == "embed_generated"
+def test_stages_are_in_the_order_of_the_data_and_unknown_ones_last():
     assert order(["report_study", "all", "train_generator", "new_rule"]) == [
         "training the generator",
         "writing the report",
@@ -102,9 +99,9 @@ def run(tmp_path, monkeypatch):
 
 
 def test_seven_hundred_jobs_are_a_few_lines(run):
-    run.begin(all=1, score_imitation=600, embed_generated_painters_000=150, report_study=1)
+    run.begin(all=1, score_imitation=600, embed_images=150, report_study=1)
     for jobid in range(150):
-        run.start(jobid, "embed_generated_painters_000", log="embedding: 100%|##| 3/3 [00:01]\n")
+        run.start(jobid, "embed_images", log="embedding: 100%|##| 3/3 [00:01]\n")
         run.finish(jobid)
     for jobid in range(150, 750):
         run.start(jobid, "score_imitation", concept=f"c{jobid}")
@@ -192,8 +189,8 @@ def test_a_job_whose_log_is_not_there_yet_fails_legibly(run):
     run.begin(score_imitation=1)
     run.start(1, "score_imitation", concept="ada")
     run.fail(1, "score_imitation", "queue.log")
-    assert "its log is empty or not there" in run.shown()
-    assert "something killed it; if nobody did, memory ran out" in run.shown()
+    assert "its log is empty or does not exist" in run.shown()
+    assert "something killed it; if no person did, memory ran out" in run.shown()
     assert "see also: queue.log" in run.shown()
 
 

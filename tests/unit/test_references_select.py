@@ -54,7 +54,7 @@ def test_candidates_come_from_a_table(tmp_path):
         collected(tmp_path, "table", tmp_path / "r.parquet")
 
 
-def test_candidates_come_from_a_folder_and_what_is_no_picture_is_left_out(tmp_path):
+def test_candidates_come_from_a_folder_and_what_is_not_a_picture_is_left_out(tmp_path):
     (tmp_path / "refs/ann").mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(tmp_path / "refs/ann/one.jpg")
     (tmp_path / "refs/ann/half.jpg").write_bytes((tmp_path / "refs/ann/one.jpg").read_bytes()[:100])

@@ -1,10 +1,15 @@
 """The table of counts and scores of all concepts."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from concept_files import write_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fit.cli.main import main
 from fit.errors import DataError
@@ -74,3 +79,23 @@ def test_a_concept_without_a_score_is_said_and_one_without_a_count_is_an_error(t
     table = write_rows(tmp_path / "scores.parquet", rows | {"b": rows_of({"oil": [0.1]})}, OF_PROMPT)
     with pytest.raises(DataError, match=r"no count of 'b', which .*scores\.parquet has"):
         tabulate_scores(tmp_path / "counts.parquet", ConceptTables([table]), tmp_path / "sheet.tsv")
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_the_table_does_not_depend_on_how_concepts_share_files(data):
+    slugs = data.draw(st.permutations("abcdef"))
+    ends = sorted(data.draw(st.sets(st.integers(1, 5))))
+    rows = {slug: rows_of({f"{slug}, oil": [ord(slug) / 200], f"{slug}, ink": None}) for slug in "abcdef"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        counts = {"concept": list("abcdef"), "effective_count": [5, 3, 3, 8, 0, 1]}
+        pq.write_table(pa.table(counts), folder / "counts.parquet")
+        sheet = write_sheet(folder, *"abcdef")
+        for start, end in zip([0, *ends], [*ends, 6], strict=True):
+            part = {slug: rows[slug] for slug in slugs[start:end]}
+            write_rows(folder / f"parts/{start}.parquet", part, OF_PROMPT)
+        whole = write_rows(folder / "whole.parquet", rows, OF_PROMPT)
+        found, _ = tabulate_scores(folder / "counts.parquet", ConceptTables([folder / "parts"]), sheet)
+        expected, _ = tabulate_scores(folder / "counts.parquet", ConceptTables([whole]), sheet)
+    assert found.equals(expected)

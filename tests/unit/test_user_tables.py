@@ -195,7 +195,7 @@ def test_invisible_characters_are_shown_as_escapes_and_a_second_byte_order_mark_
 def test_a_number_of_an_option_is_refused_by_its_flag(tmp_path, capsys):
     out = ["--place", str(tmp_path), "--out", str(tmp_path / "a.parquet")]
     with pytest.raises(SystemExit):
-        main(["images", "import", "--kind", "training", *out, "--decoders", "0"])
+        main(["images", "import", "--concepts", "a", *out, "--decoders", "0"])
     assert "argument --decoders: '0' is not a whole number of at least 1" in capsys.readouterr().err
 
 

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from workplace import HOSTILE_NAMES
 
-from fit.io.parquet import read
+from fit.io.concept_tables import ConceptTables
 from fit.thresholds import measure, read_table
 
-SCORING = "score_imitation_painters_000"
+SCORING = "score_imitation"
 
 
 def newest(folder):
@@ -29,11 +29,11 @@ def test_a_killed_run_resumes(shrunken):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     process.wait()
-    assert not (shrunken.folder / "results/paper").exists()
+    assert not (shrunken.folder / "results/reports").exists()
     before = truth.stat().st_mtime_ns, trained.stat().st_mtime_ns
     shrunken.run()
     assert before == (truth.stat().st_mtime_ns, trained.stat().st_mtime_ns)
-    assert (shrunken.folder / "results/paper/atelier/thresholds.tsv").exists()
+    assert (shrunken.folder / "results/reports/atelier/thresholds.tsv").exists()
     assert not [path for path in shrunken.folder.rglob(".*.parquet")]
 
 
@@ -86,31 +86,35 @@ def test_what_it_found(shrunken):
     assert found == again
 
     one = counts["concept"][0]
-    generated = read(results / f"generated/atelier/painters/{one}.parquet")
-    assert len(generated) == 4
-    scores = read(results / f"scores/atelier/painters/{one}.parquet")
+    def rows(tables):
+        return ConceptTables([results / tables]).read(one)
+
+    assert len(rows("generated/atelier/painters")) == 4
+    scores = rows("scores/atelier/painters")
     assert scores.column("images").to_pylist() == [2, 2]
     of_images = scores.column("image_scores").to_pylist()
     assert scores.column("score").to_pylist() == pytest.approx([sum(of_prompt) / 2 for of_prompt in of_images])
     assert table.filter(pl.col("concept") == one)["image_scores"].to_list() == [of_images]
-    assert sum(read(results / f"references/painters/{one}.parquet").column("kept").to_pylist()) == 12
+    assert sum(rows("references/painters").column("kept").to_pylist()) == 12
     assert (results / "thresholds/atelier/painters.scores.png").stat().st_size > 10_000
     assert (results / "thresholds/atelier/painters.pictures.png").stat().st_size > 10_000
 
 
 def test_one_concept_is_made_again_by_naming_its_file(shrunken):
-    one = sorted((shrunken.folder / "results/scores/atelier/painters").glob("*.parquet"))[3]
-    target = str(one.relative_to(shrunken.folder))
-    planned = shrunken.planned("-f", target)
+    folder = shrunken.folder / "results/scores/atelier/painters"
+    one = sorted(ConceptTables([folder]))[3]
+    target = folder / f"{one}.parquet"
+    named = str(target.relative_to(shrunken.folder))
+    planned = shrunken.planned("-f", named)
     assert planned.pop("total") == 1
-    assert planned == {"score_imitation_painters_000": 1}
-    before, scores = one.stat().st_mtime_ns, newest(one.parent)
-    tables = {path: read(path) for path in scores}
-    shrunken.run("-f", target)
-    assert one.stat().st_mtime_ns > before
-    # Together with those of its job; the numbers are the same.
-    assert {p for p, t in newest(one.parent).items() if scores[p] != t} == set(scores)
-    assert all(read(path).equals(table) for path, table in tables.items())
+    assert planned == {"score_imitation": 1}
+    before, study = newest(folder), ConceptTables([folder]).read(one)
+    shrunken.run("-f", named)
+    # Alone, from the tables of its jobs; the numbers are the same, and the study's table is as it was.
+    assert ConceptTables([target]).read(one).equals(study)
+    assert {path: time for path, time in newest(folder).items() if path != target} == before
+    assert "Nothing to be done" in shrunken.run()
+    target.unlink()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_one_concept_is_made_again_by_naming_its_file(shrunken):
         (
             ("models", "atelier", "guidance"),
             2.0,
-            {"generate_images_painters_000", "embed_generated_painters_000", SCORING},
+            {"generate_images", "embed_images", SCORING},
         ),
     ],
 )

@@ -16,7 +16,7 @@ def test_a_missing_pipeline_is_one_line_also_for_a_named_file(workplace):
         output = workplace.fails(*target)
         assert "nowhere" in output and "`models.atelier.pipeline`" in output
         assert "MissingInputException" not in output
-    assert workplace.planned()["generate_images_painters_000"] == 1
+    assert workplace.planned()["generate_images"] == 1
 
 
 def test_an_error_of_a_second_file_names_that_file(workplace):

@@ -41,8 +41,8 @@ def study(workplace):
         "prompts": ["a picture of {name}"],
         "concepts_per_job": 1,
     }
-    config["corpora"]["at_hand"] = {"provided_counts": "counts.csv"}
-    config["models"]["counted"] = {"corpus": "at_hand", "provided_images": "generated"}
+    config["corpora"]["known"] = {"provided_counts": "counts.csv"}
+    config["models"]["counted"] = {"corpus": "known", "provided_images": "generated"}
     return workplace
 
 
@@ -80,7 +80,7 @@ def test_only_a_change_of_what_is_computed_redoes_anything(study):
 
 def test_a_plain_copy_is_taken_as_it_is_and_its_settings_are_still_compared(study, tmp_path_factory):
     study.config["atelier"]["encoder_steps"] = 2
-    asked = [*ASKED, "results/embeddings/atelier-style/references/people/ann.parquet"]
+    asked = [*ASKED, "results/embeddings/atelier-style/references/people/candidates/ann.parquet"]
     study.run(*asked)  # in it a model is trained, a folder that no checksum is made of
     copied = copy_of(study, tmp_path_factory.mktemp("colleague") / "study")
     for path in (copied.folder / "results/atelier").rglob("*"):

@@ -18,7 +18,7 @@ REGISTRY = {
 }
 """Name of a score -> its class. A concept's rows are written in this order."""
 
-VERSIONS = {"score_alternatives": 2, "tabulate_alternative": 2}
+VERSIONS = {"score_alternatives": 3, "tabulate_alternative": 2}
 """Stage -> the version of what it computes; a new version runs the stage again."""
 
 

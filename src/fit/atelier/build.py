@@ -96,18 +96,18 @@ def build_style_encoder(folder: str | Path, settings: StyleEncoderSettings, seed
     """Train the style encoder and save it to `folder` for open_clip."""
     from fit.atelier.encoders import save_encoder, train_style_encoder
 
-    with atomic_write(folder) as part:
-        model, config = train_style_encoder(steps=settings.encoder_steps, seed=seed, **STYLE_ENCODER)
-        save_encoder(model, config, part)
+    check_replaceable(folder)
+    model, config = train_style_encoder(steps=settings.encoder_steps, seed=seed, **STYLE_ENCODER)
+    save_encoder(model, config, folder)
 
 
 def build_art_filter(folder: str | Path, settings: ArtFilterSettings, seed: int) -> None:
     """Train the art filter and save it to `folder` for open_clip."""
     from fit.atelier.encoders import save_encoder, train_art_filter
 
-    with atomic_write(folder) as part:
-        model, config = train_art_filter(steps=settings.art_filter_steps, seed=seed, **ART_FILTER)
-        save_encoder(model, config, part)
+    check_replaceable(folder)
+    model, config = train_art_filter(steps=settings.art_filter_steps, seed=seed, **ART_FILTER)
+    save_encoder(model, config, folder)
 
 
 def build_generator(training_set: str | Path, folder: str | Path, settings: GeneratorSettings, seed: int) -> None:

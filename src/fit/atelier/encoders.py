@@ -18,6 +18,7 @@ from tqdm import trange
 
 from fit.atelier.corpus import paint_photographs
 from fit.atelier.painting import PALETTES, SIDE, SUBJECTS, Styles, draw_styles, paint
+from fit.io.files import atomic_write
 
 ARTWORK_TEXTS = ("an artwork", "a painting", "art print, oil on canvas")
 PHOTOGRAPH_TEXTS = ("a photograph", "a photo of a street", "holiday photograph")
@@ -139,11 +140,10 @@ def train_art_filter(
 
 def save_encoder(model: open_clip.CLIP, config: dict[str, Any], folder: str | Path) -> None:
     """Save an open_clip model so that `open_clip.create_model_and_transforms("local-dir:" + folder)` loads it."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     preprocess = {"mean": [_CENTRE] * 3, "std": [_SPREAD] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, folder / "open_clip_model.safetensors")
-    (folder / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2) + "\n"
-    )
+    with atomic_write(folder) as part:
+        part.mkdir()
+        save_file(tensors, part / "open_clip_model.safetensors")
+        text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2) + "\n"
+        (part / "open_clip_config.json").write_text(text)

@@ -15,6 +15,7 @@ replaced by one that stands for its class (see `_PROPERTIES`).
 import functools
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import regex
@@ -53,8 +54,8 @@ _CODES = np.array([ord(character) for character in _CHARACTERS])
 
 
 @functools.cache
-def classes():
-    """What each character is.
+def classes() -> tuple[np.ndarray, dict[str, set[int]]]:
+    """Classify every character.
 
     Returns:
         (class_of, members): [0x110000] uint8, the class of each code point, and property -> set of the classes that
@@ -72,28 +73,36 @@ def classes():
     return class_of.astype(np.uint8), members
 
 
-def _characters_with(names, but):
-    """A pattern of one character of those that `classes` tells apart, by its class: chr(class)."""
+def _characters_with(names: Iterable[str], but: Iterable[str]) -> str:
+    """Return a pattern of one character that stands for a class: chr(class), with `classes` as they are."""
     members = classes()[1]
-    found = set().union(*(members[name] for name in names)).difference(*(members[name] for name in but))
+    of_names = {index for name in names for index in members[name]}
+    found = of_names.difference(*(members[name] for name in but))
     return "[" + "".join(f"\\x{index:02x}" for index in sorted(found)) + "]"
 
 
-def _ascii_characters_with(names, but):
-    """A pattern of one ASCII character, as it is."""
+def _ascii_characters_with(names: Iterable[str], but: Iterable[str]) -> str:
+    """Return a pattern of one ASCII character, as it is."""
     class_of, members = classes()
-    wanted = set().union(*(members[name] for name in names)).difference(*(members[name] for name in but))
+    of_names = {index for name in names for index in members[name]}
+    wanted = of_names.difference(*(members[name] for name in but))
     found = [f"\\x{code:02x}" for code in range(128) if class_of[code] in wanted]
     return "[" + "".join(found) + "]" if found else r"[^\s\S]"
 
 
-def _standard(characters_with):
-    """Tokens by UAX #29, with what Lucene's StandardTokenizer adds; a mark after a character belongs to it."""
+_CharactersWith = Callable[[Iterable[str], Iterable[str]], str]
 
-    def one_of(*names, but=()):
+
+def _standard(characters_with: _CharactersWith) -> str:
+    """Return the pattern of a token by UAX #29, with what Lucene's StandardTokenizer adds.
+
+    A mark after a character belongs to it.
+    """
+
+    def one_of(*names: str, but: Sequence[str] = ()) -> str:
         return characters_with(names, but)
 
-    def marked(*names):
+    def marked(*names: str) -> str:
         return f"(?:{one_of(*names)}{marks}*)" if characters_with is _characters_with else one_of(*names)
 
     marks = one_of("extend", "format", "joiner")
@@ -104,8 +113,8 @@ def _standard(characters_with):
     abbreviation = f"{hebrew}(?:{marked('quote')}|{marked('double_quote')}{hebrew})"
     core = f"(?:{katakana}(?:{connector}*{katakana})*|(?:{abbreviation}|{digits}|{letters})+)"
     emoji_marks = one_of("extend", "format", "joiner", "emoji_modifier") + "*"
-    # Two things that change nothing but the speed: most tokens are letters and digits that nothing joins to others, and
-    # where no token begins, the other alternatives need not be tried.
+    # Two things that change only the speed: most tokens are letters and digits that nothing joins to others; and where
+    # no token begins, the other alternatives need not be tried.
     joined = one_of("hebrew", "connector", "extend", "format", "joiner")
     joined += f"|{one_of('joins_letters', 'joins_digits')}{marks}*{one_of('letter', 'hebrew', 'digit', 'connector')}"
     plain = f"{one_of('letter', 'digit')}++(?!{joined})"
@@ -126,7 +135,7 @@ def _standard(characters_with):
     return f"{plain}|{anything}(?:{'|'.join(rest)})"
 
 
-def _words(characters_with):
+def _words(characters_with: _CharactersWith) -> str:
     return characters_with(["word"], ()) + "+"
 
 
@@ -136,12 +145,12 @@ TOKENS = tuple(_GRAMMARS)
 
 
 END = "\0"
-"""Stands behind the tokens of each of many texts; no token is like it."""
+"""Follows the tokens of each of many texts; no token is equal to it."""
 
 
 @functools.cache
-def _patterns(tokens):
-    """The pattern of a token over characters that stand for classes, and one over ASCII text, several times faster."""
+def _patterns(tokens: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the pattern of a token over characters that stand for classes, and a much faster one over ASCII text."""
     grammar = _GRAMMARS[tokens]
     return re.compile(grammar(_characters_with), re.DOTALL), re.compile(f"{grammar(_ascii_characters_with)}|{END}")
 
@@ -152,13 +161,13 @@ _LOWER = {0x130: "i", 0x3A3: "σ"}
 _UNACCENTED = {0xF8: "o", 0x142: "l", 0xDF: "ss", 0x131: "i", 0xE6: "ae", 0x111: "d", 0x2019: "'"}
 
 
-def lower(text):
-    """`text` in lower case, character by character: as long as `text`."""
+def lower(text: str) -> str:
+    """Return `text` in lower case, character by character: as long as `text`."""
     return (text.translate(_LOWER) if "\u0130" in text or "\u03a3" in text else text).lower()
 
 
-def fold(token):
-    """A lower-case token without accents: NFKD, less marks and format characters, in lower case."""
+def fold(token: str) -> str:
+    """Return a lower-case token without accents: NFKD, less marks and format characters, in lower case."""
     if token.isascii():
         return token
     decomposed = unicodedata.normalize("NFKD", token.translate(_UNACCENTED))
@@ -168,14 +177,14 @@ def fold(token):
 class Analyzer:
     """Cuts texts into tokens."""
 
-    def __init__(self, tokens="standard", fold_accents=False):
+    def __init__(self, tokens: str = "standard", fold_accents: bool = False):
         """Choose how: `tokens` is one of TOKENS; `fold_accents` removes accents from each token, once it is cut."""
         self.cut, self.fold_accents = tokens, fold_accents
         self._pattern, self._ascii_pattern = _patterns(tokens)
         self._class_of = classes()[0]
 
-    def tokens(self, text):
-        """The tokens of `text`, a list of strings."""
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of `text`."""
         lowered = lower(text)
         if lowered.isascii():
             return self._ascii_pattern.findall(lowered.replace(END, " "))
@@ -184,8 +193,8 @@ class Analyzer:
         found = [lowered[slice(*token.span())] for token in self._pattern.finditer(as_classes)]
         return [fold(token) for token in found] if self.fold_accents else found
 
-    def tokens_of_ascii(self, texts):
-        """The tokens of many ASCII texts, one list, with END behind those of each. Faster than one text at a time."""
+    def tokens_of_ascii(self, texts: Sequence[str]) -> list[str]:
+        """Return the tokens of many ASCII texts, with END after each text. This is faster than one text at a time."""
         together = END.join([*texts, ""])
         if together.count(END) > len(texts):
             together = END.join([*(text.replace(END, " ") for text in texts), ""])

@@ -1,10 +1,12 @@
 """Says why a caption mentions a name, or why not."""
 
+from collections.abc import Sequence
+
 from fit.captions.analyzer import TOKENS, Analyzer
 
 
-def _reason(name, caption):
-    """Why the tokens `name` are a phrase of the tokens `caption`, or why not."""
+def _reason(name: Sequence[str], caption: Sequence[str]) -> str:
+    """Say why the tokens `name` are a phrase of the tokens `caption`, or why not."""
     if not name:
         return "no: the name has no token, so no caption can mention it"
     for start in range(len(caption) - len(name) + 1):
@@ -17,15 +19,11 @@ def _reason(name, caption):
             return f"no: {token!r} is only a part of the token {longer!r}"
     if missing:
         return f"no: no token {missing[0]!r}"
-    return "no: its tokens do not stand one after another, in this order"
+    return "no: its tokens do not follow one another in this order"
 
 
-def explain(name, caption):
-    """How each analyzer sees a name and a caption, as text.
-
-    Args:
-        name, caption: strings.
-    """
+def explain(name: str, caption: str) -> str:
+    """Say how each analyzer sees a name and a caption."""
     lines = []
     for tokens in TOKENS:
         for fold_accents in (False, True):

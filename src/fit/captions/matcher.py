@@ -3,6 +3,8 @@
 A caption mentions a concept when the tokens of its name, or of an alias, occur in it one after another.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,10 +12,11 @@ import pyarrow.compute as pc
 from fit.captions.analyzer import END, Analyzer
 from fit.captions.phrases import Phrases
 from fit.captions.prefilter import Prefilter
+from fit.concepts.sheet import Concept
 
 
-def as_text(column):
-    """An Arrow array of text in the layout of `string` or `large_string`; None where it holds no text."""
+def as_text(column: pa.Array) -> pa.Array | None:
+    """Return an array of text in the layout of `string` or `large_string`; None where it holds no text."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return as_text(column.cast(kind.value_type))
@@ -24,16 +27,16 @@ def as_text(column):
     return column.cast(pa.large_string()) if pa.types.is_string_view(kind) else None
 
 
-def repaired(column):
-    """A text array in which every byte that is no UTF-8 is replaced by U+FFFD."""
+def repaired(column: pa.Array) -> pa.Array:
+    """Return a text array in which every byte that is not UTF-8 is replaced by U+FFFD."""
     texts = [
         None if data is None else data.decode("utf-8", "replace") for data in column.cast(pa.large_binary()).to_pylist()
     ]
     return pa.array(texts, pa.large_string())
 
 
-def carried(column):
-    """A column of any plain type as valid text."""
+def carried(column: pa.Array) -> pa.Array:
+    """Return a column of any plain type as valid text."""
     text = as_text(column)
     if text is None:
         return column.cast(pa.string())
@@ -47,8 +50,13 @@ def carried(column):
 class Matcher:
     """Finds the names that captions mention."""
 
-    def __init__(self, concepts, tokens="standard", fold_accents=False):
-        """Prepare for `concepts`, a list of fit.concepts.sheet.Concept; the rest as fit.captions.analyzer.Analyzer takes it.
+    def __init__(self, concepts: Sequence[Concept], tokens: str = "standard", fold_accents: bool = False):
+        """Prepare for the names of concepts.
+
+        Args:
+            concepts: of the sheet.
+            tokens: as fit.captions.analyzer.Analyzer takes it.
+            fold_accents: as fit.captions.analyzer.Analyzer takes it.
 
         Raises:
             SheetError: a name or alias has no token.
@@ -59,8 +67,8 @@ class Matcher:
         self._prefilter = Prefilter([*self.phrases.names, *forms], self._analyzer)
         self._name_of = np.array([*range(len(self.phrases.names)), *names_of], np.int64)
 
-    def mentions(self, captions):
-        """The names that captions mention.
+    def mentions(self, captions: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray, int]:
+        """Find the names that captions mention.
 
         Args:
             captions: Arrow array as `as_text` makes it.
@@ -87,9 +95,10 @@ class Matcher:
         places, names = self.phrases.named_in(tokens)
         row_of = np.array([row for row, _ in ascii_texts + other_texts], np.int64)
         rows = np.concatenate([sure_rows, row_of[np.array(places, np.int64)]])
-        names = np.concatenate([sure_names, np.array(names, np.int64)])
+        all_names = np.concatenate([sure_names, np.array(names, np.int64)])
         if captions.null_count:
             filled = captions.is_valid().to_numpy(zero_copy_only=False)[rows]
-            rows, names = rows[filled], names[filled]
-        once = np.unique(rows * len(self.phrases.names) + names)
-        return captions, *np.divmod(once, len(self.phrases.names)), malformed
+            rows, all_names = rows[filled], all_names[filled]
+        once = np.unique(rows * len(self.phrases.names) + all_names)
+        rows, all_names = np.divmod(once, len(self.phrases.names))
+        return captions, rows, all_names, malformed

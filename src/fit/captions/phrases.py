@@ -1,19 +1,21 @@
 """The phrases that mention concepts: their names and aliases as tokens, and what is doubtful about them."""
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fit.captions.analyzer import END, Analyzer
+from fit.concepts.sheet import Concept
 from fit.errors import SheetError
 
 NAMES = None  # no token is None
 
 
-def normal_forms(name):
-    """`name` as it is written, composed (NFC) and decomposed (NFD): a list without repetitions."""
+def normal_forms(name: str) -> list[str]:
+    """Return `name` as it is written, composed (NFC) and decomposed (NFD), without repetitions."""
     if name.isascii():
         return [name]
     return list(dict.fromkeys([name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)]))
@@ -27,21 +29,21 @@ class Phrases:
     """
 
     analyzer: Analyzer
-    """What cuts names and captions into tokens."""
+    """Cuts names and captions into tokens."""
     concepts: list[str]
     """Slugs, in the sheet's order."""
     names: list[str] = field(default_factory=list)
     """As the sheet writes them; a name whose tokens an earlier name of its concept has is left out."""
-    concept_of: Any = None
-    """[names] index of each name's concept."""
+    concept_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[names] int64, index of each name's concept."""
     other_forms: list[tuple[str, int]] = field(default_factory=list)
     """(a name in another normal form of Unicode, index of the name), where its tokens are others."""
-    trie: dict = field(default_factory=lambda: {END: {}})
+    trie: dict[Any, Any] = field(default_factory=lambda: {END: {}})
     """Token -> what may follow it, a dict of the same kind, in which NAMES -> the names that end there."""
 
     @classmethod
-    def of(cls, concepts, analyzer):
-        """The phrases of `concepts`, a list of fit.concepts.sheet.Concept.
+    def of(cls, concepts: Sequence[Concept], analyzer: Analyzer) -> "Phrases":
+        """Return the phrases of concepts.
 
         Raises:
             SheetError: a name or alias has no token, so no caption could mention it.
@@ -55,7 +57,7 @@ class Phrases:
                 if not all(forms):
                     raise SheetError(
                         f"concept {concept.slug!r}: the name {name!r} has no letter or digit, so no caption can "
-                        "mention it; mend it in the sheet"
+                        "mention it; correct it in the sheet"
                     )
                 ends = [(phrases._end_of(tokens), form) for tokens, form in forms.items()]
                 new = [pair for pair in ends if all(concept_of[other] != index for other in pair[0])]
@@ -69,23 +71,24 @@ class Phrases:
         phrases.concept_of = np.array(concept_of, np.int64)
         return phrases
 
-    def _end_of(self, tokens):
-        """The names that the phrase `tokens` is of, a list to add to."""
+    def _end_of(self, tokens: Sequence[str]) -> list[int]:
+        """Return the names whose phrase is `tokens`, a list to add to."""
         node = self.trie
         for token in tokens:
             node = node.setdefault(token, {})
         return node.setdefault(NAMES, [])
 
-    def named_in(self, tokens):
-        """The names whose phrases occur in `tokens`.
+    def named_in(self, tokens: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Find the names whose phrases occur in `tokens`.
 
         Args:
-            tokens: a list of strings, with END behind the tokens of each text.
+            tokens: with END after the tokens of each text.
 
         Returns:
             (texts, names): which text has which name, lists of indices; a name that a text repeats is repeated.
         """
-        texts, names = [], []
+        texts: list[int] = []
+        names: list[int] = []
         trie, text = self.trie, 0
         for start in [place for place, token in enumerate(tokens) if token in trie]:
             if tokens[start] == END:
@@ -99,8 +102,8 @@ class Phrases:
                 node = node.get(tokens[place])
         return texts, names
 
-    def overlaps(self):
-        """Names that other concepts' captions count for, and the reverse.
+    def overlaps(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+        """Find the names that other concepts' captions count for, and the reverse.
 
         Returns:
             (same_as, contains): name -> list of the names of other concepts that are the same phrase, and that are

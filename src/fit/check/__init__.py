@@ -1,14 +1,18 @@
-"""What is missing or wrong, said before anything runs: the inputs of a study, looked at without reading much of them.
+"""Says what is missing or wrong before anything runs: looks at the inputs of a study without reading much of them.
 
-No model is loaded, no network is asked and torch is not imported. `examine` with `quick` is what the workflow does for
-the study that it is about to run; `fit check` looks at everything.
+No model is loaded, nothing is downloaded and torch is not imported. The workflow calls `examine` with `quick` for the
+study that it will run; `fit check` looks at everything.
 """
+
+from argparse import Namespace
+from collections.abc import Collection, Iterator
 
 from fit.check.findings import ABSENT, WRONG, Finding, Findings, screen
 from fit.check.folders import of_images, of_shared_places
 from fit.check.machine import of_machine
 from fit.check.models import of_embedder, of_model
 from fit.check.tables import of_captions, of_counts, of_sheet, of_vetoes
+from fit.config.config import Config
 
 __all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "run", "screen"]
 
@@ -21,20 +25,21 @@ HOW_TO_GET = {
     "embedders.": " (docs/embedders.md says where weights are published)",
     "pipeline": ": a pipeline as diffusers saves it (docs/generation.md)",
 }
-"""Part of a key -> what has to come there, and where that is said."""
+"""Part of a key -> what belongs there, and which document says so."""
 
 
-def examine(config, study, *, quick=False, only=None):
+def examine(config: Config, study: str, *, quick: bool = False, only: Collection[str] | None = None) -> list[Finding]:
     """Look at the inputs of a study.
 
     Args:
-        config: fit.config.config.Config; study: name of one of its studies.
-        quick: whether to leave out what takes seconds: names in sheets that may mislead, all caption files but the
-            first, the disk.
-        only: first parts of keys ("corpora", "models", "domains", "embedders") to look at; None for all.
+        config: the configuration.
+        study: name of one of its studies.
+        quick: whether to leave out what takes seconds: misleading names in sheets, all caption files but the first,
+            the disk.
+        only: first parts of the keys to look at ("corpora", "models", "domains", "embedders"); None: all.
 
     Returns:
-        List of Finding, what stops a study first.
+        The findings; those that stop the study come first.
     """
     found = Findings(only)
     pairs = config.pairs(study)
@@ -47,7 +52,7 @@ def examine(config, study, *, quick=False, only=None):
         if config.domains[domain].art_filter:
             of_images(config, ("photographs", domain), None, found)
         of_vetoes(config, domain, slugs[domain], found)
-        for embedder, needed in _embedders(config.domains[domain]):
+        for embedder, needed in _embedders(config, domain):
             of_embedder(config, embedder, found, needed)
     corpora: dict[tuple[str, str], None] = {}
     for model, domain in pairs:
@@ -66,32 +71,33 @@ def examine(config, study, *, quick=False, only=None):
     return found.sorted()
 
 
-def _embedders(domain):
-    """(Name, whether a threshold needs it) of the embedders that a domain uses."""
-    yield domain.embedder, True
-    if domain.art_filter:
-        yield domain.art_filter.embedder, True
-    if domain.prompt_embedder:
-        yield domain.prompt_embedder, False
+def _embedders(config: Config, domain: str) -> Iterator[tuple[str, bool]]:
+    """Yield (name, whether a threshold needs it) of the embedders that a domain uses."""
+    its = config.domains[domain]
+    yield its.embedder, True
+    if its.art_filter:
+        yield its.art_filter.embedder, True
+    if its.prompt_embedder:
+        yield its.prompt_embedder, False
 
 
-def in_order(config, study):
-    """A line that says what was looked at, where nothing is wrong."""
+def in_order(config: Config, study: str) -> str:
+    """Return a line that says what was looked at; it is shown if nothing is wrong."""
     its = config.studies[study]
     concepts = sum(len(config.sheet(domain)) for domain in its.domains)
     corpora = len({config.models[model].corpus for model in its.models})
 
-    def of(number, noun, plural=None):
+    def of(number: int, noun: str, plural: str | None = None) -> str:
         return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
     parts = [of(concepts, "concept"), of(len(its.domains), "domain"), of(len(its.models), "model")]
-    return f"study {study}: everything that can be looked at is in order: {', '.join(parts)}, " + of(
+    return f"study {study}: everything that can be checked is in order: {', '.join(parts)}, " + of(
         corpora, "corpus", "corpora"
     )
 
 
-def run(args):
-    """`fit check [STUDY] [--config FILE ...]`: print what was found; the exit status is 1 where a study would stop."""
+def run(args: Namespace) -> int:
+    """Carry out `fit check [STUDY] [--config FILE ...]`: print the findings; return 1 if the study would stop."""
     import sys
 
     from fit.config.read import load

@@ -1,16 +1,17 @@
-"""What was found: one line each, with what to do about it."""
+"""Findings: one line each, which says what to do about it."""
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 WRONG, ABSENT, REMARK = "wrong", "absent", "remark"
-"""Of what is there and can't be used; of what is not there yet; of what a study goes on with."""
+"""An input can't be used; an input does not exist yet; a study can run, but a person should know."""
 SHOWN = 12
 """Lines of a screen, at most."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line."""
+    """A line about an input."""
 
     kind: str
     """WRONG, ABSENT or REMARK."""
@@ -19,42 +20,43 @@ class Finding:
     text: str
 
     @property
-    def stops(self):
-        """Whether a study can't be carried out with it."""
+    def stops(self) -> bool:
+        """Whether a study can't run because of it."""
         return self.kind != REMARK
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{'missing: ' if self.kind == ABSENT else 'note: ' if self.kind == REMARK else 'wrong: '}{self.text}"
 
 
 class Findings:
     """A list of findings, each once."""
 
-    def __init__(self, only=None):
-        """`only`: first parts of keys to take; None for all."""
-        self._only, self._found = only, {}
+    def __init__(self, only: Collection[str] | None = None):
+        """`only`: first parts of the keys whose findings are kept; None: all."""
+        self._only = only
+        self._found: dict[str, Finding] = {}
 
-    def add(self, kind, key, text):
-        """Add a finding; of one text, the first stays."""
+    def add(self, kind: str, key: str, text: str) -> None:
+        """Add a finding; of several with one text, the first stays."""
         if self._only is None or key.partition(".")[0] in self._only:
             self._found.setdefault(text.replace("\n", " "), Finding(kind, key, text.replace("\n", " ")))
 
-    def error(self, key, error):
-        """Add the message of an error, as it would stop a stage."""
+    def error(self, key: str, error: object) -> None:
+        """Add the message of an error that would stop a stage."""
         self.add(WRONG, key, str(error))
 
-    def has(self, key):
-        """Whether there is a finding of `key` that stops a study."""
+    def has(self, key: str) -> bool:
+        """Whether a finding of `key` stops a study."""
         return any(finding.key == key and finding.stops for finding in self._found.values())
 
-    def sorted(self):
-        """All of them: what is wrong, what is missing, remarks."""
+    def sorted(self) -> list[Finding]:
+        """Return all of them: first what is wrong, then what is missing, then remarks."""
         order = (WRONG, ABSENT, REMARK)
         return sorted(self._found.values(), key=lambda finding: order.index(finding.kind))
 
 
-def screen(findings, study, shown=SHOWN):
-    """Findings as text that fits a screen; `fit check` lists the rest."""
+def screen(findings: Sequence[Finding], study: str, shown: int = SHOWN) -> str:
+    """Return findings as text that fits a screen; `fit check` lists the rest."""
     lines = [f"  {finding}" for finding in findings[:shown]]
     rest = len(findings) - shown
     if rest > 0:
@@ -62,7 +64,7 @@ def screen(findings, study, shown=SHOWN):
     return "\n".join(lines)
 
 
-def some(names, most=5):
-    """Some of a list of names, and how many more there are."""
+def some(names: Iterable[str], most: int = 5) -> str:
+    """Return some of a list of names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,27 +1,28 @@
-"""The machine: its disk and its GPU."""
+"""Looks at the machine: its disk and its GPU."""
 
 import shutil
 from pathlib import Path
 
-from fit.check.findings import REMARK
+from fit.check.findings import REMARK, Findings
+from fit.config.config import Config
 
 
-def of_machine(config, study, found):
-    """Compare the free disk with what `fit plan` expects, and look for a GPU where a model demands one."""
+def of_machine(config: Config, study: str, found: Findings) -> None:
+    """Compare the free disk with what `fit plan` expects, and look for a GPU if a model asks for one."""
     from fit.errors import FitError
     from fit.plan.estimate import estimate
 
     try:
         expected = sum(work.disk for work in estimate(config, study))
     except FitError:
-        expected = 0  # of a sheet that can't be read, which is said elsewhere
+        expected = 0  # a sheet can't be read; of_sheet says so
     free = shutil.disk_usage("results" if Path("results").is_dir() else ".").free
     if expected > free:
         found.add(
             REMARK,
             f"studies.{study}",
             f"the study may take {expected / 1e9:,.0f} GB under results/, and {free / 1e9:,.0f} GB are free; "
-            f"`fit plan {study}` says what takes them, `results` may be a link to a larger disk",
+            f"`fit plan {study}` says what takes them; `results` may be a link to a larger disk",
         )
     for name in config.studies[study].models:
         model = config.models[name]
@@ -29,11 +30,11 @@ def of_machine(config, study, found):
             found.add(
                 REMARK,
                 f"models.{name}.device",
-                f"`models.{name}.device: cuda`, and no GPU of NVIDIA is seen here: its jobs fail on this machine; run "
-                "them on another (docs/cluster.md), or say `device: auto`",
+                f"`models.{name}.device: cuda`, and this machine has no NVIDIA GPU, so its jobs fail here; run "
+                "them on another machine (docs/cluster.md), or write `device: auto`",
             )
 
 
-def has_gpu():
-    """Whether this machine seems to have a GPU of NVIDIA: the driver's own tool or files are there."""
+def has_gpu() -> bool:
+    """Whether this machine seems to have an NVIDIA GPU: it has the driver's tool or files."""
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()

@@ -1,15 +1,17 @@
-"""Pipelines and embedders: what has to lie in their folders, without reading weights."""
+"""Looks at pipelines and embedders: what their folders must have, without reading weights."""
 
 import json
 import os
 import re
+from collections.abc import Collection, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from fit import embeddings as embedders
 from fit import generated as generators
-from fit.check.findings import ABSENT, REMARK, WRONG, some
+from fit.check.findings import ABSENT, REMARK, WRONG, Findings, some
 from fit.check.tables import is_local
+from fit.config.config import Config
 from fit.errors import ModelError
 from fit.generated import weights
 from fit.io.nearby import near, nearest
@@ -30,14 +32,15 @@ FILES = {
     "timm": (("config.json",), ("*.safetensors", "*.bin")),
     "transformers": (("config.json", "preprocessor_config.json"), ("*.safetensors",)),
 }
-"""Backend -> (files that its folder must have, patterns of which one must find weights)."""
+"""Backend -> (files that its folder must have, patterns of its weights, one of which must match)."""
 WITHOUT_WEIGHTS = ("Tokenizer", "Scheduler", "Processor", "FeatureExtractor")
-"""What the classes of a pipeline's components that have no weights are called."""
+"""Parts of the names of classes of a pipeline's components that have no weights."""
 POINTER = b"version https://git-lfs"
+"""Beginning of a file that Git LFS has not fetched."""
 
 
-def _backend(registry, name, kind, key, found):
-    """Whether a backend is known and its packages are installed; said where not."""
+def _backend(registry: Collection[str], name: str, kind: str, key: str, found: Findings) -> bool:
+    """Whether a backend is known and its packages are installed; if not, a finding says so."""
     if name not in registry:
         other = nearest(name, registry)
         remedy = f"did you mean {other!r}?" if other else f"there are: {', '.join(sorted(registry))}"
@@ -49,8 +52,8 @@ def _backend(registry, name, kind, key, found):
     return not lacking
 
 
-def weights_problem(path):
-    """What is wrong with a file of weights, as far as its beginning tells; None where nothing is."""
+def weights_problem(path: str | Path) -> str | None:
+    """Return what is wrong with a file of weights, as far as its first bytes tell; None if nothing is."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -67,7 +70,7 @@ def weights_problem(path):
 # --- pipelines --------------------------------------------------------------------------------------------------------
 
 
-def of_model(config, name, found):
+def of_model(config: Config, name: str, found: Findings) -> None:
     """Look at a model: its backend, its pipeline's folder, the device that it asks for."""
     model = config.models[name]
     if not model.pipeline:
@@ -93,15 +96,18 @@ def of_model(config, name, found):
         found.add(WRONG, f"models.{name}.scheduler", text + (f"; did you mean {other!r}?" if other else ""))
 
 
-def _schedulers():
-    """The names of diffusers' schedulers, looked up in its text, as importing takes seconds; none without diffusers."""
+def _schedulers() -> set[str]:
+    """Return the names of diffusers' schedulers, from its source (an import takes seconds); none without diffusers."""
     origin = getattr(find_spec("diffusers"), "origin", None)
     return set(re.findall(r'"(\w+Scheduler)"', Path(origin).read_text(encoding="utf-8"))) if origin else set()
 
 
-def pipeline_problems(folder, variant=None):
-    """Yield what a folder lacks of a diffusers pipeline: its index, the parts that it names, their configuration and
-    weights of `variant`, all shards of these. Weights that would not be loaded do not matter."""
+def pipeline_problems(folder: str | Path, variant: str | None = None) -> Iterator[str]:
+    """Yield what a folder lacks of a diffusers pipeline.
+
+    It needs an index, the parts that the index names, their configuration, and all shards of their weights of
+    `variant`. Weights that would not be loaded do not matter.
+    """
     index = Path(folder, "model_index.json")
     try:
         parts = json.loads(index.read_text(encoding="utf-8"))
@@ -114,10 +120,11 @@ def pipeline_problems(folder, variant=None):
         yield f"{index}: can't be read ({error}); get the file again"
         return
     yield from weights.foreign_components(folder)
+    loaded, why_not = None, ""
     try:
-        loaded, why_not = weights.weight_files(folder, weights.variant_in(folder, variant)), None
+        loaded = weights.weight_files(folder, weights.variant_in(folder, variant))
     except ModelError as error:
-        loaded, why_not = None, str(error)
+        why_not = str(error)
     said = False
     for name, value in parts.items():
         if not (isinstance(value, list) and len(value) == 2 and all(value)) or name.startswith(("_", "safety_checker")):
@@ -137,7 +144,7 @@ def pipeline_problems(folder, variant=None):
         yield why_not
 
 
-def _part_problems(part, loaded):
+def _part_problems(part: Path, loaded: Collection[Path] | None) -> Iterator[str]:
     if not (part / "config.json").is_file():
         yield f"{part}: no config.json in it; get it with the rest of the pipeline"
     found = sorted(part.glob("*.safetensors"))
@@ -151,15 +158,15 @@ def _part_problems(part, loaded):
 # --- the hub ----------------------------------------------------------------------------------------------------------
 
 
-def hub_cache():
-    """The folder in which huggingface_hub keeps what it fetched; its package is not imported."""
+def hub_cache() -> Path:
+    """Return the folder in which huggingface_hub keeps what it has fetched; its package is not imported."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
     given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     return Path(given or Path(home, "hub")).expanduser()
 
 
-def _of_hub(identity, download, key, found, otherwise, kind=ABSENT):
-    """Look at a hub id: whether it is one, and whether it is here or may be fetched."""
+def _of_hub(identity: str, download: bool, key: str, found: Findings, otherwise: str, kind: str = ABSENT) -> None:
+    """Look at a hub id: whether it is one, and whether it is on this machine or may be fetched."""
     identity = identity.partition("@")[0]
     if identity.count("/") != 1 or identity.startswith((".", "~")) or not all(identity.split("/")):
         other = near(identity)
@@ -187,10 +194,10 @@ def _of_hub(identity, download, key, found, otherwise, kind=ABSENT):
 # --- embedders --------------------------------------------------------------------------------------------------------
 
 
-def of_embedder(config, name, found, needed=True):
+def of_embedder(config: Config, name: str, found: Findings, needed: bool = True) -> None:
     """Look at an embedder: its backend, and the file, folder or id that it is loaded from.
 
-    `needed` says whether a threshold needs it: what is missing is only a remark where not.
+    `needed` says whether a threshold needs it: if not, a missing file is only a remark.
     """
     its, key = config.embedders[name], f"embedders.{name}.model"
     names = known_names(embedders.REGISTRY, embedders.ENTRY_POINTS)
@@ -206,19 +213,19 @@ def of_embedder(config, name, found, needed=True):
         for problem in _folder_problems(folder, *FILES[its.backend]):
             found.add(wrong, key, f"{problem} (`{key}`)")
     elif Path(model).is_file():
-        if problem := weights_problem(model):
-            found.add(wrong, key, f"{problem} (`{key}`)")
+        if wrong_file := weights_problem(model):
+            found.add(wrong, key, f"{wrong_file} (`{key}`)")
     elif its.backend in ("arcface", "csd"):
         other = near(model)
-        text = f"{model}: put it there, or mend `{key}`" + (f" (did you mean {other}?)" if other else "")
+        text = f"{model}: put it there, or fix `{key}`" + (f" (did you mean {other}?)" if other else "")
         found.add(wrong if Path(model).is_dir() else absent, key, text)
     elif its.backend == "openclip" and model.startswith("local-dir:"):
-        found.add(absent, key, f"{folder}: put it there, or mend `{key}`")
+        found.add(absent, key, f"{folder}: put it there, or fix `{key}`")
     elif its.backend == "transformers":
         _of_hub(model, its.download, key, found, "name a folder", absent)
 
 
-def _folder_problems(folder, required, patterns):
+def _folder_problems(folder: str | Path, required: Sequence[str], patterns: Sequence[str]) -> Iterator[str]:
     for name in required:
         if not Path(folder, name).is_file():
             yield f"{folder}: no {name} in it; get the folder again, whole"

@@ -1,21 +1,27 @@
-"""Tables that a user gives: their headers and types, by the functions that the stages read them with."""
+"""Looks at tables that a user gives: their headers and types, with the functions that the stages read them with."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
-from fit.check.findings import REMARK, WRONG, some
+from fit.check.findings import REMARK, WRONG, Findings, some
+from fit.concepts.sheet import Concept
+from fit.config.config import Config
 from fit.errors import FitError
 from fit.io.folders import printable, walk_folder
 from fit.io.nearby import nearest
 
 
-def is_local(path):
-    """Whether `path` is a file or folder of this machine that is there and that the workflow does not make."""
-    return bool(path) and "://" not in path and not path.startswith("results/") and Path(path).exists()
+def is_local(path: str | None) -> TypeGuard[str]:
+    """Whether `path` is a file or folder that exists on this machine and that the workflow does not make."""
+    if not path or "://" in path or path.startswith("results/"):
+        return False
+    return Path(path).exists()
 
 
-def of_sheet(config, domain, found, quick=False):
-    """The concepts of a domain's sheet, none where it can't be read, which is then said."""
+def of_sheet(config: Config, domain: str, found: Findings, quick: bool = False) -> list[Concept]:
+    """Return the concepts of a domain's sheet; none, with a finding, if it can't be read."""
     key, path = f"domains.{domain}.concepts", config.domains[domain].concepts
     try:
         concepts = config.sheet(domain)
@@ -34,8 +40,8 @@ def of_sheet(config, domain, found, quick=False):
     return concepts
 
 
-def of_counts(config, corpus, concepts, found):
-    """Look at effective counts that are given."""
+def of_counts(config: Config, corpus: str, concepts: Sequence[Concept], found: Findings) -> None:
+    """Look at a user's own effective counts."""
     path, key = config.corpora[corpus].provided_counts, f"corpora.{corpus}.provided_counts"
     if not is_local(path) or not concepts:
         return
@@ -47,8 +53,8 @@ def of_counts(config, corpus, concepts, found):
         found.error(key, error)
 
 
-def of_vetoes(config, domain, concepts, found):
-    """Look at the images that a person has rejected."""
+def of_vetoes(config: Config, domain: str, concepts: Sequence[Concept], found: Findings) -> None:
+    """Look at the list of images that a person has rejected."""
     path, key = config.domains[domain].references.vetoes, f"domains.{domain}.references.vetoes"
     if not is_local(path):
         return
@@ -63,7 +69,7 @@ def of_vetoes(config, domain, concepts, found):
     unknown = {name: nearest(name, slugs) for name in vetoed if name not in slugs}
     if unknown and slugs:
         shown = [f"{name!r} (did you mean {slug}?)" if slug else repr(name) for name, slug in unknown.items()]
-        found.add(REMARK, key, f"{path}: vetoes of concepts that are on no sheet: {some(shown)} (`{key}`)")
+        found.add(REMARK, key, f"{path}: vetoes of concepts that are not on the sheet: {some(shown)} (`{key}`)")
     folder = config.domains[domain].references.folder
     if folder and is_local(folder):
         ours = {slug: vetoed[slug] for slug in slugs if slug in vetoed and Path(folder, slug).is_dir()}
@@ -72,8 +78,8 @@ def of_vetoes(config, domain, concepts, found):
             found.add(REMARK, key, f"{path}: {some(said, 3)} (`{key}`)")
 
 
-def of_captions(config, corpus, found, quick=False):
-    """Look at the columns of a corpus's caption files on this machine: of all, or with `quick` of the first."""
+def of_captions(config: Config, corpus: str, found: Findings, quick: bool = False) -> None:
+    """Look at the columns of a corpus's caption files on this machine: of all files, or with `quick` of the first."""
     its, key = config.corpora[corpus], f"corpora.{corpus}.captions"
     if not its.captions or not its.captions.files:
         return
@@ -100,7 +106,7 @@ def of_captions(config, corpus, found, quick=False):
         found.add(kind, key, f"{len(bad)} of {len(files)} caption files are like that (`{key}.files`)")
 
 
-def _problem_of_captions(file, wanted, text, embedded):
+def _problem_of_captions(file: str, wanted: list[str], text: list[str], embedded: bool) -> str | None:
     from fit.captions.sources import open_captions
 
     try:
@@ -113,11 +119,13 @@ def _problem_of_captions(file, wanted, text, embedded):
     return None
 
 
-def counts_in_table(path, key, found, concept=True):
-    """Concept -> number of rows of a Parquet table of pictures, None where it is none, which is then said.
+def counts_in_table(path: str, key: str, found: Findings, concept: bool = True) -> Mapping[str, int] | None:
+    """Return concept -> number of rows of a Parquet table of pictures; None, with a finding, if it is not one.
 
     Args:
-        path: of the table; key: of the configuration; found: Findings.
+        path: of the table.
+        key: of the configuration, which names it.
+        found: where findings are added.
         concept: whether it needs a column of concepts; if not, all rows count as one.
     """
     import pyarrow as pa

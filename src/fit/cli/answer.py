@@ -1,15 +1,20 @@
 """`fit answer`."""
 
+from argparse import Namespace
+from collections.abc import Callable
+
 from fit.cli.command import Command
 from fit.errors import FitError
 
 
-def answer_arguments(add):
+def answer_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit answer`."""
     add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
     add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
 
-def answer(args):
+def answer(args: Namespace) -> None:
+    """Print what a study found, and where its report is."""
     from fit.config.read import load
     from fit.thresholds.answer import of_study
 

@@ -15,6 +15,7 @@ def _written(args: Namespace) -> dict[str, list[str]]:
 
 
 def audit_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit audit`."""
     add("--threshold", help="JSON of `fit thresholds detect`, or a number of images")
     add("--counts", help="CSV or Parquet with the columns concept and effective_count, also low, high and captions")
     add("--matched-captions", default=None, help="file that `fit captions count` wrote, to plan which rows to remove")
@@ -25,6 +26,7 @@ def audit_arguments(add: Callable[..., None]) -> None:
 
 
 def audit(args: Namespace) -> None:
+    """Print which concepts lie above a threshold, and write which rows would have to go."""
     from fit.audit import audit as compare
     from fit.audit import plan, read_counted, read_threshold, write_audit
     from fit.io.concept_tables import ConceptTables

@@ -1,73 +1,68 @@
 """`fit captions`."""
 
+import argparse
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fit.cli.arguments import many
+from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.cli.command import Command
+from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number, OptionalPath
 from fit.errors import FitError
 
-
-def _columns_and_sampling(args):
-    from fit.captions.count import Columns, Sampling
-
-    return {
-        "columns": Columns(
-            args.caption_column, args.url_column, tuple(args.columns), getattr(args, "encoding", "utf-8")
-        ),
-        "sampling": Sampling(args.tokens, args.fold_accents == "yes", args.max_matched_captions, args.seed),
-    }
+if TYPE_CHECKING:
+    from fit.captions.tables import CountFiles
 
 
-def _caption_outputs(args):
-    from fit.captions.count import Outputs
+def _add_outputs(add: Callable[..., None]) -> None:
+    add("--counts", metavar="FILE", help="file to write: captions per concept")
+    for name, what in (
+        ("names", "captions per name and alias"),
+        ("matched-captions", "the sampled rows"),
+        ("shards", "what was read and what was skipped"),
+    ):
+        add(f"--{name}", action=OptionalPath, metavar="FILE", help=f"file to write: {what} (default: beside --counts)")
+
+
+def _outputs(args: Namespace) -> "CountFiles":
+    from fit.captions.tables import CountFiles
 
     beside = Path(args.counts).with_suffix("")
-    others = [getattr(args, kind) or f"{beside}.{kind}.parquet" for kind in ("names", "shards")]
-    return Outputs(
-        Path(args.counts),
-        Path(others[0]),
-        Path(args.matched_captions or f"{beside}.matched_captions.parquet"),
-        Path(others[1]),
-    )
+    kinds = ("names", "matched_captions", "shards")
+    others = (Path(getattr(args, kind) or f"{beside}.{kind}.parquet") for kind in kinds)
+    return CountFiles(Path(args.counts), *others)
 
 
-def _written(args):
-    outputs = _caption_outputs(args)
+def _written(args: Namespace) -> dict[str, list[str]]:
+    outputs = _outputs(args)
     return {name: [str(getattr(outputs, name))] for name in ("counts", "matched_captions", "names", "shards")}
 
 
-def _report_counts(outputs):
-    from fit.captions.count import losses, remarks, unmentioned
+def _report(outputs: "CountFiles") -> None:
+    from fit.captions.remarks import losses, remarks, unmentioned
     from fit.io.parquet import read
 
-    counts = read(outputs.counts)
+    counts, shards = read(outputs.counts), read(outputs.shards)
     mentions, rows = sum(counts.column("captions").to_pylist()), counts.column("corpus_rows")[0].as_py()
     print(f"{len(counts)} concepts are mentioned {mentions:,} times in {rows:,} captions: {outputs.counts}")
-    for remark in [*losses(read(outputs.shards)), *unmentioned(counts), *remarks(read(outputs.names))]:
+    for remark in [*losses(shards), *unmentioned(counts), *remarks(read(outputs.names))]:
         print(f"fit: {remark}", file=sys.stderr)
-    for row in read(outputs.shards).to_pylist():
+    for row in shards.to_pylist():
         if row["status"] != "ok":
             rows = "an unknown number of" if row["rows"] is None else row["rows"]
             print(f"fit: skipped {rows} captions: {row['reason']}", file=sys.stderr)
 
 
-def _add_caption_outputs(add):
-    add("--caption-column", default="caption", metavar="COLUMN")
-    add("--url-column", default="url", metavar="COLUMN")
-    add("--columns", nargs="*", default=[], metavar="COLUMN", help="others to carry into the matched captions")
-    add("--tokens", choices=("standard", "words"), default="standard", help="what a token is (docs/captions.md)")
-    add("--fold-accents", choices=("yes", "no"), default="no", help="whether é counts as e")
-    add("--max-matched-captions", type=int, default=100_000, help="largest sample of rows per concept; 0 for none")
-    add("--seed", type=int, default=0)
-    add("--counts", help="file to write: captions per concept")
-    add("--matched-captions", default=None, help="file to write: the sampled rows (default: beside --counts)")
-    add("--names", default=None, help="file to write: captions per name and alias (default: beside --counts)")
-    add("--shards", default=None, help="file to write: what was read and what was skipped (default: beside --counts)")
+def _add_seed(add: Callable[..., None]) -> None:
+    add("--seed", type=Number(int, 0, 2**63 - 1), default=0, metavar="N", help="of the samples")
 
 
-def count_arguments(add):
-    add("--concepts", help="concept sheet")
+def count_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `fit captions count`."""
+    add("--concepts", metavar="SHEET", help="concept sheet")
     add(
         "--captions",
         nargs="*",
@@ -75,72 +70,93 @@ def count_arguments(add):
         metavar="FILE",
         help="Parquet, CSV, TSV or JSON lines, here or at s3://, hf://, https://; patterns, or lists of files (.txt)",
     )
-    add("--elasticsearch", metavar="INDEX", nargs="?", const="", default="", help="count in an index instead")
+    add("--elasticsearch", action=OptionalPath, metavar="INDEX", help="count in this index instead")
+    add_settings(add, SamplingSettings, ReadingSettings)
+    _add_seed(add)
+    add("--threads", type=Number(int, 1, 4096), default=1, metavar="N", help="files read at once")
     add(
-        "--encoding", default="utf-8", help="of text files: utf-8, windows-1252 ... (a byte order mark tells by itself)"
+        "--part",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="whether the files are a part of a corpus, which may have no row",
     )
-    add("--on-bad-shard", choices=("fail", "skip"), default="fail", help="what a broken file leads to")
-    add("--threads", type=int, default=1, help="files read at once")
-    add("--reuse", metavar="FOLDER", default=None, help="keep counts here, so that one more concept is counted alone")
-    add("--part", action="store_true", help="the files are a part of a corpus, which may have no row")
-    _add_caption_outputs(add)
+    add(
+        "--reuse",
+        action=OptionalPath,
+        metavar="FOLDER",
+        help="keep counts here, so that one more concept is counted alone",
+    )
+    _add_outputs(add)
 
 
-def count(args):
-    from fit.captions.count import count_captions, count_index
-    from fit.captions.sources import find_files
+def count(args: Namespace) -> None:
+    """Count mentions in files, or in an index."""
     from fit.concepts.sheet import read_sheet
 
     if bool(args.captions) == bool(args.elasticsearch):
         raise FitError("captions count: say what to count in, either --captions FILE ... or --elasticsearch INDEX")
-    concepts, outputs = read_sheet(args.concepts), _caption_outputs(args)
+    concepts, outputs, sampling = read_sheet(args.concepts), _outputs(args), read_settings(SamplingSettings, args)
     if args.elasticsearch:
-        count_index(concepts, args.elasticsearch, outputs, **_columns_and_sampling(args))
+        from fit.captions.index import count_index
+
+        count_index(concepts, args.elasticsearch, outputs, sampling, args.seed)
     else:
-        count_captions(
-            concepts,
-            find_files(args.captions),
-            outputs,
-            on_bad_shard=args.on_bad_shard,
-            threads=args.threads,
-            reuse=args.reuse,
-            part=args.part,
-            **_columns_and_sampling(args),
-        )
-    _report_counts(outputs)
+        from fit.captions.count import count_captions
+        from fit.captions.scan import CountJob
+        from fit.captions.sources import find_files
+
+        reading = read_settings(ReadingSettings, args)
+        job = CountJob(find_files(args.captions), sampling, reading, args.seed, args.threads, args.part)
+        count_captions(concepts, job, outputs, args.reuse)
+    _report(outputs)
 
 
-def merge_arguments(add):
-    many(add, "parts", metavar="FILE", help="counts.parquet of each, beside names, matched captions and shards.parquet")
-    _add_caption_outputs(add)
+def merge_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `fit captions merge`."""
+    add(
+        "--parts",
+        nargs="+",
+        metavar="FILE",
+        help="counts.parquet of each part, with its names, matched_captions and shards.parquet beside it",
+    )
+    add_settings(add, SamplingSettings)
+    _add_seed(add)
+    _add_outputs(add)
 
 
-def merge(args):
-    from fit.captions.count import Outputs, merge_counts
+def merge(args: Namespace) -> None:
+    """Merge counts of parts of a corpus."""
+    from fit.captions.merge import merge_counts
+    from fit.captions.tables import CountFiles
 
-    outputs = _caption_outputs(args)
-    merge_counts([Outputs.of_counts(part) for part in args.parts], outputs, **_columns_and_sampling(args))
-    _report_counts(outputs)
+    outputs = _outputs(args)
+    parts = [CountFiles.of_counts(part) for part in args.parts]
+    merge_counts(parts, outputs, read_settings(SamplingSettings, args), args.seed)
+    _report(outputs)
 
 
-def explain_arguments(add):
+def explain_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `fit captions explain`."""
     add("name")
     add("caption")
 
 
-def explain(args):
+def explain(args: Namespace) -> None:
+    """Print why a caption mentions a name, or why not."""
     from fit.captions.explain import explain
 
     print(explain(args.name, args.caption))
 
 
-def plot_arguments(add):
+def plot_arguments(add: Callable[..., None]) -> None:
+    """Add the arguments of `fit captions plot`."""
     add("counts", help="file that `fit captions count` wrote")
-    add("--title", default="")
-    add("--out")
+    add("--title", default="", metavar="TEXT")
+    add("--out", metavar="PNG", help="file to write")
 
 
-def plot(args):
+def plot(args: Namespace) -> None:
+    """Draw how many concepts have how many captions."""
     from fit.io.files import atomic_write
     from fit.io.parquet import read
     from fit.reports.figures import counts_figure
@@ -149,13 +165,14 @@ def plot(args):
         counts_figure(read(args.counts, ["captions"]).column("captions").to_numpy(), args.title, part)
 
 
+_OUTPUTS = ("counts", "matched_captions", "names", "shards")
 COMMANDS = (
     Command(
         "count",
         "count mentions in files of captions, and sample their rows",
         count_arguments,
         count,
-        writes=("counts", "matched_captions", "names", "shards", "reuse"),
+        writes=(*_OUTPUTS, "reuse"),
         written=_written,
     ),
     Command(
@@ -163,7 +180,7 @@ COMMANDS = (
         "merge counts of several groups of files into one",
         merge_arguments,
         merge,
-        writes=("counts", "matched_captions", "names", "shards"),
+        writes=_OUTPUTS,
         written=_written,
     ),
     Command("explain", "say why a caption mentions a name, or why not", explain_arguments, explain),

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING
@@ -81,21 +82,7 @@ def written_settings(
     ]
 
 
-def _resource_word(field: SettingField, value: Any) -> str:
-    """A resource's value, as Snakemake takes it: it knows no fractions and no booleans, only text."""
-    return next(_words(field, value)).removeprefix("--") if field.kind is bool else str(value)
 
-
-def resource_values(settings: Any, *classes: type) -> dict[str, str]:
-    """Name -> value of the settings that are resources of a rule."""
-    fields = [field for cls in classes for field in settings_of(cls) if field.is_resource]
-    return {field.name: _resource_word(field, getattr(settings, field.name)) for field in fields}
-
-
-def resource_flags(*classes: type) -> str:
-    """The options for `resource_values`, as a rule's command writes them."""
-    fields = [field for cls in classes for field in settings_of(cls) if field.is_resource]
-    return "".join(
-        f"--{{resources.{field.name}}} " if field.kind is bool else f"{field.flag}={{resources.{field.name}}} "
-        for field in fields
-    )
+def resource_flags(settings: Any, *classes: type) -> str:
+    """The settings that are resources, as `written_settings` writes them, in one text for a shell."""
+    return shlex.join(written_settings(settings, *classes, resources=True))

@@ -15,6 +15,7 @@ SEED = Number(int, 0, 2**63 - 1)
 
 
 def serve_arguments(add: Add) -> None:
+    """Add the options of `fit ratings serve`."""
     add("--references", nargs="+", metavar="PLACE", help="tables of references, or folders of tables")
     add("--generated", nargs="+", metavar="PLACE", help="tables of generated pictures, or folders of tables")
     add("--table", help="CSV or Parquet with the columns concept, effective_count and score")
@@ -36,6 +37,7 @@ def serve_arguments(add: Add) -> None:
 
 
 def serve(args: Namespace) -> None:
+    """Serve the page on which people rate pictures."""
     from fit.concepts.sheet import read_sheet
     from fit.ratings.pairs import sample_pairs
     from fit.ratings.server import Study, hosts_of, is_loopback, serve
@@ -68,11 +70,13 @@ def serve(args: Namespace) -> None:
 
 
 def import_arguments(add: Add) -> None:
+    """Add the options of `fit ratings import`."""
     add("file", help="CSV with the columns rater, concept, rating (1 to 5), and optionally image_id and time")
     add("--out", help="CSV that they are added to")
 
 
 def import_(args: Namespace) -> None:
+    """Add ratings that were made elsewhere."""
     from fit.ratings.store import import_ratings
 
     added, there = import_ratings(args.file, args.out)
@@ -80,6 +84,7 @@ def import_(args: Namespace) -> None:
 
 
 def report_arguments(add: Add) -> None:
+    """Add the options of `fit ratings report`."""
     add("--ratings", nargs="+", metavar="FILE", help="CSVs that `fit ratings` wrote")
     add("--table", help="CSV or Parquet with the columns concept, effective_count and score")
     add_settings(add, ThresholdSettings, without=("estimators",))
@@ -88,6 +93,7 @@ def report_arguments(add: Add) -> None:
 
 
 def report(args: Namespace) -> None:
+    """Compare ratings with scores, raters and the threshold."""
     from fit.ratings.report import make_report, summary
 
     settings = read_settings(ThresholdSettings, args, without=("estimators",))

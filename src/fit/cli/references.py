@@ -92,7 +92,7 @@ def draw(args: Namespace) -> None:
     from fit.reports.figures import references_sheet
 
     with atomic_write(args.out) as part:
-        references_sheet(args.file, part, "")
+        references_sheet(args.file, part)
 
 
 COMMANDS = (

@@ -10,6 +10,7 @@ Add = Callable[..., None]
 
 
 def write_arguments(add: Add) -> None:
+    """Add the options of `fit reports write`."""
     add("study", help="its name, the title of the page")
     add("--thresholds", nargs="*", default=[], metavar="FILE", help="JSON files MODEL/DOMAIN.json")
     add("--counts", nargs="*", default=[], metavar="FILE", help="effective counts, CORPUS/DOMAIN.parquet")
@@ -26,6 +27,7 @@ def write_arguments(add: Add) -> None:
 
 
 def write(args: Namespace) -> None:
+    """Write a study's tables and report."""
     from fit.reports.report import StudyFiles, write_study
 
     files = StudyFiles.named(args.thresholds, args.counts, args.match_thresholds, args.figures, args.missing)
@@ -34,11 +36,13 @@ def write(args: Namespace) -> None:
 
 
 def show_arguments(add: Add) -> None:
+    """Add the options of `fit reports show`."""
     add("file", help="TSV, CSV, Parquet or JSON; pictures and other bytes are left out")
     add("--rows", type=Number(int, 0, 10**9), default=100, metavar="N", help="of Parquet, at most; 0: all")
 
 
 def show(args: Namespace) -> None:
+    """Print a table in columns."""
     from fit.reports.show import show
 
     for line in show(args.file, args.rows):

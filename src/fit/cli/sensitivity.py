@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fit.cli.command import Command
 from fit.cli.common import read_match_threshold, read_threshold, write_json
@@ -23,7 +23,9 @@ def _add_match_threshold(add: Callable[..., None]) -> None:
 
 
 def _match_threshold(args: Namespace) -> "MatchThreshold | None":
-    return read_match_threshold(args.match_threshold, *THRESHOLDS_TRIED) if args.match_threshold else None
+    if not args.match_threshold:
+        return None
+    return cast("MatchThreshold", read_match_threshold(args.match_threshold, *THRESHOLDS_TRIED))
 
 
 def rescore_arguments(add: Callable[..., None]) -> None:
@@ -116,7 +118,7 @@ def outliers(args: Namespace) -> None:
     """Print the concepts that defy the threshold, and what may explain them."""
     from fit.io.concept_tables import ConceptTables
     from fit.io.files import atomic_write
-    from fit.reports.figures import contact_sheet
+    from fit.reports.contact_sheets import contact_sheet
     from fit.sensitivity import outliers
     from fit.sensitivity.causes import Measurements
     from fit.thresholds import read_table

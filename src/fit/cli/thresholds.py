@@ -15,6 +15,7 @@ SEED = Number(int, 0, 2**63 - 1)
 
 
 def detect_arguments(add: Add) -> None:
+    """Add the options of `fit thresholds detect`."""
     add("table", help="CSV or Parquet with the columns concept, effective_count, score (and more: docs/thresholds.md)")
     add_settings(add, ThresholdSettings)
     add("--seed", type=SEED, default=0, metavar="N", help="of the resamples and permutations")
@@ -22,6 +23,7 @@ def detect_arguments(add: Add) -> None:
 
 
 def detect(args: Namespace) -> None:
+    """Print the imitation threshold of a table, and write it as JSON."""
     from fit.thresholds.answer import sentence
     from fit.thresholds.report import describe, measure
     from fit.thresholds.scores import read_table
@@ -34,6 +36,7 @@ def detect(args: Namespace) -> None:
 
 
 def plot_arguments(add: Add) -> None:
+    """Add the options of `fit thresholds plot`."""
     add("table", help="as `fit thresholds detect` reads it")
     add("--threshold", help="JSON of `fit thresholds detect`")
     add("--score", default="imitation score", metavar="TEXT", help="name of the score, in the figure")
@@ -42,6 +45,7 @@ def plot_arguments(add: Add) -> None:
 
 
 def plot(args: Namespace) -> None:
+    """Draw scores against counts."""
     from fit.io.files import atomic_write
     from fit.reports.figures import threshold_figure
     from fit.thresholds.scores import read_scores
@@ -52,6 +56,7 @@ def plot(args: Namespace) -> None:
 
 
 def pictures_arguments(add: Add) -> None:
+    """Add the options of `fit thresholds pictures`."""
     add("table", help="as `fit thresholds detect` reads it")
     add("--threshold", help="JSON of `fit thresholds detect`")
     add("--references", nargs="+", metavar="PLACE", help="tables of references, or folders of tables")
@@ -62,6 +67,7 @@ def pictures_arguments(add: Add) -> None:
 
 
 def pictures(args: Namespace) -> None:
+    """Draw references beside generated pictures, of concepts below and above the threshold."""
     from fit.io.concept_tables import ConceptTables
     from fit.io.files import atomic_write
     from fit.reports.contact_sheets import contact_sheet, rows_around

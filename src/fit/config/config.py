@@ -58,9 +58,9 @@ class Config(pydantic.BaseModel):
     """Text-to-image models."""
     embedders: dict[Name, Embedder]
     """Image encoders."""
-    collection: Collection = Field(default_factory=Collection)
+    collection: Collection = Collection()
     """How images are fetched and decoded."""
-    threshold: Threshold = Field(default_factory=Threshold)
+    threshold: Threshold = Threshold()
     """Scores, and the estimation of the threshold."""
     atelier: Atelier
     """The built-in world."""

@@ -237,7 +237,11 @@ STAGES: dict[str, Pick] = {
 @cache
 def versions() -> dict[str, int]:
     """The version of each stage, as its room says it."""
-    return {stage: version for room in ROOMS for stage, version in getattr(import_module(f"fit.{room}"), "VERSIONS", {}).items()}
+    return {
+        stage: version
+        for room in ROOMS
+        for stage, version in import_module(f"fit.{room}").VERSIONS.items()
+    }
 
 
 def stage_settings(config: Config, stage: str, **wildcards: str) -> dict[str, Any]:
@@ -248,4 +252,4 @@ def stage_settings(config: Config, stage: str, **wildcards: str) -> dict[str, An
         stage: a key of STAGES.
         wildcards: of the job: domain, corpus, model, embedder ... as far as the stage has them.
     """
-    return dict(sorted((STAGES[stage](config, wildcards) | {"version": versions().get(stage, 1)}).items()))
+    return dict(sorted((STAGES[stage](config, wildcards) | {"version": versions()[stage]}).items()))

@@ -19,7 +19,7 @@ REGISTRY = {
 """Name in config.yaml -> class of fit.embeddings.base.Embedder."""
 ENTRY_POINTS = "fit.embedders"
 """Group of entry points by which other packages bring embedders."""
-VERSIONS = {"embed_images": 2, "embed_art_texts": 2, "embed_prompts": 1}
+VERSIONS = {"embed_images": 3, "embed_art_texts": 2, "embed_prompts": 1}
 """Stage -> number that goes up when its results change, so that its jobs run again."""
 
 

@@ -12,7 +12,7 @@ REGISTRY = {"diffusers": "fit.generated.diffusers:Diffusers"}
 """Name in config.yaml -> class of fit.generated.base.Generator."""
 ENTRY_POINTS = "fit.generators"
 """Group of entry points by which other packages bring generators."""
-VERSIONS = {"generate_images": 3, "import_generated": 3, "draw_generated": 1}
+VERSIONS = {"generate_images": 4, "import_generated": 4, "draw_generated": 2}
 """Stage -> number that goes up when its results change, so that its jobs run again."""
 
 

@@ -1,7 +1,7 @@
 """Which addresses a connection may go to: those of the public internet, and no others.
 
 A link is a stranger's, and may be aimed at this machine's own network. So every address is checked before a connection
-goes to it: one that a link spells out, and every one that a name stands for.
+goes to it: one that a link spells out, and every one that a name leads to.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class AddressBlockedError(OSError):
 
 
 class BadUrlError(ValueError):
-    """A link that is no http or https link to a host."""
+    """A link that is not an http or https link to a host."""
 
 
 def is_open(address: str, allow_loopback: bool) -> bool:
@@ -78,7 +78,7 @@ def _is_open(address: ipaddress.IPv4Address | ipaddress.IPv6Address, allow_loopb
 
 
 def checked_url(link: Any, allow_loopback: bool, base: URL | None = None) -> URL:
-    """The URL to ask for `link`, relative to `base` if that is given, without its user, password and fragment.
+    """Return the URL to ask for `link`, relative to `base` if that is given, without its user, password and fragment.
 
     A host that is an address in any spelling (0x7f.1, 2130706433, [::ffff:7f00:1]) is checked here and then spelled the
     usual way, as no name will be looked up for it. Names are checked where they are looked up.
@@ -124,7 +124,7 @@ def checked_url(link: Any, allow_loopback: bool, base: URL | None = None) -> URL
 
 
 def look_up(host: str) -> list[str]:
-    """Addresses of a host name, from the system's resolver; blocks.
+    """Return the addresses of a host name, from the system's resolver; blocks.
 
     Raises:
         OSError: it has none, or the name servers can't tell.
@@ -149,7 +149,12 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses of `host`, all open. Raises OSError if there are none, AddressBlockedError if one is not open."""
+        """Return the addresses of `host`, all open.
+
+        Raises:
+            OSError: there are none.
+            AddressBlockedError: one is not open.
+        """
         addresses = await asyncio.get_running_loop().run_in_executor(self._threads, look_up, host)
         for address in addresses:
             if not is_open(address, self._allow_loopback):
@@ -167,5 +172,5 @@ class CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Ends the threads, without waiting for lookups under way."""
+        """End the threads, without waiting for lookups under way."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -18,7 +18,7 @@ class BodyDecoder:
         self._encoding = encoding.strip().lower().removeprefix("x-")
         if self._encoding in ("br", "zstd", "compress", "dcb", "dcz") or "," in self._encoding:
             raise zlib.error(f"{encoding} was not asked for")
-        # Names that are no encoding ("none", "utf-8") are ignored, as browsers do.
+        # Names that are not of an encoding ("none", "utf-8") are ignored, as browsers do.
         self._is_plain = self._encoding not in ("gzip", "deflate")
         self._inflate: Any = None
 
@@ -33,7 +33,7 @@ class BodyDecoder:
         return not self._is_plain and self.is_done
 
     def decode(self, block: bytes, most: int) -> bytes:
-        """Bytes behind the next `block`, of which the first `most` (1 or more) may be all."""
+        """Return the bytes behind the next `block`, at most the first `most` (1 or more) of them."""
         if self._is_plain:
             return block[:most]
         if self._inflate is None:
@@ -54,7 +54,7 @@ class Budget:
         self._returned = asyncio.Event()
 
     async def take(self, size: int) -> None:
-        """Waits until `size` bytes, at most the total, are free, and holds them."""
+        """Wait until `size` bytes, at most the total, are free, and hold them."""
         async with self._turn:
             while self._free < size:
                 self._returned.clear()
@@ -62,7 +62,7 @@ class Budget:
             self._free -= size
 
     def give_back(self, size: int) -> None:
-        """Frees bytes that were taken."""
+        """Free bytes that were taken."""
         self._free += size
         self._returned.set()
 
@@ -75,7 +75,7 @@ class Lease:
         self.size = 0
 
     async def grow(self, size: int) -> None:
-        """Waits until `size` bytes in all are held. What is waited for is our memory, so it does not count as time."""
+        """Wait until `size` bytes in all are held. The wait is for our own memory, so it does not count as time."""
         if size <= self.size:
             return
         loop = asyncio.get_running_loop()
@@ -87,6 +87,6 @@ class Lease:
             self._timer.reschedule(end + loop.time() - began)
 
     def shrink(self, size: int) -> None:
-        """Gives back all but `size` bytes."""
+        """Give back all but `size` bytes."""
         self._budget.give_back(self.size - size)
         self.size = size

@@ -4,7 +4,7 @@ Decoders are C: some bytes make one crash, hang, or allocate without end. So `De
 limit on memory, and ends those that take too long. The job goes on; the picture gets a status. What such a process
 says is read as a few numbers and bytes, never unpickled.
 
-A process has the rights of its user: this is no sandbox against bytes that take a decoder over.
+A process has the rights of its user: this is not a sandbox against bytes that take a decoder over.
 
 The module imports Pillow and NumPy only, as every such process imports it.
 """
@@ -43,7 +43,7 @@ _READY, _READ = b"S", b"R"  # a worker has started; it has read the bytes of a p
 
 START_S = 300  # on a cluster's file system, importing NumPy in a hundred jobs at once takes minutes
 MAX_MEMORY_MB = 2048  # address space of a worker, of which it takes 120 to start
-PATIENCE = 10  # times decode_timeout_s, after which a worker that has had no processor time for a picture is given up
+PATIENCE = 10  # times decode_timeout_s, after which a worker that has had no processor time is ended
 GRACE_S = 10  # after which a worker ends itself, if the process that should have ended it has gone
 RENEWED_AFTER = 10_000  # pictures, lest what decoders leak becomes the fault of a picture
 
@@ -58,7 +58,7 @@ class _Worker:
     """
 
     def __init__(self, settings: DecodeSettings, max_memory_mb: int, turns: IO[bytes]):
-        """`turns` is an open file that all workers lock for large pictures."""
+        """Describe a worker; `turns` is an open file that all workers lock for large pictures."""
         self.settings, self._max_memory_mb, self._turns = settings, max_memory_mb, turns
         self.process: subprocess.Popen[bytes] | None = None
         self.socket: socket.socket | None = None  # our end of the socket that is its standard input

@@ -80,7 +80,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one request, or one attempt with its redirects, came to; location is where a redirect leads."""
+    """What one request, or one attempt with its redirects, led to; location is where a redirect leads."""
 
     status: str
     data: bytes | None = None
@@ -93,7 +93,7 @@ class Answer:
 
 
 def failure(error: BaseException) -> Answer:
-    """The answer that an exception from aiohttp amounts to.
+    """Return the answer that an exception from aiohttp means.
 
     Raises:
         ConfigError: the exception is this machine's doing, not the link's.
@@ -148,7 +148,7 @@ class Fetcher:
 
     async def __aenter__(self) -> "Fetcher":
         settings = self._settings
-        # Twice as many as can wait for an answer: a lookup given up on keeps its thread until the system gives up too.
+        # Twice as many as can wait for an answer: an abandoned lookup keeps its thread until the system ends it.
         self._resolver = CheckedResolver(settings.allow_loopback, threads=2 * settings.connections)
         connector = aiohttp.TCPConnector(
             resolver=self._resolver,
@@ -184,7 +184,7 @@ class Fetcher:
         self._session = self._resolver = None
 
     async def fetch(self, url: str) -> Fetched:
-        """Fetches `url`, again if that may help. Whatever the link or its servers do ends up in the status.
+        """Fetch `url`, again if that may help. Whatever the link or its servers do ends up in the status.
 
         Raises:
             ConfigError: this machine ran out of open files.
@@ -195,7 +195,7 @@ class Fetcher:
 
     @contextlib.asynccontextmanager
     async def fetched(self, url: str) -> AsyncIterator[Fetched]:
-        """As `fetch`; within the block, the data counts as held (FetchTuning.max_held_bytes)."""
+        """Fetch as `fetch` does; within the block, the data counts as held (FetchTuning.max_held_bytes)."""
         found, held = await self._fetch(url)
         try:
             yield found
@@ -203,7 +203,7 @@ class Fetcher:
             self._bodies.give_back(held)
 
     async def _fetch(self, url: str) -> tuple[Fetched, int]:
-        """What became of `url`, and how many bytes of the budget its data holds."""
+        """Return what became of `url`, and how many bytes of the budget its data holds."""
         if self._session is None:
             raise RuntimeError("a Fetcher fetches within `async with Fetcher(settings) as fetcher`")
         attempt = 1
@@ -218,7 +218,7 @@ class Fetcher:
             attempt += 1
 
     async def _attempt(self, link: str) -> Answer:
-        """Follows `link` through its redirects, within the time that one attempt has."""
+        """Follow `link` through its redirects, within the time that one attempt has."""
         left_s = self._settings.total_timeout_s
         loop = asyncio.get_running_loop()
         url: URL | None = None
@@ -240,7 +240,7 @@ class Fetcher:
 
     @contextlib.asynccontextmanager
     async def _turn(self, host: str) -> AsyncIterator[None]:
-        """Waits until one more request to `host` is within both limits, and holds a place in them."""
+        """Wait until one more request to `host` is within both limits, and hold a place in them."""
         mine = self._hosts.setdefault(host, HostTurns(asyncio.Semaphore(self._settings.connections_per_host)))
         mine.users += 1
         try:
@@ -253,7 +253,7 @@ class Fetcher:
                 del self._hosts[host]
 
     async def _request(self, url: URL, timeout_s: float) -> Answer:
-        """One request, without redirects; its body is read before this returns."""
+        """Make one request, without redirects; its body is read before this returns."""
         http_status, held = None, 0
         try:
             async with asyncio.timeout(timeout_s) as timer:
@@ -274,7 +274,7 @@ class Fetcher:
         return Answer(found.status, http_status=http_status, worth_retrying=found.worth_retrying)
 
     async def _read(self, response: aiohttp.ClientResponse, timer: asyncio.Timeout) -> Answer:
-        """What a response, of which the headers have come, amounts to; reads its body if that is wanted."""
+        """Return what a response means, of which the headers have come; its body is read if that is wanted."""
         code = response.status
         is_redirect = code in REDIRECTS and "Location" in response.headers
         if code != 200 and not is_redirect:
@@ -323,7 +323,7 @@ class Fetcher:
         return Answer("ok", data=bytes(data), http_status=code, held=len(data))
 
     async def _blocks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """The body as it comes."""
+        """Yield the body as it comes."""
         while not response.content.at_eof():
             try:
                 async with asyncio.timeout(STALL_S):
@@ -338,7 +338,7 @@ class Fetcher:
                     yield block
 
     def _open_socket(self, address_info: aiohttp.AddrInfoType) -> socket.socket:
-        """Makes the socket of every connection: a last look at where it goes, by whatever way aiohttp came there."""
+        """Make the socket of every connection: a last look at where it goes, however aiohttp came to that address."""
         family, kind, protocol, _, address = address_info
         if not is_open(address[0], self._settings.allow_loopback):
             raise AddressBlockedError(f"{address[0]} is not public")
@@ -351,7 +351,7 @@ async def fetch_all(
     handle: Callable[[K, Fetched], Awaitable[object]],
     tuning: FetchTuning | None = None,
 ) -> None:
-    """Fetches every link and hands over what became of it, in whatever order that comes.
+    """Fetch every link and hand over what became of it, in any order.
 
     However many links there are, only so many are under way at once (WORKERS_PER_CONNECTION for each connection), and
     the next is taken from `links` when one is handled. Links of one host in a row wait for each other: mix the hosts.

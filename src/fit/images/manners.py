@@ -58,7 +58,7 @@ def opted_out(tags: Iterable[str], bot: str) -> bool:
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header, which is seconds or an HTTP date; None if it says nothing sensible.
+    """Return the seconds that a Retry-After header asks for; None if it is neither seconds nor an HTTP date.
 
     Args:
         value: the header; now: with a time zone.
@@ -76,9 +76,10 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 
 
 def retry_wait_s(tuning: FetchTuning, link: str, attempt: int, asked_s: float | None) -> float | None:
-    """Seconds to wait after failed attempt number `attempt` (the first is 1), or None to leave the server alone.
+    """Return the seconds to wait after a failed attempt, or None to leave the server alone.
 
     Args:
+        attempt: its number; the first is 1.
         asked_s: seconds that the server asked for, or None.
     """
     if asked_s is not None and asked_s > tuning.max_retry_after_s:

@@ -65,7 +65,7 @@ class Embedded(ImageSource):
     """Bytes in a column of the corpus's own files (or a tar, or a folder); null for an image that is gone."""
 
     def __init__(self, files: Iterable[str | Path], settings: FetchSettings | None = None):
-        """`files`: paths of the corpus; `settings` is not used."""
+        """Take the paths of the corpus; `settings` is not used."""
         self._path_of = by_key(map(str, files), shard_name, "the shard")
 
     def bring(self, links: Sequence[Link], handle: Handle) -> None:
@@ -107,7 +107,7 @@ class LocalImages(ImageSource):
     """Bytes of this machine."""
 
     def __init__(self, read_bytes: Callable[[Link], bytes | None]):
-        """`read_bytes` returns the bytes of a link, or None where there are too many."""
+        """Take a function that returns the bytes of a link, or None where there are too many."""
         self._read_bytes = read_bytes
 
     def bring(self, links: Sequence[Link], handle: Handle) -> None:
@@ -125,7 +125,7 @@ class Http(ImageSource):
     """What http(s) links lead to."""
 
     def __init__(self, settings: FetchSettings, files: Iterable[str | Path] = (), tuning: "FetchTuning | None" = None):
-        """`settings` and `tuning` are those of the fetching; `files` are not used."""
+        """Take the settings of the fetching; `files` is not used."""
         self._settings, self._tuning = settings, tuning
 
     def bring(self, links: Sequence[Link], handle: Handle) -> None:

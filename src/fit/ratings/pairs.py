@@ -9,9 +9,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from fit.errors import DataError
+from fit.images.table import rows_to_show
 from fit.io.concept_tables import ConceptTables
 from fit.io.parquet import read
-from fit.reports.contact_sheets import rows_of
 from fit.thresholds.scores import read_scores
 
 BINS = 10
@@ -106,7 +106,7 @@ def draw(
 
 def _made(path: Path, concept: str) -> list[tuple[str, str]]:
     """Return (image_id, prompt) of the generated pictures of a concept that can be shown."""
-    rows = read(path, ["image_id", "prompt"]).take(rows_of(path, concept)).to_pylist()
+    rows = read(path, ["image_id", "prompt"]).take(rows_to_show(path, concept)).to_pylist()
     # A line break would split a row of the ratings.
     return [(row["image_id"], " ".join((row["prompt"] or "").split())) for row in rows if row["image_id"].isprintable()]
 

@@ -75,7 +75,7 @@ def _by_rater(ratings: Sequence[Rating]) -> dict[str, Any]:
 
 
 def _by_concept(ratings: Sequence[Rating], known: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
-    """Return a dict per concept, sorted by effective count. Each picture has the same weight, with any number of raters."""
+    """Return a dict per concept, sorted by effective count. Each picture has one weight, whatever its raters."""
     pictures: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for rating in ratings:
         pictures[rating.concept][rating.image_id].append(rating.given)

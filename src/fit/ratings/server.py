@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import unicodedata
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,6 +19,7 @@ from typing import Any
 
 import regex
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from PIL import Image
 from yarl import URL
 
@@ -27,8 +28,6 @@ from fit.images.table import bytes_of, decode
 from fit.io.parquet import read
 from fit.ratings.pairs import Pair, Picture
 from fit.ratings.store import SCALE, Answers, Rating
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 """Path -> file of the page, in the folder `page` beside this module. Nothing else on disk is served as a file."""
@@ -209,7 +208,7 @@ def hosts_of(host: str, names: Sequence[str] = ()) -> Hosts:
     return Hosts(frozenset(name.lower().rstrip(".") for name in known), any_address=True)
 
 
-def _guard(hosts: Hosts) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _guard(hosts: Hosts) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not hosts.accept(request):

@@ -15,7 +15,7 @@ class Folder(ReferenceSource):
     """A folder with a folder of pictures per slug (fit.images.local.links_at)."""
 
     def __init__(self, options: SourceOptions):
-        """`options`: place, sheet and work."""
+        """Take place, sheet and work of `options`."""
         self._options = options
 
     @classmethod

@@ -181,16 +181,9 @@ def rows_around(table: Scores, found: Mapping[str, Any], most: int) -> list[tupl
     return rows
 
 
-def rows_of(path: str | Path, concept: str) -> np.ndarray:
-    """Return the rows [M] of a concept, counted in its whole table, that have a picture to show."""
-    is_of = np.array([one == concept for one in read(path, ["concept"]).column("concept").to_pylist()], bool)
-    shown = images.rows_to_show(path)
-    return shown[is_of[shown]]
-
-
 def _spread(path: str | Path, concept: str, wanted: int) -> list[Image.Image | None]:
     """Return `wanted` pictures of a concept, spread over its rows; None for each that is missing."""
-    there = rows_of(path, concept)
+    there = images.rows_to_show(path, concept)
     every = there[np.linspace(0, len(there) - 1, min(wanted, len(there))).astype(int)].tolist()
     return [*images.pictures_at(path, every).values(), *[None] * (wanted - len(every))]
 

@@ -1,29 +1,38 @@
-"""Files of captions, each format behind the same interface."""
+"""Files of captions: each format is a class in a file of its own, and all have one interface."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fit.errors import CorpusError, say_once
-from fit.io.files import expand
 from fit.io.folders import caption_files, check_listed, kind_of, table_files
+from fit.io.names import expand
 from fit.registry import find
+
+if TYPE_CHECKING:
+    from fit.captions.sources.base import CaptionFile
 
 FORMATS = {
     ".parquet": "fit.captions.sources.parquet:ParquetCaptions",
-    ".csv": "fit.captions.sources.text:CsvCaptions",
-    ".tsv": "fit.captions.sources.text:TsvCaptions",
-    ".jsonl": "fit.captions.sources.text:JsonlCaptions",
-    ".ndjson": "fit.captions.sources.text:JsonlCaptions",
-    ".tar": "fit.captions.sources.pictures:TarCaptions",
-    "folder": "fit.captions.sources.pictures:FolderCaptions",
+    ".csv": "fit.captions.sources.csv:CsvCaptions",
+    ".tsv": "fit.captions.sources.tsv:TsvCaptions",
+    ".jsonl": "fit.captions.sources.jsonl:JsonlCaptions",
+    ".ndjson": "fit.captions.sources.jsonl:JsonlCaptions",
+    ".tar": "fit.captions.sources.tar:TarCaptions",
+    "folder": "fit.captions.sources.folder:FolderCaptions",
 }
-"""How a file's name ends, less what says that it is compressed -> class of fit.captions.sources.base.CaptionFile."""
+"""How a file's name ends, less what says that it is compressed -> class of fit.captions.sources.base.CaptionFile. A new
+format is a file here, a line above, and its ending in fit.io.folders.TABLES."""
 
 
-def open_captions(path, encoding="utf-8"):
-    """The captions of the file at `path`, on this machine or behind an address such as s3://, hf:// or https://.
+def open_captions(path: str, encoding: str = "utf-8") -> CaptionFile:
+    """Open the captions of a file, on this machine or behind an address such as s3://, hf:// or https://.
 
     Args:
-        path: of a file, or of a folder of pictures; encoding: of text that does not say its own.
+        path: of a file, or of a folder of pictures.
+        encoding: of text that does not say its own.
 
     Raises:
         CorpusError: it is missing, unreadable, or of no known format.
@@ -42,19 +51,19 @@ def open_captions(path, encoding="utf-8"):
             f"{path}: captions are read from files that end in {', '.join(e for e in FORMATS if '.' in e)} "
             "(and .gz, .zst, .bz2), from folders of such files, and from folders of pictures"
         )
-    source = find(FORMATS, suffix, "format of captions")
-    return source(str(path), encoding)
+    return find(FORMATS, suffix, "format of captions")(str(path), encoding)
 
 
-def find_files(names):
-    """As fit.io.files.expand, and patterns of other machines are looked up there: s3://bucket/*.parquet, hf://...
+def find_files(names: Iterable[str]) -> list[str]:
+    """Return the files that names, patterns and lists stand for (fit.io.names.expand), on other machines too.
 
-    A folder of caption files stands for them; what of it is not read is said on stderr.
+    Patterns such as s3://bucket/*.parquet are looked up there. A folder of caption files stands for the files in it;
+    those that are not read are said on stderr.
 
     Raises:
         CorpusError: a pattern finds nothing, or its machine can't be reached; or as fit.io.folders.caption_files.
     """
-    files = []
+    files: list[str] = []
     for name in expand(names, check_listed):
         if not any(character in name for character in "*?["):
             files.append(name)
@@ -67,7 +76,7 @@ def find_files(names):
         except (OSError, ValueError, ImportError) as error:
             raise CorpusError(f"{name}: can't be looked up ({error}); list the files themselves") from None
         if not found:
-            raise CorpusError(f"{name}: no file is named like this; mend `captions.files` in config.yaml")
+            raise CorpusError(f"{name}: no file is named like this; correct `captions.files` in config.yaml")
         files += found
     files, remarks = caption_files(files)
     for remark in remarks:

@@ -1,7 +1,9 @@
-"""What a file of captions does."""
+"""What a format of captions does: each is a class in a file of its own, and has a line in FORMATS of this room."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -14,8 +16,8 @@ from fit.io.folders import compression_of, kind_of, printable, what_begins
 BATCH = 32_768  # rows
 
 
-def file_system(path):
-    """The Arrow file system that `path` is on, and its path there.
+def file_system(path: str) -> tuple[fs.FileSystem, str]:
+    """Return the Arrow file system that `path` is on, and its path there.
 
     Arrow opens local paths, s3://, gs:// and hdfs:// itself; fsspec the others, such as hf:// and https://.
     """
@@ -27,8 +29,8 @@ def file_system(path):
     return fs.PyFileSystem(fs.FSSpecHandler(system)), inside
 
 
-def shard_name(path):
-    """The name by which a file's rows are told apart: its own, behind the folders key=value that it is in, if any.
+def shard_name(path: str) -> str:
+    """Return the name by which a file's rows are told apart: its own, after any folders key=value.
 
     Spark gives the files of every such folder the same names.
     """
@@ -42,11 +44,13 @@ def shard_name(path):
 class CaptionFile(ABC):
     """A file of captions, one a row; also called a shard of its corpus."""
 
+    is_compressed_inside: ClassVar[bool] = False
+    """Whether the format has its own compression, so that a compressed file of it can't be read."""
     rows: int | None = None
     """How many there are, where the file says so before it is read."""
 
-    def __init__(self, path, encoding="utf-8"):
-        """Open the file at `path`, whose text is of `encoding` where its format does not say.
+    def __init__(self, path: str, encoding: str = "utf-8"):
+        """Open the file at `path`, whose text has `encoding` where its format does not say.
 
         Raises:
             CorpusError: it is missing or unreadable, or there is no such encoding.
@@ -65,9 +69,9 @@ class CaptionFile(ABC):
             self._system, self._inside = file_system(path)
             info = self._system.get_file_info(self._inside)
         except (OSError, ValueError, ImportError) as error:
-            raise CorpusError(f"{path}: can't be reached ({error}); mend `captions.files` in config.yaml") from None
+            raise CorpusError(f"{path}: can't be reached ({error}); correct `captions.files` in config.yaml") from None
         if info.type == fs.FileType.NotFound:
-            raise CorpusError(f"{path}: there is no such file; mend `captions.files` in config.yaml")
+            raise CorpusError(f"{path}: there is no such file; correct `captions.files` in config.yaml")
         self.size = info.size or 0
         """Bytes."""
         self.fingerprint = f"{self.name} {info.size} {info.mtime_ns}"
@@ -75,16 +79,16 @@ class CaptionFile(ABC):
         self._open()
 
     @abstractmethod
-    def _open(self):
+    def _open(self) -> None:
         """Read what says which columns there are; raises CorpusError where that fails."""
 
     @property
     @abstractmethod
-    def schema(self):
+    def schema(self) -> pa.Schema:
         """Arrow schema of the file."""
 
     @abstractmethod
-    def batches(self, columns):
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read the file.
 
         Args:
@@ -97,26 +101,10 @@ class CaptionFile(ABC):
             CorpusError: the file is broken.
         """
 
-    def check(self, columns, text):
+    def check(self, columns: Sequence[str], text: Sequence[str]) -> None:
         """Raise CorpusError where a column of `columns` is missing, or one of `text` among them holds no text."""
         for column in columns:
-            if column not in self.schema.names:
-                raise CorpusError(
-                    f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
-                    "say which holds what: `captions` in config.yaml, or --caption-column and --url-column"
-                )
-            if (times := self.schema.names.count(column)) > 1:
-                raise CorpusError(f"{self.path}: {times} columns are named {column!r}; keep one, or rename the others")
-            if pa.types.is_nested(self.schema.field(column).type):
-                kind = self.schema.field(column).type
-                remedy = (
-                    "name the column that holds captions as text"
-                    if column in text
-                    else "take it off `captions.columns` in config.yaml"
-                )
-                raise CorpusError(
-                    f"{self.path}: column {column!r} holds {kind}, which can't be carried as text; {remedy}"
-                )
+            self._check_column(column, column in text)
         for column in text:
             kind = self.schema.field(column).type
             value = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -130,17 +118,43 @@ class CaptionFile(ABC):
                     f"{self.path}: column {column!r} is {kind}, not text; name the column that holds captions"
                 )
 
-    def open_stream(self):
-        """The file's bytes, decompressed as its name says (.gz, .GZ ...)."""
+    def _check_column(self, column: str, is_text: bool) -> None:
+        """Raise CorpusError where a column is missing, is there twice, or can't be carried as text."""
+        if column not in self.schema.names:
+            raise CorpusError(
+                f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
+                "say which holds what: `captions` in config.yaml, or --caption-column and --url-column"
+            )
+        if (times := self.schema.names.count(column)) > 1:
+            raise CorpusError(f"{self.path}: {times} columns are named {column!r}; keep one, or rename the others")
+        kind = self.schema.field(column).type
+        if pa.types.is_nested(kind):
+            remedy = (
+                "name the column that holds captions as text"
+                if is_text
+                else "take it off `captions.columns` in config.yaml"
+            )
+            raise CorpusError(f"{self.path}: column {column!r} holds {kind}, which can't be carried as text; {remedy}")
+
+    def check_captions(self, rows: int, null_captions: int) -> None:
+        """Raise CorpusError where what was read shows that this is not a file of captions.
+
+        Args:
+            rows: how many the file has.
+            null_captions: how many of them have no caption.
+        """
+
+    def open_stream(self) -> pa.NativeFile:
+        """Open the file's bytes, decompressed as its name says (.gz, .GZ ...)."""
         return self._system.open_input_stream(self._inside, compression=compression_of(self.path))
 
-    def check_beginning(self, head):
+    def check_beginning(self, head: bytes) -> None:
         """Raise CorpusError where `head`, the first bytes of open_stream(), are those of another format."""
         if not (found := what_begins(head)):
             return
         what, suffix = found
         name, kind = Path(self.path).name, kind_of(self.path)
-        if kind == ".parquet":
+        if self.is_compressed_inside:
             remedy = "decompress it: Parquet is compressed inside" if suffix else "fetch or make it again"
         elif not suffix:
             remedy = "save it as CSV (UTF-8)" if "workbook" in what else "decompress it"
@@ -150,15 +164,15 @@ class CaptionFile(ABC):
             remedy = f"name it {Path(name).with_suffix(suffix)}"
         else:
             remedy = f"name it {name}{suffix}"
-        inside = "inside its compression, its" if compression_of(self.path) and kind != ".parquet" else "its"
+        inside = "inside its compression, its" if compression_of(self.path) and not self.is_compressed_inside else "its"
         raise CorpusError(f"{self.path}: {inside} first bytes are those of {what}, not of {kind}; {remedy}")
 
-    def _check_compression(self):
-        """Raise CorpusError where the file's bytes, as they lie there, are not those that its name promises."""
+    def _check_compression(self) -> None:
+        """Raise CorpusError where the file's first bytes, before any decompression, are not what its name promises."""
         with self._system.open_input_stream(self._inside, compression=None) as stream:
             head = stream.read(16)
         promised, found = compression_of(self.path), what_begins(head)
-        if kind_of(self.path) == ".parquet":
+        if self.is_compressed_inside:
             if found and found[0] != "Parquet":
                 self.check_beginning(head)
             return
@@ -171,8 +185,8 @@ class CaptionFile(ABC):
         if not promised:
             self.check_beginning(head)
 
-    def broken(self, error):
-        """The CorpusError for a file that can't be read on; where its name is wrong, that is what it says."""
+    def broken(self, error: Exception) -> CorpusError:
+        """Return the error for a file that can't be read to its end; where its name is wrong, the error says so."""
         try:
             self._check_compression()
         except CorpusError as misnamed:

@@ -1,5 +1,8 @@
 """Captions in Parquet."""
 
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,7 +17,9 @@ _BATCH_BYTES = 64 << 20
 class ParquetCaptions(CaptionFile):
     """A Parquet file, read row group by row group."""
 
-    def _open(self):
+    is_compressed_inside: ClassVar[bool] = True
+
+    def _open(self) -> None:
         try:
             # With pre_buffer, Arrow's default, a whole column of a row group would be held at once.
             file = self._system.open_input_file(self._inside)
@@ -24,10 +29,10 @@ class ParquetCaptions(CaptionFile):
         self.rows = self._file.metadata.num_rows
 
     @property
-    def schema(self):
+    def schema(self) -> pa.Schema:
         return self._file.schema_arrow
 
-    def batches(self, columns):
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         try:
             rows = min(
                 (self._rows_at_once(group, columns) for group in range(self._file.num_row_groups)), default=BATCH
@@ -37,11 +42,11 @@ class ParquetCaptions(CaptionFile):
         except (pa.ArrowException, OSError) as error:
             raise self.broken(error) from None
 
-    def _rows_at_once(self, group, columns):
-        """How many rows of a row group to read at once, so that these have at most about _BATCH_BYTES bytes.
+    def _rows_at_once(self, group: int, columns: Sequence[str]) -> int:
+        """Return how many rows of a row group to read at once, so that they have at most about _BATCH_BYTES bytes.
 
-        A value that repeats is in the file once, in its dictionary, and in a batch as often as it is meant: ten
-        kilobytes may be gigabytes.
+        A value that repeats is in the file once, in its dictionary, and in a batch once for every row that has it: ten
+        kilobytes may become gigabytes.
 
         Raises:
             CorpusError: a value alone is larger than LARGEST_FILE.

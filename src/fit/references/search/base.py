@@ -83,7 +83,7 @@ class ReferenceSearch(ReferenceSource):
 
     @abstractmethod
     def links(self, concept: Concept) -> list[str]:
-        """Links to images of `concept`, at most `images` and none twice, in the service's order; [] if it knows none.
+        """Return links to images of `concept`: at most `images`, none twice, in the service's order.
 
         It runs an event loop of its own, so it can't be called from within one.
 
@@ -93,7 +93,7 @@ class ReferenceSearch(ReferenceSource):
         """
 
     def _answer(self, question: Question, ask: Callable[[], list[str]]) -> list[str]:
-        """The links that answer `question`: from the cache, or else what `ask` returns, which is cached."""
+        """Return the links that answer `question`: from the cache, or else what `ask` returns, which is cached."""
         # The address is left out: a mirror answers the same question.
         key = json.dumps([self.service, question], sort_keys=True)
         path = self._cache / f"{blake2b(key.encode(), digest_size=16).hexdigest()}.json"
@@ -105,7 +105,7 @@ class ReferenceSearch(ReferenceSource):
         return links
 
     def _get(self, path: str, query: Question) -> Fetched:
-        """What the service answers to a GET of `path` with `query`."""
+        """Return what the service answers to a GET of `path` with `query`."""
         address = os.environ.get(self.address_variable, "").strip().rstrip("/") or self.address
         url = f"{address}{path}?{urlencode(query)}"
 
@@ -116,7 +116,7 @@ class ReferenceSearch(ReferenceSource):
         return asyncio.run(fetch())
 
     def _parse(self, fetched: Fetched, concept: Concept, hide: Callable[[str], str] = str) -> Any:
-        """The JSON that was fetched; `hide` takes out of a text what an error must not show.
+        """Return the JSON that was fetched; `hide` takes out of a text what an error must not show.
 
         Raises:
             DataError: nothing was fetched, or no JSON.
@@ -131,7 +131,7 @@ class ReferenceSearch(ReferenceSource):
         raise self._error(concept, f"what came is not JSON: {text!r}")
 
     def _error(self, concept: Concept, came: str) -> DataError:
-        """The error that `came`, instead of an answer that is understood."""
+        """Return the error for what came instead of an answer that is understood."""
         return DataError(
             f"{self.service}, concept {concept.slug!r}: {came}; see whether the service works and can be reached "
             f"from here (the environment variable {self.address_variable} names another address) and run again, or "
@@ -139,7 +139,7 @@ class ReferenceSearch(ReferenceSource):
         )
 
     def _odd(self, concept: Concept, fetched: Fetched, answer: Any, hide: Callable[[str], str] = str) -> DataError:
-        """The error for an `answer` that is JSON, but not of the shape that is known."""
+        """Return the error for an `answer` that is JSON, but not of the known shape."""
         if isinstance(answer, dict):
             shown = f"an object with the keys {', '.join(answer)}"
         else:
@@ -148,7 +148,7 @@ class ReferenceSearch(ReferenceSource):
 
 
 def _read_links(path: Path) -> list[str] | None:
-    """The links in a file of the cache; None if there is no file, or not a good one."""
+    """Return the links in a file of the cache; None if it is missing or damaged."""
     try:
         links = json.loads(path.read_bytes())["links"]
     except FileNotFoundError:
@@ -162,7 +162,7 @@ def _read_links(path: Path) -> list[str] | None:
 
 
 def find_links(entries: Any, key: str) -> list[str] | None:
-    """The web links that `entries`, a list of objects, have under `key`; None if it is something else.
+    """Return the web links that `entries`, a list of objects, have under `key`; None if it is something else.
 
     Entries without a link are passed over, as long as others have one; so are links of other schemes, such as
     "x-raw-image:///4c0f", a picture within a PDF, which only Google can open.

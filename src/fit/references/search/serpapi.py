@@ -43,7 +43,7 @@ class _Hider(logging.Filter):
 
 @contextmanager
 def _hidden_in_log(hide: Callable[[str], str]) -> Iterator[None]:
-    """Within it, `hide` changes what Fetcher logs: the link, when something unforeseen happens."""
+    """Change by `hide`, within the block, what Fetcher logs: the link, when something unforeseen happens."""
     hider = _Hider(hide)
     fetch_log.addFilter(hider)
     try:
@@ -91,7 +91,7 @@ class Serpapi(ReferenceSearch):
         return cls(options.cache, options.fetching, images, query=options.place or "{name}")
 
     def links(self, concept: Concept) -> list[str]:
-        """Links to images; see ReferenceSearch.links."""
+        """Return links to images; see ReferenceSearch.links."""
         found: dict[str, None] = {}
         for page in count():
             question: Question = {
@@ -138,7 +138,7 @@ class Serpapi(ReferenceSearch):
 
 
 def _serpapi_key() -> str:
-    """The key in the environment.
+    """Return the key in the environment.
 
     Raises:
         ConfigError: there is none, or what is there can't be one.
@@ -158,7 +158,7 @@ def _serpapi_key() -> str:
 
 
 def _refused(came: str) -> ConfigError:
-    """The error for a key, or an account, that is not served."""
+    """Return the error for a key, or an account, that is not served."""
     return ConfigError(
         f"references, serpapi.com: {came}; look at the account (https://serpapi.com/dashboard), set the environment "
         f"variable {SERPAPI_KEY} to a key that has searches left, or {OTHER_WAYS}; what was found so far is kept"

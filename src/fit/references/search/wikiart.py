@@ -12,7 +12,7 @@ _SIZE = re.compile(r"(\.(?:jpe?g|png|gif|webp|bmp))![a-z0-9]+\.[a-z]+$", re.IGNO
 """The end of a link to a smaller copy, as in "guernica-1937.jpg!Large.jpg"."""
 
 _PLACEHOLDER = "FRAME-600x480"
-"""In the link of the empty frame that stands for works under copyright where the visitor is."""
+"""In the link of the empty frame that is shown for works under copyright where the visitor is."""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Wikiart(ReferenceSearch):
     address_variable = "WIKIART_ADDRESS"
 
     def links(self, concept: Concept) -> list[str]:
-        """Links to the full pictures of an artist's works; see ReferenceSearch.links."""
+        """Return links to the full pictures of an artist's works; see ReferenceSearch.links."""
         artist = wikiart_slug(concept.name)
         if not artist:
             return []
@@ -50,7 +50,7 @@ class Wikiart(ReferenceSearch):
 
 
 def wikiart_slug(name: str) -> str:
-    """How wikiart.org writes an artist's name in its addresses: "Georgia O'Keeffe" is georgia-o-keeffe.
+    """Return how wikiart.org writes an artist's name in its addresses: "Georgia O'Keeffe" is georgia-o-keeffe.
 
     Returns:
         Words of a-z and 0-9, joined by hyphens; "" if the name has no such letters.

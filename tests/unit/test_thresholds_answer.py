@@ -1,6 +1,8 @@
 """The answer in a sentence: said where there is one, and why where there is none."""
 
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +10,8 @@ import pytest
 from fit.audit import read_threshold
 from fit.cli.main import main
 from fit.errors import DataError
-from fit.reports.tables import aligned
-from fit.thresholds import detect
 from fit.thresholds.answer import made, of_study, of_targets, read, sentence
+from fit.thresholds.report import detect
 
 SIDES = {"below": {"mean_score": 0.2}, "above": {"mean_score": 0.6}}
 
@@ -164,6 +165,13 @@ def test_an_audit_against_a_fall_is_refused(tmp_path):
         read_threshold(str(tmp_path / "t.json"))
 
 
+def test_the_answer_and_the_settings_import_nothing_heavy():
+    # The workflow imports both, at its start and at its end.
+    code = "import sys, fit.thresholds.answer, fit.thresholds.settings; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "scipy", "ruptures", "polars", "torch"} & set(loaded)
+
+
 # --- of studies and milestones ----------------------------------------------------------------------------------------
 
 
@@ -174,8 +182,8 @@ def place(tmp_path, monkeypatch):
     path = tmp_path / "results/thresholds/my-model/people.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(found()))
-    (tmp_path / "results/paper/mine").mkdir(parents=True)
-    (tmp_path / "results/paper/mine/report.md").write_text("")
+    (tmp_path / "results/reports/mine").mkdir(parents=True)
+    (tmp_path / "results/reports/mine/report.md").write_text("")
     return tmp_path
 
 
@@ -190,7 +198,7 @@ def config(*models, lacks=()):
 def test_a_study_ends_with_its_sentence_and_three_paths(place):
     assert of_study(config("my-model"), "mine") == [
         "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)",
-        "  report    results/paper/mine/report.md",
+        "  report    results/reports/mine/report.md",
         "  figure    results/thresholds/my-model/people.scores.png  (not made yet)",
         "  pictures  results/thresholds/my-model/people.pictures.png  (not made yet)",
     ]
@@ -213,6 +221,11 @@ def test_a_milestone_says_what_it_made_and_where(place):
     assert made(["results/counts/laion/people.parquet"]) == [
         "  results/counts/laion/people.parquet: effective count of each concept"
     ]
+    assert made([f"results/matches/people.{kind}" for kind in ("threshold.json", "art.json", "verification.tsv")]) == [
+        "  results/matches/people.threshold.json: match threshold: which images show the same concept",
+        "  results/matches/people.art.json: match threshold: which images are artworks",
+        "  results/matches/people.verification.tsv: how often the embedder errs, by group",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -234,47 +247,18 @@ def test_another_score_is_named_in_its_sentence(place):
 
 
 def test_a_study_that_was_asked_for_by_its_report_says_its_answer(place):
-    lines = of_targets(config("my-model"), [("", ["results/paper/mine/report.md", "results/paper/mine/counts.tsv"])])
+    lines = of_targets(
+        config("my-model"), [("", ["results/reports/mine/report.md", "results/reports/mine/counts.tsv"])]
+    )
     assert lines[0].startswith("my-model begins to imitate people")
 
 
 def test_the_report_begins_with_the_answer(place):
-    arguments = ["--thresholds", "results/thresholds/my-model/people.json", "--out", "results/paper/mine"]
-    data = json.loads((place / "results/thresholds/my-model/people.json").read_text())
-    data["one_change"] = {"threshold": 215}
-    (place / "results/thresholds/my-model/people.json").write_text(json.dumps(data))
-    (place / "results/paper/mine/report.md").unlink()
+    arguments = ["--thresholds", "results/thresholds/my-model/people.json", "--out", "results/reports/mine"]
+    (place / "results/reports/mine/report.md").unlink()
     assert main(["reports", "write", "mine", *arguments, "--missing", "other/people: refs: put it there"]) == 0
-    lines = (place / "results/paper/mine/report.md").read_text().splitlines()
+    lines = (place / "results/reports/mine/report.md").read_text().splitlines()
     assert lines[2] == (
         "**my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people).**"
     )
     assert lines[4] == "**No imitation threshold yet for other in people: refs: put it there.**"
-
-
-# --- tables for a terminal --------------------------------------------------------------------------------------------
-
-WIDE = [f"column {i}" for i in range(14)]
-
-
-@pytest.mark.parametrize("rows", [1, 2, 5])
-@pytest.mark.parametrize(
-    "cell", ["0.123", "a long reason that goes on and on, beyond any width that a terminal has " * 3]
-)
-def test_a_wide_table_fits_the_terminal_and_loses_nothing(rows, cell):
-    text = "\n".join(["\t".join(WIDE), *("\t".join([f"row{n}", *[cell] * 13]) for n in range(rows))])
-    shown = aligned(text, 100)
-    assert max(map(len, shown.splitlines())) <= 100
-    for word in (*WIDE, *(f"row{n}" for n in range(rows))):
-        assert word in shown
-    assert shown.count(cell.split()[-1]) >= 13 * rows
-
-
-def test_a_table_that_fits_stays_a_table():
-    assert aligned("a\tb\n1\t22\n", 100) == "a  b\n-  --\n1  22"
-
-
-def test_one_row_is_turned_without_its_empty_cells():
-    text = "\t".join(WIDE) + "\n" + "\t".join(["x"] * 13 + [""])
-    lines = aligned(text, 60).splitlines()
-    assert len(lines) == 13 and lines[0].split() == ["column", "0", "x"]

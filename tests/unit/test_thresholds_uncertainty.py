@@ -1,8 +1,11 @@
+"""Resamples draw everything that was sampled; intervals and tests keep what they promise."""
+
 import numpy as np
 import pytest
 
-from fit.thresholds import ESTIMATORS, sort_scores
+from fit.thresholds.estimators import ESTIMATORS
 from fit.thresholds.groups import difference_p_value
+from fit.thresholds.scores import sort_scores
 from fit.thresholds.uncertainty import bootstrap, draw_counts, interval, permutation_p_value, resample
 
 
@@ -35,7 +38,7 @@ def test_more_matching_faces_than_images_stay_so():
     assert drawn.mean() == pytest.approx(1500, rel=0.01)
 
 
-def test_an_interval_of_a_count_stands_for_its_error_and_none_for_none():
+def test_a_count_has_the_error_that_its_interval_says_and_none_without():
     known = evidence(400, low=50, high=200)
     known[:10] = np.nan
     counts = [100] * 400
@@ -65,7 +68,7 @@ def test_a_prompt_that_lowers_every_score_moves_them_together():
         assert {round(float(s), 6) for s in scores[:, 0]} == {0.1, 0.5, 0.9}
 
 
-def test_a_missing_prompt_stands_at_the_others_mean():
+def test_a_missing_prompt_gets_the_mean_of_the_others():
     images = [[[0.2], [0.4]], [[], [0.7]], []]
     drawn = [s for _, s in resample(table([0, 1, 2], [0.3, 0.7, 0.9], images=images), 200, np.random.default_rng(3))]
     assert {round(float(s), 6) for s in np.unique(drawn)} == {0.2, 0.3, 0.4, 0.7, 0.9}

@@ -1,6 +1,5 @@
 """Nothing that is not ours is replaced or removed, and nothing is written over what a command reads."""
 
-import ast
 import errno
 import json
 import subprocess
@@ -8,39 +7,16 @@ import sys
 from pathlib import Path
 from threading import Event, Thread
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from fit.images.resumable import ResumableTable, work_folder
+from places import contents, fails, png, put
 
 from fit.cli.main import main
 from fit.errors import PlaceError
 from fit.images import table
-from fit.images.collect import ResumableTable, work_folder
 from fit.io import parquet
 from fit.io.files import MARK, WorkFolder, atomic_write
-
-PACKAGE = Path(__file__).parents[2] / "src/fit"
-
-
-def png(shade):
-    return table.encode_png(np.full((8, 8, 3), shade, np.float32))
-
-
-def put(folder, *names, data=b"x"):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def fails(capsys, *command):
-    assert main([str(word) for word in command]) == 1
-    return capsys.readouterr().err
 
 
 @pytest.fixture
@@ -131,7 +107,7 @@ def test_a_file_that_is_merged_twice_is_an_error_that_names_both(crawl, capsys):
         outputs = [
             word
             for kind in ("counts", "names", "matched_captions", "shards")
-            for word in (f"--{kind}", f"{part}/{kind}")
+            for word in (f"--{kind.replace('_', '-')}", f"{part}/{kind}")
         ]
         outputs = [crawl / f"{word}.parquet" if not word.startswith("--") else word for word in outputs]
         assert main(list(map(str, [*command, *outputs]))) == 0
@@ -197,8 +173,8 @@ def test_who_waits_for_a_folder_that_is_removed_holds_a_new_one(tmp_path):
     assert order == [True]
 
 
-def importing(folder, *more, kind="training"):
-    command = ["images", "import", "--kind", kind, "--place", folder / "pics", "--out", folder / "out/ada.parquet"]
+def importing(folder, *more, group="images"):
+    command = [group, "import", "--place", folder / "pics", "--concepts", "ada", "--out", folder / "out/ada.parquet"]
     return [*command, *more]
 
 
@@ -212,8 +188,8 @@ def test_a_place_for_work_that_holds_or_lies_in_a_users_pictures_is_refused(tmp_
 
 def test_work_leaves_nothing_but_its_mark_and_can_be_used_again(tmp_path):
     put(tmp_path, "pics/ada/1.png", data=png(0))
-    for kind in ("training", "generated"):
-        assert main(list(map(str, importing(tmp_path, "--work", tmp_path / "work", kind=kind)))) == 0
+    for group in ("images", "generated"):
+        assert main(list(map(str, importing(tmp_path, "--work", tmp_path / "work", group=group)))) == 0
         assert list(contents(tmp_path / "work")) == [MARK]
 
 
@@ -223,7 +199,7 @@ def test_generating_into_a_place_of_pictures_is_refused_before_the_model_is_load
     from fit.generated.settings import GenerationSettings
 
     put(tmp_path, "mine/ada/1.png", data=png(0))
-    options = {"settings": GenerationSettings(), "prompts": ["{name}"], "study_seed": 0}
+    options = {"prompts": ["{name}"], "study_seed": 0, "settings": GenerationSettings(images_per_prompt=1)}
     with pytest.raises(PlaceError, match=r"mine: this folder has files that FIT did not write \(ada/1.png\)"):
         generate_table(None, [Concept("ada", "Ada")], tmp_path / "ada.parquet", work=tmp_path / "mine", **options)
     assert contents(tmp_path) == {"mine/ada/1.png": png(0)}
@@ -282,7 +258,16 @@ def test_a_folder_as_output_replaces_only_what_was_written_as_one(tmp_path):
 
 def test_training_into_a_folder_of_pictures_is_refused_before_it_begins(tmp_path, capsys):
     put(tmp_path, "pictures/1.png")
-    command = ["atelier", "train-style-encoder", "--steps", "100000", "--seed", "0", "--out", tmp_path / "pictures"]
+    command = [
+        "atelier",
+        "train-style-encoder",
+        "--encoder-steps",
+        "100000",
+        "--seed",
+        "0",
+        "--out",
+        tmp_path / "pictures",
+    ]
     assert "pictures: this folder exists already" in fails(capsys, *command)
     assert contents(tmp_path) == {"pictures/1.png": b"x"}
 
@@ -304,7 +289,7 @@ def test_unpacking_writes_over_no_picture_of_a_user_and_loses_none(tmp_path, cap
         ["concepts", "sample", "--candidates", "s.tsv", "--counts", "c.csv", "--size", "1", "--out", "s.tsv"],
         ["counts", "import", "--table", "c.csv", "--sheet", "s.tsv", "--out", "./c.csv"],
         ["thresholds", "detect", "c.csv", "--out", "c.csv"],
-        ["images", "show", "t.parquet", "--sheet", "t.parquet"],
+        ["images", "show", "t.parquet", "--out", "t.parquet"],
         ["captions", "count", "--concepts", "s.tsv", "--captions", "*.csv", "--counts", "c.csv"],
         [
             "captions",
@@ -319,7 +304,7 @@ def test_unpacking_writes_over_no_picture_of_a_user_and_loses_none(tmp_path, cap
             "n.csv",
         ],
         ["audit", "--threshold", "3", "--counts", "c.csv", "--matched-captions", "t.parquet", "--plan", "c"],
-        ["images", "import", "--kind", "training", "--place", "t.parquet", "--out", "t.parquet"],
+        ["images", "import", "--place", "t.parquet", "--concepts", "ann", "--out", "t.parquet"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )
@@ -332,122 +317,9 @@ def test_no_command_writes_over_what_it_reads_or_writes_a_file_twice(crawl, caps
     assert contents(crawl) == before
 
 
-def test_two_outputs_of_one_concept_are_an_error_that_names_both(tmp_path, capsys):
-    put(tmp_path, "pics/ada/1.png", data=png(0))
-    said = fails(capsys, *importing(tmp_path, tmp_path / "b/ada.parquet"))
-    assert "out/ada.parquet" in said and "b/ada.parquet" in said and "'ada'" in said
-    assert not (tmp_path / "out").exists()
+def test_two_counts_of_one_domain_are_an_error_that_names_both(tmp_path, capsys):
     command = ["reports", "write", "mine", "--out", tmp_path / "r", "--counts", tmp_path / "a/m/d.parquet"]
     assert "'m/d'" in fails(capsys, *command, tmp_path / "b/m/d.parquet")
-
-
-def test_only_the_ground_floor_removes_and_renames():
-    allowed = {"paths.py"}
-    found = []
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = node.attr if isinstance(node, ast.Attribute) else ""
-            if name in ("rmtree", "unlink", "rmdir", "rename", "remove_file") and path.name not in allowed:
-                found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {name}")
-    assert not found
-
-
-# --- what tables of pictures hold -------------------------------------------------------------------------------------
-
-HF = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def references(folder, columns):
-    names, arrays = [name for name, _ in columns], [array for _, array in columns]
-    pq.write_table(pa.Table.from_arrays(arrays, names=names), folder / "refs.parquet")
-    (folder / "s.tsv").write_text("concept\tname\nann\tAnn\n")
-    command = ["references", "collect", "--source", "table", "--place", folder / "refs.parquet", "--sheet"]
-    return [*command, folder / "s.tsv", "--out", folder / "out/ann.parquet"]
-
-
-CONCEPT = ("concept", pa.array(["ann", "bo"]))
-
-
-@pytest.mark.parametrize(
-    "pictures",
-    [
-        pa.array([png(0), None]),
-        pa.array([png(0), None], pa.large_binary()),
-        pa.array([{"bytes": png(0), "path": None}, None], HF),
-        pa.array([{"bytes": png(0), "path": "a.png"}, {"bytes": png(1), "path": "b.png"}], HF),
-    ],
-    ids=["bytes", "large", "struct", "struct with paths"],
-)
-@pytest.mark.parametrize("column", ["bytes", "image", "picture"])
-def test_pictures_of_a_table_are_read_as_hugging_face_writes_them_too(tmp_path, pictures, column):
-    assert main(list(map(str, references(tmp_path, [CONCEPT, (column, pictures)])))) == 0
-    assert parquet.read(tmp_path / "out/ann.parquet").column("bytes").to_pylist() == [png(0)]
-
-
-@pytest.mark.parametrize(
-    ("columns", "said"),
-    [
-        ([CONCEPT, ("bytes", pa.array(["aGVsbG8=", "eA=="]))], "column 'bytes' holds text, not pictures; decode it"),
-        ([CONCEPT, ("image", pa.array([[1], [2]]))], "column 'image' holds list<"),
-        ([CONCEPT, ("image", pa.array([{"path": "a"}, {"path": "b"}]))], "column 'image' holds struct<"),
-        (
-            [CONCEPT, ("image", pa.array([{"bytes": None, "path": "pics/a.png"}, {"bytes": png(0), "path": "b"}], HF))],
-            "1 pictures have only a path in column 'image', and no bytes (the first: 'pics/a.png' of ann)",
-        ),
-        ([("concept", pa.array([1, 2])), ("bytes", pa.array([png(0)] * 2))], "column 'concept' holds whole numbers"),
-        ([CONCEPT, CONCEPT, ("bytes", pa.array([png(0)] * 2))], "2 columns are called 'concept'"),
-        ([CONCEPT, *[("bytes", pa.array([png(0)] * 2))] * 2], "2 columns are called 'bytes'"),
-        ([CONCEPT, ("pixels", pa.array([png(0)] * 2))], "no column of pictures, bytes or image or picture; it has"),
-        ([("slug", pa.array(["ann", "bo"])), ("bytes", pa.array([png(0)] * 2))], "no column 'concept'"),
-    ],
-)
-def test_columns_are_checked_by_type_and_named(tmp_path, capsys, columns, said):
-    found = fails(capsys, *references(tmp_path, columns))
-    *remarks, error = found.splitlines()
-    assert said in error and "refs.parquet" in error
-    assert all("1 row of what is not a concept of the sheet" in remark for remark in remarks)
-    assert not (tmp_path / "out/ann.parquet").exists()
-
-
-def test_a_damaged_table_is_named_without_a_traceback(tmp_path, capsys):
-    command = references(tmp_path, [CONCEPT, ("bytes", pa.array([png(i / 9) * 50 for i in range(2)]))])
-    data = bytearray((tmp_path / "refs.parquet").read_bytes())
-    data[4:400] = bytes(396)
-    (tmp_path / "refs.parquet").write_bytes(data)
-    assert "refs.parquet: damaged" in fails(capsys, *command)
-
-
-@pytest.mark.parametrize("of_type", [pa.binary(), HF], ids=["bytes", "struct"])
-def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_type):
-    pictures = [png(0), None, png(1)]
-    if of_type == HF:
-        pictures = [{"bytes": png(0), "path": None}, {"bytes": None, "path": "x.png"}, {"bytes": png(1), "path": "y"}]
-    columns = {"caption": ["by Ann"] * 3, "url": list("abc"), "image": pa.array(pictures, of_type)}
-    pq.write_table(pa.table(columns), tmp_path / "c.parquet")
-    (tmp_path / "s.tsv").write_text("concept\tname\nann\tAnn\n")
-    command = ["captions", "count", "--concepts", tmp_path / "s.tsv", "--captions", tmp_path / "c.parquet"]
-    assert main(list(map(str, [*command, "--counts", tmp_path / "n.parquet"]))) == 0
-    command = [
-        "images",
-        "collect",
-        "--source",
-        "embedded",
-        "--matched-captions",
-        tmp_path / "n.matched_captions.parquet",
-        "--corpus",
-    ]
-    assert main(list(map(str, [*command, tmp_path / "c.parquet", "--out", tmp_path / "out/ann.parquet"]))) == 0
-    rows = parquet.read(tmp_path / "out/ann.parquet").to_pylist()
-    assert [row["status"] for row in rows] == ["ok", "path_only" if of_type == HF else "gone", "ok"]
-    assert ("1 pictures have only a path in column 'image'" in capsys.readouterr().err) == (of_type == HF)
-
-
-def test_a_table_of_photographs_needs_no_concepts(tmp_path):
-    pictures = pa.array([{"bytes": png(i / 3), "path": "x"} for i in range(3)], HF)
-    pq.write_table(pa.table({"image": pictures}), tmp_path / "p.parquet")
-    command = ["images", "import", "--kind", "photographs", "--place", tmp_path / "p.parquet"]
-    assert main(list(map(str, [*command, "--out", tmp_path / "out/d.parquet"]))) == 0
-    assert parquet.read(tmp_path / "out/d.parquet").column("status").to_pylist() == ["ok"] * 3
 
 
 # --- another attempt --------------------------------------------------------------------------------------------------
@@ -460,7 +332,7 @@ def test_a_retry_that_finds_or_fixes_nothing_leaves_the_file_alone(tmp_path, cap
     parquet.write(pa.Table.from_pylist(rows, schema=table.COLLECTED), path)
     before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
     for status in ("http_503", "connection"):
-        command = ["images", "retry", str(path), "--allow-loopback", "yes", "--retries", "0", "--status", status]
+        command = ["images", "retry", str(path), "--allow-loopback", "--retries", "0", "--status", status]
         assert main(command) == 0
         said = capsys.readouterr()
         assert "the file is left as it is" in said.out
@@ -492,9 +364,9 @@ def test_a_picture_that_nobody_named_replaces_nothing(tmp_path, capsys, monkeypa
     parquet.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "tables" / "ada.parquet")
     (tmp_path / "ada.png").write_text("mine")
     assert main(["images", "show", "tables/ada.parquet"]) == 1
-    assert "ada.png: there is such a file already; name the picture to write with --sheet" in capsys.readouterr().err
+    assert "ada.png: there is such a file already; name the picture to write with --out" in capsys.readouterr().err
     assert (tmp_path / "ada.png").read_text() == "mine"
-    assert main(["images", "show", "tables/ada.parquet", "--sheet", "ada.png"]) == 0
+    assert main(["images", "show", "tables/ada.parquet", "--out", "ada.png"]) == 0
 
 
 def test_only_results_are_said_to_be_removed(tmp_path, capsys):
@@ -520,7 +392,7 @@ def test_a_full_disk_is_said_whatever_library_found_it(tmp_path, monkeypatch, ca
 
     parquet.write(pa.table({"image_id": ["a"], "bytes": [png(0)]}), tmp_path / "ada.parquet")
     monkeypatch.setattr("fit.images.table.contact_sheet", full)
-    assert main(["images", "show", str(tmp_path / "ada.parquet"), "--sheet", str(tmp_path / "s.png")]) == 1
+    assert main(["images", "show", str(tmp_path / "ada.parquet"), "--out", str(tmp_path / "s.png")]) == 1
     assert f"fit: {tmp_path / 's.png'}: no space left on this disk; free some and run again" in capsys.readouterr().err
     monkeypatch.setattr("fit.images.table.statistics", full)
     assert main(["images", "stats", str(tmp_path / "ada.parquet")]) == 1

@@ -8,8 +8,8 @@ import pytest
 
 from fit.cli.main import main
 from fit.errors import DataError
-from fit.reports.report import calibration_table, counts_table, thresholds_table
-from fit.thresholds import detect
+from fit.reports.report import StudyFiles, calibration_table, counts_table, thresholds_table
+from fit.thresholds.report import detect
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def study(tmp_path):
     files = {
         "threshold": tmp_path / "thresholds/sd1.1/celebrities.json",
         "counts": tmp_path / "counts/laion/celebrities.parquet",
-        "match_threshold": tmp_path / "match thresholds/celebrities.json",
+        "match_threshold": tmp_path / "matches/celebrities.threshold.json",
         "figure": tmp_path / "thresholds/sd1.1/celebrities.scores.png",
     }
     for path in files.values():
@@ -41,7 +41,7 @@ def cells(table, row):
     return dict(zip(table.columns, row, strict=True))
 
 
-def test_a_threshold_stands_beside_the_published_one(study):
+def test_a_threshold_is_beside_the_published_one(study):
     table = thresholds_table({("sd1.1", "celebrities"): study["threshold"]}, {}, {})
     row = cells(table, table.rows[0])
     assert row["threshold"] == row["best split"] == row["isotonic"] == "400"
@@ -102,7 +102,7 @@ def test_counts_are_added_up(study):
     assert (row["median"], row["most"], row["of none"]) == ("3", "1,200", "1")
 
 
-def test_images_at_hand_have_no_captions_to_add_up(study):
+def test_local_images_have_no_captions_to_add_up(study):
     counts = pl.read_parquet(study["counts"]).with_columns(captions=pl.lit(None, pl.Int64))
     counts.write_parquet(study["counts"])
     table = counts_table({("laion", "celebrities"): study["counts"]})
@@ -110,7 +110,7 @@ def test_images_at_hand_have_no_captions_to_add_up(study):
 
 
 def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_path):
-    out = tmp_path / "paper/mine"
+    out = tmp_path / "reports/mine"
     arguments = [
         "--thresholds",
         study["threshold"],
@@ -120,7 +120,7 @@ def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_p
         study["match_threshold"],
     ]
     arguments += ["--figures", study["figure"], "--out", out]
-    missing = ["sd1.1/politicians: data/references: put it there, or mend `domains.politicians.references.folder`"]
+    missing = ["sd1.1/politicians: data/references: put it there, or fix `domains.politicians.references.folder`"]
     assert main(["reports", "write", "mine", *map(str, arguments), "--missing", *missing]) == 0
     rows = list(csv.DictReader((out / "thresholds.tsv").open(), delimiter="\t"))
     assert [(row["domain"], row["threshold"], row["published"]) for row in rows] == [
@@ -137,5 +137,14 @@ def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_p
 
 def test_a_broken_file_is_named(study):
     study["match_threshold"].write_text("{")
-    with pytest.raises(DataError, match=r"celebrities\.json: no JSON"):
+    with pytest.raises(DataError, match=r"celebrities\.threshold\.json: not JSON"):
         calibration_table({("celebrities", "same concept"): study["match_threshold"]})
+
+
+def test_art_thresholds_are_told_from_those_of_concepts_by_where_the_workflow_puts_them():
+    paths = ["results/matches/painters.threshold.json", "results/matches/painters.art.json"]
+    files = StudyFiles.named([], [], paths, [], ["mine/painters: no pictures", "mine/painters: no counts"])
+    assert files.match_thresholds == {("painters", "same concept"): paths[0], ("painters", "artworks"): paths[1]}
+    assert files.missing == {("mine", "painters"): ["no pictures", "no counts"]}
+    with pytest.raises(DataError, match="begin the text with MODEL/DOMAIN"):
+        StudyFiles.named([], [], [], [], ["no pair"])

@@ -1,30 +1,14 @@
+"""A stand-in for an Elasticsearch server with an index of captions."""
+
 import json
 import random
 import re
-import socket
-import threading
 from hashlib import blake2b
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pytest
-from captions_reference import mentions, tokens
+from captions_reference import tokens
 
-from fit.captions import elasticsearch as module
-from fit.captions.analyzer import Analyzer
-from fit.captions.elasticsearch import connect, count_index
-from fit.captions.phrases import Phrases
-from fit.concepts.sheet import Concept
-from fit.errors import ConfigError, CorpusError
-
-CONCEPTS = [
-    Concept("okeeffe", "Georgia O'Keeffe", ("O'Keeffe",)),
-    Concept("ann-lee", "Ann Lee", ("A. Lee", "Lee, Ann")),
-    Concept("ernst", "Émile Ernst"),
-    Concept("nobody", "Nobody Whatsoever"),
-    Concept("mary-ann-lee", "Mary Ann Lee"),
-]
-MANY = "ann-lee"  # the concept that most documents mention
 ERRORS = {400: "parsing_exception", 401: "security_exception", 403: "security_exception", 500: "some_exception"}
 
 
@@ -54,7 +38,7 @@ def documents():
 
 
 class StandIn(ThreadingHTTPServer):
-    """Answers those requests that `count_index` makes, as Elasticsearch does, and refuses whatever it does not know.
+    """Answers the requests that `count_documents` makes, as Elasticsearch does, and refuses whatever it does not know.
 
     Points in time get a new id with every response, and older ids no longer work. Each keeps documents in an order of
     its own, as copies of a shard may. Random scores have 6 bits, so that many documents have the same.
@@ -156,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_DELETE = answer  # noqa: N815
+    do_GET = do_POST = do_DELETE = answer
 
     def dispatch(self, path, bodies, parameters):
         *index, endpoint = path.strip("/").split("/")
@@ -246,227 +230,3 @@ class Handler(BaseHTTPRequestHandler):
         page = hits[: body["size"]]
         server.sizes.append(len(page))
         return {"pit_id": self.new_id(order), "timed_out": False, "_shards": server.shards, "hits": {"hits": page}}
-
-
-@pytest.fixture
-def server(monkeypatch):
-    for name in ("ELASTICSEARCH_URL", "ELASTIC_CLOUD_ID", "ELASTIC_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    stand_in = StandIn()
-    threading.Thread(target=stand_in.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    monkeypatch.setenv("ELASTICSEARCH_URL", f"http://127.0.0.1:{stand_in.server_port}")
-    yield stand_in
-    stand_in.shutdown()
-    stand_in.server_close()
-
-
-def count(index="captions", max_matched_captions=1_000, seed=7, **changed):
-    asked = {"caption_field": "text", "url_field": "address", "other_fields": ["meta.pwatermark", "license"]} | changed
-    phrases = Phrases.of(CONCEPTS, Analyzer())
-    with connect() as client:
-        of_names, of_concepts, total, hits = count_index(
-            phrases, index, **asked, max_matched_captions=max_matched_captions, seed=seed, client=client
-        )
-        tables = {table["concept"][0].as_py(): table for table in hits}
-    return phrases, of_names, of_concepts, total, tables
-
-
-def sample(**asked):
-    """The documents sampled for MANY, a list of shards."""
-    return count(**asked)[-1][MANY]["shard"].to_pylist()
-
-
-def mentioning(concept):
-    """What the reference says: documents that mention the concept."""
-    names = {concept.slug: concept.names}
-    return [document for document in documents() if mentions(document["_source"]["text"], names)]
-
-
-@pytest.mark.parametrize("in_a_request", [200, 2])
-def test_counts_are_those_of_the_reference_and_aliases_are_united(server, monkeypatch, in_a_request):
-    monkeypatch.setattr(module, "_SEARCHES", in_a_request)
-    phrases, of_names, of_concepts, total, _ = count(max_matched_captions=0)
-    expected = [len(mentioning(Concept("one", name))) for name in phrases.names]
-    assert of_names.tolist() == expected and len(expected) == 8
-    assert of_concepts.tolist() == [len(mentioning(concept)) for concept in CONCEPTS]
-    assert total == 400
-    assert of_concepts[0] == of_names[1] > of_names[0] > 0  # a caption that has both names counts once
-    assert of_concepts[3] == 0
-
-
-def test_without_hits_nothing_is_sampled(server):
-    assert count(max_matched_captions=0)[-1] == {}
-    assert not any("_pit" in path or "_search" in path.split("/") for path, _ in server.requested)
-
-
-@pytest.mark.parametrize("page", [5_000, 7])
-def test_all_documents_are_hits_where_they_are_few(server, monkeypatch, page):
-    monkeypatch.setattr(module, "_PAGE", page)
-    tables = count()[-1]
-    assert list(tables) == ["ann-lee", "ernst", "mary-ann-lee", "okeeffe"]
-    for concept in CONCEPTS:
-        expected = sorted(mentioning(concept), key=lambda document: f"captions/{document['_id']}")
-        rows = tables[concept.slug].to_pylist() if expected else []
-        assert rows == [
-            {
-                "concept": concept.slug,
-                "shard": f"captions/{document['_id']}",
-                "row": 0,
-                "url": document["_source"]["address"],
-                "caption": document["_source"]["text"],
-                "meta.pwatermark": str(document["_source"]["meta"]["pwatermark"]),
-                "license": document["_source"].get("license"),
-            }
-            for document in expected
-        ]
-    assert max(server.sizes) <= page
-    assert {str(kind) for table in tables.values() for kind in table.schema.types} == {"string", "int64"}
-
-
-def test_a_concept_with_just_as_many_documents_as_hits_has_them_all(server):
-    many = len(mentioning(CONCEPTS[1]))
-    assert len(sample(max_matched_captions=many)) == many
-    assert len(sample(max_matched_captions=many - 1)) == many - 1
-
-
-def test_a_sample_is_the_same_every_time_and_differs_between_seeds(server):
-    expected = sample(max_matched_captions=60)
-    assert sample(max_matched_captions=60) == expected == sorted(expected)
-    assert len(set(expected)) == 60
-    assert set(expected) < {f"captions/{document['_id']}" for document in mentioning(CONCEPTS[1])}
-    assert sample(max_matched_captions=60, seed=8) != expected
-    assert not server.views
-
-
-@pytest.mark.parametrize("most", [58, 60, 61])
-def test_a_sample_is_the_same_where_a_page_ends_amid_documents_of_the_same_score(server, monkeypatch, most):
-    # Each point in time has those documents in another order.
-    expected = sample(max_matched_captions=most)
-    monkeypatch.setattr(module, "_PAGE", most)
-    assert sample(max_matched_captions=most) == expected
-
-
-def test_a_sample_is_not_the_first_documents(server):
-    places = [f"captions/{document['_id']}" for document in mentioning(CONCEPTS[1])]
-    chosen = [places.index(shard) for shard in sample(max_matched_captions=60)]
-    assert len(places) > 120
-    assert min(chosen) < len(places) // 4 and max(chosen) >= len(places) * 3 // 4
-
-
-def test_a_smaller_sample_is_part_of_a_larger_one(server):
-    assert set(sample(max_matched_captions=20)) < set(sample(max_matched_captions=60))
-
-
-@pytest.mark.parametrize("version", [8, 9])
-def test_servers_of_both_versions_are_spoken_to(server, version):
-    server.versions = (7, 8) if version == 8 else (8, 9)
-    assert count(max_matched_captions=0)[3] == 400
-
-
-def test_the_point_in_time_is_closed_at_the_end(server):
-    count()
-    assert server.views == {}
-    assert server.requested[-1][0] == "DELETE /_pit"
-
-
-def test_the_point_in_time_is_closed_after_an_error_mid_way(server, monkeypatch):
-    monkeypatch.setattr(module, "_PAGE", 7)
-    server.searches_before_failure = 3
-    with pytest.raises(CorpusError, match=r"'captions'.*500, the node fell over.*run again"):
-        count()
-    assert server.searches == 4
-    assert server.views == {}
-
-
-def test_the_point_in_time_is_closed_where_the_hits_are_given_up(server):
-    with connect() as client:
-        *_, hits = count_index(
-            Phrases.of(CONCEPTS, Analyzer()),
-            "captions",
-            caption_field="text",
-            url_field="address",
-            other_fields=[],
-            max_matched_captions=9,
-            seed=1,
-            client=client,
-        )
-        assert next(hits).num_rows == 9
-        assert len(server.views) == 1
-        hits.close()
-    assert server.views == {}
-
-
-def test_half_of_a_surrogate_pair_is_replaced(server):
-    first = next(d for d in server.documents if mentions(d["_source"]["text"], {MANY: CONCEPTS[1].names}))
-    first["_source"]["license"] = "a\ud83d"
-    assert "a?" in count()[-1][MANY]["license"].to_pylist()
-
-
-def test_an_index_that_is_missing_is_named(server):
-    with pytest.raises(CorpusError, match=r"'laion'.*no such index.*`captions\.elasticsearch`"):
-        count(index="laion")
-
-
-def test_a_key_that_the_server_refuses_is_named(server, monkeypatch):
-    server.key = "right"
-    monkeypatch.setenv("ELASTIC_API_KEY", "right")
-    assert count(max_matched_captions=0)[3] == 400
-    monkeypatch.setenv("ELASTIC_API_KEY", "wrong")
-    with pytest.raises(ConfigError, match=r"unable to authenticate.*ELASTIC_API_KEY") as caught:
-        count()
-    assert "wrong" not in str(caught.value)
-
-
-def test_a_server_that_is_down_is_said_to_be(server, monkeypatch):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("ELASTICSEARCH_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        with pytest.raises(CorpusError, match=r"can't be reached.*ELASTICSEARCH_URL"):
-            count()
-
-
-def test_a_caption_field_that_is_missing_is_told_with_those_there_are(server):
-    fields = r"'caption'; it has address, license, meta\.pwatermark, text; say which .* `captions`"
-    with pytest.raises(CorpusError, match=fields):
-        count(caption_field="caption")
-
-
-def test_a_caption_field_that_is_no_text_is_refused(server):
-    with pytest.raises(CorpusError, match=r"'license' is keyword.*text is in text;"):
-        count(caption_field="license")
-
-
-def test_an_address_field_that_no_document_has_is_told(server):
-    with pytest.raises(CorpusError, match=r"'ann-lee' come without 'url', with license, meta, text"):
-        count(url_field="url")
-
-
-def test_a_search_that_the_server_refuses_is_named(server):
-    server.unsearchable = "Émile Ernst"
-    with pytest.raises(CorpusError, match=r"'captions', 'Émile Ernst'.*400, the phrase is odd"):
-        count()
-
-
-def test_a_count_of_part_of_the_index_is_refused(server):
-    server.shards_failed = 1
-    with pytest.raises(CorpusError, match=r"'captions'.*part of the index did not answer \(a disk is gone\)"):
-        count()
-
-
-def test_an_environment_that_names_no_server_is_told_what_to_set(server, monkeypatch):
-    monkeypatch.setenv("ELASTICSEARCH_URL", "")
-    with pytest.raises(ConfigError, match=r"ELASTICSEARCH_URL.*ELASTIC_CLOUD_ID.*ELASTIC_API_KEY"):
-        connect()
-    monkeypatch.setenv("ELASTIC_CLOUD_ID", "not-an-id")
-    with pytest.raises(ConfigError, match=r"ELASTIC_CLOUD_ID is set.*ELASTIC_API_KEY"):
-        connect()
-    monkeypatch.setenv("ELASTIC_API_KEY", "key")
-    with pytest.raises(ConfigError, match=r"ELASTIC_CLOUD_ID can't be used"):
-        connect()
-
-
-def test_an_address_that_is_none_is_told_without_its_password(server, monkeypatch):
-    monkeypatch.setenv("ELASTICSEARCH_URL", "me:secret@localhost")
-    with pytest.raises(ConfigError, match=r"ELASTICSEARCH_URL can't be used.*scheme") as caught:
-        connect()
-    assert "secret" not in str(caught.value)

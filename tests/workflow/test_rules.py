@@ -1,0 +1,96 @@
+"""Every command that the workflow would run is one that the command line understands."""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fit.cli.main import parse
+from fit.config.stages import STAGES
+
+ROOT = Path(__file__).parents[2]
+TARGETS = (
+    "all",
+    "counts",
+    "scores",
+    "thresholds",
+    "references",
+    "generated",
+    "verification",
+    "alternatives",
+    "sensitivity",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the project's configuration, and a study that has everything that the built-in one lacks."""
+    place = tmp_path_factory.mktemp("rules")
+    (place / "concepts").symlink_to(ROOT / "concepts")
+    for corpus in ("laion2b-en", "laion5b"):
+        (place / "data" / corpus).mkdir(parents=True)
+        (place / "data" / corpus / "part-0.parquet").touch()
+    data = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    sheet = "concept\tname\taliases\tgroup\n" + "".join(f"person-{i}\tPerson {i}\t\tgroup\n" for i in range(5))
+    (place / "people.tsv").write_text(sheet)
+    for kind in ("references", "pictures", "images"):
+        for i in range(5):
+            (place / kind / f"person-{i}").mkdir(parents=True)
+    (place / "counts.csv").write_text("concept,effective_count\n" + "".join(f"person-{i},{i}\n" for i in range(5)))
+    (place / "vetoes.tsv").write_text("concept\timage_id\n")
+    data["domains"]["people"] = data["domains"]["celebrities"] | {
+        "concepts": "people.tsv",
+        "references": {"folder": "references", "vetoes": "vetoes.tsv"},
+    }
+    data["domains"]["strangers"] = data["domains"]["people"] | {"references": {"serpapi": "a picture of {name}"}}
+    data["domains"]["painters"]["prompt_embedder"] = "atelier-art"
+    data["corpora"]["counted"] = {"provided_counts": "counts.csv"}
+    data["corpora"]["local"] = {"provided_images": "images"}
+    data["models"]["local"] = {"corpus": "local", "provided_images": "pictures"}
+    data["models"]["counted"] = {"corpus": "counted", "pipeline": "someone/model", "revision": "a" * 40}
+    data["studies"]["local"] = {"models": ["local", "counted"], "domains": ["people", "strangers"]}
+    (place / "config.yaml").write_text(yaml.safe_dump(data))
+    return place
+
+
+def commands(folder, study, target):
+    """(rule, words of its command) of every job that a target would run."""
+    snakemake = ["snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run", "--printshellcmds", "--logger-fit-plain"]
+    done = subprocess.run(
+        [*snakemake, target, "--config", f"default_study={study}"],
+        cwd=folder,
+        env=os.environ | {"SERPAPI_API_KEY": "key"},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    said = done.stdout + done.stderr
+    assert not done.returncode, said[-3000:]
+    for rule, command in re.findall(r"^\s*rule (\w+):.*?^\s*Shell command: (.*?)$", said, re.M | re.S):
+        yield rule, shlex.split((command.partition("; fit ")[2] and "fit " + command.partition("; fit ")[2]) or command)
+
+
+@pytest.mark.parametrize("study", ["atelier", "local", "paper"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_command_is_understood(folder, study, target):
+    if study == "paper" and target != "all":
+        pytest.skip("planned once, since it has thousands of jobs")
+    seen = {}
+    for rule, words in commands(folder, study, target):
+        assert words[0] == "fit" and ">" in words, words
+        seen.setdefault(rule, words)
+        args = parse(words[1 : words.index(">")])
+        assert args.command.run
+    assert seen
+
+
+def test_every_stage_has_a_rule_and_a_version():
+    from fit.config.stages import versions
+
+    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    used = set(re.findall(r'settings\(\s*"(\w+)"', text))
+    assert used == set(STAGES) == set(versions())
