@@ -9,20 +9,21 @@ import polars as pl
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from embedding_backends import load_embedder
+from generating import load_generator
 from PIL import Image
 
-from fit import embeddings as embedders
-from fit import generated as generators
 from fit.atelier import build
 from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
 from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
 from fit.atelier.settings import GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.concepts.sheet import Concept
-from fit.embeddings.base import EmbedderSettings
 from fit.embeddings.files import read_embeddings, read_single_faces
-from fit.embeddings.run import embed_tables, embed_texts
+from fit.embeddings.run import embed_table, embed_texts
+from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import ConfigError, ImageTableError, ModelError
-from fit.generated.run import generate_tables, image_seed
+from fit.generated.run import generate_table, image_seed
+from fit.generated.settings import GenerationSettings
 from fit.images import table
 from fit.io import parquet
 
@@ -169,11 +170,12 @@ SAMPLING = {
 
 
 def test_pictures_do_not_depend_on_the_batch(pipeline, tmp_path):
-    generator = generators.load("diffusers", pipeline=str(pipeline), **SAMPLING)
+    generator = load_generator(str(pipeline), **SAMPLING)
     concepts = [Concept("ada-morvek", "Ada Morvek")]
-    options = {"prompts": ["a painting by {name}", "{name}"], "images_per_prompt": 3, "study_seed": 1}
+    options = {"prompts": ["a painting by {name}", "{name}"], "study_seed": 1}
     for size in (1, 4):
-        generate_tables(generator, concepts, [tmp_path / f"{size}.parquet"], batch_size=size, **options)
+        settings = GenerationSettings(images_per_prompt=3, batch_size=size)
+        generate_table(generator, concepts, tmp_path / f"{size}.parquet", settings=settings, **options)
     one, four = (parquet.read(tmp_path / f"{size}.parquet") for size in (1, 4))
     assert one.drop(["bytes"]).equals(four.drop(["bytes"]))
     assert one.column("prompt").to_pylist() == ["a painting by Ada Morvek"] * 3 + ["Ada Morvek"] * 3
@@ -192,15 +194,15 @@ def test_a_seed_depends_on_each_of_its_parts():
 
 
 def test_what_is_no_pipeline_says_so(tmp_path, pipeline):
-    with pytest.raises(ModelError, match=r"no diffusers pipeline.*save_pretrained"):
-        generators.load("diffusers", pipeline=str(tmp_path), **SAMPLING)
+    with pytest.raises(ModelError, match=r"not a diffusers pipeline.*save_pretrained"):
+        load_generator(str(tmp_path), **SAMPLING)
     (tmp_path / "model_index.json").write_text("{}")
     with pytest.raises(ModelError, match="can't load"):
-        generators.load("diffusers", pipeline=str(tmp_path), **SAMPLING)
+        load_generator(str(tmp_path), **SAMPLING)
     with pytest.raises(ModelError, match="no scheduler of this name"):
-        generators.load("diffusers", pipeline=str(pipeline), **SAMPLING | {"scheduler": "NoScheduler"})
+        load_generator(str(pipeline), **SAMPLING | {"scheduler": "NoScheduler"})
     with pytest.raises(ConfigError, match="did you mean 'diffusers'"):
-        generators.load("difusers")
+        load_generator("any", backend="difusers")
 
 
 def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
@@ -209,8 +211,9 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
     rows = [{"image_id": str(i), "bytes": table.encode_png(picture)} for i, picture in enumerate(pictures)]
     parquet.write(table.pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     targets = [tmp_path / f"e{size}.parquet" for size in (2, 64)]
+    settings = EmbedderSettings(model=f"local-dir:{encoder}")
     for size, target in zip((2, 64), targets, strict=True):
-        embed_tables("openclip", EmbedderSettings(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [target], size)
+        embed_table("openclip", settings, FaceSettings(), tmp_path / "t.parquet", target, size)
     (names, two), (_, all_at_once) = (read_embeddings(target) for target in targets)
     assert names.tolist() == list("01234")
     assert np.linalg.norm(two, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
@@ -222,9 +225,8 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
 
 
 def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
-    embed_texts(
-        "openclip", EmbedderSettings(f"local-dir:{encoder}"), ["an artwork", "a dog"], tmp_path / "texts.parquet"
-    )
+    settings, faces = EmbedderSettings(model=f"local-dir:{encoder}"), FaceSettings()
+    embed_texts("openclip", settings, faces, ["an artwork", "a dog"], tmp_path / "texts.parquet")
     names, vectors = read_embeddings(tmp_path / "texts.parquet")
     assert names.tolist() == ["an artwork", "a dog"]
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
@@ -232,9 +234,7 @@ def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
         table.pa.table({"image_id": ["gone"], "bytes": table.pa.array([None], table.pa.binary())}),
         tmp_path / "t.parquet",
     )
-    embed_tables(
-        "openclip", EmbedderSettings(f"local-dir:{encoder}"), [tmp_path / "t.parquet"], [tmp_path / "e.parquet"], 8
-    )
+    embed_table("openclip", settings, faces, tmp_path / "t.parquet", tmp_path / "e.parquet", 8)
     assert len(read_embeddings(tmp_path / "e.parquet")[0]) == 0
 
 
@@ -249,11 +249,11 @@ def test_only_images_with_one_face_are_single(tmp_path):
 
 def test_what_is_no_encoder_says_so(tmp_path):
     with pytest.raises(ModelError, match="open_clip can't load"):
-        embedders.load("openclip", EmbedderSettings(f"local-dir:{tmp_path}"))
+        load_embedder("openclip", f"local-dir:{tmp_path}")
     with pytest.raises(ConfigError, match="did you mean 'openclip'"):
-        embedders.load("opencilp", EmbedderSettings("x"))
+        load_embedder("opencilp", "x")
     with pytest.raises(ModelError, match="neither a file nor one of"):
-        embedders.load("facenet", EmbedderSettings(str(tmp_path / "none.pt")))
+        load_embedder("facenet", str(tmp_path / "none.pt"))
 
 
 def test_a_training_set_that_is_no_parquet_is_named_with_the_remedy(tmp_path):

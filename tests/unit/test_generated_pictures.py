@@ -15,9 +15,12 @@ from fit.generated.diffusers import Diffusers
 from fit.generated.settings import PipelineSettings
 from fit.images import table
 from fit.io import parquet
+from fit.io.concept_tables import ConceptTables
 from fit.memory import AdaptiveBatch
 from fit.reports.figures import generated_sheet
+from fit.scores.evidence import EvidencePlaces, read_evidence
 from fit.scores.imitation import score_concept
+from fit.scores.settings import ScoreSettings, TargetSettings
 
 
 @pytest.fixture(scope="module")
@@ -235,17 +238,16 @@ def test_stages_after_it_do_without_the_broken(tmp_path):
     names = [name for batch, _ in table.stream(path) for name in batch]
     for target, ids in (("generated", names), ("references", ["r1", "r2"])):
         found = [[Embedding(np.float32([1, 0]))] for _ in ids]
-        parquet.write(embedding_rows(ids, found, 2), tmp_path / f"{target}.embeddings.parquet")
-    references = [{"image_id": name, "kept": True, "decision": "kept", "bytes": b""} for name in ("r1", "r2")]
+        parquet.write(embedding_rows(ids, found, 2, ADA.slug), tmp_path / f"{target}.embeddings.parquet")
+    kept = {"concept": ADA.slug, "kept": True, "decision": "kept", "bytes": b""}
+    references = [kept | {"image_id": name} for name in ("r1", "r2")]
     parquet.write(table.pa.Table.from_pylist(references, schema=table.REFERENCES), tmp_path / "references.parquet")
-    scores = score_concept(
-        path,
-        tmp_path / "generated.embeddings.parquet",
-        None,
-        None,
-        tmp_path / "references.parquet",
-        tmp_path / "references.embeddings.parquet",
-        targets_rule="matches_or_references",
-        top_k=10,
+    places = EvidencePlaces(
+        generated=ConceptTables([path]),
+        generated_embeddings=ConceptTables([tmp_path / "generated.embeddings.parquet"]),
+        references=ConceptTables([tmp_path / "references.parquet"]),
+        reference_embeddings=ConceptTables([tmp_path / "references.embeddings.parquet"]),
     )
+    evidence = read_evidence(places, ADA.slug)
+    scores = score_concept(evidence, TargetSettings(targets="matches_or_references"), ScoreSettings(top_k=10))
     assert sum(scores.column("images").to_pylist()) == good
