@@ -22,7 +22,7 @@ def parser():
         ([], None),
         (["--images"], None),
         (["--images", "--out", "x"], None),
-        (["--images", "a b.parquet"], "a b.parquet"),
+        (["--images", "a b"], "a b"),
     ],
 )
 def test_an_optional_file_without_a_name_is_as_if_it_were_left_out(parser, words, images):
