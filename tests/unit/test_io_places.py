@@ -107,7 +107,7 @@ def test_a_file_that_is_merged_twice_is_an_error_that_names_both(crawl, capsys):
         outputs = [
             word
             for kind in ("counts", "names", "matched_captions", "shards")
-            for word in (f"--{kind}", f"{part}/{kind}")
+            for word in (f"--{kind.replace('_', '-')}", f"{part}/{kind}")
         ]
         outputs = [crawl / f"{word}.parquet" if not word.startswith("--") else word for word in outputs]
         assert main(list(map(str, [*command, *outputs]))) == 0
