@@ -1,8 +1,8 @@
 """How settings are declared: a frozen dataclass in the room that uses them, a docstring under each field.
 
-A field's type says its bounds, as pydantic reads them: `Annotated[int, Ge(1), Le(100)]`. From that one declaration come the
-key in config.yaml and its JSON schema (fit.config), the option of the command and its help (fit.cli.flags), and the
-arguments that a rule passes.
+A field's type says its bounds, as pydantic reads them: `Annotated[int, Ge(1), Le(100)]`. From that one declaration come
+the key in config.yaml and its JSON schema (fit.config), the option of the command and its help (fit.cli.flags), and
+the arguments that a rule passes.
 """
 
 import ast
@@ -20,7 +20,7 @@ S = typing.TypeVar("S")
 RESOURCE = "a resource: it does not change results, so it triggers no rerun"
 """Marks a field, `Annotated[int, RESOURCE]`."""
 STRICT: Any = {"extra": "forbid", "use_attribute_docstrings": True, "allow_inf_nan": False}
-"""How pydantic reads a settings class, `__pydantic_config__`: unknown keys and numbers that are not finite are errors."""
+"""How pydantic reads a settings class, as `__pydantic_config__`: unknown keys and infinite numbers are errors."""
 
 
 @dataclass(frozen=True)
@@ -102,4 +102,4 @@ def settings_of(cls: type) -> tuple[SettingField, ...]:
 
 def part_of(cls: type[S], settings: Any) -> S:
     """The fields of the settings class `cls` of an object that has them all, such as a section of the configuration."""
-    return cls(**{field.name: getattr(settings, field.name) for field in settings_of(cls)})
+    return cls(**{field.name: getattr(settings, field.name) for field in settings_of(cls)})  # type: ignore[arg-type]  # a class is hashable

@@ -86,6 +86,7 @@ def test_what_it_found(shrunken):
     assert found == again
 
     one = counts["concept"][0]
+
     def rows(tables):
         return ConceptTables([results / tables]).read(one)
 

@@ -48,7 +48,8 @@ def add_settings(add: Callable[..., None], *classes: type, without: tuple[str, .
 
 def read_settings(cls: type[S], args: Namespace, without: tuple[str, ...] = ()) -> S:
     """The settings of a class from the arguments of a command."""
-    names = [field.name for field in settings_of(cls) if field.name not in without]
+    fields = settings_of(cls)  # type: ignore[arg-type]  # a class is hashable
+    names = [field.name for field in fields if field.name not in without]
     return cls(**{name: tuple(value) if isinstance(value := getattr(args, name), list) else value for name in names})
 
 
@@ -80,7 +81,6 @@ def written_settings(
         if field.is_resource == resources and field.name not in without
         for word in _words(field, getattr(settings, field.name))
     ]
-
 
 
 def resource_flags(settings: Any, *classes: type) -> str:

@@ -35,13 +35,10 @@ COMMANDS = {
 
 def add_to(parser: Parser, command: Command) -> None:
     """Give `parser` the arguments of `command`; an option without a default is required."""
-    from fit.cli.arguments import NUMBERS
 
     def add(*flags: str, **options: Any) -> None:
         if flags[0].startswith("--") and "default" not in options and options.get("action") is None:
             options.setdefault("required", True)
-        if options.get("type") in (int, float):
-            options["type"] = NUMBERS[flags[0].removeprefix("--").replace("-", "_")]
         parser.add_argument(*flags, **options)
 
     parser.set_defaults(command=command)

@@ -28,9 +28,9 @@ WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 """Suffixes by which an embedder's model is a file."""
 
 
-def _is_absent(path: str | None) -> bool:
+def _is_absent(path: str) -> bool:
     """Whether `path` should be on this machine and is not; what the workflow makes does not matter."""
-    return bool(path) and not path.startswith("results/") and "://" not in path and not Path(path).exists()
+    return not path.startswith("results/") and "://" not in path and not Path(path).exists()
 
 
 def _absence(path: str, key: str) -> str:

@@ -6,13 +6,12 @@ import pydantic
 from pydantic import Field
 
 from fit.config.section import Cosine, Name, Section, section
+from fit.references import SOURCES
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import TargetSettings
 
 MatchThreshold = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtThreshold = Literal["paper-classical", "paper-modern"]
-SOURCES = ("table", "folder", "serpapi", "wikiart")
-"""Keys of References, one of which is given."""
 
 
 @section

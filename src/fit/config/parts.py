@@ -1,6 +1,6 @@
 """Parts: which concepts of a domain one job takes.
 
-A part is a concept's slug, or `part_000` and so on where several share a job. A slug is a part of every table, so that one
+A part is a concept's slug, or `part_000` and so on where several share a job. A slug is always a part too, so that one
 concept can be asked for by its file.
 """
 
@@ -11,19 +11,22 @@ from hashlib import sha256
 CHEAP_CONCEPTS = 64
 """Concepts of a job in stages that take seconds a concept."""
 MOST_JOBS = 2000
-"""Jobs of a stage that takes minutes a concept, at most, unless the configuration says otherwise: planning takes about a
-second per thousand jobs, and a concept more in a job costs nothing, since what a job has finished survives a stop."""
+"""Jobs of a stage that takes minutes a concept, at most, unless the configuration says otherwise: planning takes seconds
+per thousand jobs, and a concept more in a job costs little, since what a job has finished survives a stop."""
 
 
 class Partition:
     """The concepts of a domain, shared out among parts."""
 
     def __init__(self, slugs: Sequence[str], size: int):
-        """Share `slugs` out among parts of about `size`. A concept's part follows from its slug and the number of parts,
-        so one concept more or less leaves most parts as they are."""
+        """Share `slugs` out among parts of about `size`.
+
+        A concept's part follows from its slug and the number of parts, so one concept more or less leaves most parts as
+        they are.
+        """
         self.slugs = tuple(slugs)
         if size == 1:
-            self.parts = {slug: (slug,) for slug in self.slugs}
+            self.parts: dict[str, tuple[str, ...]] = {slug: (slug,) for slug in self.slugs}
             return
         count = max(1, -(-len(self.slugs) // size))
         shared: list[list[str]] = [[] for _ in range(count)]

@@ -1,7 +1,6 @@
 """What every section of the configuration is: strict about its keys, and made of what the rooms declare."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 import pydantic
 from pydantic import Field, ValidationInfo
@@ -21,8 +20,7 @@ def section(cls: type[S]) -> type[S]:
 
     It may inherit from settings classes of the rooms; their fields are its keys.
     """
-    decorate: Callable[[type[S]], type[S]] = pydantic.dataclasses.dataclass(config=CONFIG, frozen=True, kw_only=True)
-    return decorate(cls)
+    return cast("type[S]", pydantic.dataclasses.dataclass(config=CONFIG, frozen=True, kw_only=True)(cls))
 
 
 def _kinds(annotation: Any) -> set[Any]:

@@ -237,11 +237,7 @@ STAGES: dict[str, Pick] = {
 @cache
 def versions() -> dict[str, int]:
     """The version of each stage, as its room says it."""
-    return {
-        stage: version
-        for room in ROOMS
-        for stage, version in import_module(f"fit.{room}").VERSIONS.items()
-    }
+    return {stage: version for room in ROOMS for stage, version in import_module(f"fit.{room}").VERSIONS.items()}
 
 
 def stage_settings(config: Config, stage: str, **wildcards: str) -> dict[str, Any]:
