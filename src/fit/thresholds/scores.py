@@ -165,15 +165,16 @@ def read_table(path: str | Path) -> Scores:
     optional = ("group", "image_scores", "prompt_scores", *EVIDENCE)
     table = read_user_table(path, ("concept", "effective_count", "score"), optional=optional, empty=True)
     concepts = once(table)
-    counts, scores = [], []
+    counts: list[int] = []
+    scores: list[float] = []
     evidence = np.full((len(concepts), len(EVIDENCE)), np.nan)
     for index, (concept, row) in enumerate(zip(concepts, table.rows, strict=True)):
         where = f"{table.where(index)}, concept {shown(concept)}"
         count = as_count(row["effective_count"], f"{where}: effective_count")
         score = as_number(row["score"], f"{where}: score")
-        for name, number in (("effective_count", count), ("score", score)):
-            if number is None:
-                raise DataError(f"{where}: {name} is empty; write a number, or drop the row")
+        if count is None or score is None:
+            name = "effective_count" if count is None else "score"
+            raise DataError(f"{where}: {name} is empty; write a number, or drop the row")
         counts.append(count)
         scores.append(score)
         known = [as_number(row.get(name), f"{where}: {name}", whole=True) for name in EVIDENCE[:3]]
