@@ -2,9 +2,9 @@
 
     python benchmarks/planning.py [--write docs/cluster.md]
 
-Two studies with made-up sheets and corpora of 128 files: the paper's of config.yaml (three models, four domains), and one
-model in one domain of many concepts. Each is planned with `snakemake --dry-run` in a folder where everything is still to be made. Rounds take
-turns; the table has the medians of the seconds and the highest peak of memory.
+Two studies with made-up sheets and corpora of 128 files: the paper's of config.yaml (three models, four domains), and
+one model in one domain of many concepts. Each is planned with `snakemake --dry-run` in a folder where everything is
+still to be made. Rounds take turns; the table has the medians of the seconds and the highest peak of memory.
 """
 
 import argparse

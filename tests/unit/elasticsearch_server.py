@@ -140,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_DELETE = answer
+    do_GET = do_POST = do_DELETE = answer  # noqa: N815
 
     def dispatch(self, path, bodies, parameters):
         *index, endpoint = path.strip("/").split("/")

@@ -17,7 +17,8 @@ from fit.io import parquet
 
 def test_help_imports_nothing_heavy():
     heavy = "{'torch', 'diffusers', 'open_clip', 'polars', 'pyarrow', 'numpy', 'scipy', 'pydantic', 'matplotlib'}"
-    code = f"import sys; from fit.cli.main import make_parser; make_parser().format_help(); print({heavy} & set(sys.modules))"
+    code = "import sys; from fit.cli.main import make_parser; make_parser().format_help(); "
+    code += f"print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 

@@ -87,7 +87,7 @@ class Config(pydantic.BaseModel):
         return [concept.slug for concept in self.sheet(domain)]
 
     def partition(self, domain: str, is_cheap: bool = True) -> Partition:
-        """How the concepts of a domain are shared out among jobs of a stage that takes seconds a concept, or minutes."""
+        """How the concepts of a domain are shared out; `is_cheap`: among jobs of seconds a concept."""
         if (domain, is_cheap) not in self._partitions:
             slugs = self.slugs(domain)
             size = size_of_parts(len(slugs), self.domains[domain].concepts_per_job, is_cheap)
@@ -98,7 +98,7 @@ class Config(pydantic.BaseModel):
         """How the concepts of a folder of tables are shared out.
 
         Args:
-            tables: the folder below results/, such as images/CORPUS/DOMAIN or embeddings/EMBEDDER/generated/MODEL/DOMAIN.
+            tables: the folder below results/, such as images/CORPUS/DOMAIN, or embeddings/EMBEDDER/ before that.
         """
         kind, *names = tables.removeprefix("results/").split("/")
         if kind == "embeddings":
@@ -136,7 +136,7 @@ class Config(pydantic.BaseModel):
         )
 
     def matched_corpus(self, corpus: str) -> str:
-        """The corpus whose images are compared with in place of the images of `corpus`: itself, or the one that its counts are scaled from."""
+        """The corpus whose images are compared with: `corpus` itself, or the one that its counts are scaled from."""
         return self.corpora[corpus].counts_from or corpus
 
     def caption_files(self, corpus: str) -> list[str]:

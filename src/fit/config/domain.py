@@ -90,8 +90,8 @@ class Domain(TargetSettings, Section):
     that an imitation score can be compared with; none: no CLIP score."""
     concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
-    what is collected or generated), so that a stop costs little, and more only where a stage would have over 2,000 jobs;
-    64 in stages of seconds, which spend most of their time on starting."""
+    what is collected or generated), so that a stop costs little, and more where a stage would have over 2,000 jobs; 64
+    in stages of seconds, which spend most of their time on starting."""
 
     @pydantic.field_validator("prompts")
     @classmethod

@@ -11,8 +11,8 @@ from hashlib import sha256
 CHEAP_CONCEPTS = 64
 """Concepts of a job in stages that take seconds a concept."""
 MOST_JOBS = 2000
-"""Jobs of a stage that takes minutes a concept, at most, unless the configuration says otherwise: planning takes seconds
-per thousand jobs, and a concept more in a job costs little, since what a job has finished survives a stop."""
+"""Jobs of a stage that takes minutes a concept, at most, unless configured otherwise. Planning takes seconds
+for a thousand jobs; a concept more in a job costs little, since what a job has finished survives a stop."""
 
 
 class Partition:

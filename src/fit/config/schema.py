@@ -18,7 +18,8 @@ SECTIONS = (ArtFilter, Atelier, Captions, Collection, Corpus, Domain, Embedder, 
 def config_schema() -> dict[str, Any]:
     """The JSON schema, keys in the order of their declarations.
 
-    A key that a section inherits from a room's settings is described by the docstring there, which pydantic does not see.
+    A key that a section inherits from a room's settings is described by the docstring there, which pydantic does not
+    see.
     """
     schema = Config.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"

@@ -1,7 +1,7 @@
 """What each stage depends on besides its files: a dict of builtins, in which a change redoes the stage's jobs.
 
-`flags` are the words by which the stage's command is told its settings; they are made from the declarations in the rooms,
-so a new setting is one line in one `settings.py`. A stage's version stands in its room, in `VERSIONS`.
+`flags` are the words by which the stage's command is told its settings; they are made from the declarations in the
+rooms, so a new setting is one line in one `settings.py`. A stage's version is in its room, in `VERSIONS`.
 """
 
 from collections.abc import Callable

@@ -217,7 +217,7 @@ def pictures_at(path: str | Path, rows: Iterable[int]) -> dict[int, Image.Image 
     return found
 
 
-def decode(data: bytes, where: str) -> Image.Image:
+def decode(data: bytes, where: str | Path) -> Image.Image:
     """Return the RGB picture in `data` (bytes), turned as its EXIF data says. `where` names it in errors.
 
     Raises:

@@ -136,7 +136,7 @@ class CaptionFile(ABC):
             )
             raise CorpusError(f"{self.path}: column {column!r} holds {kind}, which can't be carried as text; {remedy}")
 
-    def check_captions(self, rows: int, null_captions: int) -> None:
+    def check_captions(self, rows: int, null_captions: int) -> None:  # noqa: B027  # most files have nothing to check
         """Raise CorpusError where what was read shows that this is not a file of captions.
 
         Args:
