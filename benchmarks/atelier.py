@@ -18,6 +18,7 @@ import yaml
 from scipy.stats import spearmanr
 
 from fit.embeddings.files import read_embeddings
+from fit.io.concept_tables import ConceptTables
 from fit.matches.threshold import roc_auc
 
 ROOT = Path(__file__).parents[1]
@@ -39,8 +40,8 @@ def run_study(seed, folder):
 
 def encoder_auc(results, pairs=400_000):
     """ROC AUC of the cosine of two references of one painter against two of different painters."""
-    files = sorted((results / "embeddings/atelier-style/references/painters").glob("*.parquet"))
-    of_painters = [read_embeddings(path)[1] for path in files]
+    tables = ConceptTables([results / "embeddings/atelier-style/references/painters/candidates"])
+    of_painters = [read_embeddings(tables.path(slug), slug)[1] for slug in sorted(tables)]
     within = [(v @ v.T)[np.triu_indices(len(v), 1)] for v in of_painters]
     owner = np.repeat(np.arange(len(of_painters)), [len(v) for v in of_painters])
     vectors = np.concatenate(of_painters)
