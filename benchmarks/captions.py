@@ -271,9 +271,9 @@ def compare_with_reference(captions: int) -> None:
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/unit")]
     from hostile_captions import MODES, hostile_caption, hostile_names, reference_tokens
 
-    from fit.captions.analyzer import Analyzer
     from fit.captions.matcher import Matcher
     from fit.captions.phrases import normal_forms
+    from fit.concepts.analyzer import Analyzer
     from fit.concepts.sheet import Concept
 
     print("| tokens | accents | hostile captions | pairs | missing | extra |")

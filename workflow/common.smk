@@ -8,7 +8,7 @@ import snakemake_logger_plugin_fit
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from fit.cli.flags import resource_flags
+from fit.settings import resource_flags
 from fit.config.read import check, check_files
 from fit.config.stages import stage_settings
 from fit.embeddings.settings import BatchSettings, EmbedderSettings

@@ -2,14 +2,16 @@
 
 A field's type says its bounds, as pydantic reads them: `Annotated[int, Ge(1), Le(100)]`. From that one declaration come
 the key in config.yaml and its JSON schema (fit.config), the option of the command and its help (fit.cli.flags), and
-the arguments that a rule passes.
+the arguments that a rule passes (`written_settings`).
 """
 
 import ast
 import inspect
+import shlex
 import textwrap
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -103,3 +105,38 @@ def settings_of(cls: type) -> tuple[SettingField, ...]:
 def part_of(cls: type[S], settings: Any) -> S:
     """The fields of the settings class `cls` of an object that has them all, such as a section of the configuration."""
     return cls(**{field.name: getattr(settings, field.name) for field in settings_of(cls)})  # type: ignore[arg-type]  # a class is hashable
+
+
+def _words(field: SettingField, value: Any) -> Iterator[str]:
+    if value is None:
+        return
+    if field.kind is bool:
+        yield field.flag if value else "--no-" + field.name.replace("_", "-")
+    elif field.is_list:
+        yield from (field.flag, *map(str, value))
+    else:
+        # One word: a text that begins with a dash is not taken for an option.
+        yield f"{field.flag}={value}"
+
+
+def written_settings(
+    settings: Any, *classes: type, resources: bool = False, without: tuple[str, ...] = ()
+) -> list[str]:
+    """The words by which a command line says the fields of `classes` that an object has; None is left out.
+
+    Args:
+        settings: an instance of the classes, such as a section of the configuration.
+        resources: whether those that do not change results are written, or all others.
+    """
+    return [
+        word
+        for cls in classes
+        for field in settings_of(cls)
+        if field.is_resource == resources and field.name not in without
+        for word in _words(field, getattr(settings, field.name))
+    ]
+
+
+def resource_flags(settings: Any, *classes: type) -> str:
+    """The settings that are resources, as `written_settings` writes them, in one text for a shell."""
+    return shlex.join(written_settings(settings, *classes, resources=True))

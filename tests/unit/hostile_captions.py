@@ -5,7 +5,7 @@ import unicodedata
 
 from captions_reference import tokens
 
-from fit.captions.analyzer import Analyzer, fold
+from fit.concepts.analyzer import Analyzer, fold
 
 MODES = [("standard", False), ("standard", True), ("words", False), ("words", True)]
 """Ways to cut a text into tokens, and whether accents are folded."""

@@ -8,12 +8,12 @@ from captions_reference import mentions
 from elasticsearch_server import StandIn, documents
 
 from fit.captions import elasticsearch as module
-from fit.captions.analyzer import Analyzer
 from fit.captions.elasticsearch import connect, count_documents
 from fit.captions.index import count_index
 from fit.captions.phrases import Phrases
 from fit.captions.settings import SamplingSettings
 from fit.captions.tables import CountFiles
+from fit.concepts.analyzer import Analyzer
 from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, CorpusError
 from fit.io.concept_tables import concepts_in

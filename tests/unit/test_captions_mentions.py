@@ -10,10 +10,10 @@ from hostile_captions import HOSTILE, MODES, WORDS, hostile_caption, hostile_nam
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fit.captions.analyzer import END, Analyzer
 from fit.captions.explain import explain
 from fit.captions.matcher import Matcher
 from fit.captions.phrases import Phrases, normal_forms
+from fit.concepts.analyzer import END, Analyzer
 from fit.concepts.sheet import Concept
 from fit.errors import SheetError
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fit.captions import matched_captions
-from fit.captions.analyzer import Analyzer
 from fit.captions.merge import merge_counts, unite_concepts
 from fit.captions.phrases import Phrases
 from fit.captions.settings import SamplingSettings
 from fit.captions.tables import CountFiles
+from fit.concepts.analyzer import Analyzer
 from fit.errors import CorpusError, DataError
 from fit.io.concept_tables import concepts_in
 

@@ -15,11 +15,11 @@ import pydantic
 import pytest
 from annotated_types import Ge, Gt, Le
 
-from fit.cli.flags import add_settings, read_settings, resource_flags, written_settings
+from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Parser
 from fit.config.schema import schema_text
 from fit.config.section import Section, section
-from fit.settings import RESOURCE, STRICT
+from fit.settings import RESOURCE, STRICT, resource_flags, written_settings
 
 ROOT = Path(__file__).parents[2]
 

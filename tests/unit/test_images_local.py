@@ -8,10 +8,11 @@ import pytest
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.images import table
-from fit.images.local import import_generated, import_images, read_counts
+from fit.images.local import import_generated, import_images
 from fit.images.settings import DecodeSettings
 from fit.io import parquet
 from fit.io.concept_tables import concepts_in
+from fit.io.user_tables import read_counts
 
 PLACES = {"decoding": DecodeSettings(), "decoders": 1}
 

@@ -12,8 +12,7 @@ from fit.references.references import read_vetoes, unmatched_vetoes
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
 from fit.errors import ConfigError, DataError, SheetError
-from fit.images.local import read_counts
-from fit.io.user_tables import as_count, as_number, read_user_table
+from fit.io.user_tables import as_count, as_number, read_counts, read_user_table
 from fit.thresholds import read_table
 
 

@@ -1,7 +1,7 @@
 """Asks an Elasticsearch index of captions, such as the ones that AI2's WIMBD hosts, for mentions and documents.
 
 A caption mentions a name where the query `match_phrase` finds it. How captions and names are cut into tokens is decided
-by the analyzer of the index, not by `fit.captions.analyzer`.
+by the analyzer of the index, not by `fit.concepts.analyzer`.
 """
 
 import os

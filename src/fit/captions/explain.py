@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fit.captions.analyzer import TOKENS, Analyzer
+from fit.concepts.analyzer import TOKENS, Analyzer
 
 
 def _reason(name: Sequence[str], caption: Sequence[str]) -> str:

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from fit.captions import elasticsearch
-from fit.captions.analyzer import Analyzer
 from fit.captions.matched_captions import ROW_GROUP
 from fit.captions.phrases import Phrases
 from fit.captions.settings import SamplingSettings
 from fit.captions.tables import SHARDS, CountFiles, counts_table, matched_schema, names_table, shards_table
+from fit.concepts.analyzer import Analyzer
 from fit.concepts.sheet import Concept
 from fit.io.files import atomic_write
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from fit.captions import VERSIONS
-from fit.captions.analyzer import Analyzer
 from fit.captions.merge import unite_concepts
 from fit.captions.phrases import Phrases
 from fit.captions.scan import CountJob, scan
 from fit.captions.tables import COUNTS, NAMES, SHARDS, CountFiles
+from fit.concepts.analyzer import Analyzer
 from fit.concepts.sheet import Concept
 from fit.errors import DataError, ImageTableError
 from fit.io.files import WorkFolder, temporary_folder

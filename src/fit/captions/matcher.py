@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fit.captions.analyzer import END, Analyzer
 from fit.captions.phrases import Phrases
 from fit.captions.prefilter import Prefilter
+from fit.concepts.analyzer import END, Analyzer
 from fit.concepts.sheet import Concept
 
 
@@ -55,8 +55,8 @@ class Matcher:
 
         Args:
             concepts: of the sheet.
-            tokens: as fit.captions.analyzer.Analyzer takes it.
-            fold_accents: as fit.captions.analyzer.Analyzer takes it.
+            tokens: as fit.concepts.analyzer.Analyzer takes it.
+            fold_accents: as fit.concepts.analyzer.Analyzer takes it.
 
         Raises:
             SheetError: a name or alias has no token.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fit.captions.analyzer import END, Analyzer
+from fit.concepts.analyzer import END, Analyzer
 from fit.concepts.sheet import Concept
 from fit.errors import SheetError
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fit.captions.analyzer import Analyzer, classes, fold, lower
 from fit.captions.compiled import BREAK, choose, insert, mark, scan, settle
+from fit.concepts.analyzer import Analyzer, classes, fold, lower
 
 _SLOTS_PER_KEY, _BITS_PER_KEY = 4, 64
 

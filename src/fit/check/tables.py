@@ -45,7 +45,7 @@ def of_counts(config: Config, corpus: str, concepts: Sequence[Concept], found: F
     path, key = config.corpora[corpus].provided_counts, f"corpora.{corpus}.provided_counts"
     if not is_local(path) or not concepts:
         return
-    from fit.images.local import read_counts
+    from fit.io.user_tables import read_counts
 
     try:
         read_counts(path, [concept.slug for concept in concepts])

@@ -38,8 +38,8 @@ def import_(args: Namespace) -> None:
     import pyarrow as pa
 
     from fit.concepts.sheet import read_sheet
-    from fit.images.local import read_counts
     from fit.io.parquet import write
+    from fit.io.user_tables import read_counts
 
     counts_of = read_counts(args.table, [concept.slug for concept in read_sheet(args.sheet)])
     columns = {"concept": list(counts_of), "effective_count": list(counts_of.values())}

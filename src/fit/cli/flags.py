@@ -1,10 +1,9 @@
-"""Makes the options of a command from a settings class, reads them back, and writes them for a rule."""
+"""Makes the options of a command from a settings class, and reads them back; fit.settings writes them for a rule."""
 
 import argparse
 import math
-import shlex
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import MISSING
 from typing import Any, TypeVar
 
@@ -51,38 +50,3 @@ def read_settings(cls: type[S], args: Namespace, without: tuple[str, ...] = ()) 
     fields = settings_of(cls)  # type: ignore[arg-type]  # a class is hashable
     names = [field.name for field in fields if field.name not in without]
     return cls(**{name: tuple(value) if isinstance(value := getattr(args, name), list) else value for name in names})
-
-
-def _words(field: SettingField, value: Any) -> Iterator[str]:
-    if value is None:
-        return
-    if field.kind is bool:
-        yield field.flag if value else "--no-" + field.name.replace("_", "-")
-    elif field.is_list:
-        yield from (field.flag, *map(str, value))
-    else:
-        # One word: a text that begins with a dash is not taken for an option.
-        yield f"{field.flag}={value}"
-
-
-def written_settings(
-    settings: Any, *classes: type, resources: bool = False, without: tuple[str, ...] = ()
-) -> list[str]:
-    """The words by which a command line says the fields of `classes` that an object has; None is left out.
-
-    Args:
-        settings: an instance of the classes, such as a section of the configuration.
-        resources: whether those that do not change results are written, or all others.
-    """
-    return [
-        word
-        for cls in classes
-        for field in settings_of(cls)
-        if field.is_resource == resources and field.name not in without
-        for word in _words(field, getattr(settings, field.name))
-    ]
-
-
-def resource_flags(settings: Any, *classes: type) -> str:
-    """The settings that are resources, as `written_settings` writes them, in one text for a shell."""
-    return shlex.join(written_settings(settings, *classes, resources=True))

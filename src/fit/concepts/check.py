@@ -9,7 +9,7 @@ import numpy as np
 from rapidfuzz.distance import Indel
 from rapidfuzz.process import cdist
 
-from fit.captions.analyzer import Analyzer
+from fit.concepts.analyzer import Analyzer
 from fit.concepts.sheet import COLUMNS, Concept, notes_of, read_sheet
 from fit.concepts.spelling import spelling
 from fit.errors import SheetError
@@ -65,7 +65,7 @@ def nearly_alike(names: Sequence[str]) -> list[tuple[int, int, float]]:
 def check(paths: Iterable[str | Path]) -> Findings:
     """Look for concepts and names that are there twice, in one sheet or in several, and for names that may mislead.
 
-    Names are compared as captions are (`standard` tokens of fit.captions.analyzer), without accents.
+    Names are compared as captions are (`standard` tokens of fit.concepts.analyzer), without accents.
     """
     found, analyzer = Findings(), Analyzer(fold_accents=True)
     sheet_of: dict[str, str] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fit.concepts.sheet import Concept, read_sheet
 from fit.errors import SheetError
-from fit.images.local import read_counts
+from fit.io.user_tables import read_counts
 
 
 def equal_shares(available: Sequence[int], size: int) -> list[int]:

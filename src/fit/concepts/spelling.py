@@ -5,7 +5,7 @@ import re
 import unicodedata
 from html.entities import html5
 
-from fit.captions.analyzer import Analyzer
+from fit.concepts.analyzer import Analyzer
 
 _ENTITY = re.compile(
     r"&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]+);|&(?:"

@@ -11,7 +11,6 @@ from typing import Any
 
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
-from fit.cli.flags import written_settings
 from fit.config.config import Config
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.generated.settings import GenerationSettings, PipelineSettings
@@ -19,6 +18,7 @@ from fit.images.settings import DecodeSettings, FetchSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import ScoreSettings, TargetSettings
+from fit.settings import written_settings
 from fit.thresholds.settings import ThresholdSettings
 
 ROOMS = (

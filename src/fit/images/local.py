@@ -18,10 +18,9 @@ from fit.images.table import GENERATED, bytes_of, find_pictures
 from fit.io.files import outside
 from fit.io.folders import LARGEST_FILE, PICTURES, printable, walk_folder
 from fit.io.nearby import near, nearest
-from fit.io.numbers import as_count
 from fit.io.parquet import ROW_GROUP, check_columns, is_text, open_parquet
-from fit.io.shown import plain, shown
-from fit.io.user_tables import misspelt, once, read_user_table
+from fit.io.shown import shown
+from fit.io.user_tables import misspelt
 
 
 @dataclass(frozen=True)
@@ -456,41 +455,3 @@ def import_generated(
         convert=as_generated,
     )
     return bad
-
-
-def read_counts(path: str | Path, concepts: Sequence[str], column: str = "effective_count") -> dict[str, int]:
-    """Read counts that someone already has.
-
-    Args:
-        path: CSV, TSV or Parquet with the columns concept and `column`.
-        concepts: slugs.
-
-    Returns:
-        concept -> count.
-
-    Raises:
-        DataError: it can't be read, lacks a column or a concept, or has a concept twice; a count is not a whole
-            number.
-    """
-    table = read_user_table(path, ("concept", column))
-    counts = {}
-    for index, concept in enumerate(once(table)):
-        where = f"{table.where(index)}, concept {shown(concept)}: {column}"
-        count = as_count(table.rows[index][column], where)
-        if count is None:
-            raise DataError(f"{where} is empty, not a count; write 0 where there is none")
-        counts[concept] = count
-    missing = [concept for concept in concepts if concept not in counts]
-    others = [concept for concept in counts if concept not in set(concepts)]
-    if missing:
-        meant = [f"{plain([other])} for {concept}" for concept in missing[:5] if (other := nearest(concept, others))]
-        said = f" (it has {', '.join(meant)})" if meant else ""
-        raise DataError(
-            f"{path}: no count of {', '.join(missing[:5])}{said}; add a row for each, or take them off the sheet"
-        )
-    if others:
-        print(
-            f"fit: {path}: counts of concepts that the sheet does not have: {len(others)} ({plain(others, 5)})",
-            file=sys.stderr,
-        )
-    return {concept: counts[concept] for concept in concepts}

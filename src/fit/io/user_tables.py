@@ -7,6 +7,7 @@ import csv
 import difflib
 import io
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from fit.errors import DataError, FitError, say_once
 from fit.io.escaping import uncell
 from fit.io.folders import what_begins
+from fit.io.nearby import nearest
 from fit.io.numbers import LARGEST_COUNT, LARGEST_SCORE, as_count, as_interval, as_number
 from fit.io.shown import SHOWN, plain, shown
 
@@ -355,3 +357,41 @@ def once(table: UserTable, column: str = "concept", error: type[FitError] = Data
             )
         row_of[name] = index
     return list(row_of)
+
+
+def read_counts(path: str | Path, concepts: Sequence[str], column: str = "effective_count") -> dict[str, int]:
+    """Read counts that someone already has.
+
+    Args:
+        path: CSV, TSV or Parquet with the columns concept and `column`.
+        concepts: slugs.
+
+    Returns:
+        concept -> count.
+
+    Raises:
+        DataError: it can't be read, lacks a column or a concept, or has a concept twice; a count is not a whole
+            number.
+    """
+    table = read_user_table(path, ("concept", column))
+    counts = {}
+    for index, concept in enumerate(once(table)):
+        where = f"{table.where(index)}, concept {shown(concept)}: {column}"
+        count = as_count(table.rows[index][column], where)
+        if count is None:
+            raise DataError(f"{where} is empty, not a count; write 0 where there is none")
+        counts[concept] = count
+    missing = [concept for concept in concepts if concept not in counts]
+    others = [concept for concept in counts if concept not in set(concepts)]
+    if missing:
+        meant = [f"{plain([other])} for {concept}" for concept in missing[:5] if (other := nearest(concept, others))]
+        said = f" (it has {', '.join(meant)})" if meant else ""
+        raise DataError(
+            f"{path}: no count of {', '.join(missing[:5])}{said}; add a row for each, or take them off the sheet"
+        )
+    if others:
+        print(
+            f"fit: {path}: counts of concepts that the sheet does not have: {len(others)} ({plain(others, 5)})",
+            file=sys.stderr,
+        )
+    return {concept: counts[concept] for concept in concepts}

@@ -4,7 +4,7 @@ import logging
 import re
 from functools import partial
 
-from fit.captions.analyzer import fold, lower
+from fit.concepts.analyzer import fold, lower
 from fit.concepts.sheet import Concept
 from fit.references.search.base import Question, ReferenceSearch, find_links
 
