@@ -7,7 +7,7 @@ import gzip
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fit.references.references import read_vetoes, unmatched_vetoes
+from fit.references.vetoes import read_vetoes, unmatched_vetoes
 
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
