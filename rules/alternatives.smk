@@ -9,9 +9,7 @@ def has_prompt_embedder(wildcards):
 
 def by_prompt_embedder(text):
     """`text` with {prompt_embedder} filled in."""
-    return lambda wildcards: text.replace(
-        "{prompt_embedder}", domain_of(wildcards).prompt_embedder
-    )
+    return lambda wildcards: text.replace("{prompt_embedder}", domain_of(wildcards).prompt_embedder)
 
 
 def alternatives_of(model, domain):
@@ -32,9 +30,7 @@ rule score_alternatives:
         ),
         prompts=branch(
             has_prompt_embedder,
-            then=by_prompt_embedder(
-                "results/embeddings/{prompt_embedder}/prompts/{domain}.parquet"
-            ),
+            then=by_prompt_embedder("results/embeddings/{prompt_embedder}/prompts/{domain}.parquet"),
         ),
     output:
         scores="results/alternatives/{model}/{domain}/{part}.parquet",

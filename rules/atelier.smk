@@ -6,10 +6,7 @@ rule paint_world:
     input:
         sheet=CONFIG.atelier.sheet,
     output:
-        shards=[
-            f"results/atelier/corpus/{i:03d}.parquet"
-            for i in range(CONFIG.atelier.shards)
-        ],
+        shards=[f"results/atelier/corpus/{i:03d}.parquet" for i in range(CONFIG.atelier.shards)],
         training_set="results/atelier/training-set.parquet",
         truth="results/atelier/truth.parquet",
         references="results/atelier/references.parquet",

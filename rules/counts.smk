@@ -5,9 +5,7 @@ rule estimate_counts:
     """Estimate how many training images of each concept there are, corrected for dead links and sampling."""
     input:
         sheet=unchanged_sheet,
-        captions=branch(
-            is_captioned, then="results/captions/{corpus}/{domain}/counts.parquet"
-        ),
+        captions=branch(is_captioned, then="results/captions/{corpus}/{domain}/counts.parquet"),
         images=tables("images/{corpus}/{domain}"),
         matches=tables("matches/{corpus}/{domain}"),
     output:
@@ -17,9 +15,7 @@ rule estimate_counts:
     benchmark:
         "results/benchmarks/estimate_counts/{corpus}/{domain}.tsv"
     wildcard_constraints:
-        corpus=corpora_where(
-            lambda corpus: corpus.has_images and not corpus.provided_counts
-        ),
+        corpus=corpora_where(lambda corpus: corpus.has_images and not corpus.provided_counts),
     conda:
         "../envs/fit.yaml"
     threads: 1

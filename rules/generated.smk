@@ -7,10 +7,7 @@ def of_pictures(base, per_picture):
     """An amount that grows with the number of pictures that a job generates, and with its attempts."""
 
     def amount(wildcards, attempt):
-        of_concept = (
-            len(domain_of(wildcards).prompts)
-            * CONFIG.models[wildcards.model].images_per_prompt
-        )
+        of_concept = len(domain_of(wildcards).prompts) * CONFIG.models[wildcards.model].images_per_prompt
         concepts = len(generated_concepts(wildcards))
         return attempt * round(base + per_picture * of_concept * concepts)
 
@@ -73,9 +70,7 @@ rule import_generated:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        settings=settings(
-            "import_generated", concepts=generated_concepts, folder=provided_pictures
-        ),
+        settings=settings("import_generated", concepts=generated_concepts, folder=provided_pictures),
     shell:
         "fit generated import --place {params.settings[place]:q} --sheet {input.sheet:q} "
         "--concepts {params.settings[concepts]:q} {params.settings[flags]:q} "

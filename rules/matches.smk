@@ -15,9 +15,7 @@ def by_art_filter(folder):
 
 def of_art_filter(kind):
     """The embeddings of the texts or photographs of a job's art filter."""
-    return (
-        lambda wildcards: f"results/embeddings/{art_filter_of(wildcards).embedder}/{kind}/{wildcards.domain}.parquet"
-    )
+    return lambda wildcards: f"results/embeddings/{art_filter_of(wildcards).embedder}/{kind}/{wildcards.domain}.parquet"
 
 
 def has_photographs(wildcards):
@@ -27,8 +25,7 @@ def has_photographs(wildcards):
     if not (art_filter and art_filter.photographs):
         return False
     return art_filter.threshold is None or (
-        art_filter.photographs.startswith("results/")
-        or Path(art_filter.photographs).exists()
+        art_filter.photographs.startswith("results/") or Path(art_filter.photographs).exists()
     )
 
 
@@ -103,9 +100,7 @@ rule find_matches:
     resources:
         mem_mb=growing(2000),
     params:
-        settings=settings(
-            "find_matches", concepts=concepts_of("matches/{corpus}/{domain}")
-        ),
+        settings=settings("find_matches", concepts=concepts_of("matches/{corpus}/{domain}")),
     shell:
         "fit matches find --concepts {params.settings[concepts]:q} --images {input.images:q} "
         "--references {input.references:q} --reference-embeddings {input.reference_embeddings:q} "

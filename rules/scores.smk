@@ -25,9 +25,7 @@ rule score_imitation:
 rule tabulate_scores:
     """Bring the counts and scores of all concepts together."""
     input:
-        counts=lambda wildcards: filled(
-            "results/counts/{corpus}/{domain}.parquet", wildcards
-        ),
+        counts=lambda wildcards: filled("results/counts/{corpus}/{domain}.parquet", wildcards),
         scores=tables("scores/{model}/{domain}"),
         sheet=unchanged_sheet,
     output:

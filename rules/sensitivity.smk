@@ -66,14 +66,10 @@ rule list_outliers:
         **{key: files for key, files in EVIDENCE.items() if key != "matches"},
         table="results/scores/{model}/{domain}.parquet",
         threshold="results/thresholds/{model}/{domain}.json",
-        counts=lambda wildcards: filled(
-            "results/counts/{corpus}/{domain}.parquet", wildcards
-        ),
+        counts=lambda wildcards: filled("results/counts/{corpus}/{domain}.parquet", wildcards),
         names=branch(
             is_captioned,
-            then=lambda wildcards: filled(
-                "results/captions/{corpus}/{domain}/names.parquet", wildcards
-            ),
+            then=lambda wildcards: filled("results/captions/{corpus}/{domain}/names.parquet", wildcards),
         ),
         rescored=tables("sensitivity/{model}/{domain}"),
         match_threshold=MATCH_THRESHOLD,

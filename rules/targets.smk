@@ -24,39 +24,28 @@ def feasible_files(study):
     them too, so that a study can be planned before its data is there."""
     if study not in CONFIG.studies:
         return []
-    return files_of(
-        study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study)
-    )
+    return files_of(study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study))
 
 
 rule counts:
     """Effective counts of the default study."""
     input:
         looked_at(CONFIG.default_study, "corpora", "domains", "embedders"),
-        [
-            f"results/counts/{CONFIG.models[m].corpus}/{d}.parquet"
-            for m, d in CONFIG.pairs(CONFIG.default_study)
-        ],
+        [f"results/counts/{CONFIG.models[m].corpus}/{d}.parquet" for m, d in CONFIG.pairs(CONFIG.default_study)],
 
 
 rule scores:
     """Counts and scores of the default study, a table per model and domain."""
     input:
         looked_at(CONFIG.default_study),
-        [
-            f"results/scores/{m}/{d}.parquet"
-            for m, d in CONFIG.pairs(CONFIG.default_study)
-        ],
+        [f"results/scores/{m}/{d}.parquet" for m, d in CONFIG.pairs(CONFIG.default_study)],
 
 
 rule thresholds:
     """Thresholds of the default study."""
     input:
         looked_at(CONFIG.default_study),
-        [
-            f"results/thresholds/{m}/{d}.json"
-            for m, d in CONFIG.pairs(CONFIG.default_study)
-        ],
+        [f"results/thresholds/{m}/{d}.json" for m, d in CONFIG.pairs(CONFIG.default_study)],
 
 
 rule references:
@@ -85,10 +74,7 @@ rule verification:
     """How often the embedders of the default study's domains err, by group."""
     input:
         looked_at(CONFIG.default_study, "domains", "embedders"),
-        [
-            f"results/matches/{d}.verification.tsv"
-            for d in CONFIG.studies[CONFIG.default_study].domains
-        ],
+        [f"results/matches/{d}.verification.tsv" for d in CONFIG.studies[CONFIG.default_study].domains],
 
 
 rule alternatives:

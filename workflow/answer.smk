@@ -8,9 +8,7 @@ def what_was_made():
     if workflow.execution_settings.no_hooks:
         return []
     jobs = sorted(workflow.dag.targetjobs, key=lambda job: str(job.rule.name))
-    targets = [
-        ("", job.output) if job.output else (job.rule.name, job.input) for job in jobs
-    ]
+    targets = [("", job.output) if job.output else (job.rule.name, job.input) for job in jobs]
     try:
         return of_targets(CONFIG, targets)
     except FitError as error:

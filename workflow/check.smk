@@ -34,11 +34,7 @@ def look(study, only, partly):
             f"study {study} can't be made:\n{screen(stopping, study)}\nNo job was started. `fit check {study}` looks "
             "again, with the same --config as --configfile here."
         )
-    told = (
-        findings
-        if is_planning() or not partly
-        else [f for f in findings if f.kind != ABSENT]
-    )
+    told = findings if is_planning() or not partly else [f for f in findings if f.kind != ABSENT]
     told = [f for f in told if f not in TOLD]
     TOLD.update(told)
     if told:
@@ -63,9 +59,7 @@ def looked_at(study, *only, partly=False):
 def missing(path, key):
     """Say that `path`, which `key` of the configuration names, is not there; ends a run, but for one that only plans."""
     if workflow.is_main_process and not is_planning():
-        end(
-            f"{path}: there is no such file or folder; put it there, or change `{key}`. No job was started."
-        )
+        end(f"{path}: there is no such file or folder; put it there, or change `{key}`. No job was started.")
 
 
 def end(message):

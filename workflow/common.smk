@@ -29,9 +29,7 @@ onstart:
 def shortened(path):
     """`path` as somebody who works here would write it."""
     here = Path.cwd()
-    return (
-        str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
-    )
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 try:
@@ -114,11 +112,7 @@ def existing(paths):
     which says what to do about it: a study can be planned before its data is there. What changes deep in a folder is
     noticed by `pictures_in`, as a setting, since Snakemake looks at the time of the folder itself only.
     """
-    return [
-        path
-        for path in paths
-        if path and (path.startswith("results/") or Path(path).is_file())
-    ]
+    return [path for path in paths if path and (path.startswith("results/") or Path(path).is_file())]
 
 
 @cache
@@ -131,6 +125,12 @@ def pictures_in(folder):
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def names_of(domain):
+    """Slug -> name of a domain's concepts."""
+    return {concept.slug: concept.name for concept in CONFIG.sheet(domain)}
 
 
 @cache
@@ -149,30 +149,19 @@ def settings(stage, concepts=None, names=False, folder=None, places=None):
     """
 
     def pick(wildcards):
-        shared = {
-            key: value
-            for key, value in wildcards.items()
-            if key != "part" or stage == "count_captions"
-        }
+        shared = {key: value for key, value in wildcards.items() if key != "part" or stage == "count_captions"}
         found = _settings_of(stage, tuple(shared.items()))
         if concepts:
             found = found | {"concepts": list(concepts(wildcards))}
         if names:
-            name_of = {c.slug: c.name for c in CONFIG.sheet(wildcards.domain)}
-            found = found | {"names": [name_of[slug] for slug in found["concepts"]]}
+            found = found | {"names": [names_of(wildcards.domain)[slug] for slug in found["concepts"]]}
         place = folder(wildcards) if folder else None
         if place and not place.endswith(".parquet"):
             pictures = {c: pictures_in(f"{place}/{c}") for c in found["concepts"]}
             found = found | {"pictures": pictures}
-        contents = {
-            place: pictures_in(place)
-            for place in (places(wildcards) if places else [])
-            if place
-        }
+        contents = {place: pictures_in(place) for place in (places(wildcards) if places else []) if place}
         if any(contents.values()):
-            found = found | {
-                "folders": {p: text for p, text in contents.items() if text}
-            }
+            found = found | {"folders": {p: text for p, text in contents.items() if text}}
         return found
 
     return with_signature(pick)
@@ -181,19 +170,23 @@ def settings(stage, concepts=None, names=False, folder=None, places=None):
 # --- tables of concepts -----------------------------------------------------------------------------------------------
 
 
+def in_part(partition, part, domain):
+    """The concepts of a part; ends the plan where there is no such part."""
+    try:
+        return partition.concepts(part)
+    except KeyError:
+        sheet = CONFIG.domains[domain].concepts
+        end(f"{part!r} is neither a part of the domain {domain} nor a concept of its sheet, {sheet}")
+
+
 def concepts_of(folder):
     """A function that gives the concepts of a job's part; `folder`: where the job's table goes, which its part is of."""
 
-    def pick(wildcards):
-        partition = CONFIG.partition_of(folder.format(**dict(wildcards.items())))
-        try:
-            return partition.concepts(wildcards.part)
-        except KeyError:
-            raise WorkflowError(
-                f"{folder}: {wildcards.part!r} is neither a part nor a concept of the sheet {sheet_of(wildcards)}"
-            )
-
-    return with_signature(pick)
+    return with_signature(
+        lambda wildcards: in_part(
+            CONFIG.partition_of(folder.format(**dict(wildcards.items()))), wildcards.part, wildcards.domain
+        )
+    )
 
 
 cheap_concepts = concepts_of("scores/{model}/{domain}")
@@ -203,7 +196,7 @@ cheap_concepts = concepts_of("scores/{model}/{domain}")
 @cache
 def _tables(folder, domain, part):
     """The tables in `folder` that hold the concepts of `part` (of a cheap stage), or of a domain where it is None."""
-    concepts = CONFIG.partition(domain).concepts(part) if part else SLUGS[domain]
+    concepts = in_part(CONFIG.partition(domain), part, domain) if part else SLUGS[domain]
     parts = CONFIG.partition_of(folder).holding(concepts)
     return [f"results/{folder}/{name}.parquet" for name in parts]
 
@@ -223,11 +216,7 @@ def filled(text, wildcards):
 
 def tables(folder):
     """An input function: the tables in `folder` that hold the concepts of a job's part, or of all its domain."""
-    return with_signature(
-        lambda wildcards: _tables(
-            filled(folder, wildcards), wildcards.domain, wildcards.get("part")
-        )
-    )
+    return with_signature(lambda wildcards: _tables(filled(folder, wildcards), wildcards.domain, wildcards.get("part")))
 
 
 def embeddings(folder):
