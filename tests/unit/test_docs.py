@@ -1,4 +1,4 @@
-"""What the docs tell a reader to type names what is there."""
+"""Commands, options, targets, paths and links in the docs are ones that exist."""
 
 import argparse
 import ast
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fit.cli.main import make_parser
+from fit.cli.main import COMMANDS, make_parser
 from fit.concepts.sheet import read_sheet
 from fit.config.read import load
 
@@ -22,7 +22,7 @@ PLACES = {
     "counts": ("corpora", "domains"),
     "captions": ("corpora", "domains"),
     "images": ("corpora", "domains", "concepts"),
-    "matches": ("corpora", "domains", "concepts"),
+    "matches": ("corpora", "domains", "concepts"),  # of a domain too, see check_place
     "references": ("domains", "concepts"),
     "generated": ("models", "domains", "concepts"),
     "scores": ("models", "domains", "concepts"),
@@ -30,8 +30,8 @@ PLACES = {
     "sensitivity": ("models", "domains"),
     "alternatives": ("models", "domains"),
     "embeddings": ("embedders", None, "domains", "concepts"),
-    "cuts": ("domains",),
-    "paper": ("studies",),
+    "photographs": ("domains",),
+    "reports": ("studies",),
     "atelier": (),
     "cache": (),
     "logs": (),
@@ -40,7 +40,7 @@ PLACES = {
 
 
 class UnknownError(Exception):
-    """Something that a page tells a reader to type is not there."""
+    """A page names something that does not exist."""
 
 
 @cache
@@ -78,7 +78,7 @@ def commands_of(text):
     lines, rest = blocks_of(text)
     inline = [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", rest)]
     for command, whole in [(line, True) for line in lines] + [(found, False) for found in inline]:
-        if command.split(" ")[0] in TOOLS and "..." not in command and "…" not in command:
+        if command.split(" ")[0] in TOOLS and not any(mark in command for mark in ("...", "…", " {")):
             yield re.sub(r"[\[\]]", "", command) if not whole else command, whole
 
 
@@ -109,7 +109,8 @@ def check_fit(words, whole):
     """A command of the package; where not `whole`, arguments may be missing, but what is there must be known."""
     if words[-1:] in (["--help"], ["--version"]):
         return
-    parser, rest = make_parser(), list(words)
+    named = words[0] if words else None
+    parser, rest = make_parser(named), list(words)
     while rest and (groups := [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]):
         if rest[0] not in groups[0].choices:
             raise UnknownError(f"{rest[0]} is not a command")
@@ -118,7 +119,7 @@ def check_fit(words, whole):
     if unknown := [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]:
         raise UnknownError(f"{unknown} of `fit {shlex.join(words)}`")
     try:
-        args = parse(make_parser(), words)
+        args = parse(make_parser(named), words)
     except UnknownError as error:
         if whole or "arguments are required" not in str(error):
             raise
@@ -133,11 +134,10 @@ def check_snakemake(words):
     from snakemake.cli import get_argument_parser
 
     args = parse(get_argument_parser(), words)
-    rules = {rule for path in RULES for rule in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.M)}
     for target in args.targets:
         if target.startswith("results/"):
             check_place(target)
-        elif target not in rules:
+        elif target not in rules():
             raise UnknownError(f"{target} is not a rule")
     for profile in args.profile or []:
         if not (ROOT / profile / "config.yaml").exists():
@@ -145,6 +145,13 @@ def check_snakemake(words):
 
 
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+
+
+@cache
+def rules():
+    """The names of all rules."""
+    named = r"^(?:rule|use rule \w+ as) (\w+)"
+    return {rule for path in RULES for rule in re.findall(named, path.read_text(encoding="utf-8"), re.M)}
 
 
 def check_make(words):
@@ -178,17 +185,54 @@ def check_command(command, whole=True):
 def check_place(place):
     """Raise UnknownError where a path below results/ is not one of the config's, or its concept not on its sheet."""
     kind, *parts = place.removeprefix("results/").strip("/").split("/")
+    if kind.startswith("{"):
+        return
     if kind not in PLACES:
         raise UnknownError(f"results/{kind}")
-    domain = None
-    for part, of in zip(parts, PLACES[kind], strict=False):
-        if of is None or part[:1] in "{*<":
+    domain, named_after = None, PLACES[kind]
+    if kind == "matches" and len(parts) == 1 and "." in parts[0]:  # a threshold of a domain, for every corpus
+        named_after = ("domains",)
+    for part, of in zip(parts, named_after, strict=False):
+        if of is None or part[:1] in "{*<" or (of == "concepts" and re.match(r"part_\d{3}\b|candidates$", part)):
             continue
         known = getattr(config(), of) if of != "concepts" else slugs(domain) if domain else [part]
         name = part if part in known else part.split(".")[0]
         if name not in known:
             raise UnknownError(f"{name} of {place} is not one of the {of}")
         domain = name if of == "domains" else domain
+
+
+def links_of(page):
+    """Files of this repository that `page` links to, with their headings' names; and files that it names in code."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
+        if "://" not in target:
+            path, _, heading = target.partition("#")
+            yield (page.parent / path if path else page), heading
+    folders = "src|rules|workflow|docs|tests|benchmarks|concepts|envs|slurm|profiles"
+    for named in re.findall(rf"`((?:{folders})/[^`\s{{}}*]+)`", text):
+        yield ROOT / named, ""
+
+
+def headings_of(path):
+    """The names by which a link reaches the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@cache
+def options():
+    """Every option of the package's commands, and of Snakemake."""
+    from snakemake.cli import get_argument_parser
+
+    parsers = [get_argument_parser(), *(make_parser(name) for name in COMMANDS)]
+    return {
+        flag
+        for parser in parsers
+        for each in parsers_of(parser)
+        for action in each._actions
+        for flag in action.option_strings
+    }
 
 
 def places_of(text):
@@ -210,6 +254,31 @@ def test_a_page_names_only_commands_options_targets_and_results_that_there_are(p
         except (UnknownError, ValueError) as error:
             wrong.append(f"{arguments[0]}: {error}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_links_to_files_and_headings_that_exist(page):
+    links = list(links_of(page))
+    wrong = [path for path, heading in links if not path.exists() or (heading and heading not in headings_of(path))]
+    assert not wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_an_option_that_a_page_names_alone_exists(page):
+    _, rest = blocks_of(page.read_text(encoding="utf-8"))
+    alone = re.findall(r"`(--[\w-]+)[^`]*`", rest)
+    of_scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
+    assert [flag for flag in alone if flag not in options() and f'"{flag}"' not in of_scripts] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_rule_that_a_page_names_exists(page):
+    # Tables between <!-- markers --> were measured, some of them when rules had other names.
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", page.read_text(encoding="utf-8"), flags=re.S)
+    verbs = {rule.partition("_")[0] for rule in rules() if "_" in rule}
+    # A stage has the name of its rule, so a word that begins like one and is none is an old name.
+    named = {word for word in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text) if word.partition("_")[0] in verbs}
+    assert named <= rules()
 
 
 def test_commands_are_found_in_blocks_and_in_lines_and_over_the_end_of_a_line():
@@ -261,7 +330,11 @@ def test_a_command_in_a_block_needs_its_arguments():
         "results/counts/laion2b-en/painters.parquet",
         "results/scores/sd9/painters.parquet",
         "results/thresholds/sd1.1/painter.json",
-        "results/paper/nothing/report.md",
+        "results/paper/paper/report.md",
+        "results/reports/nothing/report.md",
+        "results/cuts/painters.json",
+        "results/matches/painter.threshold.json",
+        "results/scores/atelier/painters/part_0.parquet",
     ],
 )
 def test_a_result_that_no_study_has_is_found(place):
