@@ -1,5 +1,5 @@
-"""Other scores than the imitation score, on the same pictures, and the thresholds that they lead to. Not part of a study:
-ask for the target alternatives."""
+"""Other scores than the imitation score, on the same pictures, and the thresholds by these scores. They are not part of a
+study: ask for the milestone alternatives."""
 
 
 def has_prompt_embedder(wildcards):
@@ -8,12 +8,12 @@ def has_prompt_embedder(wildcards):
 
 
 def by_prompt_embedder(text):
-    """`text` with {prompt_embedder} filled in."""
+    """Return an input function: `text` with {prompt_embedder} filled in."""
     return lambda wildcards: text.replace("{prompt_embedder}", domain_of(wildcards).prompt_embedder)
 
 
 def alternatives_of(model, domain):
-    """The alternatives for a model and domain. Provided pictures have no prompt that a CLIP score could compare with."""
+    """Return the alternatives for a model and domain. A CLIP score needs the prompts, which provided pictures lack."""
     has_clip = CONFIG.domains[domain].prompt_embedder and CONFIG.models[model].pipeline
     return ["clip", "frechet", "top5"] if has_clip else ["frechet", "top5"]
 
@@ -53,7 +53,7 @@ rule score_alternatives:
 
 
 rule tabulate_alternative:
-    """Bring the counts and one alternative score of all concepts together."""
+    """Bring the counts and one alternative score of all concepts together in a table."""
     input:
         imitation="results/scores/{model}/{domain}.parquet",
         scores=tables("alternatives/{model}/{domain}"),

@@ -1,4 +1,4 @@
-"""The built-in world: everything that a study of somebody else's model would find ready."""
+"""The built-in world: makes everything that a study of another model has ready, its corpus and its models."""
 
 
 rule paint_world:
@@ -30,7 +30,7 @@ rule paint_world:
 
 
 rule train_style_encoder:
-    """Train the encoder that tells painters apart, on painters of its own."""
+    """Train the encoder that tells painters apart, on painters that no study has."""
     output:
         folder=directory("results/atelier/style-encoder"),
     log:

@@ -2,12 +2,12 @@
 
 
 def part_places(wildcards):
-    """The caption files and folders of a job's part of its corpus."""
+    """Return the caption files and folders that a job counts."""
     return CONFIG.caption_parts(wildcards.corpus)[wildcards.part]
 
 
 def all_parts(kind):
-    """The tables `kind` of every part of a job's corpus."""
+    """Return an input function: the tables `kind` of all jobs that count a corpus."""
     return lambda wildcards: collect(
         f"results/captions/{{corpus}}/{{domain}}/parts/{{part}}/{kind}.parquet",
         part=CONFIG.caption_parts(wildcards.corpus),
@@ -16,7 +16,7 @@ def all_parts(kind):
 
 
 rule count_captions:
-    """Count mentions of a domain's concepts in a group of the corpus's files, and sample the captions behind them."""
+    """Count the captions that mention a domain's concepts in a group of the corpus's files, and sample them."""
     input:
         concepts=sheet_of,
         captions=lambda wildcards: existing(part_places(wildcards)),
@@ -45,7 +45,7 @@ rule count_captions:
 
 
 rule merge_captions:
-    """Merge the counts of a corpus's groups of files, and choose the sample of the whole."""
+    """Merge the counts of a corpus's groups of files, and choose the sample of matched captions of the whole corpus."""
     input:
         counts=all_parts("counts"),
         names=all_parts("names"),

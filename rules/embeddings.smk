@@ -1,4 +1,4 @@
-"""One vector per face or image, of training images, references, generated images and photographs; and of texts."""
+"""One vector per face or image: of training images, references, generated images and photographs; and one per text."""
 
 how_embedded = resources_of("embedder", EmbedderSettings, BatchSettings)
 how_texts_are_embedded = resources_of("embedder", EmbedderSettings)
@@ -33,7 +33,7 @@ rule embed_images:
 
 
 rule embed_art_texts:
-    """Embed the texts that artworks are similar to."""
+    """Embed the texts of the art filter, to which artworks are similar."""
     input:
         model=model_folder("embedder"),
     output:

@@ -4,7 +4,7 @@ generated_concepts = concepts_of("generated/{model}/{domain}")
 
 
 def of_pictures(base, per_picture):
-    """An amount that grows with the number of pictures that a job generates, and with its attempts."""
+    """Return a function: an amount that grows with the number of pictures that a job generates, and with its attempts."""
 
     def amount(wildcards, attempt):
         of_concept = len(domain_of(wildcards).prompts) * CONFIG.models[wildcards.model].images_per_prompt
@@ -15,7 +15,7 @@ def of_pictures(base, per_picture):
 
 
 def provided_pictures(wildcards):
-    """Where the provided pictures of a job's model are."""
+    """Return where the provided pictures of a job's model are."""
     return CONFIG.models[wildcards.model].provided_images
 
 
@@ -42,7 +42,7 @@ rule generate_images:
         runtime=of_pictures(30, 1 / 6),
     params:
         settings=settings("generate_images", concepts=generated_concepts, names=True),
-    # A scheduler's SIGTERM reaches every process of a job: the shell outlives it, so that fit can end well.
+    # A scheduler's SIGTERM reaches every process of a job. The shell ignores it, so that fit can end well.
     shell:
         "trap '' TERM; fit generated make {params.settings[flags]:q} "
         "{resources.flags} --sheet {input.sheet:q} --concepts {params.settings[concepts]:q} --threads {threads} "
@@ -50,7 +50,7 @@ rule generate_images:
 
 
 rule import_generated:
-    """Take local pictures that the model made."""
+    """Take generated pictures that are local."""
     input:
         place=lambda wildcards: existing([provided_pictures(wildcards)]),
         sheet=unchanged_sheet,
@@ -79,7 +79,7 @@ rule import_generated:
 
 
 rule draw_generated:
-    """Draw pictures of each concept, a row a prompt, to look at."""
+    """Draw pictures of each concept, a row per prompt, to look at."""
     input:
         images="results/generated/{model}/{domain}/{part}.parquet",
     output:

@@ -1,8 +1,8 @@
-"""Training images: behind the captions, or provided."""
+"""Training images: those behind the matched captions, or provided ones; and ordinary photographs."""
 
 
 def image_places(wildcards):
-    """The files and folders that hold the images of a job's corpus; none where they are behind links."""
+    """Return the files and folders that hold the images of a job's corpus; none if the images are behind links."""
     corpus = wildcards.corpus
     embedded = CONFIG.corpora[corpus].images == "embedded"
     return CONFIG.caption_files(corpus) if embedded else []
@@ -10,18 +10,18 @@ def image_places(wildcards):
 
 @cache
 def existing_image_files(corpus):
-    """The files that hold the images of a corpus, looked for once."""
+    """Return the files that hold the images of a corpus; look for them once."""
     embedded = CONFIG.corpora[corpus].images == "embedded"
     return existing(CONFIG.caption_files(corpus)) if embedded else []
 
 
 def provided_images(wildcards):
-    """Where the provided images of a job's corpus are."""
+    """Return where the provided images of a job's corpus are."""
     return CONFIG.corpora[wildcards.corpus].provided_images
 
 
 def photographs_of(wildcards):
-    """Where the ordinary photographs of a job's domain are."""
+    """Return where the ordinary photographs of a job's domain are."""
     return domain_of(wildcards).art_filter.photographs
 
 
@@ -59,7 +59,7 @@ rule collect_images:
 
 
 rule import_training_images:
-    """Take local training images."""
+    """Take training images that are local."""
     input:
         place=lambda wildcards: existing([provided_images(wildcards)]),
         sheet=unchanged_sheet,

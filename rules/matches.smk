@@ -1,8 +1,8 @@
-"""Which training images show their concept."""
+"""The match threshold; which training images show their concept; how often the embedder errs."""
 
 
 def by_art_filter(folder):
-    """As `tables`: embeddings by the art filter of a job's domain; none without a filter."""
+    """Return an input function as `tables` does: embeddings by the art filter of a job's domain; none without a filter."""
 
     def files(wildcards):
         art_filter = art_filter_of(wildcards)
@@ -14,13 +14,13 @@ def by_art_filter(folder):
 
 
 def of_art_filter(kind):
-    """The embeddings of the texts or photographs of a job's art filter."""
+    """Return an input function: the embeddings of the texts or photographs of a job's art filter."""
     return lambda wildcards: f"results/embeddings/{art_filter_of(wildcards).embedder}/{kind}/{wildcards.domain}.parquet"
 
 
 def has_photographs(wildcards):
-    """Whether there are photographs to find the threshold of the art filter against. Where the threshold is given,
-    photographs that are missing are not asked for."""
+    """Whether there are photographs to find the threshold of the art filter against. If the threshold is given, missing
+    photographs are not asked for."""
     art_filter = art_filter_of(wildcards)
     if not (art_filter and art_filter.photographs):
         return False
@@ -79,7 +79,7 @@ rule find_art_threshold:
 
 
 rule find_matches:
-    """Say of each training image whether it shows its concept."""
+    """Say whether each training image shows its concept."""
     input:
         images=embeddings("images/{corpus}/{domain}"),
         references=tables("references/{domain}"),

@@ -2,7 +2,7 @@
 
 
 def reference_place(wildcards):
-    """The table or folder of a job's references; "" for a search."""
+    """Return the table or folder of a job's references; "" for a search."""
     references = domain_of(wildcards).references
     return references.table or references.folder or ""
 
@@ -11,7 +11,7 @@ reference_concepts = concepts_of("references/{domain}")
 
 
 rule collect_references:
-    """Take the reference candidates of each concept from the domain's source."""
+    """Collect candidates for references of each concept from the domain's source."""
     input:
         source=lambda wildcards: existing([reference_place(wildcards)]),
         sheet=unchanged_sheet,
@@ -64,7 +64,7 @@ rule select_references:
 
 
 rule draw_references:
-    """Draw which references were kept, which not, and why."""
+    """Draw which candidates were kept as references, which were not, and why."""
     input:
         references="results/references/{domain}/{part}.parquet",
     output:

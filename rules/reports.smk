@@ -2,7 +2,7 @@
 
 
 def of_complete(pattern):
-    """`pattern` for the pairs of a job's study that lack no input."""
+    """Return an input function: `pattern` for the pairs of a job's study that lack no input."""
     return lambda wildcards: [
         pattern.format(model=model, domain=domain, corpus=CONFIG.models[model].corpus)
         for model, domain in complete_pairs(wildcards.study)
@@ -10,7 +10,7 @@ def of_complete(pattern):
 
 
 def match_thresholds_of(wildcards):
-    """The calibrations of a study: of its domains, and of their art filters."""
+    """Return the match thresholds of a study's domains, and the thresholds of their art filters."""
     domains = dict.fromkeys(domain for _, domain in complete_pairs(wildcards.study))
     return [
         f"results/matches/{domain}.{kind}.json"
@@ -21,7 +21,7 @@ def match_thresholds_of(wildcards):
 
 
 def report_figures(wildcards):
-    """The figures that a study's report shows."""
+    """Return the figures that a study's report shows."""
     pairs = complete_pairs(wildcards.study)
     return [
         *(f"results/thresholds/{model}/{domain}.scores.png" for model, domain in pairs),

@@ -23,7 +23,7 @@ rule score_imitation:
 
 
 rule tabulate_scores:
-    """Bring the counts and scores of all concepts together."""
+    """Bring the counts and scores of all concepts together in a table."""
     input:
         counts=lambda wildcards: filled("results/counts/{corpus}/{domain}.parquet", wildcards),
         scores=tables("scores/{model}/{domain}"),

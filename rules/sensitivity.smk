@@ -1,4 +1,4 @@
-"""How much each choice moves the threshold, and which concepts defy it. Not part of a study: ask for the target
+"""How much each choice moves the threshold, and which concepts defy it. This is not part of a study: ask for the milestone
 sensitivity."""
 
 MATCH_THRESHOLD = branch(is_compared, then="results/matches/{domain}.threshold.json")
@@ -61,7 +61,7 @@ rule measure_sensitivity:
 
 
 rule list_outliers:
-    """List the concepts that defy the threshold, with what was measured of each, and show their pictures."""
+    """List the concepts that defy the threshold, with measurements of each, and show their pictures."""
     input:
         **{key: files for key, files in EVIDENCE.items() if key != "matches"},
         table="results/scores/{model}/{domain}.parquet",

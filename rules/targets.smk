@@ -2,7 +2,7 @@
 
 
 def files_of(study, pairs):
-    """What a study ends with: its report, a figure and a contact sheet per threshold, a figure per count of captions."""
+    """Return what a study ends with: its report, a figure and a contact sheet per threshold, a figure per caption count."""
     return (
         [f"results/reports/{study}/report.md"]
         + [
@@ -15,13 +15,13 @@ def files_of(study, pairs):
 
 
 def study_files(study):
-    """What a study ends with, all of it."""
+    """Return all that a study ends with."""
     return files_of(study, CONFIG.pairs(study))
 
 
 def feasible_files(study):
-    """What a study ends with, without the thresholds whose inputs are missing: its report lists them. A dry run plans
-    them too, so that a study can be planned before its data is there."""
+    """Return what a study ends with, without the thresholds whose inputs are missing: its report lists these. A dry run
+    plans them too, so that a study can be planned before its data is there."""
     if study not in CONFIG.studies:
         return []
     return files_of(study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study))
@@ -49,7 +49,7 @@ rule thresholds:
 
 
 rule references:
-    """Contact sheets of the default study's references, to veto images by."""
+    """Contact sheets of the default study's references, to decide on vetoes."""
     input:
         looked_at(CONFIG.default_study, "domains", "embedders"),
         [
@@ -60,7 +60,7 @@ rule references:
 
 
 rule generated:
-    """Contact sheets of the default study's generated pictures, a row a prompt."""
+    """Contact sheets of the default study's generated pictures, a row per prompt."""
     input:
         looked_at(CONFIG.default_study, "models"),
         [
@@ -101,7 +101,7 @@ rule sensitivity:
 
 
 rule paper:
-    """The paper's studies, as far as their inputs are there; the report lists what is missing."""
+    """The paper's study, as far as its inputs are there; the report lists what is missing."""
     input:
         looked_at("paper", partly=True),
         lambda wildcards: feasible_files("paper"),

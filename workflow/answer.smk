@@ -2,7 +2,7 @@
 
 
 def what_was_made():
-    """The answer of the study that was asked for, or what a milestone has made and where, in lines."""
+    """Return the answer of the study that was asked for, or what a milestone has made and where, in lines."""
     from fit.thresholds.answer import of_targets
 
     if workflow.execution_settings.no_hooks:
@@ -15,7 +15,7 @@ def what_was_made():
         return [f"fit: {error}"]
 
 
-# Snakemake calls no handler where nothing is to be done; the logger of profiles/default asks for the answer then.
+# Snakemake calls no handler if there is nothing to do; the logger of profiles/default asks for the answer then.
 if workflow.is_main_process:
     snakemake_logger_plugin_fit.answer = what_was_made
 

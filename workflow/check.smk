@@ -8,26 +8,31 @@ from fit.check import ABSENT, examine, screen
 
 
 def is_planning():
-    """Whether nothing is carried out: a dry run, a drawing of the plan. What is missing is only told then, so that a
-    study can be planned before its data has come."""
+    """Whether no job will run: a dry run, or a drawing of the plan. Then what is missing is said and does not end the run,
+    so that a study can be planned before its data is there."""
     return workflow.executor_plugin is None or workflow.dryrun
 
 
 TOLD = set()
-"""What was said of inputs already: a study and its report look at the same ones."""
+"""Findings that were said already: a study and its report look at the same inputs."""
 
 
 @cache
 def look(study, only, partly):
-    """Look at the inputs of a study, once in a run; stop where it can't be carried out.
+    """Look at the inputs of a study, once in a run; end the run if the study can't be made.
 
-    Each job reads this workflow again: that is no time to look. A MissingInputException would name every file that
+    Each job reads this workflow again, and does not look. Snakemake's MissingInputException would name every file that
     can't be made, so the run is ended here instead.
+
+    Args:
+        study: name of the study.
+        only: first parts of keys to look at; all if empty.
+        partly: whether the study continues without the thresholds whose inputs are missing.
     """
     if not workflow.is_main_process or study not in CONFIG.studies:
         return
     findings = examine(CONFIG, study, quick=True, only=only or None)
-    # Of a study that is made as far as it can be, its report lists what is missing.
+    # If a study is made as far as possible, its report lists what is missing.
     stopping = [f for f in findings if f.stops and not (partly and f.kind == ABSENT)]
     if stopping and not is_planning():
         end(
@@ -42,11 +47,12 @@ def look(study, only, partly):
 
 
 def looked_at(study, *only, partly=False):
-    """An input function that looks at a study's inputs and asks for no file.
+    """Return an input function that looks at a study's inputs and asks for no file.
 
     Args:
-        only: first parts of keys to look at (corpora, models ...), all where left out.
-        partly: whether the study goes on without the thresholds whose inputs are missing.
+        study: name of the study.
+        only: first parts of keys to look at (corpora, models ...); all if left out.
+        partly: whether the study continues without the thresholds whose inputs are missing.
     """
 
     def files(wildcards):
@@ -57,12 +63,12 @@ def looked_at(study, *only, partly=False):
 
 
 def missing(path, key):
-    """Say that `path`, which `key` of the configuration names, is not there; ends a run, but for one that only plans."""
+    """End the run because `path`, which `key` of the configuration names, is missing; a run that only plans continues."""
     if workflow.is_main_process and not is_planning():
         end(f"{path}: there is no such file or folder; put it there, or change `{key}`. No job was started.")
 
 
 def end(message):
-    """End this run with `message` and without the traceback that an exception of an input function comes with."""
+    """End this run with `message`. An exception of an input function would print a traceback too."""
     logger.error(f"fit: {message}")
     sys.exit(1)

@@ -27,17 +27,17 @@ onstart:
 
 
 def shortened(path):
-    """`path` as somebody who works here would write it."""
+    """Return `path` relative to this folder if it is in it."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 try:
-    # The project's file first: what the command line names lies over it.
+    # The project's file first: files that the command line names override it.
     over = [str(path) for path in workflow.overwrite_configfiles]
     own = [str(path) for path in workflow.configfiles if str(path) not in over]
     files = list(map(shortened, [*own, *over]))
-    # Snakemake has read them already, but of a key that is there twice it kept the last in silence.
+    # Snakemake has read them already, but if a key is there twice, it kept the last without a message.
     if workflow.is_main_process:
         check_files(files)
     CONFIG = check(config, files=files, command_line=workflow.config_settings.config)
@@ -47,7 +47,7 @@ except FitError as error:
 
 
 def one_of(names):
-    """A regular expression of `names`, or one that nothing matches."""
+    """Return a regular expression that matches `names`; nothing matches it if there are none."""
     return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
 
@@ -57,22 +57,23 @@ wildcard_constraints:
     model=one_of(CONFIG.models),
     embedder=one_of(CONFIG.embedders),
     study=one_of(CONFIG.studies),
-    part=r"part_\d+|[a-z0-9-]+",  # several concepts that share a job, or one concept
+    part=r"part_\d+|[a-z0-9-]+",  # part_000 ...: several concepts that share a job; a slug: one concept
 
 
-# A limit on GPUs is one of this machine (profiles/default); on a cluster, of each job.
+# The limit on GPUs is a limit of this machine (profiles/default); on a cluster it holds for each job.
 resource_scopes:
     gpu="local",
 
 
 def with_signature(function):
-    """`function`, its signature noted. Snakemake asks for it at every call, which takes a sixth of the time of planning."""
+    """Note the signature of `function` and return it. Snakemake asks for the signature at every call, which takes a sixth
+    of the time of planning."""
     function.__signature__ = signature(function)
     return function
 
 
 def growing(amount):
-    """`amount` of memory or time for a job's first attempt, twice as much for its second, and so on."""
+    """Return a function: `amount` of memory or time for a job's first attempt, twice as much for its second, and so on."""
     return with_signature(lambda wildcards, attempt: amount * attempt)
 
 
@@ -80,44 +81,46 @@ def growing(amount):
 
 
 def domain_of(wildcards):
-    """The section of a job's domain."""
+    """Return the section of a job's domain."""
     return CONFIG.domains[wildcards.domain]
 
 
 @with_signature
 def sheet_of(wildcards):
-    """The concept sheet of a job's domain."""
+    """Return the concept sheet of a job's domain."""
     return domain_of(wildcards).concepts
 
 
 def corpora_where(condition):
-    """A regular expression of the corpora of which `condition` holds."""
+    """Return a regular expression of the corpora for which `condition` is true."""
     return one_of(name for name, corpus in CONFIG.corpora.items() if condition(corpus))
 
 
 def models_where(condition):
-    """A regular expression of the models of which `condition` holds."""
+    """Return a regular expression of the models for which `condition` is true."""
     return one_of(name for name, model in CONFIG.models.items() if condition(model))
 
 
 @with_signature
 def unchanged_sheet(wildcards):
-    """The concept sheet of a job's domain, for stages that depend on names only, which are settings: a change of the
-    file redoes nothing."""
+    """Return the concept sheet of a job's domain for stages that need only names. Names are settings, so a change of the
+    file itself redoes nothing."""
     return ancient(sheet_of(wildcards))
 
 
 def existing(paths):
-    """The paths that exist or that the workflow makes, without a user's folders. A missing one is left to the command,
-    which says what to do about it: a study can be planned before its data is there. What changes deep in a folder is
-    noticed by `pictures_in`, as a setting, since Snakemake looks at the time of the folder itself only.
+    """Return the files that exist or that the workflow makes, without a user's folders.
+
+    A missing file is left to the command, which says what to do about it, so that a study can be planned before its data
+    is there. What changes deep in a folder is noticed by `pictures_in`, as a setting, since Snakemake looks only at the
+    time of the folder itself.
     """
     return [path for path in paths if path and (path.startswith("results/") or Path(path).is_file())]
 
 
 @cache
 def pictures_in(folder):
-    """A text that changes when a file in a user's folder does, however deep; "" where it is not a folder."""
+    """Return a text that changes when a file in a user's folder changes, however deep; "" if it is not a folder."""
     try:
         return "" if folder.startswith("results/") else fingerprint(folder)
     except FitError as error:
@@ -129,7 +132,7 @@ def pictures_in(folder):
 
 @cache
 def names_of(domain):
-    """Slug -> name of a domain's concepts."""
+    """Return slug -> name of a domain's concepts."""
     return {concept.slug: concept.name for concept in CONFIG.sheet(domain)}
 
 
@@ -139,13 +142,14 @@ def _settings_of(stage, wildcards):
 
 
 def settings(stage, concepts=None, names=False, folder=None, places=None):
-    """What `stage` gets from the configuration for a job's wildcards, as one dict of builtins; a change redoes the job.
+    """Return a function of a job's wildcards that gives the settings of `stage`, a dict of builtins. A change redoes the job.
 
     Args:
-        concepts: function of the wildcards that gives the concepts of the job.
-        names: whether results depend on their names.
-        folder: function that gives a user's folder of pictures, one folder per concept; None: no folder.
-        places: function that gives a user's files and folders; what is in the folders is noticed.
+        stage: name of the rule, or of the rule that it uses.
+        concepts: function of the wildcards that returns the concepts of the job.
+        names: whether results depend on the names of these concepts.
+        folder: function that returns a user's folder of pictures, which has a folder per concept; None: no folder.
+        places: function that returns a user's files and folders; a change of what is in the folders is noticed.
     """
 
     def pick(wildcards):
@@ -171,7 +175,7 @@ def settings(stage, concepts=None, names=False, folder=None, places=None):
 
 
 def in_part(partition, part, domain):
-    """The concepts of a part; ends the plan where there is no such part."""
+    """Return the concepts of a part; end the run if there is no such part."""
     try:
         return partition.concepts(part)
     except KeyError:
@@ -180,7 +184,7 @@ def in_part(partition, part, domain):
 
 
 def concepts_of(folder):
-    """A function that gives the concepts of a job's part; `folder`: where the job's table goes, which its part is of."""
+    """Return a function of a job's wildcards that gives the concepts of its part. `folder` is that of the job's table."""
 
     return with_signature(
         lambda wildcards: in_part(
@@ -190,20 +194,24 @@ def concepts_of(folder):
 
 
 cheap_concepts = concepts_of("scores/{model}/{domain}")
-"""The concepts of a part of a stage that takes seconds a concept."""
+"""Return the concepts of a job's part, in a stage that takes seconds for a concept."""
 
 
 @cache
 def _tables(folder, domain, part):
-    """The tables in `folder` that hold the concepts of `part` (of a cheap stage), or of a domain where it is None."""
+    """Return the tables in `folder` that hold the concepts of `part` (of a cheap stage), or of the domain if it is None."""
     concepts = in_part(CONFIG.partition(domain), part, domain) if part else SLUGS[domain]
     parts = CONFIG.partition_of(folder).holding(concepts)
     return [f"results/{folder}/{name}.parquet" for name in parts]
 
 
 def filled(text, wildcards):
-    """`text` with a job's wildcards, and with {corpus}, what its model was trained on, {matched}, the corpus whose images
-    are compared with, and {embedder}, that of its domain."""
+    """Return `text` with a job's wildcards filled in, and with these:
+
+    - {corpus}: the corpus that the job's model was trained on;
+    - {matched}: the corpus whose images are matched for it;
+    - {embedder}: the embedder of the job's domain.
+    """
     known = dict(wildcards.items())
     if "model" in known:
         known["corpus"] = CONFIG.models[known["model"]].corpus
@@ -215,27 +223,27 @@ def filled(text, wildcards):
 
 
 def tables(folder):
-    """An input function: the tables in `folder` that hold the concepts of a job's part, or of all its domain."""
+    """Return an input function: the tables in `folder` that hold the concepts of a job's part, or of its whole domain."""
     return with_signature(lambda wildcards: _tables(filled(folder, wildcards), wildcards.domain, wildcards.get("part")))
 
 
 def embeddings(folder):
-    """As `tables`: embeddings by the domain's embedder of the tables in `folder`."""
+    """Return an input function as `tables` does: the embeddings, by the domain's embedder, of the tables in `folder`."""
     return tables(f"embeddings/{{embedder}}/{folder}")
 
 
 def is_compared(wildcards):
-    """Whether a job's model has training images to compare with."""
+    """Whether there are training images to compare the pictures of a job's model with."""
     return CONFIG.corpora[filled("{matched}", wildcards)].has_images
 
 
 def art_filter_of(wildcards):
-    """The art filter of a job's domain, or None."""
+    """Return the art filter of a job's domain, or None."""
     return domain_of(wildcards).art_filter
 
 
 def is_captioned(wildcards):
-    """Whether captions of a job's corpus, or of what its model was trained on, are counted."""
+    """Whether captions are counted of a job's corpus, or of the corpus that its model was trained on."""
     return CONFIG.corpora[filled("{corpus}", wildcards)].captions
 
 
@@ -247,7 +255,7 @@ EVIDENCE = {
     "references": tables("references/{domain}"),
     "reference_embeddings": embeddings("references/{domain}/candidates"),
 }
-"""What a concept's pictures are compared with, as inputs of each stage that scores them."""
+"""Inputs of each stage that scores pictures: the pictures of a concept, and what they are compared with."""
 EVIDENCE_FLAGS = (
     "--generated {input.generated:q} --generated-embeddings {input.generated_embeddings:q} "
     "--images {input.images:q} --matches {input.matches:q} --references {input.references:q} "
@@ -259,7 +267,7 @@ EVIDENCE_FLAGS = (
 
 
 def model_folder(kind):
-    """The folder that an embedder or model is loaded from, where it is one; what comes from a hub is not an input."""
+    """Return an input function: the folder that an embedder or model is loaded from. What comes from a hub is not an input."""
     key = "models.{}.pipeline" if kind == "model" else "embedders.{}.model"
 
     def folder(wildcards):
@@ -273,13 +281,18 @@ def model_folder(kind):
     return with_signature(folder)
 
 
-# How images are fetched and decoded does not change which there are: a resource, which triggers no rerun.
+# These settings of fetching and decoding do not change results, so they are resources, which trigger no rerun.
 COLLECTING = resource_flags(CONFIG.collection, FetchSettings, DecodeSettings)
 DECODING = resource_flags(CONFIG.collection, DecodeSettings)
 
 
 def resources_of(kind, *classes):
-    """The flags of the settings classes that do not change results, from a job's section: its "embedder" or "model"."""
+    """Return a function: the flags of settings that do not change results, for the job's "embedder" or "model".
+
+    Args:
+        kind: "embedder" or "model", whose section has the settings.
+        classes: settings classes of the stage.
+    """
     sections = CONFIG.embedders if kind == "embedder" else CONFIG.models
     flags = {name: resource_flags(its, *classes) for name, its in sections.items()}
     return with_signature(lambda wildcards: flags[getattr(wildcards, kind)])
@@ -289,11 +302,11 @@ def resources_of(kind, *classes):
 
 
 def complete_pairs(study):
-    """The (model, domain) pairs of a study that lack no input."""
+    """Return the (model, domain) pairs of a study that lack no input."""
     return [pair for pair in CONFIG.pairs(study) if not CONFIG.lacks(*pair)]
 
 
 def counted(pairs):
-    """The (corpus, domain) pairs behind (model, domain) pairs whose captions are counted."""
+    """Return the (corpus, domain) pairs whose captions are counted for (model, domain) pairs."""
     corpora = dict.fromkeys((CONFIG.models[model].corpus, d) for model, d in pairs)
     return [pair for pair in corpora if CONFIG.corpora[pair[0]].captions]

@@ -36,7 +36,7 @@ PLACES = {
     "cache": (),
     "logs": (),
 }
-"""What the folders below results/ are named after, in order."""
+"""Folder below results/ -> what the folders and files in it are named after, in order."""
 
 
 class UnknownError(Exception):
@@ -45,13 +45,13 @@ class UnknownError(Exception):
 
 @cache
 def config():
-    """config.yaml as the workflow checks it."""
+    """Return config.yaml as the workflow checks it."""
     return load(ROOT / "config.yaml")
 
 
 @cache
 def slugs(domain):
-    """The slugs on the sheet of a domain."""
+    """Return the slugs on the sheet of a domain."""
     return {concept.slug for concept in read_sheet(ROOT / config().domains[domain].concepts)}
 
 
@@ -59,7 +59,7 @@ def slugs(domain):
 
 
 def blocks_of(text):
-    """Lines of the fenced and indented blocks of `text`, continued ones joined; and what is left of it."""
+    """Return the lines of the fenced and indented blocks of `text`, continued lines joined; and the rest of the text."""
     blocks, rest, fenced, block = [], [], False, False
     for line in text.splitlines():
         if line.lstrip().startswith("```"):
@@ -74,7 +74,7 @@ def blocks_of(text):
 
 
 def commands_of(text):
-    """(command, whether it is in a block) of each command in `text`: inline ones may be a name only."""
+    """Yield (command, whether it is in a block) of each command in `text`: an inline command may be only a name."""
     lines, rest = blocks_of(text)
     inline = [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", rest)]
     for command, whole in [(line, True) for line in lines] + [(found, False) for found in inline]:
@@ -86,7 +86,7 @@ def commands_of(text):
 
 
 def parse(parser, words):
-    """What `parser` makes of `words`; raises UnknownError with its words where it takes them for an error."""
+    """Return what `parser` reads from `words`; raise UnknownError with its message if they are an error."""
 
     def error(message):
         raise UnknownError(message)
@@ -97,7 +97,7 @@ def parse(parser, words):
 
 
 def parsers_of(parser):
-    """`parser` and the parsers of its commands, however deep."""
+    """Yield `parser` and the parsers of its commands, however deep."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -106,7 +106,7 @@ def parsers_of(parser):
 
 
 def check_fit(words, whole):
-    """A command of the package; where not `whole`, arguments may be missing, but what is there must be known."""
+    """Check a command of the package; if not `whole`, arguments may be missing, but those that are there must exist."""
     if words[-1:] in (["--help"], ["--version"]):
         return
     named = words[0] if words else None
@@ -130,7 +130,7 @@ def check_fit(words, whole):
 
 
 def check_snakemake(words):
-    """A command line of Snakemake: its options are known; its targets are rules, or results that the config knows."""
+    """Check a command line of Snakemake: its options exist; its targets are rules, or results that the config knows."""
     from snakemake.cli import get_argument_parser
 
     args = parse(get_argument_parser(), words)
@@ -149,20 +149,20 @@ RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 
 @cache
 def rules():
-    """The names of all rules."""
+    """Return the names of all rules."""
     named = r"^(?:rule|use rule \w+ as) (\w+)"
     return {rule for path in RULES for rule in re.findall(named, path.read_text(encoding="utf-8"), re.M)}
 
 
 def check_make(words):
-    """Targets of the Makefile."""
+    """Check targets of the Makefile."""
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     if unknown := set(words) - set(targets):
         raise UnknownError(f"make {unknown}")
 
 
 def check_python(words):
-    """A script of this repository, with options that it has."""
+    """Check that a script of this repository exists and has the options."""
     script = ROOT / words[0]
     if not words[0].startswith(("benchmarks/", "tests/")) or not script.exists():
         raise UnknownError(words[0])
@@ -174,7 +174,7 @@ def check_python(words):
 
 
 def check_command(command, whole=True):
-    """Raise UnknownError where `command` names what is not there."""
+    """Raise UnknownError if `command` names something that does not exist."""
     tool, *words = shlex.split(command, comments=True)
     if tool == "fit":
         check_fit(words, whole)
@@ -183,7 +183,7 @@ def check_command(command, whole=True):
 
 
 def check_place(place):
-    """Raise UnknownError where a path below results/ is not one of the config's, or its concept not on its sheet."""
+    """Raise UnknownError if a path below results/ is not one of the config's, or its concept is not on the sheet."""
     kind, *parts = place.removeprefix("results/").strip("/").split("/")
     if kind.startswith("{"):
         return
@@ -203,7 +203,7 @@ def check_place(place):
 
 
 def links_of(page):
-    """Files of this repository that `page` links to, with their headings' names; and files that it names in code."""
+    """Yield (file of this repository, name of a heading or "") that `page` links to, and files that it names in code."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
         if "://" not in target:
@@ -215,14 +215,14 @@ def links_of(page):
 
 
 def headings_of(path):
-    """The names by which a link reaches the headings of a page, as GitHub makes them."""
+    """Return the names by which links reach the headings of a page, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @cache
 def options():
-    """Every option of the package's commands, and of Snakemake."""
+    """Return every option of the package's commands, and of Snakemake."""
     from snakemake.cli import get_argument_parser
 
     parsers = [get_argument_parser(), *(make_parser(name) for name in COMMANDS)]
@@ -236,7 +236,7 @@ def options():
 
 
 def places_of(text):
-    """Paths below results/ that `text` names."""
+    """Return the paths below results/ that `text` names."""
     return [place.rstrip(".,:") for place in re.findall(r"\bresults/[\w.{}*/-]*\w[\w.{}*/-]*", text)]
 
 
@@ -244,7 +244,7 @@ def places_of(text):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_names_only_commands_options_targets_and_results_that_there_are(page):
+def test_a_page_names_only_commands_options_targets_and_results_that_exist(page):
     text, wrong = page.read_text(encoding="utf-8"), []
     for check, arguments in [(check_command, found) for found in commands_of(text)] + [
         (check_place, (place,)) for place in places_of(text)
@@ -275,7 +275,7 @@ def test_an_option_that_a_page_names_alone_exists(page):
 def test_a_rule_that_a_page_names_exists(page):
     # Tables between <!-- markers --> were measured, one of them when rules had other names, which the page explains.
     text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", page.read_text(encoding="utf-8"), flags=re.S)
-    text = re.sub(r"measured when rules had other names:.*?\n\n", "", text, flags=re.S)
+    text = re.sub(r"rules\s+had\s+other\s+names:.*?\n\n", "", text, flags=re.S)
     verbs = {rule.partition("_")[0] for rule in rules() if "_" in rule}
     # What begins like the name of a rule and is not one is an old name.
     named = {word for word in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text) if word.partition("_")[0] in verbs}
@@ -312,7 +312,7 @@ def test_commands_are_found_in_blocks_and_in_lines_and_over_the_end_of_a_line():
     ],
 )
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_command_that_is_not_there_is_found(command, whole):
+def test_a_command_that_does_not_exist_is_found(command, whole):
     with pytest.raises(UnknownError):
         check_command(command, whole)
 

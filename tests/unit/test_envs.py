@@ -26,7 +26,7 @@ def normal(name):
 PINS = {normal(name): version for name, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", LOCK, re.M)}
 
 
-def test_every_rule_names_an_environment_that_is_there():
+def test_every_rule_names_an_environment_that_exists():
     named = set()
     for path in (ROOT / "rules").glob("*.smk"):
         # A rule without a command is a target.
@@ -49,7 +49,7 @@ def test_conda_brings_one_python_and_pip_and_nothing_unpinned(path):
     assert set(pins) == {"python", "pip"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert pins["python"] in SpecifierSet(project["requires-python"])
-    # The tests run on that Python, so that what they say holds there.
+    # The tests run on that Python, so that they hold for the environment.
     assert pins["python"].split(".")[:2] == [str(part) for part in sys.version_info[:2]]
 
 
@@ -92,7 +92,7 @@ def test_no_step_of_the_set_up_installs_what_is_not_pinned():
     steps = {path.name: INSTALLS.findall(path.read_text()) for path in places if path.is_file()}
     assert len(steps["Makefile"]) == 4 and len(steps["fit.post-deploy.sh"]) == 2
     for step in (step for of_file in steps.values() for step in of_file):
-        # fit itself is built with what the lock pins, not with what a build environment would fetch.
+        # fit itself is built with packages that the lock pins, not with those that a build environment would fetch.
         is_own = "--no-deps" in step and "--no-build-isolation" in step and "--editable" in step
         assert is_own or "--require-hashes" in step, step
 
@@ -130,10 +130,10 @@ def test_pip_installs_the_lock_and_then_fit_without_more(tmp_path):
     ]
 
 
-def test_a_changed_lock_makes_the_environment_anew(tmp_path):
+def test_a_changed_lock_makes_the_environment_again(tmp_path):
     # Snakemake knows an environment by its own files, the lock not among them: the script has to change too.
     assert hashlib.sha256(LOCK.encode()).hexdigest() in (ROOT / "envs/fit.post-deploy.sh").read_text(), (
-        "requirements.lock and envs/fit.post-deploy.sh are at odds; run make lock"
+        "requirements.lock and envs/fit.post-deploy.sh differ; run make lock"
     )
     (tmp_path / "requirements.lock").write_text(LOCK + "more==1\n")
     done, asked = deploy(tmp_path)
@@ -142,7 +142,7 @@ def test_a_changed_lock_makes_the_environment_anew(tmp_path):
     assert asked == []
 
 
-def test_a_start_elsewhere_is_told(tmp_path):
+def test_a_start_elsewhere_is_an_error(tmp_path):
     done, asked = deploy(tmp_path)
     assert done.returncode != 0
     assert "start snakemake in the project's root" in done.stderr

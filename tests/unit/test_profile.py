@@ -35,7 +35,7 @@ def test_snakemake_reads_it(profile):
     ],
 )
 def test_jobs_go_where_they_belong(profile, resources, partition):
-    # The profile names itself as the table of partitions, by a path that holds wherever snakemake is started.
+    # The profile names itself as the table of partitions, by a path that is right wherever snakemake is started.
     path = Path(profile.slurm_partition_config)
     assert path.resolve() == ROOT / "slurm/config.yaml"
     job = SimpleNamespace(resources=resources, threads=2, name="job", is_group=lambda: False)
