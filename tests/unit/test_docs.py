@@ -59,7 +59,7 @@ def slugs(domain):
 
 
 def blocks_of(text):
-    """Return the lines of the fenced and indented blocks of `text`, continued lines joined; and the rest of the text."""
+    """Return the lines of the fenced and indented blocks of `text`, continued lines joined; and the other text."""
     blocks, rest, fenced, block = [], [], False, False
     for line in text.splitlines():
         if line.lstrip().startswith("```"):
@@ -203,7 +203,7 @@ def check_place(place):
 
 
 def links_of(page):
-    """Yield (file of this repository, name of a heading or "") that `page` links to, and files that it names in code."""
+    """Yield (file of this repository, name of a heading or "") of each link of `page`, and files that it names in code."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
         if "://" not in target:
