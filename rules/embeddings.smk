@@ -16,7 +16,7 @@ rule embed_images:
     benchmark:
         "results/benchmarks/embed_images/{embedder}/{pictures}/{part}.tsv"
     wildcard_constraints:
-        pictures=r"photographs|references/[^/]+/candidates|(images|generated)/[^/]+/[^/]+",
+        pictures=r"photographs/[^/]+|references/[^/]+/candidates|(images|generated)/[^/]+/[^/]+",
     conda:
         "../envs/fit.yaml"
     threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads

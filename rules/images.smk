@@ -96,7 +96,7 @@ rule import_photographs:
     input:
         place=lambda wildcards: existing([photographs_of(wildcards)]),
     output:
-        images="results/photographs/{domain}.parquet",
+        images="results/photographs/{domain}/all.parquet",
     log:
         "results/logs/import_photographs/{domain}.log",
     benchmark:

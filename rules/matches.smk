@@ -13,9 +13,9 @@ def by_art_filter(folder):
     return files
 
 
-def of_art_filter(kind):
+def of_art_filter(kind, table=""):
     """Return an input function: the embeddings of the texts or photographs of a job's art filter."""
-    return lambda wildcards: f"results/embeddings/{art_filter_of(wildcards).embedder}/{kind}/{wildcards.domain}.parquet"
+    return lambda wildcards: f"results/embeddings/{art_filter_of(wildcards).embedder}/{kind}/{wildcards.domain}{table}.parquet"
 
 
 def has_photographs(wildcards):
@@ -57,7 +57,7 @@ rule find_art_threshold:
     """Find the similarity to the texts above which an image is an artwork, from references and photographs."""
     input:
         artworks=by_art_filter("references/{domain}/candidates"),
-        photographs=branch(has_photographs, then=of_art_filter("photographs")),
+        photographs=branch(has_photographs, then=of_art_filter("photographs", "/all")),
         texts=of_art_filter("texts"),
     output:
         threshold="results/matches/{domain}.art.json",

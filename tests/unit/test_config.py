@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fit.config.parts import Partition
+from fit.config.parts import Partition, size_of_parts
 from fit.config.read import check, check_files, load
 from fit.config.schema import config_schema
 from fit.config.stages import STAGES, stage_settings, versions
@@ -143,6 +145,34 @@ def test_how_links_are_fetched_redoes_no_photographs_at_hand(data):
     patient = broken(data, "collection/total_timeout_s", 600)
     assert stage_settings(check(patient), "import_photographs", **wildcards) == before
     assert stage_settings(check(broken(data, "collection/min_side", 9)), "import_photographs", **wildcards) != before
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}", fullmatch=True), unique=True), st.integers(1, 70))
+def test_parts_share_out_every_concept_once_and_a_slug_is_a_part_too(slugs, size):
+    partition = Partition(slugs, size)
+    assert sorted(slug for of_part in partition.parts.values() for slug in of_part) == sorted(slugs)
+    assert all(list(of_part) == [slug for slug in slugs if slug in of_part] for of_part in partition.parts.values())
+    for slug in slugs:
+        assert partition.concepts(slug) == (slug,)
+        (part,) = partition.holding([slug])
+        assert slug in partition.concepts(part)
+    assert set(partition.holding(slugs)) == set(partition.parts)
+    with pytest.raises(KeyError):
+        partition.concepts("part_999")
+
+
+@pytest.mark.parametrize(
+    ("concepts", "asked", "is_cheap", "size"),
+    [
+        (400, "auto", False, 1),
+        (400, "auto", True, 64),
+        (10_000, "auto", False, 5),
+        (10_000, 7, False, 7),
+        (9, 50, True, 50),
+    ],
+)
+def test_how_many_concepts_a_job_takes(concepts, asked, is_cheap, size):
+    assert size_of_parts(concepts, asked, is_cheap) == size
 
 
 def test_a_concept_more_leaves_most_batches_alone():

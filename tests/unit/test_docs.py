@@ -203,7 +203,7 @@ def check_place(place):
 
 
 def links_of(page):
-    """Yield (file of this repository, name of a heading or "") of each link of `page`, and files that it names in code."""
+    """Yield (file of this repository, name of a heading or "") of each link of `page`, and files named in code."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
         if "://" not in target:

@@ -324,3 +324,15 @@ def test_first_operators_that_cannot_be_read_are_an_error_in_words(tmp_path, dam
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_read_or_are_an_error_in_words(tmp_path, data):
     test_first_operators_that_cannot_be_read_are_an_error_in_words(tmp_path, b"\x3a" + data)
+
+
+@given(
+    angle=st.floats(-3, 3),
+    scale=st.floats(0.1, 10),
+    shift=st.tuples(st.floats(-100, 100), st.floats(-100, 100)),
+)
+def test_the_alignment_undoes_any_turn_scale_and_shift(angle, scale, shift):
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = TEMPLATE @ turn.T + shift
+    found = similarity(moved, TEMPLATE)
+    assert np.allclose(moved @ found[:, :2].T + found[:, 2], TEMPLATE, atol=1e-6)

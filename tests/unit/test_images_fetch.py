@@ -273,8 +273,12 @@ def test_what_the_caller_raises_ends_the_fetching_and_arrives(server, culprit):
     assert len(server.requests) < 1000
 
 
-def test_no_links(server):
-    asyncio.run(fetch_all_of([], None))
+def test_without_links_nothing_is_asked_for_and_nothing_is_handled(server):
+    def handle(*arguments):
+        raise AssertionError(arguments)
+
+    asyncio.run(fetch_all_of([], handle))
+    assert not server.requests
 
 
 def test_a_cancelled_fetch_gives_its_place_back(server):

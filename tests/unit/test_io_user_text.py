@@ -7,12 +7,12 @@ import gzip
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fit.references.vetoes import read_vetoes, unmatched_vetoes
 
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
 from fit.errors import ConfigError, DataError, SheetError
 from fit.io.user_tables import as_count, as_number, read_counts, read_user_table
+from fit.references.vetoes import read_vetoes, unmatched_vetoes
 from fit.thresholds import read_table
 
 

@@ -24,24 +24,8 @@ OF_MODULE = {
     "shutil": {"rmtree", "move", "copy", "copy2", "copyfile", "copytree", "copymode"},
 }
 
-WRITE_PART = "owner: call the argument `part`, which is the temporary path of the caller's atomic write"
-MAKE_FOLDER = "owner: use fit.io.files.make_folder"
-TEMPORARY = "owner: use fit.io.files.temporary_folder, and `part` for the files in it"
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli/parser.py", "guarded"): "opens os.devnull in place of an output that nobody reads any more",
-    ("captions/count.py", "count_captions"): MAKE_FOLDER,
-    ("captions/kept.py", "KeptCounts._count_new"): TEMPORARY,
-    ("captions/matched_captions.py", "MatchedWriter._spill"): TEMPORARY,
-    ("captions/scan.py", "scan"): TEMPORARY,
-    ("images/decode.py", "serve"): "opens os.devnull in place of what decoders print",
-    ("ratings/store.py", "Answers.__init__"): "adds a line for each answer to a file that stays open and locked",
-    ("embeddings/files.py", "writer"): WRITE_PART,
-    ("generated/parts.py", "ResumableTable.__init__"): MAKE_FOLDER,
-    ("reports/contact_sheets.py", "contact_sheet"): WRITE_PART,
-    ("reports/figures.py", "threshold_figure"): WRITE_PART,
-    ("reports/figures.py", "counts_figure"): WRITE_PART,
-    ("reports/figures.py", "match_threshold_figure"): WRITE_PART,
-    ("reports/figures.py", "sensitivity_figure"): WRITE_PART,
 }
 """(file, function) -> why it may."""
 

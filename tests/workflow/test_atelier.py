@@ -159,3 +159,28 @@ def test_a_changed_penalty_is_carried_out(shrunken):
     found = json.loads((shrunken.folder / "results/thresholds/atelier/painters.json").read_text())
     assert found["penalty"] == 0.06
     assert newest(shrunken.folder / "results/scores") == before
+
+
+def test_alternatives_verification_and_sensitivity_are_found_too(shrunken):
+    shrunken.config["domains"]["painters"]["prompt_embedder"] = "atelier-art"
+    results = shrunken.folder / "results"
+    # Milestones at once: `snakemake` takes several.
+    output = shrunken.run("alternatives", "verification", "sensitivity", "references", "generated")
+    assert "Error" not in output
+    imitation = pl.read_parquet(results / "scores/atelier/painters.parquet")
+    for kind in ("clip", "frechet", "top5"):
+        table = pl.read_parquet(results / f"alternatives/atelier/painters.{kind}.parquet")
+        assert table["concept"].to_list() == imitation["concept"].to_list()
+        # Brought to the mean and the spread of the imitation scores, so that a penalty means the same.
+        assert table["score"].mean() == pytest.approx(imitation["score"].mean())
+        assert table["score"].std(ddof=0) == pytest.approx(imitation["score"].std(ddof=0))
+        assert json.loads((results / f"alternatives/atelier/painters.{kind}.json").read_text())["concepts"] == len(
+            table
+        )
+    verified = pl.read_csv(results / "matches/painters.verification.tsv", separator="\t")
+    assert len(verified) and verified.columns[0] == "embedder"
+    found = json.loads((results / "sensitivity/atelier/painters.json").read_text())
+    assert {"penalty", "concepts", "prompts", "top_k", "match_threshold"} <= set(found["choices"])
+    assert (results / "sensitivity/atelier/painters.outliers.tsv").read_text().startswith("concept\t")
+    for sheet in ("references/painters/part_000.png", "generated/atelier/painters/part_000.png"):
+        assert (results / sheet).read_bytes().startswith(b"\x89PNG")

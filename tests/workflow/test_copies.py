@@ -124,7 +124,7 @@ def test_more_pictures_in_other_folders_are_noticed_too(study):
     (study.folder / "crawl/deep/0.txt").write_text("a picture by Ann")
     study.config["corpora"]["crawl"] = {"captions": {"files": ["crawl"]}, "images": "embedded"}
     study.config["domains"]["people"]["art_filter"] = {"embedder": "tiny", "photographs": "photographs"}
-    asked = ["results/images/crawl/people/ann.parquet", "results/photographs/people.parquet"]
+    asked = ["results/images/crawl/people/ann.parquet", "results/photographs/people/all.parquet"]
     study.run(*asked)
     assert study.planned(*asked) == {}
     (study.folder / "photographs/deep/1.png").write_bytes(picture(0.6))

@@ -50,20 +50,20 @@ def schema(dimension: int) -> pa.Schema:
     )
 
 
-def writer(path: str | Path, dimension: int, concepts: Iterable[str] | None = None) -> pq.ParquetWriter:
+def writer(part: str | Path, dimension: int, concepts: Iterable[str] | None = None) -> pq.ParquetWriter:
     """Return a writer of embeddings of `dimension` numbers.
 
     Vectors are not compressed: compression shortens them by a tenth and doubles the time that reading takes
     (benchmarks/matching.py).
 
     Args:
-        path: of the file.
+        part: temporary path of the file.
         dimension: D.
         concepts: those that the table is of, for its metadata; None if unknown.
     """
     of_file = schema(dimension)
     return pq.ParquetWriter(
-        path,
+        part,
         of_file if concepts is None else with_concepts(of_file, concepts),
         compression={"concept": "zstd", "image_id": "zstd", "embedding.list.element": "none"},
         use_dictionary=["concept", "image_id"],

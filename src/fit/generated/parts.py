@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from fit.images.table import GENERATED
 from fit.io.concept_tables import with_concepts
-from fit.io.files import WorkFolder, atomic_write, discard, space
+from fit.io.files import WorkFolder, atomic_write, discard, make_folder, space
 from fit.io.parquet import ROW_GROUP
 
 
@@ -32,7 +32,7 @@ class ResumableTable:
         """
         self._folder, self._ids = Path(folder), image_ids
         with space(folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
         self._files: list[Path] = []
         self.done = 0
         """How many rows, from the first on, are finished."""

@@ -125,7 +125,7 @@ def _generated(concept: str | None, rows: Rows, path: str | Path, title: str) ->
 
 def contact_sheet(
     rows: Sequence[tuple[str, str, str | Path, str | Path]],
-    path: str | Path,
+    part: str | Path,
     title: str,
     references: int = 4,
     generated: int = 8,
@@ -135,7 +135,7 @@ def contact_sheet(
     Args:
         rows: (label, concept, table of its references, table of its generated pictures) each; without any, a blank
             page.
-        path: of the picture to write.
+        part: temporary path of the picture to write.
         title: of the page; empty for a usual one.
         references, generated: how many pictures of each.
     """
@@ -154,7 +154,7 @@ def contact_sheet(
         cells[0].text(-0.15, 0.5, label, transform=cells[0].transAxes, ha="right", va="center", fontsize=7)
     for column, text in ((0, "references"), (references, "generated")):
         grid[0][column].text(0, 1.12, text, transform=grid[0][column].transAxes, fontsize=8, color=ACCENT)
-    figure.savefig(path, dpi=100)
+    figure.savefig(part, dpi=100)
     plt.close(figure)
 
 

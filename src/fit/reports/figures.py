@@ -127,7 +127,7 @@ def threshold_figure(
     scores: np.ndarray,
     found: Mapping[str, Any],
     title: str,
-    path: str | Path,
+    part: str | Path,
     score: str = "imitation score",
 ) -> None:
     """Draw a score against effective count, with the headline's threshold and interval, and the estimators' fits.
@@ -138,7 +138,7 @@ def threshold_figure(
         counts, scores: [N].
         found: dict of fit.thresholds.report.measure.
         title: of the figure; empty for a usual one.
-        path: of the picture to write (PNG, PDF, SVG).
+        part: temporary path of the picture (PNG, PDF, SVG).
         score: name of the score, at its axis.
     """
     headline, threshold = found["estimator"], found["threshold"]
@@ -170,17 +170,17 @@ def threshold_figure(
     axes.set_ylabel(score)
     # Below the axes, as concepts may lie anywhere within.
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
-    figure.savefig(path, dpi=160)
+    figure.savefig(part, dpi=160)
     plt.close(figure)
 
 
-def counts_figure(counts: np.ndarray, title: str, path: str | Path) -> None:
+def counts_figure(counts: np.ndarray, title: str, part: str | Path) -> None:
     """Draw how many concepts have how many captions: bars of equal width in the logarithm, and one for none.
 
     Args:
         counts: [N] captions per concept.
         title: of the figure, or empty.
-        path: of the picture to write.
+        part: temporary path of the picture.
     """
     figure, axes = _axes(6, 3.2)
     top = max(1, int(np.ceil(np.log10(max(1, counts.max(initial=1)) + 1))))
@@ -192,7 +192,7 @@ def counts_figure(counts: np.ndarray, title: str, path: str | Path) -> None:
     axes.set_title(f"{title + ': ' if title else ''}captions of {len(counts)} concepts")
     axes.set_xlabel("captions that mention the concept")
     axes.set_ylabel("concepts")
-    figure.savefig(path, dpi=160)
+    figure.savefig(part, dpi=160)
     plt.close(figure)
 
 
@@ -201,7 +201,7 @@ def match_threshold_figure(
     negative: np.ndarray,
     match_threshold: float | None,
     labels: Sequence[str],
-    path: str | Path,
+    part: str | Path,
     title: str,
 ) -> None:
     """Draw the two histograms of cosines that a match threshold tells apart.
@@ -210,7 +210,7 @@ def match_threshold_figure(
         positive, negative: cosines [P] and [Q].
         match_threshold: None if none was found.
         labels: of the positive, the negative and the axis.
-        path: of the picture to write.
+        part: temporary path of the picture.
         title: of the figure.
     """
     figure, axes = _axes(6, 3.8)
@@ -234,12 +234,12 @@ def match_threshold_figure(
     # Below the axes: bars may rise anywhere within.
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside lower center", ncols=3)
-    figure.savefig(path, dpi=160)
+    figure.savefig(part, dpi=160)
     plt.close(figure)
 
 
 def sensitivity_figure(
-    found: Mapping[str, Any], names: Mapping[str, tuple[str, str]], title: str, path: str | Path
+    found: Mapping[str, Any], names: Mapping[str, tuple[str, str]], title: str, part: str | Path
 ) -> None:
     """Draw the thresholds that each choice leads to, a strip a choice: a mark's area is its share of settings.
 
@@ -247,7 +247,7 @@ def sensitivity_figure(
         found: dict of fit.sensitivity.measure.measure.
         names: key of a choice -> (its name, what its strip says at the right).
         title: of the figure; empty for a usual one.
-        path: of the picture to write.
+        part: temporary path of the picture.
     """
     choices = found["choices"]
     figure, axes = _axes(9, 1.5 + 0.62 * len(choices))
@@ -284,5 +284,5 @@ def sensitivity_figure(
     axes.set_xlabel("threshold: training images of the concept\narea of a mark: share of the settings that lead to it")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside lower center", ncols=2)
-    figure.savefig(path, dpi=160)
+    figure.savefig(part, dpi=160)
     plt.close(figure)
