@@ -12,7 +12,7 @@ import pytest
 
 from fit.cli.main import COMMANDS as GROUPS
 from fit.cli.main import main, make_parser
-from fit.cli.parser import Number, guarded
+from fit.cli.parser import Number, Slugs, guarded
 from fit.errors import FitError
 
 
@@ -50,6 +50,8 @@ def arguments(parser, path, out):
             value = "0.5"
         elif action.dest in ("out", "work", "figure", "plan", "sheet_out"):
             value = str(out)
+        elif isinstance(action, Slugs):
+            value = "ada"
         elif action.dest in ("backend",):
             value = "openclip"
         else:

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from fit.cli.parser import SEED, THREADS, Number, OptionalPath, Parser
+from fit.cli.parser import SEED, THREADS, Number, OptionalPath, Parser, Slugs
 
 
 @pytest.fixture
@@ -54,3 +54,21 @@ def test_other_texts_may_be_allowed():
     assert str(number) == "a number above 0 and at most 1, or auto"
     with pytest.raises(argparse.ArgumentTypeError):
         number("0")
+
+
+@pytest.mark.parametrize(
+    ("slugs", "said"),
+    [
+        (["ada", "../x"], "'../x' is not a slug"),
+        (["/etc/passwd"], "'/etc/passwd' is not a slug"),
+        ([""], "'' is not a slug"),
+        (["ada", "bo", "ada"], "'ada' is given 2 times"),
+    ],
+)
+def test_concepts_are_slugs_each_once_as_they_become_names_of_files(slugs, said, capsys):
+    parser = Parser(prog="x")
+    parser.add_argument("--concepts", action=Slugs, required=True)
+    assert parser.parse_args(["--concepts", "ada", "bo-2"]).concepts == ["ada", "bo-2"]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--concepts", *slugs])
+    assert said in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 from fit.cli.command import Command
 from fit.cli.common import set_threads
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.parser import Number
+from fit.cli.parser import Number, Slugs
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings
 
@@ -16,7 +16,7 @@ from fit.images.settings import DecodeSettings
 def make_arguments(add: Callable[..., None]) -> None:
     add_settings(add, PipelineSettings, GenerationSettings)
     add("--sheet", metavar="FILE", help="concept sheet")
-    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}")
     add("--seed", type=Number(int, 0, 2**63 - 1), metavar="N", help="of the study")
     add("--threads", type=Number(int, 0, 4096), default=0, help="processor threads (0: the library's choice)")
@@ -48,7 +48,7 @@ def make(args: Namespace) -> None:
 
 def import_arguments(add: Callable[..., None]) -> None:
     add("--place", metavar="PATH", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
-    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add("--sheet", default=None, metavar="FILE", help="concept sheet: rows of a table that are of no concept are named")
     add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
     add_settings(add, DecodeSettings)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.parser import Number
+from fit.cli.parser import Number, Slugs
 from fit.errors import FitError
 from fit.images.settings import DecodeSettings, FetchSettings
 
@@ -26,7 +26,7 @@ def collect_arguments(add: Callable[..., None]) -> None:
     add("--source", help="where the images are: embedded (in the corpus's own files) or http (behind the links)")
     add("--matched-captions", metavar="FILE", help="file that `fit captions count` wrote")
     add("--corpus", nargs="*", default=[], metavar="FILE", help="the corpus's files, for embedded images")
-    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     _add_work(add)
     add_settings(add, FetchSettings, DecodeSettings)
     _add_decoders(add)
@@ -51,7 +51,7 @@ def collect(args: Namespace) -> None:
 
 def import_arguments(add: Callable[..., None]) -> None:
     add("--place", metavar="PATH", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
-    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add("--sheet", default=None, metavar="FILE", help="concept sheet: rows of a table that are of no concept are named")
     _add_work(add)
     add_settings(add, DecodeSettings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fit.cli.command import Command
 from fit.cli.common import read_match_threshold, write_json
-from fit.cli.parser import Number, OptionalPath
+from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.errors import FitError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def art_threshold(args: Namespace) -> None:
 
 def find_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit matches find`."""
-    add("--concepts", nargs="+", metavar="SLUG", help="concepts of this job, in the order of the output")
+    add("--concepts", action=Slugs, required=True, help="concepts of this job, in the order of the output")
     add("--images", nargs="+", metavar="PLACE", help="embeddings of training images: files or folders")
     add("--references", nargs="+", metavar="PLACE", help="image tables of references: files or folders")
     add("--reference-embeddings", nargs="+", metavar="PLACE", help="embeddings of the references: files or folders")

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import math
 import os
+import re
 import select
 import sys
 from argparse import Namespace
@@ -116,6 +117,23 @@ class Number:
 
 SEED = Number(int, 0, 2**63 - 1)
 THREADS = Number(int, 1, 4096, also=("0",))
+
+
+class Slugs(argparse.Action):
+    """The action of an option that names concepts: each a slug, each once. Slugs become names of files."""
+
+    def __init__(self, option_strings: list[str], dest: str, **options: Any):
+        super().__init__(option_strings, dest, nargs="+", **{"metavar": "SLUG"} | options)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        for slug in values:
+            if not re.fullmatch("[a-z0-9-]+", slug):
+                parser.error(f"argument {option}: {slug!r} is not a slug; use only a-z, 0-9 and -")
+            if values.count(slug) > 1:
+                parser.error(f"argument {option}: {slug!r} is given {values.count(slug)} times; give each concept once")
+        setattr(namespace, self.dest, values)
 
 
 class OptionalPath(argparse.Action):

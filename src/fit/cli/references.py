@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.parser import Number, OptionalPath
+from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.references import SOURCES
 from fit.references.settings import SearchSettings, SelectionSettings
@@ -17,7 +17,7 @@ def collect_arguments(add: Callable[..., None]) -> None:
     add("--source", choices=tuple(SOURCES), help="where references come from")
     add("--place", default="", metavar="TEXT", help="the table or folder, or what to ask serpapi for, with {name}")
     add("--sheet", metavar="FILE", help="concept sheet")
-    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add_settings(add, SearchSettings)
     add("--cache", default=".searches", metavar="FOLDER", help="keeps the answers of searches")
     add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
@@ -48,7 +48,7 @@ def collect(args: Namespace) -> None:
 def select_arguments(add: Callable[..., None]) -> None:
     add("--candidates", nargs="+", metavar="PLACE", help="tables that `fit references collect` wrote, or their folders")
     add("--embeddings", nargs="+", metavar="PLACE", help="embeddings of the candidates, or their folders")
-    add("--concepts", nargs="+", metavar="SLUG", help="which concepts, in the table's order")
+    add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add_settings(add, SelectionSettings)
     add("--domain", default="NAME", help="of the concepts, to name its keys in messages")
     add("--place", default="", metavar="PATH", help="where references are put, to name it in messages")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Slugs
 from fit.errors import FitError
 from fit.scores.settings import ScoreSettings, TargetSettings
 
@@ -26,7 +27,7 @@ TRAINING = {"images": "embeddings of training images, if any", "matches": "match
 
 def add_evidence(add: Callable[..., None]) -> None:
     """Give a command the options that name the evidence on concepts."""
-    add("--concepts", nargs="+", metavar="SLUG", help="concepts of this job, in the order of the output")
+    add("--concepts", action=Slugs, required=True, help="concepts of this job, in the order of the output")
     for name, what in EVIDENCE.items():
         add(f"--{name}", nargs="+", metavar="PLACE", help=f"{what}: files or folders")
     for name, what in TRAINING.items():
