@@ -61,7 +61,17 @@ def make_study(folder, people, pictures):
     (folder / "mine.yaml").write_text(yaml.safe_dump(CONFIG))
     for name in ("concepts", "config.yaml"):
         (folder / name).symlink_to(ROOT / name)
-    command = ["fit", "atelier", "train-style-encoder", "--steps", "5", "--seed", "0", "--out", str(folder / "encoder")]
+    command = [
+        "fit",
+        "atelier",
+        "train-style-encoder",
+        "--encoder-steps",
+        "5",
+        "--seed",
+        "0",
+        "--out",
+        str(folder / "encoder"),
+    ]
     subprocess.run(command, check=True, capture_output=True)
 
 

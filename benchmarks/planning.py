@@ -89,11 +89,11 @@ def table(studies, rounds):
 def main():
     """Parse the command line; print the table, or put it between the markers of a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smallest", action="store_true", help="only the first, for a look")
+    parser.add_argument("--sizes", type=int, nargs="+", help="concepts of one domain to plan instead, for a look")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the markers of this file")
     args = parser.parse_args()
-    text = table(STUDIES[:1] if args.smallest else STUDIES, args.rounds)
+    text = table([("one domain", size) for size in args.sizes or ()] or STUDIES, args.rounds)
     print(text)
     if args.write:
         document = args.write.read_text(encoding="utf-8")

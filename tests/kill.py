@@ -23,8 +23,6 @@ from pathlib import Path
 
 from workplace import Workplace, shrink
 
-from snakemake_logger_plugin_fit.stages import rule_of
-
 MARK = "FIT_KILL_TEST"
 """Variable in the environment of all that runs here: so a process is found that has left its group."""
 NOT_RESULTS = ("logs", "benchmarks", "cache")
@@ -139,7 +137,7 @@ def jobs_of(place, targets):
             continue
         benchmark = place.folder / cells[3].replace("/logs/", "/benchmarks/").replace(".log", ".tsv")
         seconds = float(benchmark.read_text().splitlines()[1].split("\t")[0])
-        jobs.setdefault(cells[3], Job(rule_of(cells[2]), Path(cells[3]), [], seconds)).outputs.append(cells[0])
+        jobs.setdefault(cells[3], Job(cells[2], Path(cells[3]), [], seconds)).outputs.append(cells[0])
     # A job begins its log after those that it needs have written their last line.
     return sorted(jobs.values(), key=lambda job: (place.folder / job.log).stat().st_mtime)
 

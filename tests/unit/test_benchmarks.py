@@ -92,7 +92,7 @@ def make_study(results, threshold=50):
     names = [f"painter-{number:02d}" for number in range(40)]
     counts = [*range(1, 21), *range(60, 80)]
     folders = ["thresholds/atelier", "scores/atelier", "counts/atelier", "atelier"]
-    vectors = results / "embeddings/atelier-style/references/painters"
+    vectors = results / "embeddings/atelier-style/references/painters/candidates"
     for folder in [results / name for name in folders] + [vectors]:
         folder.mkdir(parents=True)
     found = {
@@ -111,7 +111,8 @@ def make_study(results, threshold=50):
     pl.DataFrame({"painter": [*painters, None]}).write_parquet(results / "atelier/truth.parquet")
     for number, name in enumerate(names[:4]):
         each = np.eye(4, dtype=np.float32)[number]
-        pq.write_table(files.rows(["a", "b"], [[Embedding(each)], [Embedding(each)]], 4), vectors / f"{name}.parquet")
+        table = files.rows(["a", "b"], [[Embedding(each)], [Embedding(each)]], 4, concept=name)
+        pq.write_table(table, vectors / f"{name}.parquet")
 
 
 def test_the_atelier_table_has_a_column_per_seed_and_marks_a_missed_bar(atelier, tmp_path, monkeypatch, capsys):

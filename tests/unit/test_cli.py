@@ -121,6 +121,7 @@ def test_files_that_are_missing_or_empty_are_one_line(tmp_path, capsys):
 def embeddings(path, vectors, prefix="i"):
     vectors = np.asarray(vectors, np.float32)
     columns = {
+        "concept": ["ann"] * len(vectors),
         "image_id": [f"{prefix}{i}" for i in range(len(vectors))],
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
     }
@@ -131,20 +132,39 @@ def embeddings(path, vectors, prefix="i"):
 def concept(tmp_path):
     """Three references and four training images of a concept: two match, one is a photograph, one another's."""
     embeddings(tmp_path / "refs.parquet", [[1, 0, 0]] * 3, "r")
-    references = {"image_id": ["r0", "r1", "r2"], "kept": [True, True, False], "bytes": [b"", b"", b""]}
+    references = {
+        "concept": ["ann"] * 3,
+        "image_id": ["r0", "r1", "r2"],
+        "kept": [True, True, False],
+        "bytes": [b"", b"", b""],
+    }
     parquet.write(pa.table(references), tmp_path / "references.parquet")
     embeddings(tmp_path / "images.parquet", [[1, 0, 0], [0.9, 0.436, 0], [1, 0, 0], [0, 1, 0]])
     embeddings(tmp_path / "art.parquet", [[1, 0], [1, 0], [0, 1], [1, 0]])
     embeddings(tmp_path / "texts.parquet", [[1, 0]], "t")
     (tmp_path / "match_threshold.json").write_text('{"match_threshold": 0.8}')
     (tmp_path / "art.json").write_text('{"match_threshold": 0.5}')
+    (tmp_path / "sheet.tsv").write_text("concept\tname\nann\tAnn\n")
     return tmp_path
 
 
 def matched(folder, *options):
     files = ["--images", folder / "images.parquet", "--references", folder / "references.parquet"]
     files += ["--reference-embeddings", folder / "refs.parquet", "--match-threshold", folder / "match_threshold.json"]
-    assert main(["matches", "find", *map(str, [*files, *options]), "--out", str(folder / "ann.parquet")]) == 0
+    assert (
+        main(
+            [
+                "matches",
+                "find",
+                "--concepts",
+                "ann",
+                *map(str, [*files, *options]),
+                "--out",
+                str(folder / "ann.parquet"),
+            ]
+        )
+        == 0
+    )
     return pq.read_table(folder / "ann.parquet").column("match").to_pylist()
 
 
@@ -157,41 +177,21 @@ def test_a_match_is_similar_and_an_artwork(concept):
 
 def test_art_embeddings_of_other_images_are_refused(concept, capsys):
     embeddings(concept / "art.parquet", [[1, 0]] * 4, "other")
-    files = [
-        "--images",
-        "images",
-        "--references",
-        "references",
-        "--reference-embeddings",
-        "refs",
-        "--art-embeddings",
-        "art",
-    ]
-    files = [f if f.startswith("--") else str(concept / f"{f}.parquet") for f in files]
-    rest = ["--art-texts", str(concept / "texts.parquet"), "--art-threshold", str(concept / "art.json")]
-    assert (
-        main(
-            [
-                "match",
-                *files,
-                *rest,
-                "--match-threshold",
-                str(concept / "match_threshold.json"),
-                "--out",
-                str(concept / "m.parquet"),
-            ]
-        )
-        == 1
-    )
+    files = {"images": "images", "references": "references", "reference-embeddings": "refs", "art-embeddings": "art"}
+    files |= {"art-texts": "texts", "out": "m"}
+    words = [word for key, name in files.items() for word in (f"--{key}", str(concept / f"{name}.parquet"))]
+    words += ["--match-threshold", str(concept / "match_threshold.json"), "--art-threshold", str(concept / "art.json")]
+    assert main(["matches", "find", "--concepts", "ann", *words]) == 1
     assert "not of the same images" in capsys.readouterr().err
 
 
-def test_images_at_hand_are_counted_and_not_sampled(concept):
+def test_local_images_are_counted_and_not_sampled(concept):
     matched(concept)
     (concept / "status").mkdir()
-    columns = {"status": ["ok"] * 4, "perceptual_hash": list("abcd"), "sha256": list("pqrs")}
+    columns = {"concept": ["ann"] * 4, "status": ["ok"] * 4, "perceptual_hash": list("abcd"), "sha256": list("pqrs")}
     pq.write_table(pa.table(columns), concept / "status" / "ann.parquet")
     files = ["--images", str(concept / "status/ann.parquet"), "--matches", str(concept / "ann.parquet")]
+    files += ["--sheet", str(concept / "sheet.tsv")]
     assert main(["counts", "estimate", "--captions", *files, "--out", str(concept / "counts.parquet")]) == 0
     row = pq.read_table(concept / "counts.parquet").to_pylist()[0]
     expected = {"captions": None, "downloaded": 4, "matches": 3, "effective_count": 3, "low": 3, "high": 3}
@@ -203,6 +203,7 @@ def test_counts_are_estimated_and_scaled(concept):
     pq.write_table(pa.table({"concept": ["ann"], "captions": [8]}), concept / "captions.parquet")
     status = pa.table(
         {
+            "concept": ["ann"] * 5,
             "status": ["ok", "ok", "gone", "ok", "ok"],
             "perceptual_hash": ["a", "a", None, FLAT, FLAT],
             "sha256": list("pqrst"),
@@ -211,6 +212,7 @@ def test_counts_are_estimated_and_scaled(concept):
     (concept / "status").mkdir()
     pq.write_table(status, concept / "status" / "ann.parquet")
     arguments = ["--captions", "captions.parquet", "--images", "status/ann.parquet", "--matches", "ann.parquet"]
+    arguments += ["--sheet", "sheet.tsv"]
     arguments = [a if a.startswith("--") else str(concept / a) for a in arguments]
     assert main(["counts", "estimate", *arguments, "--out", str(concept / "counts.parquet")]) == 0
     row = pq.read_table(concept / "counts.parquet").to_pylist()[0]
@@ -226,31 +228,23 @@ def test_counts_are_estimated_and_scaled(concept):
 def test_scores_are_by_prompt(concept):
     matched(concept)
     embeddings(concept / "g.parquet", [[1, 0, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]], "g")
-    generated = {"image_id": ["g0", "g1", "g2", "g3", "g4"], "prompt": ["x", "x", "y", "y", "z"]}
+    generated = {
+        "concept": ["ann"] * 5,
+        "image_id": ["g0", "g1", "g2", "g3", "g4"],
+        "prompt": ["x", "x", "y", "y", "z"],
+    }
     pq.write_table(pa.table(generated), concept / "generated.parquet")
     files = {"generated": "generated", "generated-embeddings": "g", "images": "images", "matches": "ann"}
     files |= {"references": "references", "reference-embeddings": "refs"}
     arguments = [part for key, name in files.items() for part in (f"--{key}", str(concept / f"{name}.parquet"))]
-    assert (
-        main(
-            [
-                "scores",
-                "imitation",
-                *arguments,
-                "--targets",
-                "matches_or_references",
-                "--out",
-                str(concept / "s.parquet"),
-            ]
-        )
-        == 0
-    )
+    arguments += ["--concepts", "ann", "--targets", "matches_or_references", "--out", str(concept / "s.parquet")]
+    assert main(["scores", "imitation", *arguments]) == 0
     rows = pq.read_table(concept / "s.parquet").to_pylist()
     # Three matches are too few to be a style's targets: the two kept references are.
     assert rows == [
-        {"prompt": "x", "score": 1.0, "images": 2, "targets": 2, "image_scores": [1.0, 1.0]},
-        {"prompt": "y", "score": 0.0, "images": 2, "targets": 2, "image_scores": [0.0, 0.0]},
-        {"prompt": "z", "score": None, "images": 0, "targets": 2, "image_scores": []},
+        {"concept": "ann", "prompt": "x", "score": 1.0, "images": 2, "targets": 2, "image_scores": [1.0, 1.0]},
+        {"concept": "ann", "prompt": "y", "score": 0.0, "images": 2, "targets": 2, "image_scores": [0.0, 0.0]},
+        {"concept": "ann", "prompt": "z", "score": None, "images": 0, "targets": 2, "image_scores": []},
     ]
 
 
@@ -279,7 +273,7 @@ def test_photographs_may_lie_in_a_folder(tmp_path):
     assert main(["images", "import-photographs", "--place", str(tmp_path / "none"), "--out", str(out)]) == 1
 
 
-def test_an_art_cut_that_is_given_needs_no_photographs(concept):
+def test_an_art_threshold_that_is_given_needs_no_photographs(concept):
     texts, art, out = (concept / name for name in ("texts.parquet", "art.parquet", "art.json"))
     figure = out.with_suffix(".png")
     given = ["--method", "0.18", "--out", str(out), "--figure", str(figure)]
@@ -291,10 +285,11 @@ def test_an_art_cut_that_is_given_needs_no_photographs(concept):
 
 
 @pytest.mark.parametrize("match_threshold", ["NaN", "Infinity", "1.5", '"0.5"', "[0.5]"])
-def test_a_cut_that_is_no_cosine_is_an_error(concept, capsys, match_threshold):
+def test_a_match_threshold_that_is_not_a_cosine_is_an_error(concept, capsys, match_threshold):
     (concept / "match_threshold.json").write_text(f'{{"match_threshold": {match_threshold}}}')
     files = ["--images", concept / "images.parquet", "--references", concept / "references.parquet"]
     files += ["--reference-embeddings", concept / "refs.parquet", "--match-threshold", concept / "match_threshold.json"]
-    assert main(["matches", "find", *map(str, files), "--out", str(concept / "ann.parquet")]) == 1
+    out = ["--concepts", "ann", "--out", str(concept / "ann.parquet")]
+    assert main(["matches", "find", *map(str, files), *out]) == 1
     assert "match_threshold.json: its match threshold is" in capsys.readouterr().err
     assert not (concept / "ann.parquet").exists()

@@ -143,7 +143,7 @@ class OptionalPath(argparse.Action):
     """
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any):
-        super().__init__(option_strings, dest, nargs="*", **{"default": None} | options)
+        super().__init__(option_strings, dest, nargs="*", **{"default": None, "metavar": "FILE"} | options)
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
