@@ -19,6 +19,7 @@ def corpus(tmp_path):
     return corpus_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_counts_names_matched_captions_and_shards(tmp_path):
     one = shard(tmp_path / "1.parquet", ["Ann Lee, Ann Lee", None, "Mary Ann Lee", "A. Lee"])
     two = shard(tmp_path / "2.parquet", ["nobody", "Ann Lee"])
@@ -59,6 +60,7 @@ def test_bounds_keep_every_matched_caption_of_a_sample():
         assert (kept & (concepts == concept)).sum() < 250
 
 
+@pytest.mark.slow
 def test_the_sample_is_uniform(tmp_path):
     """Draw 1,000 of 3,000 matched captions with each of 40 seeds: the first third has its share, within five sigma."""
     file = shard(tmp_path / "1.parquet", ["Ann Lee"] * 3000)

@@ -123,6 +123,7 @@ def test_a_sample_is_the_same_every_time_and_differs_between_seeds(server):
     assert not server.views
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [58, 60, 61])
 def test_a_sample_is_the_same_where_a_page_ends_amid_documents_of_the_same_score(server, monkeypatch, most):
     # Each point in time has those documents in another order.

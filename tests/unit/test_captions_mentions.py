@@ -23,6 +23,7 @@ text_parts = st.one_of(
 texts = st.lists(text_parts, max_size=8).map("".join)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cut", "folding"), MODES)
 @given(text=texts)
 @settings(max_examples=300, deadline=None)
@@ -30,6 +31,7 @@ def test_tokens_are_those_of_the_reference(cut, folding, text):
     assert Analyzer(cut, folding).tokens(text) == reference_tokens(text, cut, folding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cut", "folding"), MODES)
 def test_every_character_is_classified_like_the_reference(cut, folding):
     analyzer = Analyzer(cut, folding)
@@ -38,6 +40,7 @@ def test_every_character_is_classified_like_the_reference(cut, folding):
     assert analyzer.tokens(text) == reference_tokens(text, cut, folding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cut", "folding"), MODES)
 def test_no_mention_is_missing_and_none_is_made_up(cut, folding):
     """20,000 hostile captions per mode; benchmarks/captions.py --hostile does a million."""
@@ -63,6 +66,7 @@ def test_no_mention_is_missing_and_none_is_made_up(cut, folding):
     assert found > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cut", "folding"), MODES)
 def test_a_name_of_any_letter_is_found(cut, folding):
     analyzer = Analyzer(cut, folding)

@@ -73,6 +73,7 @@ def merged(parts, folder, largest, seed):
     return outputs
 
 
+@pytest.mark.slow
 @given(shards=shards, largest=samples, seed=st.integers(0, 3), data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_merging_any_partition_of_shards_equals_counting_the_whole(shards, largest, seed, data):
@@ -100,6 +101,7 @@ def test_merging_any_partition_of_shards_equals_counting_the_whole(shards, large
             assert tables(merged([*parts[2:], first], folder / "again", largest, seed)) == tables(whole)
 
 
+@pytest.mark.slow
 @given(shards=shards, largest=samples, split=st.integers(1, 2), seed=st.integers(0, 3))
 @settings(max_examples=20, deadline=None)
 def test_uniting_concepts_that_were_counted_apart_equals_counting_them_together(shards, largest, split, seed):

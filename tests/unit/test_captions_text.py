@@ -33,6 +33,7 @@ def test_tab_separated_captions_do_not_quote(tmp_path):
     assert counted(tmp_path, tmp_path / "c.tsv") == {"van-gogh": 3, "durer": 0, "rows": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

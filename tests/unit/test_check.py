@@ -210,6 +210,7 @@ def test_a_screen_is_no_longer_than_a_screen():
     assert "and 388 more; `fit check paper` lists all" in text
 
 
+@pytest.mark.slow
 def test_a_look_imports_no_torch(study):
     code = "import sys; from fit.cli.main import main; main(['check']); sys.exit('torch' in sys.modules)"
     import subprocess

@@ -113,6 +113,7 @@ def test_a_misspelt_word_gets_a_suggestion(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone_is_no_error(tmp_path):
     (tmp_path / "long.tsv").write_text("a\tb\n" + "1\t2\n" * 200_000)
     command = [sys.executable, "-m", "fit", "reports", "show", str(tmp_path / "long.tsv")]
@@ -194,6 +195,7 @@ def bad_texts(number):
         yield str(number.high * 10 + 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "action"), OF_NUMBERS, ids=[f"{'-'.join(w)}{a.option_strings[0]}" for w, a in OF_NUMBERS]
 )

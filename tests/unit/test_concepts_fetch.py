@@ -39,6 +39,7 @@ def places(tmp_path):
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["file", "http"])
 def test_a_list_with_the_right_checksum_comes_whole(places, tmp_path, scheme):
     assert fetch(places[scheme], SHA256.upper(), tmp_path / "new" / "out.tsv") == len(LIST)
@@ -46,6 +47,7 @@ def test_a_list_with_the_right_checksum_comes_whole(places, tmp_path, scheme):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out.tsv"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["file", "http"])
 def test_another_checksum_is_named_and_leaves_what_was_there(places, tmp_path, scheme):
     (tmp_path / "new").mkdir()
@@ -59,6 +61,7 @@ def test_another_checksum_is_named_and_leaves_what_was_there(places, tmp_path, s
     assert [path.name for path in out.parent.iterdir()] == ["out.tsv"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["file", "http"])
 def test_an_address_with_nothing_there(places, tmp_path, scheme):
     with pytest.raises(SheetError, match=r"gone\.tsv: can't be read"):

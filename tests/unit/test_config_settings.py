@@ -75,6 +75,7 @@ def command():
     return parser
 
 
+@pytest.mark.slow
 def test_a_new_field_is_found_in_the_schema_in_the_help_and_in_the_rules_command():
     """The whole way of a setting, in processes of their own: one line in one file, and nothing else."""
     declared = (ROOT / "src/fit/scores/settings.py").read_text(encoding="utf-8")

@@ -243,6 +243,7 @@ def places_of(text):
 # --- tests ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_names_only_commands_options_targets_and_results_that_exist(page):
     text, wrong = page.read_text(encoding="utf-8"), []

@@ -113,6 +113,7 @@ def test_a_face_beyond_the_border_is_black_there():
     assert np.abs(crop.astype(int) - expected)[inside].max() <= 2
 
 
+@pytest.mark.slow
 def test_a_large_face_is_averaged_not_sampled():
     rng = np.random.default_rng(2)
     large = np.asarray(ASTRONAUT.resize((3072, 3072), Image.Resampling.BICUBIC)).astype(int)
@@ -130,6 +131,7 @@ def test_only_known_sizes_have_a_template():
         template((128, 128))
 
 
+@pytest.mark.slow
 def test_a_photograph_becomes_a_vector(tmp_path):
     arcface = load_embedder("arcface", network(tmp_path / "a.onnx"))
     ((face,),) = arcface.embed([arcface.prepare(ASTRONAUT)])
@@ -159,6 +161,7 @@ def test_a_fixed_batch_gives_what_a_free_one_does(tmp_path, batch, number):
     assert vectors == pytest.approx(plainly(crops), abs=1e-4 if number == TensorProto.FLOAT else 2e-2)
 
 
+@pytest.mark.slow
 def test_a_narrow_input_gets_a_narrow_crop(tmp_path):
     arcface = load_embedder("arcface", network(tmp_path / "a.onnx", ("N", 3, 112, 96)))
     (face,) = arcface.prepare(ASTRONAUT)
@@ -220,6 +223,7 @@ def test_a_network_that_torch_exports_loads(tmp_path):
     assert vectors == pytest.approx(plain / np.linalg.norm(plain, axis=1, keepdims=True), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_what_prepares_pictures_is_small_when_sent(tmp_path):
     arcface = load_embedder("arcface", network(tmp_path / "a.onnx"))
     sent = pickle.dumps(arcface.prepare)

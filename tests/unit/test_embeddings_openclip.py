@@ -68,6 +68,7 @@ def test_openclip_is_its_image_tower(clip, pictures):
     is_small_when_sent(embedder, pictures[0])
 
 
+@pytest.mark.slow
 def test_openclip_keeps_no_text_tower_for_images(clip, pictures, monkeypatch):
     made = []
     create = open_clip.create_model

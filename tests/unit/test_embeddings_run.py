@@ -125,6 +125,7 @@ def names_in(path, concept=None):
     return list(zip(*(found.column(c).to_pylist() for c in ("image_id", "face")), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decoders", "batch_size", "kind"),
     [(0, 64, "tensor"), (0, 1, "object"), (2, 7, "tensor"), (2, 1000, "object"), (2, 16, "tensor")],

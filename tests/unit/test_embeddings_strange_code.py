@@ -106,6 +106,7 @@ class Runs:
         return os.system, (f"touch {self.ran}",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["pickle", "torch", "torch-legacy"])
 @pytest.mark.parametrize("name", ["model.pt", "pytorch_model.bin", "model.safetensors", "model.onnx"])
 @pytest.mark.parametrize("backend", sorted(embedders.REGISTRY))

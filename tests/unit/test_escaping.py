@@ -238,6 +238,7 @@ def test_ratings_are_read_as_they_were_given(tmp_path):
     assert read_ratings(tmp_path / "others.csv") == ratings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["$\\frac$", "$x", "$a_b$", "50 % $", "\\", "_^{"])
 def test_figures_show_a_name_and_no_formula(tmp_path, monkeypatch, name):
     kept: list = []

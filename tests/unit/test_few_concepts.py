@@ -102,6 +102,7 @@ def needs(study, number, outcome, *words):
         assert any(word in said for word in words), said
 
 
+@pytest.mark.slow
 def test_references(study, capsys):
     flags = ["--candidates", study.path("collected"), "--embeddings", study.path("of_candidates"), "--keep", 10]
     flags += ["--concepts", *CONCEPTS, "--domain", "people", "--out", study.path("kept")]
@@ -159,6 +160,7 @@ def through_scores(study, capsys):
     return run(capsys, "scores", "tabulate", *flags)
 
 
+@pytest.mark.slow
 def test_matches_counts_and_scores(study, capsys):
     status, said = through_scores(study, capsys)
     assert status == 0
@@ -173,6 +175,7 @@ def test_matches_counts_and_scores(study, capsys):
             assert finite(study.path(kind))
 
 
+@pytest.mark.slow
 def test_a_threshold_and_all_that_reads_it(study, capsys):
     through_scores(study, capsys)
     table, threshold = study.path("scores"), study.file("threshold.json")
@@ -196,6 +199,7 @@ def test_a_threshold_and_all_that_reads_it(study, capsys):
     assert "too few concepts" in (study.folder / "report/report.md").read_text()
 
 
+@pytest.mark.slow
 def test_figures(study, capsys):
     through_scores(study, capsys)
     table, threshold = study.path("scores"), study.file("threshold.json")
@@ -211,6 +215,7 @@ def test_figures(study, capsys):
         assert run(capsys, *command)[0] == 0
 
 
+@pytest.mark.slow
 def test_ratings(study, capsys):
     from fit.errors import DataError
     from fit.ratings.pairs import sample_pairs

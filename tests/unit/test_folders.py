@@ -138,6 +138,7 @@ def test_a_pipeline_is_told_from_others_through_links(tmp_path):
 LATIN = os.fsdecode("café.png".encode("latin-1"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["training", "generated", "photographs"])
 def test_names_that_are_not_utf_8_are_read_and_written_as_text(tmp_path, capfd, kind):
     folder = os.fsdecode("große".encode("latin-1"))
@@ -386,6 +387,7 @@ def test_lost_pictures_are_named_and_numbered(tmp_path, capsys):
     assert "left out: 1.png, 2.png, 3.png and 2 more, 5 in all; fetch" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["generated", "training", "photographs"])
 def test_a_link_beside_its_picture_is_not_another_picture_and_one_from_elsewhere_is(tmp_path, capsys, kind):
     put(tmp_path, "images/van-gogh/a/0.png", "store/1.png", data=png(0))

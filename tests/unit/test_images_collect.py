@@ -109,6 +109,7 @@ def test_nothing_is_lost_and_nothing_comes_twice_from_a_server_that_misbehaves(t
     assert said[-1] == "        281  in all; 1 different pictures"
 
 
+@pytest.mark.slow
 def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr("fit.images.resumable._PART_ROWS", 5)
     rows = 60
@@ -159,6 +160,7 @@ def test_a_stop_at_the_second_concept_of_a_job_loses_nothing_of_the_first(crawl,
     assert asked == [2, 4, 4]
 
 
+@pytest.mark.slow
 def test_two_that_collect_the_same_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
     # A job whose Snakemake was killed goes on, beside the run that resumes.
     monkeypatch.setattr("fit.images.resumable._PART_ROWS", 5)

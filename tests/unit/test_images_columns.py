@@ -22,6 +22,7 @@ def references(folder, columns):
 CONCEPT = ("concept", pa.array(["ann", "bo"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pictures",
     [

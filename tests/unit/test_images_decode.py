@@ -105,6 +105,7 @@ def test_threads_get_their_own_answers(drawings):
     assert answers == [expected for _, expected in drawings * 5]
 
 
+@pytest.mark.slow
 def test_killed_workers_are_replaced_and_cost_no_picture(drawings):
     with Decoder(SETTINGS) as decoder:
         for data, expected in drawings[:3]:
@@ -115,6 +116,7 @@ def test_killed_workers_are_replaced_and_cost_no_picture(drawings):
             assert pids(decoder) != killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bytes_", [b"segfault", b"exit", b"raise", b"allocate", b"babble"])
 def test_a_crash_costs_one_picture(unreliable, drawings, bytes_):
     with Decoder(DecodeSettings(), decoders=1, max_memory_mb=400) as decoder:
@@ -126,6 +128,7 @@ def test_a_crash_costs_one_picture(unreliable, drawings, bytes_):
             assert decoder.decode(data) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bytes_", [b"hang", b"sleep"])
 def test_a_hang_costs_one_picture(unreliable, drawings, bytes_):
     with Decoder(DecodeSettings(decode_timeout_s=0.3), decoders=1) as decoder:
@@ -135,6 +138,7 @@ def test_a_hang_costs_one_picture(unreliable, drawings, bytes_):
         assert [decoder.decode(data) for data, _ in drawings[:4]] == [expected for _, expected in drawings[:4]]
 
 
+@pytest.mark.slow
 def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     now, most = [], []
 
@@ -162,6 +166,7 @@ def hold(path):
         return began, time.monotonic()
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_a_hang_too(drawings):
     with Decoder(DecodeSettings(decode_timeout_s=0.3), decoders=1) as decoder:
         os.kill(pids(decoder)[0], signal.SIGSTOP)
@@ -182,6 +187,7 @@ def test_an_interrupted_picture_does_not_answer_for_the_next(monkeypatch, drawin
         assert decoder.decode(drawings[1][0]) == drawings[1][1]
 
 
+@pytest.mark.slow
 def test_answers_are_not_mixed_up_while_workers_fail(unreliable, drawings):
     hostile = {b"segfault": "decoder_crashed", b"exit": "decoder_crashed", b"hang": "decoder_timeout"}
     work = [(data, expected) for data, expected in drawings]
@@ -192,6 +198,7 @@ def test_answers_are_not_mixed_up_while_workers_fail(unreliable, drawings):
     assert answers == [expected for _, expected in work]
 
 
+@pytest.mark.slow
 def test_workers_killed_at_work_give_no_wrong_answer(drawings):
     done = threading.Event()
     wrong = []
@@ -219,6 +226,7 @@ def test_workers_killed_at_work_give_no_wrong_answer(drawings):
         assert [decoder.decode(data) for data, _ in drawings] == [expected for _, expected in drawings]
 
 
+@pytest.mark.slow
 def test_memory_beyond_the_limit_ends_the_worker_and_not_the_job(drawings):
     # 160 MB of pixels, of which the header makes no secret, but which max_pixels allows.
     large = encoded(Image.new("L", (16_000, 10_000)), "PNG", compress_level=1)
@@ -275,6 +283,7 @@ def test_workers_that_do_not_start_are_an_error_that_says_so(monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_a_worker_ends_when_nobody_is_left_to_end_it():
     limits = json.dumps(asdict(DecodeSettings(decode_timeout_s=0.1)))
     ours, theirs = socket.socketpair()

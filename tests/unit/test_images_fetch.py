@@ -183,6 +183,7 @@ def test_running_out_of_open_files_is_not_the_links_fault(server, monkeypatch):
 # Many links
 
 
+@pytest.mark.slow
 def test_every_link_is_handled_once(server, names, closed_port):
     names["web.example"] = ["127.0.0.1"]
     kinds = {

@@ -52,6 +52,7 @@ class InThisProcess:
         return inspect(data, SETTINGS)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(lying() | st.binary(max_size=200))
 @example(BMP)

@@ -201,6 +201,7 @@ def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
     assert [row["prompt"] for row in rows_of(out, "bo")] == ["a photo of Bo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "said"),
     [

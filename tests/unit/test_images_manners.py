@@ -146,6 +146,7 @@ def test_waits_double_differ_by_link_and_repeat():
     assert retry_wait_s(patient, "a", 1, 30) == 30 and retry_wait_s(patient, "a", 1, 31) is None
 
 
+@pytest.mark.slow
 def test_waiting_for_a_retry_takes_its_time_and_holds_no_place(server):
     async def run():
         done = []
@@ -196,6 +197,7 @@ def test_bodies_are_held_within_one_budget_until_they_are_handled(server, path):
     assert len(most) == 24 and 1000 < max(most) <= 3000
 
 
+@pytest.mark.slow
 def test_a_body_that_grows_past_the_budget_of_others_waits_and_is_not_timed_out(server):
     async def run():
         limits = {"max_bytes": 1000, "max_held_bytes": 2000, "total_timeout_s": 1.0}
@@ -239,6 +241,7 @@ def test_limits_in_all_and_per_host_hold(server, names):
     assert set(server.most_at_once_by_host.values()) == {2}
 
 
+@pytest.mark.slow
 def test_waiting_for_a_turn_does_not_count_as_waiting_for_the_server(server):
     links = [(i, server.url("/held")) for i in range(100)]
     statuses = Counter()

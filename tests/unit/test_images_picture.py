@@ -330,6 +330,7 @@ def test_data_behind_the_last_row_is_not_unpacked():
     assert decoded(png(1, 1, 8, 2, b"\0\1\2\3" + bytes(16 << 20))).tolist() == [[[1, 2, 3]]]
 
 
+@pytest.mark.slow
 def test_hashes_stay_when_a_picture_is_encoded_again_or_resized():
     for seed in range(6):
         picture = scene(seed)

@@ -17,6 +17,7 @@ from fit.io.concept_tables import CONCEPT, ConceptTables, concepts_in
 SCHEMA = pa.schema([CONCEPT, ("value", pa.int64())])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_each_concept_has_its_rows_in_their_order_however_concepts_share_files(data):

@@ -45,6 +45,7 @@ def test_an_embedder_that_confuses_one_group_is_found_out():
     assert by_name["fair"]["genuine_pairs"] == 20 * 28 and by_name["fair"]["impostor_pairs"] == 190 * 64
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_more_often_than_pairs_counted_as_independent_would():
     """The rates of many drawn sheets lie in the interval of about 95 % of them."""
     rng = np.random.default_rng(2)

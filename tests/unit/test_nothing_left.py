@@ -24,6 +24,7 @@ def loud():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_a_threshold_of_few_concepts_is_none_for_a_reason(tmp_path, number):
     scores = sort_scores([f"c{i}" for i in range(number)], range(number), np.linspace(0.1, 0.5, number))

@@ -127,6 +127,7 @@ def files() -> list[str]:
     return sorted(path for path in paths if not path.startswith("io/"))
 
 
+@pytest.mark.slow
 def test_only_io_writes_renames_and_deletes():
     found = [
         f"src/fit/{file}:{line} in {function or 'the module'}"
@@ -137,6 +138,7 @@ def test_only_io_writes_renames_and_deletes():
     assert not found, "use fit.io (atomic_write, write_text, WorkFolder):\n" + "\n".join(found)
 
 
+@pytest.mark.slow
 def test_every_exception_is_needed():
     needed = {
         (file, function) for file in files() for function, _ in writes_of((SOURCE / file).read_text(encoding="utf-8"))

@@ -34,6 +34,7 @@ def served(files, tmp_path_factory):
         yield url, out
 
 
+@pytest.mark.slow
 def test_two_raters_from_start_to_end(files, tmp_path):
     out = tmp_path / "ratings.csv"
     options = ["--pairs", "12", "--seed", "5", "--names", str(files / "sheet.tsv")]
@@ -250,6 +251,7 @@ def test_a_hostname_that_is_none_is_refused(files, tmp_path, capsys, name):
     assert f"--hostname {name!r}: this is not the name of a host" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_listening_for_others_says_what_it_means(files, tmp_path):
     with process(files, tmp_path / "r.csv", "--host", "0.0.0.0", "--hostname", "ratings.example") as (started, url):
         assert urlsplit(url).hostname == socket.gethostname().lower()

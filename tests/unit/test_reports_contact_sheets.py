@@ -104,6 +104,7 @@ def test_a_table_without_concepts_is_one_section(tmp_path, drawn):
     assert [figure.get_suptitle() for figure in drawn] == ["References: 1 of 1 kept"]
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_has_pictures_of_the_concept_and_of_no_other_in_its_table(tables, tmp_path, drawn):
     rows = [(f"{concept} (above)", concept, *tables) for concept in ("bob", "ann")]
     contact_sheet(rows, tmp_path / "sheet.png", "a study", references=3, generated=2)

@@ -114,6 +114,7 @@ def test_the_threshold_its_interval_and_the_fits_are_drawn_where_they_were_found
     assert f"its 95 % interval: {low:.0f} to {high:.0f} images" in legend(drawn[0])
 
 
+@pytest.mark.slow
 def test_an_estimator_that_is_not_known_any_more_is_drawn_by_its_name(tmp_path, drawn):
     found = draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "f.png")
     found["estimators"]["of old"] = {"threshold": 7, "interval": [6, 9]}
@@ -177,6 +178,7 @@ def test_estimators_that_agree_are_marked_below_one_another(tmp_path, drawn):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("counts", "scores", "why"),
     [
@@ -215,6 +217,7 @@ def test_no_legend_covers_bars_or_dots(tmp_path, drawn):
         assert not [axes for axes in figure.axes if axes.get_legend()]
 
 
+@pytest.mark.slow
 def test_every_figure_has_a_title_even_where_none_is_given(tmp_path, drawn):
     draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "a.png", title="")
     figures.counts_figure(np.arange(20), "", tmp_path / "b.png")

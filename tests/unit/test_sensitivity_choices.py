@@ -84,6 +84,7 @@ def test_a_concept_that_makes_the_threshold_moves_it_when_left_out():
     assert summary == {"lowest": 100, "highest": 101, "same": pytest.approx(0.95), "none": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["pelt", "one_change", "isotonic", "logistic"])
 def test_every_estimator_is_asked(estimator):
     step = table([*range(10), *range(100, 110)], np.repeat([0.0, 1.0], 10) + np.tile([0.01, -0.01], 10))

@@ -46,6 +46,7 @@ def measurements(study, **instead):
     return Measurements(**given | instead)
 
 
+@pytest.mark.slow
 def test_each_outlier_has_the_cause_that_it_was_made_with(study):
     explained, medians = outliers.explain(study.table, study.found, measurements(study))
     causes = {one.concept: dict(one.causes) for one in explained}
@@ -101,6 +102,7 @@ def test_a_threshold_of_another_table_is_refused(study):
         outliers.explain(study.table.take(slice(1, None)), study.found, measurements(study))
 
 
+@pytest.mark.slow
 def test_the_command(study, tmp_path, capsys):
     match_threshold = str(study.folder / "match threshold.json")
     scores, threshold = str(study.folder / "scores.parquet"), str(study.folder / "threshold.json")

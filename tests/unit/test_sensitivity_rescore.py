@@ -40,6 +40,7 @@ def test_a_given_threshold_without_pairs_to_find_others_with_is_the_only_one():
     assert thresholds_around(alone) == [0.457]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["matches_or_references", "matches_and_references"])
 @pytest.mark.parametrize("concept", ["c03", "c12"])  # few and many matches
 def test_new_scores_are_those_of_the_stages(study, concept, rule):

@@ -80,6 +80,7 @@ def test_the_logistic_recovers_what_scores_were_drawn_from():
     assert logistic(counts, -counts / 40) is None
 
 
+@pytest.mark.slow
 def test_many_fits_at_once_agree_with_one_at_a_time():
     rng = np.random.default_rng(4)
     counts = np.sort(np.floor(10 ** rng.uniform(0, 3, (12, 80))), axis=1)

@@ -69,6 +69,7 @@ def test_no_change_point_is_a_result_and_chance_is_not_a_jump():
     assert describe(found)[0] == "no imitation threshold: no change point at this penalty"
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_does_not_matter_even_where_counts_tie():
     concepts, counts, scores = step()
     counts = counts // 10 * 10
@@ -163,6 +164,7 @@ def test_tables_of_both_kinds_say_the_same(tmp_path):
         read_table(tmp_path / "less.csv")
 
 
+@pytest.mark.slow
 def test_groups_have_thresholds_and_a_test_of_their_difference():
     found = measure(sort_scores(*grouped(8)), **SETTINGS)
     assert {name: group["concepts"] for name, group in found["groups"].items()} == {"east": 60, "west": 60}
@@ -187,6 +189,7 @@ def test_groups_counted_differently_are_not_different_for_that():
     assert sum(p < 0.05 for p in p_values) <= 4
 
 
+@pytest.mark.slow
 def test_small_groups_are_said_to_be_small():
     concepts, counts, scores, groups = grouped(8)
     groups = np.where(np.arange(120) < 117, groups, "rest").astype(object)
@@ -203,6 +206,7 @@ def test_small_groups_are_said_to_be_small():
     assert describe(alone)[-1] == "difference between groups: fewer than two groups can be compared: 1"
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_estimator_and_writes_json(tmp_path, capsys):
     concepts, counts, scores, groups = grouped(8)
     table = {"concept": concepts, "effective_count": counts.astype(int), "score": scores, "group": groups}

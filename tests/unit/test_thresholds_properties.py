@@ -24,6 +24,7 @@ def studies(draw):
     return [f"c{i:02d}" for i in range(len(counts))], counts, scores.tolist()
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(studies(), st.randoms(use_true_random=False))
 def test_results_do_not_depend_on_row_order(study, random):
@@ -33,6 +34,7 @@ def test_results_do_not_depend_on_row_order(study, random):
     assert one == other
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(COUNTS, st.data())
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -52,6 +54,7 @@ def test_an_interval_contains_the_thresholds_between_its_percentiles(name, count
     assert low < high or low == places[0] or name == "logistic"
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(studies())
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -68,6 +71,7 @@ def test_many_data_sets_are_estimated_as_each_alone(name, study):
         assert table.counts[alone.first_above] >= alone.threshold * (1 - 1e-9)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(studies())
 def test_the_interval_of_a_clear_step_contains_its_threshold(study):
