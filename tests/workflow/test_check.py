@@ -22,7 +22,7 @@ def test_a_missing_pipeline_is_one_line_also_for_a_named_file(workplace):
 def test_an_error_of_a_second_file_names_that_file(workplace):
     (workplace.folder / "mine.yaml").write_text("models: {atelier: {stepps: 3}}\n")
     output = workplace.fails("-n", "--configfile", "mine.yaml")
-    assert "mine.yaml: `models.atelier.stepps` is no known key; did you mean `steps`?" in output
+    assert "mine.yaml: `models.atelier.stepps` is not a known key; did you mean `steps`?" in output
     (workplace.folder / "mine.yaml").write_text("seed: 1\nseed: 2\n")
     output = workplace.fails("-n", "--configfile", "mine.yaml")
     assert "mine.yaml, line 2: the key `seed` is in line 1 too" in output

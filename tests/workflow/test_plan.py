@@ -15,7 +15,7 @@ def test_the_papers_studies_are_planned(workplace):
     pq.write_table(pa.table({"image_id": ["x"], "bytes": [b""]}), workplace.folder / "data/photographs.parquet")
     planned = workplace.planned("paper")
     assert planned["generate_images"] == 4 * 400 * 3
-    assert planned["score_imitation"] == 4 * 400 * 3
+    assert planned["score_imitation"] == 4 * 7 * 3  # 64 concepts a job, about
     assert planned["detect_threshold"] == 12
     assert planned["scale_counts"] == 4
     assert planned["collect_images"] == 4 * 400
@@ -48,7 +48,7 @@ def test_planning_imports_no_torch(workplace):
 def test_bad_configuration_is_told_without_a_plan(workplace):
     workplace.config["treshold"] = {}
     output = workplace.fails("-n")
-    assert "config.yaml: `treshold` is no known key; did you mean `threshold`?" in output
+    assert "config.yaml: `treshold` is not a known key; did you mean `threshold`?" in output
     assert not (workplace.folder / "results").exists()
 
 

@@ -76,7 +76,7 @@ def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     assert len(lines) <= 50
     assert lines[-5:-3] == answer
     assert [line.split()[:2] for line in lines[-3:]] == [
-        ["reports", "write", "results/reports/mine/report.md"],
+        ["report", "results/reports/mine/report.md"],
         ["figures", "results/thresholds/{model}/{domain}.scores.png"],
         ["pictures", "results/thresholds/{model}/{domain}.pictures.png"],
     ]

@@ -42,6 +42,8 @@ def folder(tmp_path_factory):
             (place / kind / f"person-{i}").mkdir(parents=True)
     (place / "counts.csv").write_text("concept,effective_count\n" + "".join(f"person-{i},{i}\n" for i in range(5)))
     (place / "vetoes.tsv").write_text("concept\timage_id\n")
+    for name in data["studies"]["paper"]["domains"]:
+        data["domains"][name]["concepts"] = "people.tsv"  # few: a plan of thousands of jobs takes long to print
     data["domains"]["people"] = data["domains"]["celebrities"] | {
         "concepts": "people.tsv",
         "references": {"folder": "references", "vetoes": "vetoes.tsv"},
@@ -71,14 +73,13 @@ def commands(folder, study, target):
     said = done.stdout + done.stderr
     assert not done.returncode, said[-3000:]
     for rule, command in re.findall(r"^\s*rule (\w+):.*?^\s*Shell command: (.*?)$", said, re.M | re.S):
-        yield rule, shlex.split((command.partition("; fit ")[2] and "fit " + command.partition("; fit ")[2]) or command)
+        if command != "None":  # a milestone's
+            yield rule, shlex.split(command.removeprefix("trap '' TERM; "))
 
 
 @pytest.mark.parametrize("study", ["atelier", "local", "paper"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_command_is_understood(folder, study, target):
-    if study == "paper" and target != "all":
-        pytest.skip("planned once, since it has thousands of jobs")
     seen = {}
     for rule, words in commands(folder, study, target):
         assert words[0] == "fit" and ">" in words, words
