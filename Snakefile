@@ -7,6 +7,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/common.smk"
+include: "workflow/inputs.smk"
 include: "workflow/check.smk"
 include: "workflow/answer.smk"
 

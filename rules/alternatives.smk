@@ -2,22 +2,6 @@
 study: ask for the milestone alternatives."""
 
 
-def has_prompt_embedder(wildcards):
-    """Whether a job's domain has an embedder that compares pictures with their prompts."""
-    return domain_of(wildcards).prompt_embedder
-
-
-def by_prompt_embedder(text):
-    """Return an input function: `text` with {prompt_embedder} filled in."""
-    return lambda wildcards: text.replace("{prompt_embedder}", domain_of(wildcards).prompt_embedder)
-
-
-def alternatives_of(model, domain):
-    """Return the alternatives for a model and domain. A CLIP score needs the prompts, which provided pictures lack."""
-    has_clip = CONFIG.domains[domain].prompt_embedder and CONFIG.models[model].pipeline
-    return ["clip", "frechet", "top5"] if has_clip else ["frechet", "top5"]
-
-
 rule score_alternatives:
     """Score the pictures of each concept by CLIP score, Fréchet distance and top-5 mean."""
     input:

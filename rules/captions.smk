@@ -1,20 +1,6 @@
 """How often captions mention each concept."""
 
 
-def part_places(wildcards):
-    """Return the caption files and folders that a job counts."""
-    return CONFIG.caption_parts(wildcards.corpus)[wildcards.part]
-
-
-def all_parts(kind):
-    """Return an input function: the tables `kind` of all jobs that count a corpus."""
-    return lambda wildcards: collect(
-        f"results/captions/{{corpus}}/{{domain}}/parts/{{part}}/{kind}.parquet",
-        part=CONFIG.caption_parts(wildcards.corpus),
-        **dict(wildcards.items()),
-    )
-
-
 rule count_captions:
     """Count the captions that mention a domain's concepts in a group of the corpus's files, and sample them."""
     input:

@@ -1,8 +1,5 @@
 """One vector per face or image: of training images, references, generated images and photographs; and one per text."""
 
-how_embedded = resources_of("embedder", EmbedderSettings, BatchSettings)
-how_texts_are_embedded = resources_of("embedder", EmbedderSettings)
-
 
 rule embed_images:
     """Embed a table of images."""

@@ -1,23 +1,5 @@
 """Pictures of each concept by the model."""
 
-generated_concepts = concepts_of("generated/{model}/{domain}")
-
-
-def of_pictures(base, per_picture):
-    """Return a function: an amount that grows with the number of pictures that a job generates, and with its attempts."""
-
-    def amount(wildcards, attempt):
-        of_concept = len(domain_of(wildcards).prompts) * CONFIG.models[wildcards.model].images_per_prompt
-        concepts = len(generated_concepts(wildcards))
-        return attempt * round(base + per_picture * of_concept * concepts)
-
-    return with_signature(amount)
-
-
-def provided_pictures(wildcards):
-    """Return where the provided pictures of a job's model are."""
-    return CONFIG.models[wildcards.model].provided_images
-
 
 rule generate_images:
     """Generate pictures of each concept, from every prompt of the domain."""

@@ -1,30 +1,6 @@
 """Training images: those behind the matched captions, or provided ones; and ordinary photographs."""
 
 
-def image_places(wildcards):
-    """Return the files and folders that hold the images of a job's corpus; none if the images are behind links."""
-    corpus = wildcards.corpus
-    embedded = CONFIG.corpora[corpus].images == "embedded"
-    return CONFIG.caption_files(corpus) if embedded else []
-
-
-@cache
-def existing_image_files(corpus):
-    """Return the files that hold the images of a corpus; look for them once."""
-    embedded = CONFIG.corpora[corpus].images == "embedded"
-    return existing(CONFIG.caption_files(corpus)) if embedded else []
-
-
-def provided_images(wildcards):
-    """Return where the provided images of a job's corpus are."""
-    return CONFIG.corpora[wildcards.corpus].provided_images
-
-
-def photographs_of(wildcards):
-    """Return where the ordinary photographs of a job's domain are."""
-    return domain_of(wildcards).art_filter.photographs
-
-
 rule collect_images:
     """Collect the images behind the matched captions."""
     input:

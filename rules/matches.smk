@@ -1,34 +1,6 @@
 """The match threshold; which training images show their concept; how often the embedder errs."""
 
 
-def by_art_filter(folder):
-    """Return an input function as `tables` does: embeddings by the art filter of a job's domain; none without a filter."""
-
-    def files(wildcards):
-        art_filter = art_filter_of(wildcards)
-        if not art_filter:
-            return []
-        return tables(f"embeddings/{art_filter.embedder}/{folder}")(wildcards)
-
-    return files
-
-
-def of_art_filter(kind, table=""):
-    """Return an input function: the embeddings of the texts or photographs of a job's art filter."""
-    return lambda wildcards: f"results/embeddings/{art_filter_of(wildcards).embedder}/{kind}/{wildcards.domain}{table}.parquet"
-
-
-def has_photographs(wildcards):
-    """Whether there are photographs to find the threshold of the art filter against. If the threshold is given, missing
-    photographs are not asked for."""
-    art_filter = art_filter_of(wildcards)
-    if not (art_filter and art_filter.photographs):
-        return False
-    return art_filter.threshold is None or (
-        art_filter.photographs.startswith("results/") or Path(art_filter.photographs).exists()
-    )
-
-
 rule find_match_threshold:
     """Find the cosine above which two images show the same concept, from references."""
     input:
@@ -57,8 +29,8 @@ rule find_art_threshold:
     """Find the similarity to the texts above which an image is an artwork, from references and photographs."""
     input:
         artworks=by_art_filter("references/{domain}/candidates"),
-        photographs=branch(has_photographs, then=of_art_filter("photographs", "/all")),
-        texts=of_art_filter("texts"),
+        photographs=branch(has_photographs, then=of_art_filter("photographs/{domain}/all")),
+        texts=of_art_filter("texts/{domain}"),
     output:
         threshold="results/matches/{domain}.art.json",
         figure="results/matches/{domain}.art.png",
@@ -86,7 +58,7 @@ rule find_matches:
         reference_embeddings=embeddings("references/{domain}/candidates"),
         threshold="results/matches/{domain}.threshold.json",
         art_embeddings=by_art_filter("images/{corpus}/{domain}"),
-        art_texts=branch(art_filter_of, then=of_art_filter("texts")),
+        art_texts=branch(art_filter_of, then=of_art_filter("texts/{domain}")),
         art_threshold=branch(art_filter_of, then="results/matches/{domain}.art.json"),
     output:
         matches="results/matches/{corpus}/{domain}/{part}.parquet",

@@ -1,15 +1,6 @@
 """Verified images of each concept."""
 
 
-def reference_place(wildcards):
-    """Return the table or folder of a job's references; "" for a search."""
-    references = domain_of(wildcards).references
-    return references.table or references.folder or ""
-
-
-reference_concepts = concepts_of("references/{domain}")
-
-
 rule collect_references:
     """Collect candidates for references of each concept from the domain's source."""
     input:

@@ -1,8 +1,6 @@
 """How much each choice moves the threshold, and which concepts defy it. This is not part of a study: ask for the milestone
 sensitivity."""
 
-MATCH_THRESHOLD = branch(is_compared, then="results/matches/{domain}.threshold.json")
-
 
 rule rescore_imitation:
     """Score the pictures of each concept at every top-k and at match thresholds around the one in use."""

@@ -1,32 +1,6 @@
 """Milestones to ask for by name, and what a study ends with."""
 
 
-def files_of(study, pairs):
-    """Return what a study ends with: its report, a figure and a contact sheet per threshold, a figure per caption count."""
-    return (
-        [f"results/reports/{study}/report.md"]
-        + [
-            f"results/thresholds/{model}/{domain}.{kind}.png"
-            for model, domain in pairs
-            for kind in ("scores", "pictures")
-        ]
-        + [f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)]
-    )
-
-
-def study_files(study):
-    """Return all that a study ends with."""
-    return files_of(study, CONFIG.pairs(study))
-
-
-def feasible_files(study):
-    """Return what a study ends with, without the thresholds whose inputs are missing: its report lists these. A dry run
-    plans them too, so that a study can be planned before its data is there."""
-    if study not in CONFIG.studies:
-        return []
-    return files_of(study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study))
-
-
 rule counts:
     """Effective counts of the default study."""
     input:

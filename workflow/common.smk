@@ -1,4 +1,4 @@
-"""What several rule files use: the configuration, the tables that hold a job's concepts, the settings of a stage."""
+"""What several files use: the configuration, the tables that hold a job's concepts, the settings of a stage."""
 
 from functools import cache
 from inspect import signature

@@ -1,0 +1,204 @@
+"""Inputs of rules that take more than a look-up, in the order of the stages."""
+
+# --- captions ---------------------------------------------------------------------------------------------------------
+
+
+def part_places(wildcards):
+    """Return the caption files and folders that a job counts."""
+    return CONFIG.caption_parts(wildcards.corpus)[wildcards.part]
+
+
+def all_parts(kind):
+    """Return an input function: the tables `kind` of all jobs that count a corpus."""
+    return lambda wildcards: collect(
+        f"results/captions/{{corpus}}/{{domain}}/parts/{{part}}/{kind}.parquet",
+        part=CONFIG.caption_parts(wildcards.corpus),
+        **dict(wildcards.items()),
+    )
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def image_places(wildcards):
+    """Return the files and folders that hold the images of a job's corpus; none if the images are behind links."""
+    corpus = wildcards.corpus
+    embedded = CONFIG.corpora[corpus].images == "embedded"
+    return CONFIG.caption_files(corpus) if embedded else []
+
+
+@cache
+def existing_image_files(corpus):
+    """Return the files that hold the images of a corpus; look for them once."""
+    embedded = CONFIG.corpora[corpus].images == "embedded"
+    return existing(CONFIG.caption_files(corpus)) if embedded else []
+
+
+def provided_images(wildcards):
+    """Return where the provided images of a job's corpus are."""
+    return CONFIG.corpora[wildcards.corpus].provided_images
+
+
+def photographs_of(wildcards):
+    """Return where the ordinary photographs of a job's domain are."""
+    return domain_of(wildcards).art_filter.photographs
+
+
+# --- references -------------------------------------------------------------------------------------------------------
+
+
+def reference_place(wildcards):
+    """Return the table or folder of a job's references; "" for a search."""
+    references = domain_of(wildcards).references
+    return references.table or references.folder or ""
+
+
+reference_concepts = concepts_of("references/{domain}")
+
+
+# --- embeddings -------------------------------------------------------------------------------------------------------
+
+
+how_embedded = resources_of("embedder", EmbedderSettings, BatchSettings)
+how_texts_are_embedded = resources_of("embedder", EmbedderSettings)
+
+
+# --- matches ----------------------------------------------------------------------------------------------------------
+
+
+def by_art_filter(folder):
+    """Return an input function as `tables` does: embeddings by the art filter of a job's domain; none without a filter."""
+
+    def files(wildcards):
+        art_filter = art_filter_of(wildcards)
+        if not art_filter:
+            return []
+        return tables(f"embeddings/{art_filter.embedder}/{folder}")(wildcards)
+
+    return files
+
+
+def of_art_filter(tables):
+    """Return an input function: embeddings by the art filter of a job's domain; {domain} in `tables` is filled in."""
+    return lambda wildcards: (
+        f"results/embeddings/{art_filter_of(wildcards).embedder}/{filled(tables, wildcards)}.parquet"
+    )
+
+
+def has_photographs(wildcards):
+    """Whether there are photographs to find the threshold of the art filter against. If the threshold is given, missing
+    photographs are not asked for."""
+    art_filter = art_filter_of(wildcards)
+    if not (art_filter and art_filter.photographs):
+        return False
+    return art_filter.threshold is None or (
+        art_filter.photographs.startswith("results/") or Path(art_filter.photographs).exists()
+    )
+
+
+# --- generated --------------------------------------------------------------------------------------------------------
+
+
+generated_concepts = concepts_of("generated/{model}/{domain}")
+
+
+def of_pictures(base, per_picture):
+    """Return a function: an amount that grows with the number of pictures that a job generates, and with its attempts."""
+
+    def amount(wildcards, attempt):
+        of_concept = len(domain_of(wildcards).prompts) * CONFIG.models[wildcards.model].images_per_prompt
+        concepts = len(generated_concepts(wildcards))
+        return attempt * round(base + per_picture * of_concept * concepts)
+
+    return with_signature(amount)
+
+
+def provided_pictures(wildcards):
+    """Return where the provided pictures of a job's model are."""
+    return CONFIG.models[wildcards.model].provided_images
+
+
+# --- alternatives -----------------------------------------------------------------------------------------------------
+
+
+def has_prompt_embedder(wildcards):
+    """Whether a job's domain has an embedder that compares pictures with their prompts."""
+    return domain_of(wildcards).prompt_embedder
+
+
+def by_prompt_embedder(text):
+    """Return an input function: `text` with {prompt_embedder} filled in."""
+    return lambda wildcards: text.replace("{prompt_embedder}", domain_of(wildcards).prompt_embedder)
+
+
+def alternatives_of(model, domain):
+    """Return the alternatives for a model and domain. A CLIP score needs the prompts, which provided pictures lack."""
+    has_clip = CONFIG.domains[domain].prompt_embedder and CONFIG.models[model].pipeline
+    return ["clip", "frechet", "top5"] if has_clip else ["frechet", "top5"]
+
+
+# --- sensitivity ------------------------------------------------------------------------------------------------------
+
+
+MATCH_THRESHOLD = branch(is_compared, then="results/matches/{domain}.threshold.json")
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+
+
+def of_complete(pattern):
+    """Return an input function: `pattern` for the pairs of a job's study that lack no input."""
+    return lambda wildcards: [
+        pattern.format(model=model, domain=domain, corpus=CONFIG.models[model].corpus)
+        for model, domain in complete_pairs(wildcards.study)
+    ]
+
+
+def match_thresholds_of(wildcards):
+    """Return the match thresholds of a study's domains, and the thresholds of their art filters."""
+    domains = dict.fromkeys(domain for _, domain in complete_pairs(wildcards.study))
+    return [
+        f"results/matches/{domain}.{kind}.json"
+        for domain in domains
+        for kind in ("threshold", "art")
+        if kind != "art" or CONFIG.domains[domain].art_filter
+    ]
+
+
+def report_figures(wildcards):
+    """Return the figures that a study's report shows."""
+    pairs = complete_pairs(wildcards.study)
+    return [
+        *(f"results/thresholds/{model}/{domain}.scores.png" for model, domain in pairs),
+        *(f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)),
+        *(path.replace(".json", ".png") for path in match_thresholds_of(wildcards)),
+    ]
+
+
+# --- targets ----------------------------------------------------------------------------------------------------------
+
+
+def files_of(study, pairs):
+    """Return what a study ends with: its report, a figure and a contact sheet per threshold, a figure per caption count."""
+    return (
+        [f"results/reports/{study}/report.md"]
+        + [
+            f"results/thresholds/{model}/{domain}.{kind}.png"
+            for model, domain in pairs
+            for kind in ("scores", "pictures")
+        ]
+        + [f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)]
+    )
+
+
+def study_files(study):
+    """Return all that a study ends with."""
+    return files_of(study, CONFIG.pairs(study))
+
+
+def feasible_files(study):
+    """Return what a study ends with, without the thresholds whose inputs are missing: its report lists these. A dry run
+    plans them too, so that a study can be planned before its data is there."""
+    if study not in CONFIG.studies:
+        return []
+    return files_of(study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study))
