@@ -32,7 +32,7 @@ def test_ctrl_c_leaves_no_job(on_cluster):
 @pytest.fixture(scope="module")
 def finished(on_cluster):
     """The study, run to its end although one job on a GPU and one without are killed at their first attempt."""
-    for stage in ("match---images", "generate---backend"):
+    for stage in ("matches-find", "generated-make"):
         (on_cluster.folder / f"die-{stage}").touch()
     on_cluster.run()
     return on_cluster
@@ -46,15 +46,15 @@ def test_the_study_ends(finished):
 
 def test_every_command_ran_in_a_job(finished):
     jobs = finished.cluster.finished()
-    assert {call["stage"] for call in finished.ledger()} >= {"atelier-paint", "captions-count", "embed-texts"}
+    assert {call["stage"] for call in finished.ledger()} >= {"atelier-paint", "captions-count", "embeddings-texts"}
     for call in finished.ledger():
         assert call["job"] in jobs, call
 
 
 def test_jobs_with_gpus_have_one_each(finished):
     jobs = finished.cluster.finished()
-    on_gpus = [call for call in finished.ledger() if call["stage"] in ("embed-images", "generate---backend")]
-    assert {call["stage"] for call in on_gpus} == {"embed-images", "generate---backend"}
+    on_gpus = [call for call in finished.ledger() if call["stage"] in ("embeddings-images", "generated-make")]
+    assert {call["stage"] for call in on_gpus} == {"embeddings-images", "generated-make"}
     assert {jobs[call["job"]]["Partition"] for call in on_gpus} == {"gpu"}
     assert {call["device"] for call in on_gpus} == {"0", "1"}
     for one in on_gpus:
@@ -68,7 +68,7 @@ def test_jobs_with_gpus_have_one_each(finished):
 
 def test_jobs_that_die_are_tried_again(finished):
     jobs = finished.cluster.finished()
-    for stage in ("match---images", "generate---backend"):
+    for stage in ("matches-find", "generated-make"):
         calls = [call for call in finished.ledger() if call["stage"] == stage]
         killed = [call for call in calls if call["status"] == "killed"]
         assert len(killed) == 1
@@ -76,6 +76,6 @@ def test_jobs_that_die_are_tried_again(finished):
         assert len([call for call in calls if call["status"] == "0"]) == 2
     # Two batches; the one that was killed asks for twice the time.
     limits = sorted(
-        int(jobs[call["job"]]["TimeLimit"]) for call in finished.ledger() if call["stage"] == "match---images"
+        int(jobs[call["job"]]["TimeLimit"]) for call in finished.ledger() if call["stage"] == "matches-find"
     )
     assert limits == [limits[0], limits[0], 2 * limits[0]]
