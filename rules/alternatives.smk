@@ -48,7 +48,7 @@ rule tabulate_alternative:
     benchmark:
         "results/benchmarks/tabulate_alternative/{model}/{domain}.{kind}.tsv"
     wildcard_constraints:
-        kind="clip|frechet|top5",
+        kind=one_of(alternatives.REGISTRY),
     conda:
         "../envs/fit.yaml"
     threads: 1

@@ -55,12 +55,7 @@ rule alternatives:
     """Thresholds of the default study by other scores than the imitation score."""
     input:
         looked_at(CONFIG.default_study),
-        [
-            f"results/alternatives/{m}/{d}.{kind}{suffix}"
-            for m, d in CONFIG.pairs(CONFIG.default_study)
-            for kind in alternatives_of(m, d)
-            for suffix in (".json", ".scores.png")
-        ],
+        lambda wildcards: alternative_files(CONFIG.default_study),
 
 
 rule sensitivity:

@@ -3,6 +3,7 @@
 
 def what_was_made():
     """Return the answer of the study that was asked for, or what a milestone has made and where, in lines."""
+    from fit.alternatives import load
     from fit.thresholds.answer import of_targets
 
     if workflow.execution_settings.no_hooks:
@@ -10,7 +11,7 @@ def what_was_made():
     jobs = sorted(workflow.dag.targetjobs, key=lambda job: str(job.rule.name))
     targets = [("", job.output) if job.output else (job.rule.name, job.input) for job in jobs]
     try:
-        return of_targets(CONFIG, targets)
+        return of_targets(CONFIG, targets, lambda name: load(name).label)
     except FitError as error:
         return [f"fit: {error}"]
 

@@ -1,5 +1,7 @@
 """Inputs of rules that take more than a look-up, in the order of the stages."""
 
+from fit import alternatives
+
 # --- captions ---------------------------------------------------------------------------------------------------------
 
 
@@ -131,10 +133,17 @@ def by_prompt_embedder(text):
     return lambda wildcards: text.replace("{prompt_embedder}", domain_of(wildcards).prompt_embedder)
 
 
-def alternatives_of(model, domain):
-    """Return the alternatives for a model and domain. A CLIP score needs the prompts, which provided pictures lack."""
-    has_clip = CONFIG.domains[domain].prompt_embedder and CONFIG.models[model].pipeline
-    return ["clip", "frechet", "top5"] if has_clip else ["frechet", "top5"]
+def alternative_files(study):
+    """Return the thresholds of a study by other scores than the imitation score, and their figures."""
+    files = []
+    for model, domain in CONFIG.pairs(study):
+        has_prompts = CONFIG.domains[domain].prompt_embedder and CONFIG.models[model].pipeline
+        for kind in sorted(alternatives.REGISTRY):
+            if has_prompts or not alternatives.load(kind).needs_prompts:
+                files += [
+                    f"results/alternatives/{model}/{domain}.{kind}{suffix}" for suffix in (".json", ".scores.png")
+                ]
+    return files
 
 
 # --- sensitivity ------------------------------------------------------------------------------------------------------

@@ -23,8 +23,10 @@ from fit.images.table import COLLECTED
 from fit.io.concept_tables import ConceptTables
 from fit.io.escaping import cell, delimited
 from fit.io.files import atomic_write
+from fit.io.numbers import as_count, as_interval, as_number
 from fit.io.parquet import read
-from fit.io.user_tables import as_count, as_interval, as_number, once, plain, read_user_table, shown
+from fit.io.shown import plain, shown
+from fit.io.user_tables import once, read_user_table
 from fit.thresholds.answer import falls, why_none
 
 STATEMENT = (

@@ -16,7 +16,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le
 
 S = typing.TypeVar("S")
 RESOURCE = "a resource: it does not change results, so it triggers no rerun"
@@ -60,9 +60,10 @@ def docstrings_of(cls: type) -> dict[str, str]:
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)
         for field, after in zip(body.body, body.body[1:], strict=False):
-            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-                found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
+            if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                found[field.target.id] = " ".join(str(after.value.value).split())
     return found
 
 
@@ -77,9 +78,13 @@ def _setting(name: str, annotation: Any, default: Any, text: str) -> SettingFiel
                     found["is_resource"] = True
                 elif isinstance(mark, (Ge, Gt)):
                     found["is_low_excluded"] = isinstance(mark, Gt)
-                    found["low"] = float(mark.gt if isinstance(mark, Gt) else mark.ge)  # type: ignore[arg-type]
-                elif isinstance(mark, (Le, Lt)):
-                    found["high"] = float(mark.lt if isinstance(mark, Lt) else mark.le)  # type: ignore[arg-type]
+                    low: Any = mark.gt if isinstance(mark, Gt) else mark.ge
+                    found["low"] = float(low)
+                elif isinstance(mark, Le):
+                    high: Any = mark.le
+                    found["high"] = float(high)
+                else:
+                    raise TypeError(f"{name}: settings have no bound like {mark!r}; use Ge, Gt or Le")
         elif origin in (types.UnionType, typing.Union):
             found["is_optional"] = type(None) in inner
             annotation = next(one for one in inner if one is not type(None))
@@ -91,9 +96,13 @@ def _setting(name: str, annotation: Any, default: Any, text: str) -> SettingFiel
             return SettingField(name, annotation, text, default, **found)
 
 
-@cache
 def settings_of(cls: type) -> tuple[SettingField, ...]:
     """The fields of a settings class, in order."""
+    return _settings_of(cls)
+
+
+@cache
+def _settings_of(cls: type) -> tuple[SettingField, ...]:
     annotations, texts = typing.get_type_hints(cls, include_extras=True), docstrings_of(cls)
     found = []
     for field in fields(cls):
@@ -104,7 +113,7 @@ def settings_of(cls: type) -> tuple[SettingField, ...]:
 
 def part_of(cls: type[S], settings: Any) -> S:
     """The fields of the settings class `cls` of an object that has them all, such as a section of the configuration."""
-    return cls(**{field.name: getattr(settings, field.name) for field in settings_of(cls)})  # type: ignore[arg-type]  # a class is hashable
+    return cls(**{field.name: getattr(settings, field.name) for field in settings_of(cls)})
 
 
 def _words(field: SettingField, value: Any) -> Iterator[str]:

@@ -21,7 +21,8 @@ from fit.scores.imitation import OF_PROMPT, score_concept
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.scores.tabulate import tabulate_scores
 from fit.sensitivity.rescore import RESCORED, rescore_concept
-from fit.thresholds import measure, read_table
+from fit.thresholds.report import measure
+from fit.thresholds.scores import read_table
 
 SIZE = 24
 STRANGE = {"early": 4, "plain": 6, "late": 300, "copied": 220}

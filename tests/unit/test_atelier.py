@@ -27,6 +27,8 @@ from fit.generated.settings import GenerationSettings
 from fit.images import table
 from fit.io import parquet
 
+pytestmark = pytest.mark.slow  # its fixtures train models
+
 NAMES = ["Ada Morvek", "Bruno Morvek", "Celia Kaldani", "Dario Vesmara", "Elin Vestisch", "Fausto Tanlund"]
 
 
@@ -57,7 +59,6 @@ def encoder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_a_seed_paints_the_same_world_in_every_process(tmp_path):
     sheet = tmp_path / "painters.tsv"
     sheet.write_text("concept\tname\n" + "".join(f"{n.lower().replace(' ', '-')}\t{n}\n" for n in NAMES))
@@ -76,7 +77,6 @@ def test_a_seed_paints_the_same_world_in_every_process(tmp_path):
         assert one.equals(other), name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("first", ["Ann", "José Ängström", "雪"])
 def test_a_tokenizer_is_the_same_in_every_process(first):
     """Its parts' numbers once followed the order of a hash table, and with them every weight of the generator."""
@@ -153,7 +153,6 @@ def test_more_absent_painters_than_painters_is_an_error(tmp_path):
         build.paint_world(tmp_path / "s.tsv", settings, 0, files)
 
 
-@pytest.mark.slow
 def test_the_pipeline_loads_like_any_other(pipeline):
     pipe = StableDiffusionPipeline.from_pretrained(pipeline, safety_checker=None)
     pipe.set_progress_bar_config(disable=True)
@@ -172,7 +171,6 @@ SAMPLING = {
 }
 
 
-@pytest.mark.slow
 def test_pictures_do_not_depend_on_the_batch(pipeline, tmp_path):
     generator = load_generator(str(pipeline), **SAMPLING)
     concepts = [Concept("ada-morvek", "Ada Morvek")]
@@ -209,7 +207,6 @@ def test_what_is_no_pipeline_says_so(tmp_path, pipeline):
         load_generator("any", backend="difusers")
 
 
-@pytest.mark.slow
 def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
     rng = np.random.default_rng(6)
     pictures = paint(draw_styles(5, rng), [0] * 5, rng)

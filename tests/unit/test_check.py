@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from fit.check import ABSENT, WRONG, examine, screen
-from fit.check.findings import Finding
+from fit.check import examine
+from fit.check.findings import ABSENT, WRONG, Finding, screen
 from fit.check.models import pipeline_problems
 from fit.cli.main import main
 from fit.config.read import load

@@ -87,7 +87,8 @@ def test_a_table_may_be_separated_by_tabs(scores, tmp_path, capsys):
 
 @pytest.mark.parametrize("wrong", [{"penalty": 0}, {"penalty": float("nan")}, {"resamples": 0}])
 def test_settings_that_cannot_be_are_errors(scores, wrong):
-    from fit.thresholds import measure, read_table
+    from fit.thresholds.report import measure
+    from fit.thresholds.scores import read_table
 
     with pytest.raises(FitError, match="; give "):
         measure(read_table(str(scores)), **({"penalty": 0.9, "resamples": 20, "seed": 0} | wrong))

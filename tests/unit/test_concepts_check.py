@@ -14,16 +14,6 @@ from fit.concepts.sheet import read_sheet
 SHEETS = sorted(Path(__file__).parents[2].glob("concepts/*.tsv"))
 
 
-@pytest.fixture
-def sheet(tmp_path):
-    def write(name, *rows):
-        path = tmp_path / name
-        path.write_text("\n".join(["concept\tname\taliases\tgroup", *rows]) + "\n", encoding="utf-8")
-        return str(path)
-
-    return write
-
-
 def test_the_sheets_that_ship_have_no_errors():
     found = check(SHEETS)
     assert found.errors == []

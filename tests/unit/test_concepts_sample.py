@@ -17,16 +17,6 @@ from fit.errors import DataError, SheetError
 SHEETS = sorted(Path(__file__).parents[2].glob("concepts/*.tsv"))
 
 
-@pytest.fixture
-def sheet(tmp_path):
-    def write(name, *rows):
-        path = tmp_path / name
-        path.write_text("\n".join(["concept\tname\taliases\tgroup", *rows]) + "\n", encoding="utf-8")
-        return str(path)
-
-    return write
-
-
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=9), st.data())
 def test_shares_are_even_but_where_a_bin_has_no_more(available, data):

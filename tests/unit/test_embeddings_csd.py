@@ -15,11 +15,9 @@ from embedding_backends import (
     WIDTH,
     Payload,
     csd_state,
-    empty_hub,
     is_small_when_sent,
     load_embedder,
     publish_csd,
-    random_pictures,
     same_in_any_batch,
     small_clip,
     vectors,
@@ -32,11 +30,6 @@ from fit.embeddings import csd
 from fit.errors import ModelError
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    return random_pictures()
 
 
 @pytest.fixture(scope="module")
@@ -189,11 +182,6 @@ def test_files_that_are_not_a_checkpoint_are_named(tmp_path, published):
     ):
         with pytest.raises(ModelError, match=name):
             load_embedder("csd", str(tmp_path / name))
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    return empty_hub(tmp_path, monkeypatch)
 
 
 def test_csd_is_read_from_the_hubs_cache(hub, published, pictures):

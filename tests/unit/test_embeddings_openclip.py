@@ -13,11 +13,9 @@ import pytest
 import torch
 from embedding_backends import (
     Payload,
-    empty_hub,
     is_small_when_sent,
     load_embedder,
     publish_csd,
-    random_pictures,
     same_in_any_batch,
     small_clip,
     vectors,
@@ -28,16 +26,6 @@ from fit.atelier.encoders import save_encoder
 from fit.embeddings import loading
 from fit.embeddings.settings import EmbedderSettings
 from fit.errors import ModelError
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    return random_pictures()
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    return empty_hub(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")

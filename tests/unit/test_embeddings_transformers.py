@@ -10,11 +10,9 @@ import torch.nn.functional as F
 import transformers
 from embedding_backends import (
     SMALL,
-    empty_hub,
     is_small_when_sent,
     load_embedder,
     prepared,
-    random_pictures,
     same_in_any_batch,
     save_dinov2,
     save_network,
@@ -24,16 +22,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from fit.errors import ModelError
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    return random_pictures()
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    return empty_hub(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -118,6 +118,7 @@ def test_a_cell_reads_as_it_was_and_is_no_formula(text):
     assert not is_live(cell(text))
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(ANY, min_size=2, max_size=2), min_size=1), st.sampled_from("\t,"))
 def test_delimited_text_has_the_rows_that_it_was_made_of(rows, delimiter):
     read = csv.reader(io.StringIO(delimited(rows, delimiter), newline=""), delimiter=delimiter)

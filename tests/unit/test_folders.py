@@ -5,28 +5,15 @@ import subprocess
 import sys
 import tarfile
 
-import numpy as np
 import pytest
+from places import png, put
 
 from fit.captions.sources import open_captions
 from fit.cli.main import main
 from fit.errors import CorpusError
 from fit.generated import weights
-from fit.images import table
 from fit.io import parquet
 from fit.io.folders import fingerprint, walk_folder
-
-
-def png(shade):
-    return table.encode_png(np.full((8, 8, 3), shade, np.float32))
-
-
-def put(folder, *names, data=b"x"):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
 
 COMMANDS = {
     "generated": ["generated", "import", "--concepts", "van-gogh"],

@@ -17,7 +17,7 @@ from fit.images import table
 from fit.io import parquet
 from fit.io.concept_tables import ConceptTables
 from fit.memory import AdaptiveBatch
-from fit.reports.figures import generated_sheet
+from fit.reports.contact_sheets import generated_sheet
 from fit.scores.evidence import EvidencePlaces, read_evidence
 from fit.scores.imitation import score_concept
 from fit.scores.settings import ScoreSettings, TargetSettings

@@ -342,8 +342,7 @@ def test_a_retry_that_finds_or_fixes_nothing_leaves_the_file_alone(tmp_path, cap
 
 
 def test_work_in_progress_outlives_another_timeout(tmp_path):
-    from fit.images.collect import of_results
-    from fit.images.fetch import FetchSettings
+    from fit.images.settings import FetchSettings, of_results
 
     patient = FetchSettings(total_timeout_s=5, connect_timeout_s=2, connections=9, connections_per_host=2, retries=9)
     assert of_results(patient) == of_results(FetchSettings())

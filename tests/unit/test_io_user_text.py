@@ -11,9 +11,10 @@ import pytest
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
 from fit.errors import ConfigError, DataError, SheetError
-from fit.io.user_tables import as_count, as_number, read_counts, read_user_table
+from fit.io.numbers import as_count, as_number
+from fit.io.user_tables import read_counts, read_user_table
 from fit.references.vetoes import read_vetoes, unmatched_vetoes
-from fit.thresholds import read_table
+from fit.thresholds.scores import read_table
 
 
 def table_of(tmp_path, data, name="t.csv", columns=("concept", "effective_count")):

@@ -5,15 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
-from fit.reports.figures import (
-    contact_sheet,
-    counts_figure,
-    match_threshold_figure,
-    sensitivity_figure,
-    threshold_figure,
-)
+from fit.reports.contact_sheets import contact_sheet
+from fit.reports.figures import counts_figure, match_threshold_figure, sensitivity_figure, threshold_figure
 from fit.sensitivity.measure import measure as measure_sensitivity
-from fit.thresholds import describe, measure
+from fit.thresholds.report import describe, measure
 from fit.thresholds.scores import sort_scores
 
 

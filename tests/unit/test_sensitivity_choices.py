@@ -7,8 +7,9 @@ import pytest
 
 from fit.sensitivity.choices import by_prompt, leaving_out, over_penalties, penalty_path, summarise
 from fit.sensitivity.measure import measure
-from fit.thresholds import change_points, sort_scores
-from fit.thresholds import measure as measure_threshold
+from fit.thresholds.estimators.pelt import change_points
+from fit.thresholds.report import measure as measure_threshold
+from fit.thresholds.scores import sort_scores
 
 
 def squared_error(scores, changes):

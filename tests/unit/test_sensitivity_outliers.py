@@ -124,7 +124,8 @@ def test_no_threshold_no_outliers_and_a_blank_figure(study, tmp_path):
     none = json.loads((study.folder / "threshold.json").read_text()) | {"threshold": None, "below": None, "above": None}
     (tmp_path / "none.json").write_text(json.dumps(none))
     assert outliers.explain(study.table, none, measurements(study)) == ([], None)
-    from fit.reports.figures import contact_sheet, sensitivity_figure
+    from fit.reports.contact_sheets import contact_sheet
+    from fit.reports.figures import sensitivity_figure
 
     contact_sheet([], tmp_path / "blank.png", "nobody")
     found = measure(study.table, none | {"interval": None})

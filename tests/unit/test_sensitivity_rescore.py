@@ -19,7 +19,7 @@ from fit.scores.imitation import score_concept
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.sensitivity.measure import CHOICES, counts_at_thresholds, describe, measure
 from fit.sensitivity.rescore import rescore_concept, thresholds_around
-from fit.thresholds import sort_scores
+from fit.thresholds.scores import sort_scores
 
 
 @pytest.fixture(scope="module")

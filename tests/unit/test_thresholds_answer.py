@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fit.alternatives import load
 from fit.audit import read_threshold
 from fit.cli.main import main
 from fit.errors import DataError
@@ -243,7 +244,8 @@ def test_another_score_is_named_in_its_sentence(place):
     path = place / "results/alternatives/my-model/people.clip.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(found()))
-    assert made([str(path.relative_to(place))])[0].startswith("by the CLIP score: my-model begins to imitate people")
+    said = made([str(path.relative_to(place))], lambda name: load(name).label)
+    assert said[0].startswith("by the CLIP score: my-model begins to imitate people")
 
 
 def test_a_study_that_was_asked_for_by_its_report_says_its_answer(place):

@@ -11,8 +11,9 @@ from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
 from fit.counts.estimate import scale_counts
 from fit.errors import DataError, SheetError
+from fit.io.numbers import as_count, as_number
 from fit.io.parquet import read
-from fit.io.user_tables import as_count, as_number, read_counts
+from fit.io.user_tables import read_counts
 from fit.thresholds.scores import read_table
 
 

@@ -10,7 +10,8 @@ import pytest
 from workplace import HOSTILE_NAMES
 
 from fit.io.concept_tables import ConceptTables
-from fit.thresholds import measure, read_table
+from fit.thresholds.report import measure
+from fit.thresholds.scores import read_table
 
 SCORING = "score_imitation"
 

@@ -27,6 +27,8 @@ class Score(ABC):
     label: str
     """Its name in figures, where more is always more alike."""
     is_more_alike_when_larger: bool = True
+    needs_prompts: bool = False
+    """Whether it compares pictures with their prompts, which provided pictures lack, by a `prompt_embedder`."""
 
     @abstractmethod
     def values(self, evidence: Evidence, targets: TargetSettings) -> list[Value]:

@@ -12,6 +12,7 @@ class Clip(Score):
 
     name = "clip"
     label = "CLIP score"
+    needs_prompts = True
 
     def values(self, evidence: Evidence, targets: TargetSettings) -> list[Value]:
         """Return a value for each prompt; nothing where no embedder that reads text was used."""

@@ -1,13 +1,10 @@
 """What several commands share."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fit.errors import FitError
-from fit.io.json_files import read_json, write_json
-
-__all__ = ["by_slug", "read_json", "read_match_threshold", "read_threshold", "set_threads", "write_json"]
+from fit.io.json_files import read_json
 
 
 def read_match_threshold(path: str | Path, *also: str) -> dict[str, Any]:
@@ -35,13 +32,6 @@ def read_threshold(path: str | Path) -> dict[str, Any]:
     """
     keys = ("threshold", "interval", "below", "above", "changes", "concepts", "estimator", "penalty")
     return read_json(path, keys, "fit thresholds detect --out")
-
-
-def by_slug(paths: Iterable[str]) -> dict[str, str]:
-    """Return concept -> file, where the name of a file is the concept's slug."""
-    from fit.io.names import by_key
-
-    return by_key(paths, lambda path: Path(path).stem, "the concept")
 
 
 def set_threads(count: int) -> None:

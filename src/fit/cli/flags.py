@@ -47,6 +47,5 @@ def add_settings(add: Callable[..., None], *classes: type, without: tuple[str, .
 
 def read_settings(cls: type[S], args: Namespace, without: tuple[str, ...] = ()) -> S:
     """The settings of a class from the arguments of a command."""
-    fields = settings_of(cls)  # type: ignore[arg-type]  # a class is hashable
-    names = [field.name for field in fields if field.name not in without]
+    names = [field.name for field in settings_of(cls) if field.name not in without]
     return cls(**{name: tuple(value) if isinstance(value := getattr(args, name), list) else value for name in names})

@@ -81,7 +81,7 @@ def draw_arguments(add: Callable[..., None]) -> None:
 
 def draw(args: Namespace) -> None:
     from fit.io.files import atomic_write
-    from fit.reports.figures import generated_sheet
+    from fit.reports.contact_sheets import generated_sheet
 
     with atomic_write(args.out) as part:
         generated_sheet(args.table, part, args.title)

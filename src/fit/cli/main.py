@@ -80,7 +80,7 @@ def check_outputs(args: Namespace) -> None:
     Raises:
         PlaceError: one is; both arguments are named.
     """
-    from fit.io.files import check_apart, expand
+    from fit.io.names import check_apart, expand
 
     command: Command = args.command
 

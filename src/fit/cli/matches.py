@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fit.cli.command import Command
-from fit.cli.common import read_match_threshold, write_json
+from fit.cli.common import read_match_threshold
 from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.errors import FitError
+from fit.io.json_files import write_json
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,9 +5,9 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
-from fit.cli.common import write_json
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number
+from fit.io.json_files import write_json
 from fit.thresholds.settings import ThresholdSettings
 
 Add = Callable[..., None]

@@ -89,7 +89,7 @@ def draw_arguments(add: Callable[..., None]) -> None:
 
 def draw(args: Namespace) -> None:
     from fit.io.files import atomic_write
-    from fit.reports.figures import references_sheet
+    from fit.reports.contact_sheets import references_sheet
 
     with atomic_write(args.out) as part:
         references_sheet(args.file, part)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from fit.cli.command import Command
-from fit.cli.common import read_match_threshold, read_threshold, write_json
+from fit.cli.common import read_match_threshold, read_threshold
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, OptionalPath
 from fit.cli.scores import EVIDENCE, add_evidence, evidence_places, optional_tables
+from fit.io.json_files import write_json
 from fit.scores.settings import ScoreSettings, TargetSettings
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def measure(args: Namespace) -> None:
     from fit.io.files import atomic_write
     from fit.reports.figures import sensitivity_figure
     from fit.sensitivity.measure import CHOICES, describe, in_short, measure
-    from fit.thresholds import read_table
+    from fit.thresholds.scores import read_table
 
     found = measure(
         read_table(args.table),
@@ -121,7 +122,7 @@ def outliers(args: Namespace) -> None:
     from fit.reports.contact_sheets import contact_sheet
     from fit.sensitivity import outliers
     from fit.sensitivity.causes import Measurements
-    from fit.thresholds import read_table
+    from fit.thresholds.scores import read_table
 
     table = read_table(args.table)
     measurements = Measurements(

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from fit.cli.command import Command
-from fit.cli.common import read_threshold, write_json
+from fit.cli.common import read_threshold
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number
+from fit.io.json_files import write_json
 from fit.thresholds.settings import ThresholdSettings
 
 Add = Callable[..., None]
@@ -39,20 +40,28 @@ def plot_arguments(add: Add) -> None:
     """Add the options of `fit thresholds plot`."""
     add("table", help="as `fit thresholds detect` reads it")
     add("--threshold", help="JSON of `fit thresholds detect`")
-    add("--score", default="imitation score", metavar="TEXT", help="name of the score, in the figure")
+    add(
+        "--score",
+        default="imitation score",
+        metavar="TEXT",
+        help="name of the score in the figure, or of an alternative",
+    )
     add("--title", default="", metavar="TEXT", help="of the figure")
     add("--out", help="picture to write")
 
 
 def plot(args: Namespace) -> None:
     """Draw scores against counts."""
+    from fit import alternatives
     from fit.io.files import atomic_write
     from fit.reports.figures import threshold_figure
     from fit.thresholds.scores import read_scores
 
     _, counts_of, scores = read_scores(args.table)
+    is_alternative = args.score in alternatives.REGISTRY
+    score = f"{alternatives.load(args.score).label}, rescaled" if is_alternative else args.score
     with atomic_write(args.out) as part:
-        threshold_figure(counts_of, scores, read_threshold(args.threshold), args.title, part, args.score)
+        threshold_figure(counts_of, scores, read_threshold(args.threshold), args.title, part, score)
 
 
 def pictures_arguments(add: Add) -> None:

@@ -20,8 +20,8 @@ from fit.config.parts import Partition, size_of_parts
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
 from fit.config.study import Atelier, Study, Threshold
 from fit.errors import ConfigError, CorpusError
-from fit.io.files import expand
 from fit.io.folders import caption_files, check_listed
+from fit.io.names import expand
 from fit.io.nearby import near, nearest
 
 WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}

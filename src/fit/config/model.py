@@ -1,5 +1,6 @@
 """Sections of what is loaded: text-to-image models and embedders."""
 
+import re
 from typing import Annotated
 
 import pydantic
@@ -30,16 +31,19 @@ class Model(PipelineSettings, GenerationSettings, Section):
 
     corpus: Name
     """The corpus that it was trained on."""
-    pipeline: str | None = None  # type: ignore[assignment]  # of pictures that are provided there is none
-    """Hub id or folder of a diffusers text-to-image pipeline."""
+    pipeline: str | None = None  # type: ignore[assignment]  # pictures that are provided have no pipeline
     provided_images: str | None = None
     """Local generated images, instead of a pipeline: a folder with a folder per slug (in it a folder per prompt, if
     you like), or Parquet with the columns concept and bytes."""
-    variant: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
-    """Which weights to load where files have several: fp16 for model.fp16.safetensors. Left out: those without a
-    variant or, where a component has none, the only variant that there is."""
     gpus: Gpus = 1
     """GPUs that a job asks the scheduler for."""
+
+    @pydantic.field_validator("variant")
+    @classmethod
+    def _variant_is_part_of_a_name(cls, variant: str | None) -> str | None:
+        if variant is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", variant):
+            raise ValueError("a variant is part of a file's name; use letters, digits, _ and -")
+        return variant
 
     @pydantic.model_validator(mode="after")
     def _pipeline_or_images(self) -> "Model":

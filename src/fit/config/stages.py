@@ -167,10 +167,8 @@ def _detect_threshold(config: Config, job: Job) -> dict[str, Any]:
 
 
 def _plot_threshold(config: Config, job: Job) -> dict[str, Any]:
-    """Only figures of alternatives have a kind."""
-    labels = {"clip": "CLIP score", "frechet": "Fréchet distance, turned round", "top5": "top-5 mean"}
-    kind = job.get("kind")
-    return {"score": f"{labels[kind]}, rescaled" if kind else "imitation score"}
+    """Only figures of alternatives have a kind, the name of a score."""
+    return {"score": job.get("kind", "imitation score")}
 
 
 def _measure_sensitivity(config: Config, job: Job) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pydantic import Field
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.config.section import Name, Section, section
 from fit.scores.settings import ScoreSettings
-from fit.thresholds.settings import ESTIMATORS, ThresholdSettings
+from fit.thresholds.estimators import ESTIMATORS
+from fit.thresholds.settings import ThresholdSettings
 
 
 @section

@@ -12,7 +12,9 @@ from fit.errors import DataError
 from fit.images.table import COLLECTED, count_unique
 from fit.io.concept_tables import ConceptTables
 from fit.io.nearby import nearest
-from fit.io.user_tables import LARGEST_COUNT, as_count, as_interval, once, plain, read_user_table, shown
+from fit.io.numbers import LARGEST_COUNT, as_count, as_interval
+from fit.io.shown import plain, shown
+from fit.io.user_tables import once, read_user_table
 
 
 def scaled_matches(matches: int, captions: int, downloaded: int) -> int:

@@ -16,25 +16,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fit.errors import PlaceError, SpaceError
-from fit.io.names import by_key, check_apart, expand
-
-# by_key, check_apart and expand are of fit.io.names: import them from there.
-__all__ = [
-    "MARK",
-    "WorkFolder",
-    "atomic_write",
-    "by_key",
-    "check_apart",
-    "check_replaceable",
-    "discard",
-    "expand",
-    "is_disk_full",
-    "make_folder",
-    "outside",
-    "space",
-    "temporary_folder",
-    "write_text",
-]
 
 MARK = ".fit-folder"
 """Name of the file that says that FIT made a folder."""

@@ -18,23 +18,8 @@ from fit.errors import DataError, FitError, say_once
 from fit.io.escaping import uncell
 from fit.io.folders import what_begins
 from fit.io.nearby import nearest
-from fit.io.numbers import LARGEST_COUNT, LARGEST_SCORE, as_count, as_interval, as_number
+from fit.io.numbers import as_count
 from fit.io.shown import SHOWN, plain, shown
-
-__all__ = [  # those of fit.io.numbers and fit.io.shown: import them from there
-    "LARGEST_COUNT",
-    "LARGEST_SCORE",
-    "SHOWN",
-    "UserTable",
-    "as_count",
-    "as_interval",
-    "as_number",
-    "misspelt",
-    "once",
-    "plain",
-    "read_user_table",
-    "shown",
-]
 
 PARQUET = (".parquet", ".pq")
 _TABS = (".tsv", ".tab", ".txt")

@@ -80,6 +80,21 @@ class _Images:
     """Of the rows that have an image."""
 
 
+def _cheap(planner: Planner, stage: str, tables: str, subject: str, concepts: int, *, size: float) -> None:
+    """Add a stage that takes seconds a concept. `tables`: its folder below results/; `size`: bytes a concept."""
+    planner.add(
+        f"{stage}/{tables.partition('/')[2]}",
+        tables,
+        stage=stage,
+        subject=subject,
+        units=concepts,
+        unit="concepts",
+        seconds=START_S,
+        size=size,
+        reason="starting takes most of it",
+    )
+
+
 def _embedding(planner: Planner, name: str, stage: str, images: _Images) -> None:
     """Add the embedding of images by embedder `name`."""
     embedder = planner.config.embedders[name]
@@ -149,17 +164,7 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
     images = _Images(place=place, units=links, unit=unit, bound=bound, share=share)
     for name in _embedders(planner, domain):
         _embedding(planner, name, "embed_training_images", images)
-    planner.add(
-        f"find_matches/{corpus}/{domain}",
-        f"matches/{corpus}/{domain}",
-        stage="find_matches",
-        subject=corpus,
-        units=len(slugs),
-        unit="concepts",
-        seconds=START_S,
-        size=2e4,
-        reason="starting takes most of it",
-    )
+    _cheap(planner, "find_matches", f"matches/{corpus}/{domain}", corpus, len(slugs), size=2e4)
 
 
 def _of_domain(planner: Planner, domain: str) -> None:
@@ -211,17 +216,7 @@ def _of_model(planner: Planner, model: str, domain: str) -> None:
         )
     generated = _Images(place=place, units=pictures, unit="pictures")
     _embedding(planner, theirs.embedder, "embed_generated", generated)
-    planner.add(
-        f"score_imitation/{model}/{domain}",
-        f"scores/{model}/{domain}",
-        stage="score_imitation",
-        subject=model,
-        units=len(slugs),
-        unit="concepts",
-        seconds=START_S,
-        size=5e3,
-        reason="starting takes most of it",
-    )
+    _cheap(planner, "score_imitation", f"scores/{model}/{domain}", model, len(slugs), size=5e3)
 
 
 def estimate(config: Config, study: str | None = None, results: str | Path = "results") -> list[Work]:

@@ -10,7 +10,9 @@ from typing import Any, Self
 from fit.errors import DataError
 from fit.io.appended import AppendedFile
 from fit.io.escaping import delimited, uncell
-from fit.io.user_tables import as_number, plain, read_user_table, shown
+from fit.io.numbers import as_number
+from fit.io.shown import plain, shown
+from fit.io.user_tables import read_user_table
 
 SCALE = (1, 2, 3, 4, 5)
 """The ratings: 1 is not alike at all, 5 is the same."""

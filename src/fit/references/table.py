@@ -13,7 +13,7 @@ class Table(ReferenceSource):
     """A Parquet file with the columns concept and bytes (fit.images.local.links_at)."""
 
     def __init__(self, options: SourceOptions):
-        """Take place and sheet of `options`."""
+        """Take the place, the sheet and the folder of work of `options`."""
         self._options = options
 
     @classmethod

@@ -12,24 +12,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from fit.reports.contact_sheets import contact_sheet, generated_sheet, references_sheet
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.answer import why_none
 from fit.thresholds.estimators import estimator_of_result
-
-__all__ = [
-    "ACCENT",
-    "INK",
-    "LEAF",
-    "SOFT",
-    "contact_sheet",
-    "counts_figure",
-    "generated_sheet",
-    "match_threshold_figure",
-    "references_sheet",
-    "sensitivity_figure",
-    "threshold_figure",
-]
 
 WIDEST = 62
 """Characters of a line of a title, at most."""

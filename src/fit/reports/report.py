@@ -17,7 +17,8 @@ from tabulate import tabulate
 
 from fit.errors import DataError, again
 from fit.io.escaping import delimited, latex, markdown
-from fit.io.files import WorkFolder, atomic_write, by_key
+from fit.io.files import WorkFolder, atomic_write
+from fit.io.names import by_key
 from fit.published import MIMETIC2, THRESHOLDS
 from fit.thresholds.answer import of_pair, read, why_none
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline

@@ -6,7 +6,7 @@ heavy: an estimator is loaded only when its words are needed.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,6 @@ REASONS = (
     ),
 )
 """Pattern of a reason that no estimator can answer -> how the sentence says it."""
-
-SCORES = {"clip": "CLIP score", "frechet": "Fréchet distance", "top5": "top-5 mean"}
 
 FEW = 4
 """Up to so many files of one kind, each is named."""
@@ -207,7 +205,7 @@ def _what(path: str) -> str:
     return next((words for pattern, words in MADE if re.fullmatch(pattern, path)), "")
 
 
-def _sentences(files: Iterable[str]) -> list[str]:
+def _sentences(files: Iterable[str], label_of: Callable[[str], str]) -> list[str]:
     """Say the answers that `files` hold: thresholds, thresholds by other scores, and those with a sensitivity."""
     said = []
     for path in files:
@@ -218,21 +216,22 @@ def _sentences(files: Iterable[str]) -> list[str]:
         if kind == "sensitivity":
             said.append(of_pair(model, domain, f"results/thresholds/{model}/{domain}.json"))
         else:
-            by = f"by the {SCORES.get(score, score)}: " if score else ""
+            by = f"by the {label_of(score)}: " if score else ""
             said.append(by + of_pair(model, domain, path))
     return list(dict.fromkeys(said))
 
 
-def made(files: Iterable[str]) -> list[str]:
+def made(files: Iterable[str], label_of: Callable[[str], str] = str) -> list[str]:
     """Say what a run has made, a line or two for each kind of file, after the answers that these files hold.
 
     Args:
         files: paths that a milestone asked for; many of one kind and folder are shown as one pattern.
+        label_of: gives the words for the name of an alternative score.
     """
     kinds: dict[tuple[str, str], list[str]] = {}
     for path in files:
         kinds.setdefault((_what(path), str(Path(path).parent)), []).append(path)
-    lines = _sentences(path for paths in kinds.values() for path in paths)
+    lines = _sentences((path for paths in kinds.values() for path in paths), label_of)
     for (what, folder), paths in kinds.items():
         if len(paths) <= FEW:
             lines += [f"  {path}" + (f": {what}" if what else "") for path in paths]
@@ -242,12 +241,15 @@ def made(files: Iterable[str]) -> list[str]:
     return lines
 
 
-def of_targets(config: Any, targets: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+def of_targets(
+    config: Any, targets: Iterable[tuple[str, Iterable[str]]], label_of: Callable[[str], str] = str
+) -> list[str]:
     """Say what was asked for and now exists: the answer of each study whose report is among it, and other files.
 
     Args:
         config: fit.config.config.Config.
         targets: (name of the milestone, or "" for a file; its files).
+        label_of: as `made` takes it.
     """
     lines: list[str] = []
     for name, files in targets:
@@ -257,5 +259,5 @@ def of_targets(config: Any, targets: Iterable[tuple[str, Iterable[str]]]) -> lis
         for study in studies:
             lines += of_study(config, study)
         if not studies:
-            lines += ([f"{name}:"] if name else []) + made(paths)
+            lines += ([f"{name}:"] if name else []) + made(paths, label_of)
     return lines

@@ -172,7 +172,7 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
         "permutation_test": {
             "p_value": p_value,
             "permutations": resamples,
-            "test": "scores dealt to counts anew; squared error that the best single split removes",
+            "test": "scores permuted over counts; squared error that the best single split removes",
         },
     }
 

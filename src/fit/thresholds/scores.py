@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from fit.errors import DataError
-from fit.io.user_tables import LARGEST_SCORE, UserTable, as_count, as_interval, as_number, once, read_user_table, shown
+from fit.io.numbers import LARGEST_SCORE, as_count, as_interval, as_number
+from fit.io.shown import shown
+from fit.io.user_tables import UserTable, once, read_user_table
 
 ROUNDING = 1e-3
 """How far a score may be from the mean of its image scores, in a table that was rounded for reading."""

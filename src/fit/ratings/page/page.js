@@ -80,7 +80,7 @@ async function go(to) {
   try {
     pictures = await Promise.all(keysOf(pair).map(load));
   } catch {
-    if (pairs[at] === pair) say("These pictures can't be shown. Skip them, or load the page anew.");
+    if (pairs[at] === pair) say("These pictures can't be shown. Skip them, or load the page again.");
     return;
   }
   if (pairs[at] !== pair) return; // The rater has gone on meanwhile.

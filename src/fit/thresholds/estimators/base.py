@@ -1,5 +1,6 @@
 """What an estimator is: it finds where a score jumps as counts grow, for one table and for many resamples of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,7 @@ class Curve:
     """Whether the fit stays at a score until the next count."""
 
 
-class Estimator:
+class Estimator(ABC):
     """An estimator of the threshold. A subclass sets the words, and overrides `estimate` and `many`.
 
     Counts [N] ascend, and scores [N] are in the same order. Concepts of one count are one place: only PELT, which the
@@ -64,10 +65,11 @@ class Estimator:
             if words not in vars(cls):
                 setattr(cls, words, cls.label)
 
+    @abstractmethod
     def estimate(self, table: Scores, penalty: float) -> Estimate:
         """Estimate the threshold of a table. `penalty`: of each change, for an estimator that has one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def many(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:
         """Estimate the thresholds of many data sets, as the bootstrap needs them.
 
@@ -78,7 +80,6 @@ class Estimator:
         Returns:
             [R] thresholds, in images; NaN where there is none.
         """
-        raise NotImplementedError
 
     def interval(self, ends: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Return the interval [low, high] of the threshold: it is above low, and at most high.
@@ -107,9 +108,9 @@ class ConceptEstimator(Estimator):
     A subclass overrides `first_above`; `details` and, where it is faster, `many`.
     """
 
+    @abstractmethod
     def first_above(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> int | None:
         """Return the index of the first of N concepts above the threshold; None if there is none."""
-        raise NotImplementedError
 
     def details(self, table: Scores, at: int | None, penalty: float) -> dict[str, Any]:
         """Return what else it says of a table whose first concept above is `at`, in builtins."""
