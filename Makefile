@@ -23,7 +23,7 @@ test: setup           ## every test, and how much of the package they run
 	pytest tests/workflow
 
 unit: setup           ## the fast half of the tests of the package: under a minute
-	pytest -q -m "not slow" tests/unit
+	pytest -q -n auto -m "not slow" tests/unit
 
 workflow: setup       ## tests of the workflow: a shrunken study from end to end
 	pytest tests/workflow

@@ -2,7 +2,7 @@
 # Fills the environment with what requirements.lock pins, and with `fit` itself. Snakemake runs this in the folder that it
 # was started in, and makes the environment anew when this file changes: so it names the lock, and `make lock` the lock's sum.
 set -euo pipefail
-LOCK=31b9f52eda585d4057a23eca1598c5682a270ffeffd92b8b51830f0b8f6e3da1
+LOCK=33efc6da9dd1ed9718860dc3f821f91f5901a5e7d24025850f91ea87d947d77e
 if [ ! -f requirements.lock ]; then
     echo "$PWD: no requirements.lock here; start snakemake in the project's root" >&2
     exit 1

@@ -16,7 +16,7 @@ rule embed_images:
         pictures=r"photographs/[^/]+|references/[^/]+/candidates|(images|generated)/[^/]+/[^/]+",
     conda:
         "../envs/fit.yaml"
-    threads: lambda wildcards: CONFIG.embedders[wildcards.embedder].threads
+    threads: with_signature(lambda wildcards: CONFIG.embedders[wildcards.embedder].threads)
     resources:
         flags=how_embedded,
         gpu=with_signature(lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus),

@@ -5,7 +5,7 @@ rule collect_images:
     """Collect the images behind the matched captions."""
     input:
         matched_captions="results/captions/{corpus}/{domain}/matched_captions.parquet",
-        corpus=lambda wildcards: existing_image_files(wildcards.corpus),
+        corpus=with_signature(lambda wildcards: existing_image_files(wildcards.corpus)),
     output:
         images="results/images/{corpus}/{domain}/{part}.parquet",
     log:

@@ -75,6 +75,7 @@ def test_the_sample_is_uniform(tmp_path):
     assert abs(early - expected) < 5 * deviation
 
 
+@pytest.mark.slow
 def test_one_concept_reads_without_the_rest(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(matched_captions, "ROW_GROUP", 50)
     outputs = count(tmp_path / "out", corpus, max_matched_captions=200)
@@ -94,6 +95,7 @@ def test_other_columns_are_carried_and_without_a_sample_only_captions_are_read(c
     assert without["counts"][0]["captions"] > 0
 
 
+@pytest.mark.slow
 def test_one_more_concept_does_not_recount_the_others(corpus, tmp_path, capsys):
     kept = tmp_path / "kept"
     count(tmp_path / "out", corpus, CONCEPTS[:2], max_matched_captions=40, reuse=kept)

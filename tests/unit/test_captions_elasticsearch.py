@@ -84,6 +84,7 @@ def test_without_a_sample_no_document_is_asked_for(server):
     assert not any("_pit" in path or "_search" in path.split("/") for path, _ in server.requested)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [5_000, 7])
 def test_all_documents_are_matched_captions_where_they_are_few(server, monkeypatch, page):
     monkeypatch.setattr(module, "_PAGE", page)
@@ -108,12 +109,14 @@ def test_all_documents_are_matched_captions_where_they_are_few(server, monkeypat
     assert {str(kind) for table in tables.values() for kind in table.schema.types} == {"string", "int64"}
 
 
+@pytest.mark.slow
 def test_a_concept_with_just_as_many_documents_as_the_sample_has_them_all(server):
     many = len(mentioning(CONCEPTS[1]))
     assert len(sample(max_matched_captions=many)) == many
     assert len(sample(max_matched_captions=many - 1)) == many - 1
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_every_time_and_differs_between_seeds(server):
     expected = sample(max_matched_captions=60)
     assert sample(max_matched_captions=60) == expected == sorted(expected)
@@ -250,6 +253,7 @@ def test_an_address_that_is_not_valid_is_told_without_its_password(server, monke
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_index_gives_the_tables_that_files_give(server, tmp_path):
     outputs = CountFiles.in_folder(tmp_path)
     count_index(CONCEPTS, "captions", outputs, asked(max_matched_captions=60), seed=7)

@@ -185,6 +185,7 @@ def test_a_file_of_an_unknown_format(tmp_path):
         count(tmp_path / "out", [str(tmp_path / "*.parquet")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["", "x"])
 def test_a_value_that_repeats_is_not_unpacked_all_at_once(tmp_path, first):
     """Ten kilobytes in which forty thousand rows have one long value: gigabytes, if every row were unpacked."""

@@ -119,6 +119,7 @@ def test_a_mention_is_a_phrase_of_whole_tokens(caption, expected):
     assert mentions(caption or "", names) == expected
 
 
+@pytest.mark.slow
 def test_the_analyzer_decides():
     assert mentioned(["Ann Lee's house"], cut="words") == [{"ann-lee"}]
     assert mentioned(["Albrecht Durer", "Du\u0308rer"], folding=True) == [{"durer"}, {"durer"}]

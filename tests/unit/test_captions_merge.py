@@ -24,6 +24,7 @@ def corpus(tmp_path):
     return corpus_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_sample_is_the_same_in_any_order_and_in_any_parts(corpus, tmp_path, monkeypatch):
     whole = count(tmp_path / "whole", corpus, max_matched_captions=40)
     expected = tables(whole)
@@ -121,6 +122,7 @@ def test_uniting_concepts_that_were_counted_apart_equals_counting_them_together(
         assert tables(outputs) == tables(together)
 
 
+@pytest.mark.slow
 @given(
     keys=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=60),
     largest=st.integers(1, 10),

@@ -261,6 +261,7 @@ def test_show_draws_and_unpacks(tmp_path, capsys):
     assert "9 pictures" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_photographs_may_lie_in_a_folder(tmp_path):
     folder = tmp_path / "my photographs"
     (folder / "of streets").mkdir(parents=True)

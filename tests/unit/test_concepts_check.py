@@ -111,6 +111,7 @@ def longest_common(one, other):
     return lengths[-1]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.text("ab é", min_size=1, max_size=25), unique=True, max_size=12))
 def test_nearly_alike_finds_what_comparing_all_pairs_finds(names):

@@ -136,6 +136,7 @@ def test_how_links_are_fetched_redoes_no_local_photographs(data):
     assert stage_settings(check(broken(data, "collection/min_side", 9)), "import_photographs", **job) != before
 
 
+@pytest.mark.slow
 @given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}", fullmatch=True), unique=True), st.integers(1, 70))
 def test_parts_share_out_every_concept_once_and_a_slug_is_a_part_too(slugs, size):
     partition = Partition(slugs, size)

@@ -26,6 +26,7 @@ def test_effective_count_corrects_for_dead_links():
     assert effective_count(30, 20, 20)[0] == 30
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_effective_count_covers_the_truth():
     rng = np.random.default_rng(3)
     true = rng.random(2000) < 0.3
@@ -37,6 +38,7 @@ def test_the_interval_of_the_effective_count_covers_the_truth():
     assert covered / 400 >= 0.92
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(data=st.data(), captions=st.integers(1, 10**7))
 def test_the_interval_contains_the_count(data, captions):

@@ -264,6 +264,7 @@ def test_a_page_links_to_files_and_headings_that_exist(page):
     assert not wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_an_option_that_a_page_names_alone_exists(page):
     _, rest = blocks_of(page.read_text(encoding="utf-8"))

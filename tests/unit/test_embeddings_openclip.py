@@ -43,6 +43,7 @@ def clip(tmp_path_factory):
     return model, folder
 
 
+@pytest.mark.slow
 def test_openclip_is_its_image_tower(clip, pictures):
     model, folder = clip
     embedder = load_embedder("openclip", f"local-dir:{folder}")
@@ -71,6 +72,7 @@ def test_openclip_keeps_no_text_tower_for_images(clip, pictures, monkeypatch):
     assert np.array_equal(embedder.embed_texts(["an artwork"]), before)
 
 
+@pytest.mark.slow
 def test_two_threads_that_begin_at_once_find_openclips_image_tower(clip, pictures, monkeypatch):
     embedder = load_embedder("openclip", f"local-dir:{clip[1]}")
     tower, both, moves = embedder._model.visual, threading.Barrier(2), []
@@ -162,6 +164,7 @@ def test_folders_that_openclip_cant_load_are_named(clip, tmp_path, how, said):
     assert not (tmp_path / "model" / "trace").exists()
 
 
+@pytest.mark.slow
 def test_openclip_asks_no_network_unless_allowed(hub, clip, pictures, monkeypatch):
     tag = "ViT-L-14-quickgelu/openai"
     for model, file in (("hf-hub:some/clip", "open_clip_config.json"), (tag, "timm/vit_large_patch14_clip_224.openai")):

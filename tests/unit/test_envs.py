@@ -70,6 +70,7 @@ def imported(path):
             yield node.module.partition(".")[0]
 
 
+@pytest.mark.slow
 def test_what_fit_imports_is_pinned():
     distributions = packages_distributions()
     for path in (ROOT / "src").rglob("*.py"):

@@ -29,6 +29,7 @@ def imported(folder, kind="generated", place="images"):
     return parquet.read(out).to_pylist()
 
 
+@pytest.mark.slow
 def test_links_to_folders_and_files_are_followed(tmp_path):
     put(tmp_path, "images/van-gogh/one prompt/0.png", "store/p1/0.png", "store/p2/0.png", "store/p2/1.png", data=png(0))
     for name in ("p1", "p2"):
@@ -66,6 +67,7 @@ def test_two_links_to_one_folder_are_two_folders(tmp_path):
     assert walk_folder(tmp_path / "walked").names == ["a/0.png", "b/0.png"]
 
 
+@pytest.mark.slow
 def test_what_is_not_a_picture_is_left_out_without_a_word(tmp_path, capsys):
     put(tmp_path, "images/van-gogh/0.JPG", "images/van-gogh/1.jfif", "images/van-gogh/without-a-suffix", data=png(0))
     beside = ["0.txt", "0.json", "Thumbs.db", "desktop.ini", ".DS_Store", "__MACOSX/._0.jpg", ".hidden/9.png", "x.mp4"]
@@ -151,6 +153,7 @@ def test_a_name_that_is_written_like_one_that_is_not_utf_8_is_told(tmp_path, cap
     assert r"2 images have the id 'caf\\xe9.png'; give each a name of its own" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_place_that_is_not_utf_8_is_read_or_said(tmp_path, capfd):
     place = tmp_path / os.fsdecode(b"im\xe4ges")
     put(place, "van-gogh/0.png", data=png(0))
@@ -245,6 +248,7 @@ def test_dots_are_ordinary_and_no_picture_is_lost(tmp_path, pack, files, found):
     assert rows_of(pack(tmp_path / "crawl")) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [lambda folder: folder, as_tar], ids=["folder", "tar"])
 def test_names_of_pictures_and_captions_may_be_of_any_bytes(tmp_path, pack):
     for name in (LATIN, "é.png"):
@@ -289,6 +293,7 @@ def test_a_broken_caption_of_such_a_name_is_skipped_and_said(tmp_path, pack, cap
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_captions_may_come_before_all_pictures_of_a_tar(tmp_path):
     for i in range(400):
         put(tmp_path / "crawl", f"{i:03d}.jpg")
@@ -297,6 +302,7 @@ def test_captions_may_come_before_all_pictures_of_a_tar(tmp_path):
     assert rows_of(as_tar(tmp_path / "crawl", names)) == [(f"{i:03d}.jpg", str(i)) for i in range(400)]
 
 
+@pytest.mark.slow
 def test_a_caption_long_after_its_picture_is_an_error_not_a_lost_caption(tmp_path, capsys):
     for i in range(400):
         put(tmp_path / "crawl", f"{i:03d}.jpg", f"{i:03d}.txt")
@@ -366,6 +372,7 @@ def test_a_lost_picture_or_caption_in_a_folder_of_both_is_an_error(tmp_path, cap
     assert f"crawl: links that lead to nothing: {name}, 1 in all; fetch what they lead to" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_lost_pictures_are_named_and_numbered(tmp_path, capsys):
     put(tmp_path, "images/van-gogh/0.png", data=png(0))
     for i in range(1, 6):

@@ -61,6 +61,7 @@ def test_a_picture_depends_on_its_own_seed_only(pipeline, tmp_path, scheduler):
     assert np.abs(made[1] - made[100]).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_prompt_is_embedded_once(pipeline, tmp_path, monkeypatch):
     generator = load_generator(str(pipeline), **SAMPLING)
     asked = []
@@ -72,6 +73,7 @@ def test_a_prompt_is_embedded_once(pipeline, tmp_path, monkeypatch):
     assert asked == [1, 1, 1]  # two prompts, and the empty one to guide away from
 
 
+@pytest.mark.slow
 def test_sampling_settings_reach_the_pipeline(pipeline, tmp_path):
     made = {}
     for name, options in {
@@ -112,6 +114,7 @@ def test_pipelines_of_another_kind_are_called_plainly(pipeline, generator):
     assert np.array_equal(two.pixels, expected)
 
 
+@pytest.mark.slow
 def test_the_denoiser_is_compiled_only_on_demand(pipeline, monkeypatch):
     compiled = []
     monkeypatch.setattr(UNet2DConditionModel, "compile", lambda self: compiled.append(self))
@@ -121,6 +124,7 @@ def test_the_denoiser_is_compiled_only_on_demand(pipeline, monkeypatch):
     assert len(compiled) == 1
 
 
+@pytest.mark.slow
 def test_webp_loses_nothing(generator, tmp_path):
     png, _ = generate(generator, tmp_path / "png")
     webp, _ = generate(generator, tmp_path / "webp", image_format="webp")
@@ -131,6 +135,7 @@ def test_webp_loses_nothing(generator, tmp_path):
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_batches_are_halved_until_they_fit_and_stay_so(pipeline, generator, monkeypatch, capsys):
     sizes = []
     make = generator._make
@@ -198,6 +203,7 @@ def spoil(generator, monkeypatch, when):
     monkeypatch.setattr(generator._pipe.vae, "decode", spoiled)
 
 
+@pytest.mark.slow
 def test_numbers_that_leave_a_small_format_are_made_again_in_float32(pipeline, monkeypatch):
     generator = load_generator(str(pipeline), dtype="bfloat16", **SAMPLING)
     before = generator.generate(["a"] * 4, [1, 2, 3, 4])
@@ -213,6 +219,7 @@ def test_numbers_that_leave_a_small_format_are_made_again_in_float32(pipeline, m
     assert np.array_equal(generator.generate(["a"] * 4, [1, 2, 3, 4])[2].pixels, before[2].pixels)
 
 
+@pytest.mark.slow
 def test_a_picture_that_stays_broken_is_a_row_with_a_status(pipeline, tmp_path, monkeypatch):
     generator = load_generator(str(pipeline), dtype="bfloat16", **SAMPLING)
     spoil(generator, monkeypatch, lambda dtype: True)

@@ -54,6 +54,7 @@ def collected(folder, concepts, kind="embedded", files=("s.parquet",), **changed
     return {concept: parquet.read(out, only={"concept": [concept]}) for concept in concepts}
 
 
+@pytest.mark.slow
 def test_every_matched_caption_becomes_an_image_or_a_reason(crawl):
     tables = collected(crawl, ["a", "b", "c"])
     assert tables["a"].column("status").to_pylist() == ["ok", "gone"]
@@ -85,6 +86,7 @@ def links_to(folder, urls):
     pq.write_table(pa.Table.from_pylist(rows), folder / "matched_captions.parquet")
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_comes_twice_from_a_server_that_misbehaves(tmp_path):
     with MisbehavingServer() as server:
         plan = {
@@ -141,6 +143,7 @@ def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
     assert asked == [60, 60]
 
 
+@pytest.mark.slow
 def test_a_stop_at_the_second_concept_of_a_job_loses_nothing_of_the_first(crawl, monkeypatch):
     asked = []
 
@@ -183,6 +186,7 @@ def test_two_that_collect_the_same_at_once_do_not_disturb_each_other(tmp_path, m
     assert all(one.result()["a"].equals(whole_table) for one in found)
 
 
+@pytest.mark.slow
 def test_failures_are_fetched_again(tmp_path, capsys):
     with MisbehavingServer() as server:
         links_to(tmp_path, [server.url("/image"), server.url("/status/404"), server.url("/image")])
@@ -198,6 +202,7 @@ def test_failures_are_fetched_again(tmp_path, capsys):
     assert "        2  ok" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_folder_or_tar_of_pictures_with_captions_is_a_corpus(tmp_path, packed):
     folder = tmp_path / "pictures"
@@ -226,6 +231,7 @@ def test_a_folder_or_tar_of_pictures_with_captions_is_a_corpus(tmp_path, packed)
     assert pictures == {"deep/x.png": png(0), "http://y": png(1 / 9)}
 
 
+@pytest.mark.slow
 def test_a_retry_of_a_table_of_several_concepts_changes_only_what_failed(tmp_path):
     with MisbehavingServer() as server:
         # One row may be a matched caption of two concepts: both have the same id.

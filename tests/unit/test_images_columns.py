@@ -72,6 +72,7 @@ def test_a_damaged_table_is_named_without_a_traceback(tmp_path, capsys):
     assert "refs.parquet: damaged" in fails(capsys, *command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_type", [pa.binary(), HF], ids=["bytes", "struct"])
 def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_type):
     pictures = [png(0), None, png(1)]
@@ -99,6 +100,7 @@ def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_t
     assert ("1 pictures have only a path in column 'image'" in capsys.readouterr().err) == (of_type == HF)
 
 
+@pytest.mark.slow
 def test_a_table_of_photographs_needs_no_concepts(tmp_path):
     pictures = pa.array([{"bytes": png(i / 3), "path": "x"} for i in range(3)], HF)
     pq.write_table(pa.table({"image": pictures}), tmp_path / "p.parquet")

@@ -87,6 +87,7 @@ def drawings():
     return [(data, inspect(data, SETTINGS)) for data in made]
 
 
+@pytest.mark.slow
 def test_workers_answer_as_inspect_does_and_end_with_the_decoder(drawings):
     with Decoder(SETTINGS) as decoder:
         running = pids(decoder)
@@ -99,6 +100,7 @@ def test_workers_answer_as_inspect_does_and_end_with_the_decoder(drawings):
         decoder.decode(b"")
 
 
+@pytest.mark.slow
 def test_threads_get_their_own_answers(drawings):
     with Decoder(SETTINGS) as decoder, ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(decoder.decode, [data for data, _ in drawings * 5]))
@@ -175,6 +177,7 @@ def test_a_stopped_worker_is_a_hang_too(drawings):
         assert decoder.decode(drawings[0][0]) == drawings[0][1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_picture_does_not_answer_for_the_next(monkeypatch, drawings):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -238,6 +241,7 @@ def test_memory_beyond_the_limit_ends_the_worker_and_not_the_job(drawings):
         assert decoder.decode(drawings[0][0]) == drawings[0][1]
 
 
+@pytest.mark.slow
 def test_workers_are_renewed_before_they_have_leaked_much(monkeypatch, drawings):
     monkeypatch.setattr(decode, "RENEWED_AFTER", 3)
     with Decoder(DecodeSettings(), decoders=1) as decoder:

@@ -17,6 +17,7 @@ pytest_plugins = ("fetching_fixtures",)
 pytestmark = pytest.mark.usefixtures("loopback_only")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status", "http_status"),
     [
@@ -126,6 +127,7 @@ def test_nobody_there(closed_port):
     assert fetch(f"http://127.0.0.1:{closed_port}/").status == "connection"
 
 
+@pytest.mark.slow
 def test_nothing_is_said(silent_port):
     assert fetch(f"http://127.0.0.1:{silent_port}/", total_timeout_s=0.2).status == "timeout"
     assert fetch(f"https://127.0.0.1:{silent_port}/", connect_timeout_s=0.2).status == "timeout"
@@ -151,6 +153,7 @@ def test_certificates_are_verified(server):
     assert asyncio.run(run()) == (ssl.CERT_REQUIRED, True)
 
 
+@pytest.mark.slow
 def test_one_timeout_covers_all_redirects(server):
     # No hop takes that long, all of them do.
     assert fetch(server.url("/slow-redirects/5"), total_timeout_s=0.5).status == "timeout"

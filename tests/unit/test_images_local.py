@@ -135,6 +135,7 @@ def imported(tmp_path, place, *concepts, **options):
     return {concept: [row["image_id"] for row in rows_of(out, concept)] for concept in concepts}
 
 
+@pytest.mark.slow
 def test_rows_of_a_table_that_are_of_no_concept_are_named_and_spaces_are_none(tmp_path, capsys):
     owners = ["ada ", "ada", "Ada", None, "eve", " ", "Ada"]
     place = table_of(tmp_path, concept=owners, bytes=[png(shade / 9) for shade in range(7)])
@@ -151,6 +152,7 @@ def test_rows_of_a_table_that_are_of_no_concept_are_named_and_spaces_are_none(tm
         assert "'eve'" not in said
 
 
+@pytest.mark.slow
 def test_the_command_names_them_by_the_sheet(tmp_path, capsys):
     place = table_of(tmp_path, concept=["ada", "eve", "bo"], bytes=[png(0), png(1), png(1)])
     (tmp_path / "s.tsv").write_text("concept\tname\nada\tAda\neve\tEve\n")
@@ -167,6 +169,7 @@ def test_a_concept_that_a_table_lacks_is_named_with_what_it_has(tmp_path):
         imported(tmp_path, place, "ada", "van-gogh")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pa.string_view(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_text_of_any_type_names_concepts(tmp_path, kind):
     concepts = pa.array(["ada", "bo", "ada"]).cast(kind)
@@ -177,6 +180,7 @@ def test_text_of_any_type_names_concepts(tmp_path, kind):
     assert parquet.read(place, ["bytes"], only={"concept": ["cy"]}).num_rows == 0
 
 
+@pytest.mark.slow
 def test_pictures_of_any_type_of_bytes_in_several_row_groups(tmp_path):
     shades = [png(shade / 9) for shade in range(9)]
     for kind in (pa.binary_view(), pa.large_binary()):
@@ -186,6 +190,7 @@ def test_pictures_of_any_type_of_bytes_in_several_row_groups(tmp_path):
         assert parquet.read(tmp_path / "out.parquet").column("bytes").to_pylist() == shades[::3]
 
 
+@pytest.mark.slow
 def test_generated_pictures_of_a_table_have_its_prompts_and_ids(tmp_path):
     place = table_of(
         tmp_path,

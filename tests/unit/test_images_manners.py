@@ -82,6 +82,7 @@ def test_servers_in_trouble_are_asked_again(server, path):
     assert fetch(server.url(path), retries=2) == Fetched("ok", image_bytes(), 200, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "attempts"),
     [
@@ -163,6 +164,7 @@ def test_waiting_for_a_retry_takes_its_time_and_holds_no_place(server):
     assert server.most_at_once == 1
 
 
+@pytest.mark.slow
 def test_a_busy_host_does_not_keep_others_from_idle_ones(server, names):
     names.update({"busy.example": ["127.0.0.1"], "idle.example": ["127.0.0.1"]})
 
@@ -227,6 +229,7 @@ def test_a_response_that_fails_as_it_is_closed_gives_its_bytes_back(server, monk
     assert asyncio.run(run()) == ["connection"] * 4
 
 
+@pytest.mark.slow
 def test_limits_in_all_and_per_host_hold(server, names):
     names.update({"a.example": ["127.0.0.1"], "b.example": ["127.0.0.1"], "c.example": ["127.0.0.1"]})
     links = [(i, server.url("/held", host=f"{'abc'[i % 3]}.example")) for i in range(60)]
@@ -254,6 +257,7 @@ def test_waiting_for_a_turn_does_not_count_as_waiting_for_the_server(server):
     assert statuses == {"ok": 100}
 
 
+@pytest.mark.slow
 def test_redirects_between_busy_hosts_do_not_wait_for_each_other(server, names):
     names.update({"a.example": ["127.0.0.1"], "b.example": ["127.0.0.1"]})
     to = {host: quote(server.url("/held", host=f"{host}.example"), "") for host in "ab"}

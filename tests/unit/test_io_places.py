@@ -128,6 +128,7 @@ def test_parts_of_an_earlier_version_are_gone_on_with(tmp_path):
         assert list(contents(work.path)) == [MARK]
 
 
+@pytest.mark.slow
 def test_what_a_process_holds_another_waits_for_until_it_is_killed(tmp_path, capfd):
     script = (
         "import sys, time; from fit.io.files import WorkFolder\n"
@@ -155,6 +156,7 @@ def test_what_a_process_holds_another_waits_for_until_it_is_killed(tmp_path, cap
     assert [path.name for path in (tmp_path / "work").iterdir()] == [MARK]
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_folder_that_is_removed_holds_a_new_one(tmp_path):
     work, order = WorkFolder(tmp_path / "work", "x", "x"), []
 
@@ -186,6 +188,7 @@ def test_a_place_for_work_that_holds_or_lies_in_a_users_pictures_is_refused(tmp_
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_work_leaves_nothing_but_its_mark_and_can_be_used_again(tmp_path):
     put(tmp_path, "pics/ada/1.png", data=png(0))
     for group in ("images", "generated"):
@@ -325,6 +328,7 @@ def test_two_counts_of_one_domain_are_an_error_that_names_both(tmp_path, capsys)
 # --- another attempt --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_retry_that_finds_or_fixes_nothing_leaves_the_file_alone(tmp_path, capsys):
     row = dict.fromkeys(table.COLLECTED.names) | {"url": "http://127.0.0.1:1/x.png"}
     rows = [row | {"image_id": "a", "status": "connection"}, row | {"image_id": "b", "status": "ok", "bytes": png(0)}]

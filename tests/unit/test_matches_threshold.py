@@ -50,6 +50,7 @@ def test_a_given_threshold_needs_nothing_to_compare_with():
     assert found["fpr"] is None and found["roc_auc"] is None and found["best_f1"] is None
 
 
+@pytest.mark.slow
 def test_best_f1_against_every_threshold():
     rng = np.random.default_rng(1)
     positive, negative = rng.normal(1, 1, 60), rng.normal(0, 1, 90)
@@ -90,6 +91,7 @@ def test_highest_similarity():
 COSINES = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=30).map(lambda values: np.array(values, float))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(positive=COSINES, negative=COSINES, seed=st.integers(0, 99))
 def test_a_threshold_does_not_depend_on_the_order_of_similarities(positive, negative, seed):
@@ -102,6 +104,7 @@ def test_a_threshold_does_not_depend_on_the_order_of_similarities(positive, nega
         assert 0 <= found["equal_error_rate"] <= 1 and 0 <= found["roc_auc"] <= 1
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(positive=COSINES, negative=COSINES)
 def test_sides_that_do_not_overlap_are_told_apart_by_each_method(positive, negative):

@@ -113,6 +113,7 @@ def test_the_report_says_what_is_assumed(config, tmp_path):
     assert "count_captions, laion5b: the number of captions" in assumed
 
 
+@pytest.mark.slow
 def test_the_default_study_is_planned_without_torch():
     code = "import sys; from fit.cli.main import main; main(['plan']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -83,6 +83,7 @@ def test_pictures_are_the_generated_one_and_kept_references_of_its_concept(files
             assert len(set(shown)) == pairs.SHOWN
 
 
+@pytest.mark.slow
 def test_raters_go_on_after_a_restart_and_change_their_minds(files, tmp_path):
     out = tmp_path / "ratings.csv"
     with process(files, out) as (started, url):

@@ -129,6 +129,7 @@ def test_the_addresses_where_the_environment_names_none(monkeypatch, tmp_path, n
     assert [url.startswith(start) for url in asked] == [True]
 
 
+@pytest.mark.slow
 def test_another_process_without_a_key_asks_nothing_twice(service, serpapi, wikiart, tmp_path):
     answers = {"/search.json": results("https://a/1", "https://a/é")}
     service.answer = lambda path, query: answers.get(path, [work("https://a/w.jpg!Large.jpg")])

@@ -76,6 +76,7 @@ def texts(figure):
     return [text.get_text() for text in figure.findobj(plt.Text) if text.get_text()]
 
 
+@pytest.mark.slow
 def test_references_are_a_section_per_concept_the_kept_ones_first_and_in_full(tables, tmp_path, drawn):
     references_sheet(tables[0], tmp_path / "sheet.png")
     assert [figure.get_suptitle() for figure in drawn] == ["ann: 2 of 3 kept", "bob: 1 of 1 kept", "cy: 0 of 0 kept"]
@@ -124,6 +125,7 @@ def test_as_many_concepts_are_shown_below_as_above():
     assert [label[-1] for label, _ in rows_around(table, {"threshold": None, "below": None}, 2)] == ["0", "2"]
 
 
+@pytest.mark.slow
 def test_the_command_finds_concepts_in_tables_of_several(tables, tmp_path, drawn):
     (tmp_path / "scores.csv").write_text("concept,effective_count,score\nann,1,0.1\nbob,9,0.9\n")
     found = dict.fromkeys(("interval", "above", "changes", "concepts", "estimator", "penalty"))

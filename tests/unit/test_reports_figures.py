@@ -73,6 +73,7 @@ def overlap(figure, legend):
     return [axes for axes in figure.axes if box.overlaps(axes.get_window_extent())]
 
 
+@pytest.mark.slow
 def test_a_threshold_is_called_that_and_its_sides_are_named(tmp_path, drawn):
     draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "f.png")
     assert "imitation threshold (PELT): 10 images" in legend(drawn[0])
@@ -86,6 +87,7 @@ def lines_of(axes):
     return {str(line.get_label()): np.array(line.get_xydata()) for line in axes.lines}
 
 
+@pytest.mark.slow
 def test_every_concept_is_a_dot_at_its_count_and_score(tmp_path, drawn):
     scores = np.linspace(0.1, 0.9, 20)
     draw(range(20), scores, tmp_path / "f.png")
@@ -96,6 +98,7 @@ def test_every_concept_is_a_dot_at_its_count_and_score(tmp_path, drawn):
     assert axes.get_xscale() == "symlog" and axes.get_xlim()[1] > 19
 
 
+@pytest.mark.slow
 def test_the_threshold_its_interval_and_the_fits_are_drawn_where_they_were_found(tmp_path, drawn):
     found = draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "f.png")
     strip, axes = drawn[0].axes
@@ -133,6 +136,7 @@ def test_captions_are_counted_in_bars(tmp_path, drawn):
     assert axes.get_xlabel() == "captions that mention the concept"
 
 
+@pytest.mark.slow
 def test_similarities_are_two_histograms_of_shares_and_a_line_between(tmp_path, drawn):
     labels = ("within a concept", "between concepts", "mean cosine")
     figures.match_threshold_figure(np.full(4, 0.8), np.full(6, 0.2), 0.5, labels, tmp_path / "f.png", "same or not")
@@ -164,6 +168,7 @@ def test_the_sensitivity_is_a_mark_for_each_threshold_whose_area_is_its_weight(t
     assert drawn[1].axes[0].get_title() == "a study: the study has no threshold"
 
 
+@pytest.mark.slow
 def test_estimators_that_agree_are_marked_below_one_another(tmp_path, drawn):
     found = draw(range(20), [0.1] * 10 + [0.9] * 10, tmp_path / "f.png")
     assert found["estimators"]["one_change"]["threshold"] == found["estimators"]["isotonic"]["threshold"] == 10
@@ -196,6 +201,7 @@ def test_where_there_is_no_threshold_no_side_is_said_to_imitate(tmp_path, drawn,
     assert not [text for text in legend(drawn[0]) if text.startswith("imitation threshold")]
 
 
+@pytest.mark.slow
 def test_a_title_is_within_its_figure_however_long_it_is(tmp_path, drawn):
     draw(range(20), [0.9] * 10 + [0.1] * 10, tmp_path / "f.png", title="a $model$ with a long name: " + "people " * 12)
     figure = drawn[0]
@@ -205,6 +211,7 @@ def test_a_title_is_within_its_figure_however_long_it_is(tmp_path, drawn):
     assert boxes[0].x0 >= 0 and boxes[0].x1 <= figure.bbox.x1 and boxes[0].y1 <= figure.bbox.y1
 
 
+@pytest.mark.slow
 def test_no_legend_covers_bars_or_dots(tmp_path, drawn):
     rng = np.random.default_rng(0)
     labels = ("references", "photographs", "highest cosine to the texts")

@@ -74,6 +74,7 @@ def test_why_another_headline_than_pelt_found_nothing_is_said(study):
     assert cells(table, table.rows[0])["threshold"].startswith("no more of a jump than chance makes")
 
 
+@pytest.mark.slow
 def test_figures_of_two_corpora_are_both_shown(tmp_path):
     files = [f"results/captions/{corpus}/people/counts.png" for corpus in ("small", "large")]
     assert main(["reports", "write", "mine", "--figures", *files, "--out", str(tmp_path)]) == 0

@@ -81,6 +81,7 @@ def test_a_concept_without_a_score_is_said_and_one_without_a_count_is_an_error(t
         tabulate_scores(tmp_path / "counts.parquet", ConceptTables([table]), tmp_path / "sheet.tsv")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_the_table_does_not_depend_on_how_concepts_share_files(data):

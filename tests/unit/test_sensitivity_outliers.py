@@ -120,6 +120,7 @@ def test_the_command(study, tmp_path, capsys):
     assert Image.open(figure).height < tall
 
 
+@pytest.mark.slow
 def test_no_threshold_no_outliers_and_a_blank_figure(study, tmp_path):
     none = json.loads((study.folder / "threshold.json").read_text()) | {"threshold": None, "below": None, "above": None}
     (tmp_path / "none.json").write_text(json.dumps(none))

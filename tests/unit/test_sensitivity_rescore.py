@@ -139,6 +139,7 @@ def test_files_of_another_run_are_refused(study):
         measure(other, study.found, rescored=study.tables("rescored"), match_threshold=study.match_threshold)
 
 
+@pytest.mark.slow
 def test_the_commands(study, tmp_path):
     kinds = {"generated": "generated", "generated-embeddings": "of_generated", "images": "images"}
     kinds |= {"matches": "matches", "references": "references", "reference-embeddings": "of_references"}

@@ -21,6 +21,7 @@ def cost(scores, changes):
     return sum(((scores[a:b] - scores[a:b].mean()) ** 2).sum() for a, b in pairwise(edges))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-2, 2, width=16), min_size=2, max_size=9), st.floats(0.2, 1.5))
 def test_change_points_equal_brute_force(scores, penalty):
@@ -32,6 +33,7 @@ def test_change_points_equal_brute_force(scores, penalty):
     assert cost(scores, found) + penalty * len(found) == pytest.approx(min(costs), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_change_points_equal_pelt():
     rng = np.random.default_rng(1)
     for _ in range(10):

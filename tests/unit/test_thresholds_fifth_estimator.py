@@ -72,6 +72,7 @@ def test_it_is_in_the_json_and_on_the_terminal(table, capsys):
     assert "the middle is 0." in said
 
 
+@pytest.mark.slow
 def test_it_is_drawn(table, monkeypatch):
     path, found = detect(table, *ESTIMATORS)
     kept = []

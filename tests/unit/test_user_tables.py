@@ -102,6 +102,7 @@ def test_a_score_out_of_all_bounds_is_refused_with_its_row(tmp_path, capsys, sco
     assert f"line 13, concept 'z': score is '{score}', beyond 1e+30" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_largest_score_that_is_allowed_breaks_nothing(tmp_path, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

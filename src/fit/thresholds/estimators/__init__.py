@@ -41,6 +41,6 @@ def estimator_of_result(name: str) -> "Estimator":
     """Return the estimator that a result names; one that is not registered here has only its name."""
     if name in ESTIMATORS:
         return find_estimator(name)
-    from fit.thresholds.estimators.base import Estimator
+    from fit.thresholds.estimators.unknown import unknown_estimator
 
-    return type("UnknownEstimator", (Estimator,), {"name": name})()
+    return unknown_estimator(name)
