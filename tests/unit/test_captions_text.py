@@ -18,6 +18,10 @@ from fit.io.parquet import read
 SHEET = "concept\tname\nvan-gogh\tVincent van Gogh\ndurer\tAlbrecht Dürer\n"
 
 
+def gzipped(data):
+    return gzip.compress(data, mtime=0)  # the same bytes at any time, so that every process names a test the same
+
+
 def counted(tmp_path, captions, *options, sheet=SHEET):
     (tmp_path / "sheet.tsv").write_text(sheet)
     files = ["--concepts", str(tmp_path / "sheet.tsv"), "--counts", str(tmp_path / "out.parquet")]
@@ -246,7 +250,7 @@ def test_a_byte_order_mark_says_which_unicode(tmp_path, codec, name):
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("g.csv", gzip.compress(b"x", mtime=0), "first bytes are those of gzip, not of .csv; name it g.csv.gz"),
+        ("g.csv", gzipped(b"x"), "first bytes are those of gzip, not of .csv; name it g.csv.gz"),
         ("g.jsonl", b"PAR1\0\0", "first bytes are those of Parquet, not of .jsonl; name it g.parquet"),
         ("g.tsv", b"PK\3\4\0", "a zip or a spreadsheet's workbook, not of .tsv; save it as CSV"),
         ("g.csv", b"\x28\xb5\x2f\xfd\0", "those of zstd, not of .csv; name it g.csv.zst"),
@@ -254,10 +258,10 @@ def test_a_byte_order_mark_says_which_unicode(tmp_path, codec, name):
         ("g.csv", b"\xfd7zXZ\0", "those of xz, not of .csv; decompress it"),
         ("g.csv.gz", ROWS.encode(), "not those of gzip, so it is misnamed; name it g.csv"),
         ("g.csv.gz", bz2.compress(b"x"), "are those of bz2, so it is misnamed; name it g.csv.bz2"),
-        ("g.csv.gz", gzip.compress(b"PAR1\0\0", mtime=0), "inside its compression, its first bytes are those of Parquet"),
-        ("g.parquet", gzip.compress(b"PAR1", mtime=0), "its first bytes are those of gzip, not of .parquet; decompress it"),
-        ("g.parquet.gz", gzip.compress(b"PAR1", mtime=0), "its first bytes are those of gzip, not of .parquet; decompress it"),
-        ("g.tar", gzip.compress(b"x", mtime=0), "those of gzip, not of .tar; name it g.tar.gz"),
+        ("g.csv.gz", gzipped(b"PAR1\0\0"), "inside its compression, its first bytes are those of Parquet"),
+        ("g.parquet", gzipped(b"PAR1"), "its first bytes are those of gzip, not of .parquet; decompress it"),
+        ("g.parquet.gz", gzipped(b"PAR1"), "its first bytes are those of gzip, not of .parquet; decompress it"),
+        ("g.tar", gzipped(b"x"), "those of gzip, not of .tar; name it g.tar.gz"),
         ("g.csv", b"\0c\0a", "it is not text in UTF-8"),
     ],
 )
