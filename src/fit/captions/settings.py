@@ -36,6 +36,6 @@ class ReadingSettings:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     encoding: str = "utf-8"
-    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark says its own."""
+    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark overrides it."""
     on_bad_shard: Literal["fail", "skip"] = "fail"
     """What a broken or missing file leads to: an error, or counts without it, which say so."""

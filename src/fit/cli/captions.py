@@ -137,8 +137,8 @@ def merge(args: Namespace) -> None:
 
 def explain_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fit captions explain`."""
-    add("name")
-    add("caption")
+    add("name", help="as a sheet has it")
+    add("caption", help="as a corpus has it")
 
 
 def explain(args: Namespace) -> None:
@@ -151,7 +151,7 @@ def explain(args: Namespace) -> None:
 def plot_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fit captions plot`."""
     add("counts", help="file that `fit captions count` wrote")
-    add("--title", default="", metavar="TEXT")
+    add("--title", default="", metavar="TEXT", help="of the figure")
     add("--out", metavar="PNG", help="file to write")
 
 
