@@ -21,6 +21,13 @@ class Study(Section):
     domains: Annotated[list[Name], Field(min_length=1)]
     """Names of domains."""
 
+    @pydantic.field_validator("models", "domains")
+    @classmethod
+    def _once(cls, names: list[str]) -> list[str]:
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice!r} occurs twice; name each once")
+        return names
+
 
 @section
 class Threshold(ThresholdSettings, ScoreSettings, Section):
