@@ -20,6 +20,10 @@ ROOT = Path(__file__).parents[2]
 PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"
 SMALL = {
     "captions": ("--rows 80 --names 300 --rounds 1 --folder {folder}/captions", r"\| 300 names, 1 thread \| -?\d+"),
+    "compare": (
+        "--studies 1 --resamples 30 --write {folder}/page.md",
+        r"\| 400 \| 1.5 \| logistic \| in pairs \|",
+    ),
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
@@ -36,7 +40,7 @@ SMALL = {
     ),
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
-MARKS = {"planning": ["planning"], "threshold": ["simulation", "timing"]}
+MARKS = {"compare": ["comparison"], "planning": ["planning"], "threshold": ["simulation", "timing"]}
 
 
 def run(script, arguments):

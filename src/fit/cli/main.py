@@ -24,9 +24,10 @@ COMMANDS = {
     "sensitivity": "how much each choice moves the threshold, and the concepts that defy it",
     "reports": "a study's tables, and a page that shows them",
     "answer": "what a study found, in a sentence, and where its report is",
+    "compare": "whether two thresholds differ: of two models, checkpoints, scores or domains",
     "audit": "which concepts lie above a threshold, and which rows would have to go",
     "ratings": "people's judgement of generated pictures",
-    "plan": "what a study will cost: GPU and CPU hours, disk, links",
+    "plan": "what a study will cost: GPU and CPU hours, disk, links; how many concepts it needs",
     "check": "what a study lacks, and what is wrong with its inputs, before it runs",
     "atelier": "the built-in world",
 }

@@ -12,10 +12,29 @@ def plan_arguments(add: Callable[..., None]) -> None:
     add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
     add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later file overrides earlier ones")
     add("--gpus", type=Number(int, 1, 1_000_000), default=1, help="that work at once, for the time it takes")
+    add(
+        "--concepts",
+        default=None,
+        metavar="TABLE",
+        help="instead: how many concepts a study needs, from the spread of this table of counts and scores",
+    )
+    add("--within", type=Number(float, 1, 1e6), default=None, metavar="RATIO", help="of the ends of the interval")
+    add("--seed", type=Number(int, 0, 2**63 - 1), default=0, metavar="N", help="of the simulated studies")
+
+
+def _plan_concepts(args: Namespace) -> None:
+    from fit.plan.concepts import describe, precision, rise_of
+    from fit.thresholds.scores import read_table
+
+    rise = rise_of(read_table(args.concepts), args.seed)
+    print(*describe(rise, list(precision(rise, args.seed)), args.within), sep="\n")
 
 
 def plan(args: Namespace) -> None:
-    """Print what a study will cost."""
+    """Print what a study will cost, or how many concepts it needs."""
+    if args.concepts:
+        _plan_concepts(args)
+        return
     from fit.config.read import load
     from fit.plan.estimate import estimate
     from fit.plan.report import report
@@ -24,4 +43,6 @@ def plan(args: Namespace) -> None:
     print(report(estimate(config, args.study), args.study or config.default_study, args.gpus))
 
 
-COMMAND = Command("plan", "what a study will cost: GPU and CPU hours, disk, links", plan_arguments, plan)
+COMMAND = Command(
+    "plan", "what a study will cost: GPU and CPU hours, disk, links; how many concepts it needs", plan_arguments, plan
+)

@@ -1,6 +1,7 @@
 """How sure a threshold is: a bootstrap of everything that was sampled, and a permutation test of the jump."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,19 +76,42 @@ def _draw_scores(table: Scores, bank: np.ndarray | None, rows: np.ndarray, rng: 
     return total / bank.shape[1]
 
 
+@dataclass(frozen=True)
+class Replicates:
+    """Draws of what a table says of each concept, from which resamples of the table choose."""
+
+    table: Scores
+    images: np.ndarray | None
+    """[N, prompts, REPLICATES] means of resampled images; None if no concept has images."""
+    counts: np.ndarray
+    """[N, REPLICATES]."""
+
+    def resample(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return (counts, scores), [R, N] each and ascending in counts, of the concepts at `rows` [R, N].
+
+        The prompts, of each prompt the images, and the error of each count are drawn. Ties in count are ordered by
+        chance.
+        """
+        counts = self.counts[rows, rng.integers(REPLICATES, size=rows.shape)]
+        scores = _draw_scores(self.table, self.images, rows, rng)
+        order = np.argsort(counts + rng.random(rows.shape) * TIE, axis=1)
+        return np.take_along_axis(counts, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def replicate(table: Scores, rng: np.random.Generator) -> Replicates:
+    """Draw the replicates of a table."""
+    return Replicates(table, _bank(table, rng), draw_counts(table, rng))
+
+
 def resample(table: Scores, resamples: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (counts, scores), [R, N] each and ascending in counts, for some of `resamples` at a time.
 
-    Concepts are drawn with replacement; then the prompts, of each prompt the images, and the error of each count. Ties
-    in count are ordered by chance.
+    Concepts are drawn with replacement; then what Replicates.resample draws.
     """
-    bank, counts_of = _bank(table, rng), draw_counts(table, rng)
+    replicates = replicate(table, rng)
     for start in range(0, resamples, CHUNK):
         rows = rng.integers(len(table), size=(min(CHUNK, resamples - start), len(table)))
-        counts = counts_of[rows, rng.integers(REPLICATES, size=rows.shape)]
-        scores = _draw_scores(table, bank, rows, rng)
-        order = np.argsort(counts + rng.random(rows.shape) * TIE, axis=1)
-        yield np.take_along_axis(counts, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        yield replicates.resample(rows, rng)
 
 
 def bootstrap(table: Scores, names: Iterable[str], penalty: float, resamples: int, seed: int) -> dict[str, np.ndarray]:

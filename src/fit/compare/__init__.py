@@ -1,0 +1,1 @@
+"""Whether two thresholds differ: of two models, checkpoints, scores or domains."""
