@@ -108,7 +108,7 @@ def _quantiles(found: dict[str, Any]) -> tuple[float, ...]:
     return quantiles
 
 
-def _from_study(found: dict[str, Any]) -> Threshold:
+def from_study(found: dict[str, Any]) -> Threshold:
     """Make the threshold of a result of `fit thresholds detect`.
 
     Raises:
@@ -166,6 +166,6 @@ def read_threshold(given: str) -> Threshold:
             f"{given}: not JSON with `threshold`; give a file that `fit thresholds detect --out` wrote"
         ) from None
     try:
-        return _from_study(found)
+        return from_study(found)
     except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError):
         raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
