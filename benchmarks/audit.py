@@ -3,9 +3,9 @@
     python benchmarks/audit.py --docs docs/audit.md
 
 A simulated study has 100 concepts, counts from 1 to 10,000, log-uniform, and scores of 0.15 below and 0.5 above, sd
-0.1. The rise's middle lies between 30 and 600 images; a study without imitation has none. Audited: 40 concepts around
-it (sd 1 in log(1 + images)), whose counts are exact or have an error of 20 or 50 %; and 20 log-uniform ones for the share
-of high scores.
+0.1. The rise's middle lies between 30 and 600 images; a study without imitation has none. Audited are 40 concepts
+around it (sd 1 in log(1 + images)), whose counts are exact or have an error of 20 or 50 %, and 20 log-uniform ones for
+the share of high scores.
 """
 
 import argparse

@@ -42,6 +42,7 @@ REFUSED = [
     ({"below": {"mean_score": 0.6}, "above": {"mean_score": 0.2}}, "the scores fall"),
     ({"direction": "fall"}, "the scores fall"),
     ({"permutation_test": {"p_value": 0.82}}, "chance alone often makes such a jump (p = 0.82)"),
+    ({"permutation_test": {"p_value": 0.001, "p_value_families": 0.2}}, "(p = 0.2)"),
     ({"resamples_with_a_change": 0.34}, "only 34% of the resamples have a threshold"),
     ({"threshold": None, "interval": None, "reason": "too few concepts: 4, at least 10"}, "too few concepts"),
     ({"threshold": 0, "interval": [0, 9]}, "the scores change among concepts that have no training image"),

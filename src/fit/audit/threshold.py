@@ -66,6 +66,14 @@ def _number(found: dict[str, Any], name: str, of: str | None = None) -> float | 
     return value
 
 
+def _largest_p_value(found: dict[str, Any]) -> float | None:
+    """Return the largest p-value of the tests against no jump, `p_value` and others that begin so; None if unknown."""
+    tests = found.get("permutation_test")
+    names = [name for name in tests if name.startswith("p_value")] if isinstance(tests, dict) else []
+    known = [_number(found, name, "permutation_test") for name in names]
+    return max((p_value for p_value in known if p_value is not None), default=None)
+
+
 def _refusal(found: dict[str, Any]) -> str | None:
     """Return why a study gives no verdict; None if it may give one."""
     if found["threshold"] is None:
@@ -74,7 +82,7 @@ def _refusal(found: dict[str, Any]) -> str | None:
         return why
     if found.get("direction") == "fall" or falls(found):
         return "the scores fall there, so that it is not a threshold of imitation"
-    p_value = _number(found, "p_value", "permutation_test")
+    p_value = _largest_p_value(found)
     if p_value is not None and p_value > CHANCE:
         return f"chance alone often makes such a jump (p = {p_value:.2g})"
     share = _number(found, "resamples_with_a_change")
@@ -85,7 +93,7 @@ def _refusal(found: dict[str, Any]) -> str | None:
 
 def _remarks(found: dict[str, Any], quantiles: tuple[float, ...]) -> tuple[str, ...]:
     said = []
-    if _number(found, "p_value", "permutation_test") is None:
+    if _largest_p_value(found) is None:
         said.append("Whether chance alone makes such a jump is not known: the file has no permutation test.")
     share = _number(found, "resamples_with_a_change")
     if share is not None and share < MOST_RESAMPLES:
