@@ -8,7 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.audit import STATEMENT, ConceptCount, audit, choose_rows, read_counted, read_threshold
+from fit.audit.counts import ConceptCount, read_counted
+from fit.audit.plan import choose_rows
+from fit.audit.threshold import read_threshold
+from fit.audit.verdicts import STATEMENT, audit
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.io.concept_tables import CONCEPT, write_concepts
@@ -46,32 +49,39 @@ def test_counts_lie_below_within_or_above_the_whole_counts_of_the_interval(thres
     }
 
 
-def test_without_an_interval_the_threshold_itself_is_above_and_nothing_is_sure():
-    found = audit([ConceptCount("under", 49, 40, 49), ConceptCount("at", 50, 50, 60)], read_threshold("50"))
-    rows = {row["concept"]: (row["verdict"], row["by"], row["sure"], row["to_remove"]) for row in found.rows}
-    assert rows == {"at": ("above", 1, "unknown", 11), "under": ("below", 1, "unknown", 0)}
-    assert "no interval" in found.note()
-
-
-def test_a_verdict_is_sure_where_the_whole_interval_of_the_count_gives_it(threshold):
-    counted = [
-        ConceptCount("surely-above", 80, 61, 100),
-        ConceptCount("above", 80, 60, 100),
-        ConceptCount("surely-below", 20, 10, 39),
-        ConceptCount("below", 20, 10, 40),
-        ConceptCount("surely-within", 50, 40, 60),
-        ConceptCount("within", 50, 39, 60),
-        ConceptCount("bare", 1000),
-        ConceptCount("uncounted", None),
-    ]
-    rows = rows_of(counted, threshold)
-    assert {name for name, row in rows.items() if row["sure"] == "yes"} == {
-        "surely-above",
-        "surely-below",
-        "surely-within",
+def test_the_threshold_is_above_the_first_number_and_at_most_the_second(threshold_file):
+    path = threshold_file(threshold=50, interval=[40, 60])
+    rows = rows_of([ConceptCount(str(count), count) for count in (39, 40, 41, 59, 60, 61)], path)
+    assert {name: (row["verdict"], row["by"]) for name, row in rows.items()} == {
+        "39": ("below", 2),
+        "40": ("below", 1),
+        "41": ("within", 0),
+        "59": ("within", 0),
+        "60": ("above", 1),
+        "61": ("above", 2),
     }
-    assert {name for name, row in rows.items() if row["sure"] == "unknown"} == {"bare", "uncounted"}
-    assert rows["uncounted"]["verdict"] == "unknown"
+
+
+def test_a_count_of_0_is_below_a_threshold_that_is_above_0(threshold_file):
+    found = audit([ConceptCount("a", 0, 0, 5)], read_threshold(threshold_file(threshold=150, interval=[0, 163])))
+    row = found.rows[0]
+    assert (row["verdict"], row["to_remove"]) == ("below", 5)
+    assert "only a concept without any image is below it" in found.note()
+
+
+def test_nothing_is_below_a_threshold_of_0():
+    found = audit([ConceptCount("a", 0, 0, 5)], read_threshold("0"))
+    assert found.rows[0]["verdict"] == "above"
+    assert "to_remove" not in found.rows[0]
+    assert "nothing can be pruned" in found.note()
+
+
+def test_without_an_interval_the_threshold_itself_is_above_and_no_probability_is_given():
+    found = audit([ConceptCount("under", 49, 40, 49), ConceptCount("at", 50, 50, 60)], read_threshold("50"))
+    rows = {row["concept"]: (row["verdict"], row["by"], row.get("p_above"), row["to_remove"]) for row in found.rows}
+    assert rows == {"at": ("above", 1, None, 11), "under": ("below", 1, None, 0)}
+    assert "no interval" in found.note()
+    assert "expected to be wrong" not in found.note()
 
 
 def test_what_must_go_is_computed_from_the_high_end_of_the_count(threshold):
@@ -88,27 +98,24 @@ def test_what_must_go_is_computed_from_the_high_end_of_the_count(threshold):
 
 
 def test_an_interval_that_leaves_its_threshold_out_is_widened(threshold_file):
-    assert read_threshold(threshold_file(threshold=30, interval=[35.2, 60])).low == 30
+    assert read_threshold(threshold_file(threshold=30, interval=[35.2, 60])).low == 29
     narrow = read_threshold(threshold_file(threshold=41, interval=[41.3, 41.6]))
-    assert (narrow.low, narrow.high) == (41, 41)
-
-
-def test_nothing_is_below_a_threshold_that_reaches_down_to_zero(threshold_file):
-    found = audit([ConceptCount("a", 0, 0, 5)], read_threshold(threshold_file(threshold=3, interval=[0, 9])))
-    assert found.rows[0]["verdict"] == "within"
-    assert "to_remove" not in found.rows[0]
-    assert "reaches down to 0" in found.note()
+    assert (narrow.low, narrow.high) == (40, 42)
 
 
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"threshold": None, "interval": None}, "no change point was found"),
         ({"interval": [1, 2]}, "not JSON with `threshold`"),
         ({"threshold": "many", "interval": None}, "not a threshold"),
         ({"threshold": 5, "interval": [9, 2]}, "not a threshold"),
         ({"threshold": 5, "interval": [float("nan"), 9]}, "not a threshold"),
         ({"threshold": 5, "interval": [1]}, "not a threshold"),
+        ({"threshold": 5, "interval": [-3, 9]}, "not a threshold"),
+        ({"threshold": 5, "permutation_test": {"p_value": "small"}}, "not a threshold"),
+        ({"threshold": 5, "resamples_with_a_change": float("nan")}, "not a threshold"),
+        ({"threshold": 5, "estimator": "pelt", "estimators": {"pelt": {"quantiles": ["a"]}}}, "not a threshold"),
+        ({"threshold": 5, "estimator": "pelt", "estimators": {"pelt": {"quantiles": [float("inf")]}}}, "not a thresho"),
     ],
 )
 def test_a_file_that_is_not_a_threshold(threshold_file, found, said):
@@ -116,7 +123,7 @@ def test_a_file_that_is_not_a_threshold(threshold_file, found, said):
         read_threshold(threshold_file(**found))
 
 
-@pytest.mark.parametrize("given", ["missing.json", "-3", "nan", "inf"])
+@pytest.mark.parametrize("given", ["missing.json", "-3", "nan", "inf", ""])
 def test_neither_a_number_nor_a_file(given):
     with pytest.raises(DataError, match="give a number of images"):
         read_threshold(given)

@@ -19,6 +19,7 @@ from fit.embeddings.base import Embedding
 ROOT = Path(__file__).parents[2]
 PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"
 SMALL = {
+    "audit": ("--studies 2 --resamples 20 --docs {folder}/page.md", r"\| no imitation \| \d of 2"),
     "captions": ("--rows 80 --names 300 --rounds 1 --folder {folder}/captions", r"\| 300 names, 1 thread \| -?\d+"),
     "compare": (
         "--studies 1 --resamples 30 --write {folder}/page.md",
@@ -34,13 +35,20 @@ SMALL = {
     "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
+    "ratings": ("--studies 1 --resamples 20 --docs {folder}/page.md", r"\| 2 alike \| [\d.]+ of \d"),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
         r"\| logistic, 20 resamples \| [\d.]+ s",
     ),
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
-MARKS = {"compare": ["comparison"], "planning": ["planning"], "threshold": ["simulation", "timing"]}
+MARKS = {
+    "audit": ["calibration"],
+    "compare": ["comparison"],
+    "planning": ["planning"],
+    "ratings": ["coverage"],
+    "threshold": ["simulation", "timing"],
+}
 
 
 def run(script, arguments):

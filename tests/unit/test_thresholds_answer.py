@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from fit.alternatives import load
-from fit.audit import read_threshold
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.thresholds.answer import made, of_study, of_targets, read, sentence
@@ -158,12 +157,6 @@ def test_a_table_alone_has_a_sentence_too(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("concept,effective_count,score\n" + rows)
     assert main(["thresholds", "detect", str(tmp_path / "t.csv"), "--resamples", "50"]) == 0
     assert capsys.readouterr().out.startswith("imitation begins at about 10 training images (95 %: ")
-
-
-def test_an_audit_against_a_fall_is_refused(tmp_path):
-    (tmp_path / "t.json").write_text(json.dumps(found(below={"mean_score": 0.6}, above={"mean_score": 0.2})))
-    with pytest.raises(DataError, match="the scores fall at 215 images"):
-        read_threshold(str(tmp_path / "t.json"))
 
 
 def test_the_answer_and_the_settings_import_nothing_heavy():

@@ -18,6 +18,7 @@ def audit_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit audit`."""
     add("--threshold", help="JSON of `fit thresholds detect`, or a number of images")
     add("--counts", help="CSV or Parquet with the columns concept and effective_count, also low, high and captions")
+    add("--scores", default=None, help="table that the threshold was found in, to say how likely a high score is")
     add("--matched-captions", default=None, help="file that `fit captions count` wrote, to plan which rows to remove")
     add("--images", nargs="*", default=[], metavar="PLACE", help="tables of their images, or folders of tables")
     add("--matches", nargs="*", default=[], metavar="PLACE", help="their matches, likewise: these are removed first")
@@ -26,9 +27,17 @@ def audit_arguments(add: Callable[..., None]) -> None:
 
 
 def audit(args: Namespace) -> None:
-    """Print which concepts lie above a threshold, and write which rows would have to go."""
-    from fit.audit import audit as compare
-    from fit.audit import plan, read_counted, read_threshold, write_audit
+    """Print which concepts lie above a threshold, and write which rows would have to go.
+
+    Raises:
+        FitError: the study gives no verdict; the table, which says so, is written all the same, and no plan.
+    """
+    from fit.audit.counts import read_counted
+    from fit.audit.likelihood import read_high_scores
+    from fit.audit.plan import plan
+    from fit.audit.threshold import read_threshold
+    from fit.audit.verdicts import audit as compare
+    from fit.audit.verdicts import write_audit
     from fit.io.concept_tables import ConceptTables
     from fit.reports.tables import aligned
 
@@ -44,13 +53,21 @@ def audit(args: Namespace) -> None:
             f"fit: {args.counts}: it counts captions, not images that show the concept (effective counts)",
             file=sys.stderr,
         )
-    found = compare(counted, read_threshold(args.threshold), skipped, of_captions)
+    threshold = read_threshold(args.threshold)
+    scores = read_high_scores(args.scores, threshold) if args.scores and not threshold.refusal else None
+    found = compare(counted, threshold, skipped, of_captions, scores)
     out = args.plan and args.plan.removesuffix(".parquet").removesuffix(".csv")
+    if threshold.refusal:
+        out = None
     if out:
         seen = (ConceptTables(args.images), ConceptTables(args.matches)) if args.images else None
         plan(found, counted, args.matched_captions, out, seen)
     write_audit(found, args.out, out)
     print(aligned(found.table()), found.note(), sep="\n\n", end="")
+    if threshold.refusal:
+        raise FitError(
+            f"{args.threshold}: no verdict, as {threshold.refusal}; give a number of images, or another study"
+        )
 
 
 COMMAND = Command(

@@ -1,67 +1,55 @@
 """Compare people's ratings with the score, with each other, and with the threshold."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import kendalltau
 
 from fit.errors import DataError
-from fit.ratings.agreement import krippendorff_alpha
+from fit.ratings.agreement import alpha_interval, krippendorff_alpha
+from fit.ratings.correlation import CONFIDENCE, FEWEST, correlate, given_count, overall
 from fit.ratings.pairs import read_concepts
+from fit.ratings.resampling import RatedConcepts, rated_concepts
 from fit.ratings.store import SCALE, Rating, latest, read_ratings
-from fit.thresholds.estimators.one_change import best_split
-from fit.thresholds.estimators.pelt import change_points
-
-CONFIDENCE = 0.95
+from fit.ratings.threshold import add_intervals, find_threshold, from_0_to_1
 
 
-def spearman(x: ArrayLike, y: ArrayLike) -> np.ndarray:
-    """Return Spearman's rank correlation of x and y, [..., N] each: [...], NaN where x or y is constant.
-
-    It is Pearson's correlation of ranks; ties have their mean rank. scipy.stats.spearmanr takes no batch of resamples.
-    """
-    a, b = (rankdata(values, axis=-1) - (np.shape(values)[-1] + 1) / 2 for values in (x, y))
-    with np.errstate(invalid="ignore"):
-        return (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-
-
-def correlate(scores: ArrayLike, means: ArrayLike, *, resamples: int, seed: int) -> dict[str, Any]:
-    """Correlate the ranks of scores and of mean ratings, [N] each.
-
-    Returns:
-        A dict: concepts (N), spearman, interval (percentile bootstrap over concepts), kendall (tau-b); None where they
-        have no meaning, as with constant values.
-    """
-    score_of, mean_of = np.asarray(scores), np.asarray(means)
-    found: dict[str, Any] = {"concepts": len(score_of), "spearman": None, "interval": None, "kendall": None}
-    found["interval_kind"] = f"percentile bootstrap over concepts, {CONFIDENCE:.0%}, {resamples} resamples"
-    if len(score_of) < 2 or np.ptp(score_of) == 0 or np.ptp(mean_of) == 0:
-        return found
-    rows = np.random.default_rng(seed).integers(len(score_of), size=(resamples, len(score_of)))
-    drawn = spearman(score_of[rows], mean_of[rows])
-    drawn = drawn[np.isfinite(drawn)]
-    tail = (1 - CONFIDENCE) / 2
-    found["spearman"] = float(spearman(score_of, mean_of))
-    found["interval"] = [float(q) for q in np.quantile(drawn, [tail, 1 - tail])] if len(drawn) else None
-    found["kendall"] = float(kendalltau(score_of, mean_of).statistic)
+def _agreement(rated: RatedConcepts, resamples: int, seed: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "raters": rated.raters,
+        "pictures_with_two_or_more": int((np.isfinite(rated.given).sum(0) >= 2).sum()),
+        "interval_kind": f"percentile bootstrap over concepts with their pictures, 95 %, {resamples} resamples; of "
+        "these raters",
+    }
+    for metric in ("ordinal", "interval"):
+        found[f"alpha_{metric}"] = alpha = krippendorff_alpha(rated.given, metric)
+        found[f"alpha_{metric}_95"] = None
+        if alpha is not None:
+            draws: dict[str, Any] = {"resamples": resamples, "seed": seed, "fewest": FEWEST}
+            found[f"alpha_{metric}_95"] = alpha_interval(rated.given, metric, rated.concept_of, **draws)
     return found
 
 
-def _agreement(ratings: Sequence[Rating]) -> dict[str, Any]:
-    raters = {rating.rater: row for row, rating in enumerate({rating.rater: rating for rating in ratings}.values())}
-    units = {about: column for column, about in enumerate(dict.fromkeys(rating.about[1:] for rating in ratings))}
-    matrix = np.full((len(raters), len(units)), np.nan)
-    for rating in ratings:
-        matrix[raters[rating.rater], units[rating.about[1:]]] = rating.given
-    return {
-        "raters": len(raters),
-        "pictures_with_two_or_more": int((np.isfinite(matrix).sum(0) >= 2).sum()),
-        **{f"alpha_{metric}": krippendorff_alpha(matrix, metric) for metric in ("ordinal", "interval")},
-    }
+def _correlation(rated: RatedConcepts, at: int | None, resamples: int, seed: int) -> dict[str, Any]:
+    """Correlate scores and mean ratings: of all concepts, given the count, and on each side of `at` images."""
+    found = correlate(rated, overall, resamples=resamples, seed=seed)
+    found["kendall"] = None
+    if found["spearman"] is not None:
+        found["kendall"] = float(kendalltau(rated.scores, rated.means).statistic)
+    found["interval_kind"] = (
+        f"bootstrap over raters and concepts, {CONFIDENCE:.0%}, {resamples} resamples, Fisher's transform, Student's "
+        "t: for as many other raters; interval_of_these_raters: percentile bootstrap over concepts"
+    )
+    found["given_count"] = correlate(rated, given_count, resamples=resamples, seed=seed)
+    found["sides"] = {"threshold_on_scores": at, "below": None, "above": None}
+    if at is not None:
+        for side, mask in (("below", rated.counts < at), ("above", rated.counts >= at)):
+            if mask.any():
+                found["sides"][side] = correlate(rated.take(mask), overall, resamples=resamples, seed=seed)
+    return found
 
 
 def _by_rater(ratings: Sequence[Rating]) -> dict[str, Any]:
@@ -93,19 +81,6 @@ def _by_concept(ratings: Sequence[Rating], known: Mapping[str, tuple[float, floa
     return sorted(rows, key=lambda row: (row["effective_count"], row["concept"]))
 
 
-def _threshold(counts: np.ndarray, values: np.ndarray, penalty: float) -> dict[str, Any]:
-    changes = change_points(values, penalty)
-    split, removed = best_split(counts, values)
-    first = changes[0] if changes else None
-    return {
-        "threshold": None if first is None else int(counts[first]),
-        "mean_below": None if first is None else float(values[:first].mean()),
-        "mean_above": None if first is None else float(values[first:].mean()),
-        "changes": [int(counts[change]) for change in changes],
-        "one_change": {"threshold": None if split is None else int(counts[split]), "squared_error_removed": removed},
-    }
-
-
 def make_report(
     files: Sequence[str | Path], table: str | Path, *, penalty: float, resamples: int, seed: int
 ) -> dict[str, Any]:
@@ -115,13 +90,14 @@ def make_report(
         files: CSVs of ratings; a later row of a rater about a picture replaces an earlier one.
         table: CSV or Parquet with the columns concept, effective_count and score.
         penalty: of PELT, on scores and on ratings from 0 to 1 alike.
-        resamples: of the bootstrap over concepts.
-        seed: of its draws.
+        resamples: of each bootstrap, and permutations of each test.
+        seed: of their draws.
 
     Returns:
         A dict: how many ratings, raters, pictures and concepts, and how many were skipped; unknown_concepts, which
-        `table` does not have; by_rater; correlation (see `correlate`); agreement (Krippendorff's alpha); threshold, on
-        the ratings and on the scores of the same concepts; by_concept.
+        `table` does not have; by_rater; correlation (see `correlate`), also given the count and on each side of the
+        threshold on scores; agreement (Krippendorff's alpha); threshold, on the ratings and on the scores of the same
+        concepts; by_concept. It does not depend on the order of rows.
 
     Raises:
         DataError: a file can't be read, or no concept of `table` has a rating.
@@ -137,9 +113,12 @@ def make_report(
             "name concepts as the table does"
         )
     rows = _by_concept(ratings, known)
-    counts, scores, means = (
-        np.array([row[key] for row in rows]) for key in ("effective_count", "score", "mean_rating")
-    )
+    rated = rated_concepts(ratings, known, [row["concept"] for row in rows])
+    draws: dict[str, Any] = {"penalty": penalty, "permutations": resamples, "seed": seed}
+    on_scores = find_threshold(rated.counts, rated.scores, **draws)
+    on_ratings = find_threshold(rated.counts, from_0_to_1(rated.means), **draws)
+    add_intervals(on_ratings, rated, penalty=penalty, resamples=resamples, seed=seed)
+    at = on_scores["threshold"] if on_scores["threshold"] is not None else on_scores["one_change"]["threshold"]
     low, high = SCALE[0], SCALE[-1]
     return {
         "ratings": len(ratings),
@@ -150,53 +129,100 @@ def make_report(
         "unknown_concepts": sorted({rating.concept for rating in given} - set(known)),
         "mean_rating": float(np.mean([rating.given for rating in ratings])),
         "by_rater": _by_rater(ratings),
-        "correlation": correlate(scores, means, resamples=resamples, seed=seed),
-        "agreement": _agreement(ratings),
+        "correlation": _correlation(rated, at, resamples, seed),
+        "agreement": _agreement(rated, resamples, seed),
         "threshold": {
             "scale": f"ratings are (mean rating - {low}) / {high - low}, so 0 to 1",
             "penalty": penalty,
-            "ratings": _threshold(counts, (means - low) / (high - low), penalty),
-            "scores": _threshold(counts, scores, penalty),
+            "interval_kind": "percentile bootstrap over raters and concepts; above the first number, at most the "
+            "second",
+            "ratings": on_ratings,
+            "scores": on_scores,
         },
         "by_concept": rows,
     }
 
 
+def _range(ends: Sequence[float] | None, digits: int = 2) -> str:
+    return "none" if ends is None else f"{ends[0]:.{digits}f} to {ends[1]:.{digits}f}"
+
+
 def _found(found: Mapping[str, Any]) -> str:
-    single = "none" if found["one_change"]["threshold"] is None else f"{found['one_change']['threshold']} images"
+    """Say a threshold on ratings or scores."""
+    if found["p_value"] is None:
+        return f"none: {found['reason']}"
+    single, chance = found["one_change"], f"p = {found['p_value']:.2g} against no jump"
+    if single["threshold"] is not None:
+        best = f"best single split: {_images(single)}; {chance}"
+    else:
+        best = f"best single split: none, since chance alone often makes such a jump; {chance}"
     if found["threshold"] is None:
-        return f"no change point; best single split: {single}"
-    return (
-        f"{found['threshold']} images ({found['mean_below']:.2f} below, {found['mean_above']:.2f} above); "
-        f"best single split: {single}"
-    )
+        return f"no change point; {best}"
+    sides = f"({found['mean_below']:.2f} below, {found['mean_above']:.2f} above)"
+    fall = "; they fall there: this is not a threshold of imitation" if found["falls"] else ""
+    return f"{_images(found)} {sides}{fall}; {best}"
+
+
+def _images(found: Mapping[str, Any]) -> str:
+    text = f"{found['threshold']} images"
+    if "interval" not in found:
+        return text
+    share = found["resamples_with_an_answer"]
+    few = f" of the {share:.0%} of resamples that have one" if share < CONFIDENCE else ""
+    return f"{text} (95 %{few}: {_range(found['interval'], 0)})"
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    """Say a correlation with its intervals."""
+    if found["spearman"] is None:
+        return f"no correlation: {found['reason']}"
+    text = f"Spearman {found['spearman']:.2f}"
+    if found["interval"]:
+        text += f" (95 %, for {found['raters']} other raters and other concepts: {_range(found['interval'])})"
+    elif found["interval_of_these_raters"]:
+        of_these = _range(found["interval_of_these_raters"])
+        text += f" (95 %, other concepts: {of_these}; no interval for other raters: {found['reason']})"
+    else:
+        text += f" (no interval: {found['reason']})"
+    return text
+
+
+def _correlation_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    kendall = "" if found["kendall"] is None else f", Kendall {found['kendall']:.2f}"
+    yield f"score and mean rating of a concept: {_said(found)}{kendall}"
+    yield f"the same, given the count (partial correlation): {_said(found['given_count'])}"
+    at = found["sides"]["threshold_on_scores"]
+    if at is None:
+        yield "the same on each side of the threshold on scores: none, there is no such threshold"
+        return
+    for side in ("below", "above"):
+        if found["sides"][side]:
+            yield f"the same among concepts {side} {at} images: {_said(found['sides'][side])}"
+    inside = [found["sides"][side] for side in ("below", "above") if found["sides"][side]]
+    if found["interval"] and found["interval"][0] > 0 and not any((one["interval"] or [0])[0] > 0 for one in inside):
+        yield (
+            "score and people agree on which concepts have many images; whether they agree among concepts of like "
+            "counts is not shown"
+        )
 
 
 def summary(report: Mapping[str, Any]) -> str:
     """Say a report of `make_report` in a few lines for a terminal."""
-    correlation, agreement, threshold = report["correlation"], report["agreement"], report["threshold"]
+    agreement, threshold = report["agreement"], report["threshold"]
     lines = [
         f"{report['ratings']} ratings by {report['raters']} raters, {report['pictures']} pictures of "
-        f"{report['concepts']} concepts, {report['skipped']} skipped; mean rating {report['mean_rating']:.2f}"
+        f"{report['concepts']} concepts, {report['skipped']} skipped; mean rating {report['mean_rating']:.2f}",
+        *_correlation_lines(report["correlation"]),
     ]
-    if correlation["spearman"] is None:
-        why = "one concept" if correlation["concepts"] < 2 else "all scores or all ratings the same"
-        lines.append(f"score and mean rating of a concept: no correlation: {why}")
-    else:
-        interval = correlation["interval"]
-        among = f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "none, there are too few concepts"
-        lines.append(
-            f"score and mean rating of a concept: Spearman {correlation['spearman']:.2f} "
-            f"(95 % bootstrap interval over concepts: {among}), Kendall {correlation['kendall']:.2f}"
-        )
     both = agreement["pictures_with_two_or_more"]
     if agreement["alpha_ordinal"] is None:
         why = "all of them rated alike" if both else "nothing to compare"
         lines.append(f"agreement of raters: {both} pictures have two ratings or more; {why}")
     else:
         lines.append(
-            f"agreement of raters: Krippendorff's alpha {agreement['alpha_ordinal']:.2f} (ordinal), "
-            f"{agreement['alpha_interval']:.2f} (interval), on {both} pictures with two ratings or more"
+            f"agreement of raters: Krippendorff's alpha {agreement['alpha_ordinal']:.2f} (ordinal; 95 %: "
+            f"{_range(agreement['alpha_ordinal_95'])}), {agreement['alpha_interval']:.2f} (interval; 95 %: "
+            f"{_range(agreement['alpha_interval_95'])}), on {both} pictures with two ratings or more"
         )
     lines += [
         f"threshold on ratings (0 to 1, penalty {threshold['penalty']}): {_found(threshold['ratings'])}",

@@ -7,6 +7,7 @@ import numpy as np
 
 from fit.errors import DataError
 from fit.thresholds.answer import falls
+from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
 from fit.thresholds.estimators.pelt import change_points
@@ -68,6 +69,7 @@ def _answers(
             answers[name] = {
                 "threshold": estimate.threshold,
                 "interval": interval(name, drawn[name], table.counts),
+                "quantiles": threshold_quantiles(name, drawn[name], table.counts),
                 "resamples_with_an_answer": float(np.isfinite(drawn[name]).mean()),
                 "last_below": _place(table, at - 1) if at else None,
                 "first_above": _place(table, at),
