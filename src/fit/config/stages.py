@@ -16,6 +16,7 @@ from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
+from fit.matches.settings import MeanSettings
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.settings import written_settings
@@ -124,13 +125,14 @@ def _embed_prompts(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [*_text_embedder(config, job), "--prompts", *prompts], "names": names}
 
 
-def _match_method(config: Config, job: Job) -> str:
-    threshold = config.domains[job["domain"]].match_threshold
-    return f"--method={MATCH_THRESHOLDS.get(str(threshold), threshold)}"
+def _match_method(config: Config, job: Job) -> list[str]:
+    domain = config.domains[job["domain"]]
+    method = MATCH_THRESHOLDS.get(str(domain.match_threshold), domain.match_threshold)
+    return [f"--method={method}", *written_settings(domain, MeanSettings)]
 
 
 def _find_match_threshold(config: Config, job: Job) -> dict[str, Any]:
-    return {"flags": [_match_method(config, job), _needed(config, job)]}
+    return {"flags": [*_match_method(config, job), _needed(config, job)]}
 
 
 def _find_art_threshold(config: Config, job: Job) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def _find_art_threshold(config: Config, job: Job) -> dict[str, Any]:
 
 def _verify_embedder(config: Config, job: Job) -> dict[str, Any]:
     embedder = config.domains[job["domain"]].embedder
-    return {"flags": [_match_method(config, job), f"--seed={config.seed}"], "embedder": embedder}
+    return {"flags": [*_match_method(config, job), f"--seed={config.seed}"], "embedder": embedder}
 
 
 def _generate_images(config: Config, job: Job) -> dict[str, Any]:
