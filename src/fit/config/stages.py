@@ -152,12 +152,14 @@ def _generate_images(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [*flags, f"--seed={config.seed}", "--prompts", *config.domains[job["domain"]].prompts]}
 
 
-def _targets(config: Config, job: Job) -> dict[str, Any]:
-    return {"flags": written_settings(config.domains[job["domain"]], TargetSettings)}
+def _score_alternatives(config: Config, job: Job) -> dict[str, Any]:
+    # The other settings are the imitation score's alone.
+    return {"flags": [f"--targets={config.domains[job['domain']].targets}"]}
 
 
 def _score_imitation(config: Config, job: Job) -> dict[str, Any]:
-    return {"flags": [*_targets(config, job)["flags"], *written_settings(config.threshold, ScoreSettings)]}
+    of_targets = written_settings(config.domains[job["domain"]], TargetSettings)
+    return {"flags": [*of_targets, *written_settings(config.threshold, ScoreSettings)]}
 
 
 def _tabulate_scores(config: Config, job: Job) -> dict[str, Any]:
@@ -224,7 +226,7 @@ STAGES: dict[str, Pick] = {
     "detect_threshold": _detect_threshold,
     "plot_threshold": _plot_threshold,
     "draw_contact_sheet": _nothing,
-    "score_alternatives": _targets,
+    "score_alternatives": _score_alternatives,
     "tabulate_alternative": _nothing,
     "rescore_imitation": _score_imitation,
     "measure_sensitivity": _measure_sensitivity,
