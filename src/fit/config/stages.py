@@ -12,11 +12,12 @@ from typing import Any
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
+from fit.counts.settings import ScalingSettings
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings, FetchSettings
-from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.matches.settings import MeanSettings
+from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.settings import written_settings
@@ -147,6 +148,10 @@ def _verify_embedder(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [*_match_method(config, job), f"--seed={config.seed}"], "embedder": embedder}
 
 
+def _scale_counts(config: Config, job: Job) -> dict[str, Any]:
+    return {"flags": written_settings(config.corpora[job["corpus"]], ScalingSettings)}
+
+
 def _generate_images(config: Config, job: Job) -> dict[str, Any]:
     flags = written_settings(config.models[job["model"]], PipelineSettings, GenerationSettings)
     return {"flags": [*flags, f"--seed={config.seed}", "--prompts", *config.domains[job["domain"]].prompts]}
@@ -216,7 +221,7 @@ STAGES: dict[str, Pick] = {
     "verify_embedder": _verify_embedder,
     "find_matches": _nothing,
     "estimate_counts": _nothing,
-    "scale_counts": _nothing,
+    "scale_counts": _scale_counts,
     "import_counts": _nothing,
     "generate_images": _generate_images,
     "import_generated": _import_generated,

@@ -40,8 +40,8 @@ class MatchThreshold(TypedDict, total=False):
     mean_with_itself: bool
     """Whether the means within a concept include the cosine of each reference with itself (MeanSettings)."""
     by_mean: dict[str, dict[str, float]]
-    """The match threshold by each method of METHODS, from either kind of mean: a key of MEANS -> method -> cosine. These
-    two keys are only in files of means of references."""
+    """The match threshold by each method of METHODS, from either kind of mean: a key of MEANS -> method -> cosine. Only
+    in files of means of references, as the key before."""
     lowest_positive: float | None
     highest_negative: float | None
 
