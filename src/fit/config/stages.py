@@ -183,7 +183,8 @@ def _plot_threshold(config: Config, job: Job) -> dict[str, Any]:
 def _measure_sensitivity(config: Config, job: Job) -> dict[str, Any]:
     # Provided pictures may be of other prompts than the domain's.
     prompts = config.domains[job["domain"]].prompts if config.models[job["model"]].pipeline else []
-    return {"flags": [*written_settings(config.threshold, ScoreSettings), "--prompts", *prompts]}
+    drawn = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
+    return {"flags": [*written_settings(config.threshold, ScoreSettings), *drawn, "--prompts", *prompts]}
 
 
 def _list_outliers(config: Config, job: Job) -> dict[str, Any]:

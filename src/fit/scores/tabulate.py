@@ -28,7 +28,7 @@ null where it was given. image_scores: a list per prompt, in the same order for 
 concept, empty where it has no score."""
 
 
-def _align_prompts(of_concepts: dict[str, dict[str, list[float]]]) -> dict[str, list[list[float]]]:
+def align_prompts(of_concepts: dict[str, dict[str, list[float]]]) -> dict[str, list[list[float]]]:
     """Bring the image scores of concepts into one order of prompts: concept -> a list per prompt.
 
     Prompts of templates differ between concepts by the name in them, and every concept has all of them, in one order.
@@ -84,7 +84,7 @@ def tabulate_scores(counts: str | Path, scores: ConceptTables, sheet: str | Path
             }
             | ({UNROUNDED.name: unrounded.get(slug)} if unrounded else {})
         )
-    aligned = _align_prompts(images_of)
+    aligned = align_prompts(images_of)
     found = [row | {"image_scores": aligned[str(row["concept"])]} for row in rows]
     found.sort(key=lambda row: (row.get(UNROUNDED.name) or row["effective_count"], row["concept"]))
     return pa.Table.from_pylist(found, schema=OF_CONCEPT.append(UNROUNDED) if unrounded else OF_CONCEPT), unscored
