@@ -243,8 +243,8 @@ def over_ways(
         seed: of its draws.
 
     Returns:
-        Answers with setting, in_use, published, interval, concepts (with a score), threshold and weight. A choice of one
-        setting is left out.
+        Answers with setting, in_use, published, interval, concepts (with a score), threshold and weight. A choice with
+        one setting is left out.
     """
     known, estimator, penalty = _known(table, counts), found["estimator"], found["penalty"]
     answers: dict[str, list[Answer]] = {}
