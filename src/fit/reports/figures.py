@@ -247,10 +247,11 @@ def _settings_of_a_choice(axes: Axes, line: int, answers: Sequence[Mapping[str, 
         low, high = answer["interval"] or (answer["threshold"], answer["threshold"])
         axes.plot([low, high], [height, height], color=INK, linewidth=1, alpha=0.6, zorder=2)
         kind = "as in the paper's code" if answer["published"] else "not as in the paper's code"
-        style = {"marker": "D", "color": LEAF} if answer["published"] else {"marker": "o", "color": SOFT}
+        marker, colour = ("D", LEAF) if answer["published"] else ("o", SOFT)
         edge = INK if answer["in_use"] else "white"
         label = None if kind in named else kind
-        axes.scatter([answer["threshold"]], [height], s=40, edgecolor=edge, zorder=3, label=label, **style)
+        at = [answer["threshold"]], [height]
+        axes.scatter(*at, s=40, marker=marker, color=colour, edgecolor=edge, zorder=3, label=label)
         named.add(kind)
         right = max(right, high, answer["threshold"])
     return right
