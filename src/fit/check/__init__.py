@@ -80,10 +80,9 @@ def _of_match_threshold(config: Config, domain: str, found: Findings) -> None:
         found.add(
             REMARK,
             f"domains.{domain}.match_threshold",
-            f"domains.{domain}: {name} ({MATCH_THRESHOLDS[name]:g}) holds for the paper's embedder and references; it was "
-            "found from means that include each reference's cosine with itself. Compare it only with one that is found "
-            "the same way: `mean_with_itself: true`, and `match_threshold: midpoint` or best_f1_published "
-            "(docs/choices.md)",
+            f"domains.{domain}: {name} ({MATCH_THRESHOLDS[name]:g}) holds for the paper's embedder and references. It "
+            "was found from means that include each reference's cosine with itself: compare it only with one found so "
+            "(`mean_with_itself: true`, and `match_threshold: midpoint` or best_f1_published; docs/choices.md)",
         )
 
 

@@ -185,10 +185,10 @@ def counts_table(counts: Mapping[Pair, str | Path]) -> Table:
 AS_PUBLISHED = {"midpoint as published": "midpoint", "best F1 as published": "best_f1_published"}
 """Column of the calibration -> the method, of a mean with itself, by which published match thresholds were found."""
 NOT_COMPARABLE = (
-    "Published match thresholds were found from means that include the cosine of each reference with itself, and the best "
-    "F1 as the lowest mean within a concept that is still accepted. Such a threshold can only be compared with one that "
-    "is found the same way with the same embedder: the last two columns, which have it of these references, whichever "
-    "way the cosine in use was found."
+    "Published match thresholds were found from means that include the cosine of each reference with itself, and the "
+    "best F1 as the lowest mean within a concept that is still accepted. Such a threshold can only be compared with "
+    "one that is found the same way with the same embedder: the last two columns, which have it of these references, "
+    "whichever way the cosine in use was found."
 )
 
 

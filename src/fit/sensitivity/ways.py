@@ -223,6 +223,17 @@ def _table_of(known: Mapping[str, _Known], of_concepts: Mapping[str, tuple[int |
     return sort_scores(list(scored), [one.count for one in at], scores, None, images, evidence)
 
 
+def _threshold_of(
+    table: Scores, estimator: str, penalty: float, resamples: int, seed: int
+) -> tuple[float | None, list[float] | None]:
+    """Return the threshold of a table and its interval; None each where there is none."""
+    threshold = locate(table, estimator, penalty)
+    if threshold is None:
+        return None, None
+    drawn = bootstrap(table, [estimator], penalty, resamples, seed)[estimator]
+    return threshold, interval(estimator, drawn, table.counts)
+
+
 def over_ways(
     table: Scores,
     rescored: ConceptTables,
@@ -248,13 +259,15 @@ def over_ways(
     """
     known, estimator, penalty = _known(table, counts), found["estimator"], found["penalty"]
     answers: dict[str, list[Answer]] = {}
+    # Many settings lead to the same table: each choice has the study's own among its settings.
+    done: dict[bytes, tuple[float | None, list[float] | None]] = {}
     for (choice, setting), (in_use, published, of_concepts) in _read(rescored).items():
         at_setting = _table_of(known, of_concepts)
-        threshold = locate(at_setting, estimator, penalty)
-        ends = None
-        if threshold is not None:
-            drawn = bootstrap(at_setting, [estimator], penalty, resamples, seed)[estimator]
-            ends = interval(estimator, drawn, at_setting.counts)
+        columns = (at_setting.concepts, at_setting.counts, at_setting.scores, at_setting.evidence)
+        table_is = b"".join(column.tobytes() for column in columns)
+        if table_is not in done:
+            done[table_is] = _threshold_of(at_setting, estimator, penalty, resamples, seed)
+        threshold, ends = done[table_is]
         answers.setdefault(choice, []).append(
             {
                 "setting": setting,
