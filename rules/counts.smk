@@ -46,7 +46,8 @@ rule scale_counts:
     params:
         settings=settings("scale_counts"),
     shell:
-        "fit counts scale --captions {input.captions:q} --counts {input.counts:q} --out {output.counts:q} > {log:q} 2>&1"
+        "fit counts scale --captions {input.captions:q} --counts {input.counts:q} {params.settings[flags]:q} "
+        "--out {output.counts:q} > {log:q} 2>&1"
 
 
 rule import_counts:

@@ -30,9 +30,11 @@ rule rescore_imitation:
 
 
 rule measure_sensitivity:
-    """Find the threshold over penalties, concepts and prompts left out, top-k, and match thresholds; draw them all."""
+    """Find the threshold over penalties, concepts and prompts left out, top-k, match thresholds, and choices of the
+    paper's code; draw them all."""
     input:
         table="results/scores/{model}/{domain}.parquet",
+        counts=lambda wildcards: filled("results/counts/{corpus}/{domain}.parquet", wildcards),
         threshold="results/thresholds/{model}/{domain}.json",
         rescored=tables("sensitivity/{model}/{domain}"),
         match_threshold=MATCH_THRESHOLD,
@@ -53,7 +55,7 @@ rule measure_sensitivity:
         settings=settings("measure_sensitivity"),
     shell:
         "fit sensitivity measure {input.table:q} --threshold {input.threshold:q} --rescored {input.rescored:q} "
-        "{params.settings[flags]:q} --match-threshold {input.match_threshold:q} "
+        "{params.settings[flags]:q} --match-threshold {input.match_threshold:q} --counts {input.counts:q} "
         "--title {wildcards.model}:' '{wildcards.domain} --out {output.sensitivity:q} --figure {output.figure:q} "
         "> {log:q} 2>&1"
 

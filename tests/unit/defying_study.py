@@ -15,7 +15,7 @@ from fit.images.table import GENERATED, REFERENCES, encode_png
 from fit.io.concept_tables import ConceptTables, write_concepts
 from fit.io.parquet import write
 from fit.matches.match import MATCHES, find_matches
-from fit.matches.threshold import find_match_threshold, reference_means
+from fit.matches.threshold import concept_means, find_match_threshold, reference_vectors, say_means
 from fit.scores.evidence import Evidence, EvidencePlaces, read_evidence
 from fit.scores.imitation import OF_PROMPT, score_concept
 from fit.scores.settings import ScoreSettings, TargetSettings
@@ -41,8 +41,9 @@ class Study:
         self.folder = folder
         self.count_of = {f"c{i:02d}": (3 + i if i < 10 else 10 * i - 50) for i in range(20)} | STRANGE
         self._write_vectors_and_pictures()
-        self.match_threshold = find_match_threshold(
-            *reference_means(self.tables("references"), self.tables("of_references")), "midpoint"
+        vectors = reference_vectors(self.tables("references"), self.tables("of_references"))
+        self.match_threshold = say_means(
+            find_match_threshold(*concept_means(vectors), "midpoint"), vectors, with_itself=False
         )
         (folder / "match threshold.json").write_text(json.dumps(self.match_threshold))
         self._write_matches_and_counts()

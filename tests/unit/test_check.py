@@ -92,6 +92,13 @@ def test_too_few_references_name_the_key(study):
     assert "`domains.people.references.least`" in found[0].text
 
 
+def test_a_published_match_threshold_is_said_to_be_comparable_only_with_its_like(study):
+    study["domains"]["people"]["match_threshold"] = "paper-faces"
+    (finding,) = look(study)
+    assert not finding.stops and finding.key == "domains.people.match_threshold"
+    assert "paper-faces (0.457)" in finding.text and "`mean_with_itself: true`" in finding.text
+
+
 def test_generated_pictures_of_each_concept_are_needed(study):
     Path("generated/van-b/0.png").unlink()
     assert "no generated images of 1 of 12 concepts: van-b" in said(study)

@@ -164,7 +164,7 @@ def through_scores(study, capsys):
 def test_matches_counts_and_scores(study, capsys):
     status, said = through_scores(study, capsys)
     assert status == 0
-    assert said.count("no usable picture or target") == 3 - study.usable
+    assert said.count("no usable picture, or too few targets") == 3 - study.usable
     assert len(pq.read_table(study.path("scores"))) == study.usable
     for kind in ("frechet", "top5", "clip"):
         flags = ["--imitation", study.path("scores"), "--kind", kind, "--out", study.path(kind)]

@@ -12,6 +12,7 @@ from fit.cli.main import main
 from fit.errors import DataError
 from fit.images.table import REFERENCES
 from fit.io.concept_tables import ConceptTables
+from fit.matches.settings import METHODS as METHOD_NAMES
 from fit.matches.similarity import highest_similarity
 from fit.matches.threshold import (
     METHODS,
@@ -212,3 +213,57 @@ def test_no_concept_has_no_means():
     assert find_match_threshold(within, between, 0.4)["match_threshold"] == 0.4
     with pytest.raises(DataError, match="no match threshold can be found"):
         find_match_threshold(within, between, "best_f1")
+
+
+def test_a_mean_with_itself_is_drawn_towards_one_the_fewer_images_there_are():
+    rng = np.random.default_rng(0)
+    concepts = [unit(rng.normal(size=(n, 5))) for n in (4, 2, 3, 1)]
+    within, between = concept_means(concepts, with_itself=True)
+    assert within == pytest.approx([np.mean(concept @ concept.T) for concept in concepts[:3]], abs=1e-6)
+    pairs, without = (concept_means(concepts)[part] for part in (1, 0))
+    assert between.tolist() == pairs.tolist()
+    assert within == pytest.approx([(1 + (n - 1) * mean) / n for n, mean in zip((4, 2, 3), without, strict=True)])
+
+
+def test_the_published_best_f1_is_the_lowest_positive_that_is_still_accepted():
+    positive, negative = np.array([0.6, 0.7, 0.8, 0.9]), np.array([-0.1, 0.0, 0.1, 0.2])
+    found = find_match_threshold(positive, negative, "best_f1_published")
+    assert found["match_threshold"] == pytest.approx(0.6) and found["tpr"] == 1
+    assert found["best_f1"] == pytest.approx(0.4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=8), st.lists(st.integers(-9, 9), min_size=1, max_size=8))
+def test_the_published_best_f1_against_a_walk_down_the_similarities(positive, negative):
+    positive, negative = np.array(positive) / 10, np.array(negative) / 10
+    best = -1.0, 0.0
+    for tried in sorted({*positive, *negative}, reverse=True):
+        tpr, fpr = (positive >= tried).mean(), (negative >= tried).mean()
+        f1 = 2 * tpr * (1 - fpr) / (tpr + (1 - fpr)) if tpr + (1 - fpr) else 0
+        if f1 > best[0]:
+            best = f1, tried
+    assert METHODS["best_f1_published"](positive, negative) == pytest.approx(best[1], abs=1e-12)
+
+
+def test_the_file_of_a_match_threshold_has_it_by_every_method_and_either_mean(references):
+    folder, vectors = references
+    given_ = ["--references", str(folder / "references"), "--embeddings", str(folder / "embeddings")]
+    found = {}
+    for flag in ("--mean-with-itself", "--no-mean-with-itself"):
+        out = folder / f"people{flag}.json"
+        words = ["matches", "threshold", *given_, flag, "--method", "best_f1_published", "--out", str(out)]
+        assert main(words) == 0
+        found[flag] = json.loads(out.read_text())
+        assert found[flag]["mean_with_itself"] is (flag == "--mean-with-itself")
+    of_both = found["--mean-with-itself"]["by_mean"]
+    assert of_both == found["--no-mean-with-itself"]["by_mean"]
+    assert found["--mean-with-itself"]["match_threshold"] == of_both["with_itself"]["best_f1_published"]
+    assert found["--no-mean-with-itself"]["match_threshold"] == of_both["without_itself"]["best_f1_published"]
+    for mean, itself in (("with_itself", True), ("without_itself", False)):
+        within, between = concept_means([vectors[slug][:4] for slug in ("ada", "bea", "cyd")], with_itself=itself)
+        assert set(of_both[mean]) == set(METHODS)
+        assert of_both[mean]["midpoint"] == pytest.approx((within.min() + between.max()) / 2)
+
+
+def test_methods_in_settings_are_those_there_are():
+    assert set(METHOD_NAMES) == set(METHODS)

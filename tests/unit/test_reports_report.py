@@ -56,6 +56,22 @@ def test_a_threshold_is_beside_the_published_one(study):
     assert row["score below"] == "0.100" and row["score above"] == "0.900"
 
 
+def test_the_calibration_has_what_a_published_match_threshold_can_be_compared_with(study, tmp_path):
+    found = json.loads(study["match_threshold"].read_text())
+    of_means = {"without_itself": {"midpoint": 0.457, "best_f1_published": 0.5}}
+    of_means |= {"with_itself": {"midpoint": 0.48, "best_f1_published": 0.53}}
+    study["match_threshold"].write_text(json.dumps(found | {"mean_with_itself": False, "by_mean": of_means}))
+    theirs = tmp_path / "theirs.threshold.json"
+    theirs.write_text(json.dumps(found | {"match_threshold": 0.48, "mean_with_itself": True, "by_mean": of_means}))
+    table = calibration_table({("ours", "same concept"): study["match_threshold"], ("theirs", "same concept"): theirs})
+    ours, published = (cells(table, row) for row in table.rows)
+    assert (ours["cosine"], ours["found as"]) == ("0.4570", "midpoint")
+    assert (published["cosine"], published["found as"]) == ("0.4800", "midpoint, mean with itself")
+    for row in (ours, published):
+        assert (row["midpoint as published"], row["best F1 as published"]) == ("0.4800", "0.5300")
+    assert "only be compared with one that is found the same way" in table.note
+
+
 def test_no_change_point_and_no_published_value_are_said_and_not_made_up(study):
     slugs, scores = [f"c{i:02d}" for i in range(20)], [0.1] * 10 + [0.2] * 10
     found = detect(slugs, range(20), scores, penalty=0.9, resamples=50, seed=0)
@@ -130,6 +146,7 @@ def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_p
     ]
     assert r"\toprule" in (out / "thresholds.tex").read_text()
     assert (out / "calibration.md").read_text().startswith("|")
+    assert "can only be compared with one that is found the same way" in (out / "report.md").read_text()
     report = (out / "report.md").read_text()
     assert "data/references: put it there" in report
     assert "](../../thresholds/sd1.1/celebrities.scores.png)" in report

@@ -90,6 +90,31 @@ def test_a_score_is_a_function_of_the_evidence():
     assert alone.targets("matches_or_references") is references and len(alone.matched) == 0
 
 
+def test_matches_alone_are_targets_from_ten_or_from_eleven_on():
+    matched, references = np.ones((11, 2)), np.zeros((5, 2))
+    for number, rules in ((9, ()), (10, ("ten",)), (11, ("ten", ""))):
+        for rule in ("ten", ""):
+            name = f"{rule}_matches_or_references".removeprefix("_")
+            expected = matched[:number] if rule in rules else references
+            assert np.array_equal(choose_targets(matched[:number], references, name), expected)
+
+
+def test_an_empty_prompt_may_count_as_zero_and_too_few_targets_give_no_score():
+    rng = np.random.default_rng(0)
+    pictures = {"oil": unit(rng.normal(size=(3, 5))), "ink": np.zeros((0, 5), np.float32)}
+    evidence = Evidence(concept="ada", pictures=pictures, references=unit(rng.normal(size=(5, 5))))
+
+    def score(**said):
+        return score_concept(evidence, TargetSettings(targets="matches_or_references", **said), ScoreSettings())
+
+    zero, left_out = score(empty_prompt="zero").to_pylist(), score().to_pylist()
+    assert zero[0] == left_out[0] and left_out[1]["score"] is None
+    assert (zero[1]["score"], zero[1]["images"], zero[1]["image_scores"]) == (0, 0, [0])
+    assert score(fewest_targets=5).equals(score())
+    few = score(fewest_targets=6, empty_prompt="zero").to_pylist()
+    assert [(row["score"], row["image_scores"], row["targets"]) for row in few] == [(None, [], 5)] * 2
+
+
 @pytest.fixture
 def study(tmp_path):
     """Tables of three concepts that share image_ids, in parts that differ from stage to stage."""

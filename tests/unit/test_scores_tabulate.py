@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
+from fit.io.parquet import write
 from fit.scores.imitation import OF_PROMPT
 from fit.scores.tabulate import tabulate_scores
+from fit.thresholds.scores import read_table
 
 
 def write_sheet(folder, *slugs):
@@ -49,6 +51,17 @@ def test_prompts_that_concepts_share_by_name_are_in_one_order(tmp_path):
     assert found.column("score").to_pylist()[1] == 0.3
 
 
+def test_a_prompt_that_counts_as_zero_is_in_the_mean_and_in_what_a_bootstrap_draws(tmp_path):
+    pq.write_table(pa.table({"concept": ["a"], "effective_count": [9]}), tmp_path / "counts.parquet")
+    scores = ConceptTables(
+        [write_rows(tmp_path / "scores.parquet", {"a": rows_of({"oil": [0.4], "ink": [0.0]})}, OF_PROMPT)]
+    )
+    found, _ = tabulate_scores(tmp_path / "counts.parquet", scores, write_sheet(tmp_path, "a"))
+    write(found, tmp_path / "table.parquet")
+    table = read_table(tmp_path / "table.parquet")
+    assert table.scores.tolist() == [0.2] and [images.tolist() for images in table.images[0]] == [[0.4], [0.0]]
+
+
 def test_tabulated_scores_carry_images_groups_and_the_counts_evidence(tmp_path):
     counts = {"concept": ["a", "b"], "effective_count": [9, 4], "captions": [10, 8], "matches": [8, 3]}
     pq.write_table(pa.table(counts), tmp_path / "counts.parquet")
@@ -74,7 +87,7 @@ def test_a_concept_without_a_score_is_said_and_one_without_a_count_is_an_error(t
     given = ["--counts", tmp_path / "counts.parquet", "--scores", table, "--sheet", write_sheet(tmp_path, *"abc")]
     out = tmp_path / "table.parquet"
     assert main([*map(str, ["scores", "tabulate", *given, "--out", out])]) == 0
-    assert capsys.readouterr().err.count("no usable picture or target") == 2
+    assert capsys.readouterr().err.count("no usable picture, or too few targets") == 2
     assert pq.read_table(out).column("concept").to_pylist() == ["a"]
     table = write_rows(tmp_path / "scores.parquet", rows | {"b": rows_of({"oil": [0.1]})}, OF_PROMPT)
     with pytest.raises(DataError, match=r"no count of 'b', which .*scores\.parquet has"):

@@ -22,6 +22,11 @@ from fit.sensitivity.rescore import rescore_concept, thresholds_around
 from fit.thresholds.scores import sort_scores
 
 
+def on_grid(rescored):
+    """The rows of every top-k and match threshold, without those of settings."""
+    return pl.DataFrame(rescored).filter(pl.col("choice").is_null())
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     return Study(tmp_path_factory.mktemp("study"))
@@ -45,7 +50,7 @@ def test_a_given_threshold_without_pairs_to_find_others_with_is_the_only_one():
 @pytest.mark.parametrize("concept", ["c03", "c12"])  # few and many matches
 def test_new_scores_are_those_of_the_stages(study, concept, rule):
     targets, evidence = TargetSettings(targets=rule), study.evidence(concept)
-    again = pl.DataFrame(rescore_concept(evidence, targets, ScoreSettings(top_k=70), study.match_threshold))
+    again = on_grid(rescore_concept(evidence, targets, ScoreSettings(top_k=70), study.match_threshold))
     thresholds = again["match_threshold"].unique().sort().to_list()
     assert again["top_k"].unique().sort().to_list() == [*range(1, 51), 70]
     for threshold in (thresholds[0], study.match_threshold["match_threshold"], thresholds[-1]):
@@ -72,7 +77,7 @@ def test_art_counts_at_every_threshold(study):
     match = evidence.training.match & is_art
     training = replace(evidence.training, match=match, art_similarity=is_art.astype(np.float32))
     filtered = replace(evidence, training=training)
-    again = pl.DataFrame(rescore_concept(filtered, TARGETS, SETTINGS, study.match_threshold, art_threshold=0.5))
+    again = on_grid(rescore_concept(filtered, TARGETS, SETTINGS, study.match_threshold, art_threshold=0.5))
     in_use = again.filter(pl.col("match_threshold") == study.match_threshold["match_threshold"])["matches"][0]
     assert in_use == match.sum()
     with pytest.raises(DataError, match=r"concept 'c12': the matches were found by other match thresholds"):
@@ -83,7 +88,7 @@ def test_art_counts_at_every_threshold(study):
 
 def test_without_training_images_there_are_only_references(study):
     evidence = study.evidence("c12", images=None, matches=None)
-    again = pl.DataFrame(rescore_concept(evidence, TargetSettings(targets="matches_and_references"), SETTINGS))
+    again = on_grid(rescore_concept(evidence, TargetSettings(targets="matches_and_references"), SETTINGS))
     assert again["match_threshold"].is_null().all() and again["matches"].is_null().all()
     assert len(again) == 2 * 50 and again["score"].is_not_null().all()
 
@@ -91,13 +96,17 @@ def test_without_training_images_there_are_only_references(study):
 def test_no_usable_picture(study):
     evidence = study.evidence("c12")
     none = replace(evidence, pictures={prompt: vectors[:0] for prompt, vectors in evidence.pictures.items()})
-    assert rescore_concept(none, TARGETS, SETTINGS, study.match_threshold)["score"].null_count == 2 * 50 * 9
+    again = on_grid(rescore_concept(none, TARGETS, SETTINGS, study.match_threshold))
+    assert again["score"].null_count() == len(again) == 2 * 50 * 9
+    zero = replace(TARGETS, empty_prompt="zero")
+    assert on_grid(rescore_concept(none, zero, SETTINGS, study.match_threshold))["score"].unique().to_list() == [0]
 
 
 def test_files_without_any_usable_picture(study, tmp_path):
     empty = write_vectors(tmp_path / "none.parquet", {"c12": ([], [])}, SIZE)
     evidence = study.evidence("c12", generated_embeddings=ConceptTables([empty]))
-    assert rescore_concept(evidence, TARGETS, SETTINGS, study.match_threshold)["score"].null_count == 2 * 50 * 9
+    again = on_grid(rescore_concept(evidence, TARGETS, SETTINGS, study.match_threshold))
+    assert again["score"].null_count() == len(again) == 2 * 50 * 9
 
 
 def test_every_choice_is_tried(study):
@@ -107,6 +116,7 @@ def test_every_choice_is_tried(study):
         rescored=study.tables("rescored"),
         match_threshold=study.match_threshold,
         prompts=["a painting by {name}", "{name}, oil"],
+        resamples=100,
     )
     assert list(found["choices"]) == list(CHOICES)
     assert found["threshold"] == study.found["threshold"]

@@ -7,12 +7,13 @@ study that it will run; `fit check` looks at everything.
 from argparse import Namespace
 from collections.abc import Collection, Iterator
 
-from fit.check.findings import ABSENT, WRONG, Finding, Findings, screen
+from fit.check.findings import ABSENT, REMARK, WRONG, Finding, Findings, screen
 from fit.check.folders import of_images, of_shared_places
 from fit.check.machine import of_machine
 from fit.check.models import of_embedder, of_model
 from fit.check.tables import of_captions, of_counts, of_sheet, of_vetoes
 from fit.config.config import Config
+from fit.published import MATCH_THRESHOLDS
 
 __all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "run", "screen"]
 
@@ -52,6 +53,7 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
         if config.domains[domain].art_filter:
             of_images(config, ("photographs", domain), None, found)
         of_vetoes(config, domain, slugs[domain], found)
+        _of_match_threshold(config, domain, found)
         for embedder, needed in _embedders(config, domain):
             of_embedder(config, embedder, found, needed)
     corpora: dict[tuple[str, str], None] = {}
@@ -69,6 +71,19 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
     if not quick:
         of_machine(config, study, found)
     return found.sorted()
+
+
+def _of_match_threshold(config: Config, domain: str, found: Findings) -> None:
+    """Say of a published match threshold what it can be compared with."""
+    name = str(config.domains[domain].match_threshold)
+    if name in MATCH_THRESHOLDS:
+        found.add(
+            REMARK,
+            f"domains.{domain}.match_threshold",
+            f"domains.{domain}: {name} ({MATCH_THRESHOLDS[name]:g}) holds for the paper's embedder and references. It "
+            "was found from means that include each reference's cosine with itself: compare it only with one found so "
+            "(`mean_with_itself: true`, and `match_threshold: midpoint` or best_f1_published; docs/choices.md)",
+        )
 
 
 def _embedders(config: Config, domain: str) -> Iterator[tuple[str, bool]]:

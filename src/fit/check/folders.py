@@ -11,6 +11,7 @@ from fit.concepts.sheet import Concept
 from fit.config.config import Config
 from fit.io.folders import has_picture_suffix, walk_folder
 from fit.io.nearby import entries, nearest, slug_of
+from fit.matches.settings import METHODS
 
 FEWEST = 10
 """Concepts that a threshold needs, as in fit.thresholds.report, whose import is slow."""
@@ -213,7 +214,7 @@ def _judge_references(
         )
         found.add(REMARK if usable else WRONG, key, text)
     method = config.domains[domain].match_threshold
-    if usable == 1 and method in ("midpoint", "best_f1") and config.needs_match_threshold(domain):
+    if usable == 1 and method in METHODS and config.needs_match_threshold(domain):
         found.add(
             WRONG,
             key,

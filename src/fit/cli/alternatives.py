@@ -10,11 +10,14 @@ from fit.cli.parser import OptionalPath
 from fit.cli.scores import add_evidence, evidence_places
 from fit.scores.settings import TargetSettings
 
+OF_IMITATION = ("fewest_targets", "empty_prompt")
+"""Fields of TargetSettings that only the imitation score has a use for."""
+
 
 def score_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit alternatives score`."""
     add_evidence(add)
-    add_settings(add, TargetSettings)
+    add_settings(add, TargetSettings, without=OF_IMITATION)
     add(
         "--prompt-images",
         nargs="*",
@@ -32,7 +35,7 @@ def score(args: Namespace) -> None:
     from fit.io.concept_tables import write_concepts
     from fit.scores.evidence import read_evidence
 
-    places, targets = evidence_places(args), read_settings(TargetSettings, args)
+    places, targets = evidence_places(args), read_settings(TargetSettings, args, without=OF_IMITATION)
     tables = ((slug, score_concept(read_evidence(places, slug), targets)) for slug in args.concepts)
     write_concepts(tables, args.out, SCHEMA)
 

@@ -4,7 +4,9 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import OptionalPath
+from fit.counts.settings import ScalingSettings
 
 
 def estimate_arguments(add: Callable[..., None]) -> None:
@@ -50,6 +52,7 @@ def scale_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit counts scale`."""
     add("--captions", help="caption counts of this corpus")
     add("--counts", help="effective counts of the other corpus")
+    add_settings(add, ScalingSettings)
     add("--out", help="table to write")
 
 
@@ -58,7 +61,8 @@ def scale(args: Namespace) -> None:
     from fit.counts.estimate import scale_counts
     from fit.io.parquet import write
 
-    write(scale_counts(args.captions, args.counts), args.out, row_group=4096)
+    round_scaled = read_settings(ScalingSettings, args).round_scaled
+    write(scale_counts(args.captions, args.counts, round_scaled=round_scaled), args.out, row_group=4096)
 
 
 COMMANDS = (

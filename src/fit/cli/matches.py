@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 from fit.cli.command import Command
 from fit.cli.common import read_match_threshold
+from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.errors import FitError
 from fit.io.json_files import write_json
+from fit.matches.settings import METHODS, MeanSettings
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from fit.matches.threshold import MatchThreshold
+
 COSINE = Number(float, -1, 1)
-METHODS = ("midpoint", "best_f1")
-"""Names in fit.matches.threshold.METHODS, which takes long to import."""
 
 
 def _method(text: str) -> str | float:
@@ -35,7 +37,7 @@ def _method(text: str) -> str | float:
 
 def _add_method(add: Callable[..., None]) -> None:
     """Give a command the options of how a threshold is found, and what is written."""
-    add("--method", type=_method, help="midpoint, best_f1, or a cosine")
+    add("--method", type=_method, help=f"{', '.join(METHODS)}, or a cosine")
     add(
         "--needed",
         action=argparse.BooleanOptionalAction,
@@ -47,7 +49,12 @@ def _add_method(add: Callable[..., None]) -> None:
 
 
 def _write_threshold(
-    positive: "np.ndarray", negative: "np.ndarray", args: Namespace, labels: tuple[str, str, str], title: str
+    positive: "np.ndarray",
+    negative: "np.ndarray",
+    args: Namespace,
+    labels: tuple[str, str, str],
+    title: str,
+    complete: "Callable[[MatchThreshold], MatchThreshold] | None" = None,
 ) -> None:
     """Find the threshold between two kinds of similarities, and write it.
 
@@ -57,6 +64,7 @@ def _write_threshold(
         args: with the options of _add_method.
         labels: of the positive, the negative and the axis of the figure.
         title: of the figure.
+        complete: adds keys to what is written.
     """
     from fit.io.files import atomic_write
     from fit.matches.threshold import find_match_threshold, no_match_threshold
@@ -69,7 +77,7 @@ def _write_threshold(
             raise
         found = no_match_threshold(positive, negative, str(error))
         print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
-    write_json(found, args.out)
+    write_json(complete(found) if complete else found, args.out)
     if args.figure:
         with atomic_write(args.figure) as part:
             domain = Path(args.out).name.split(".")[0]
@@ -80,17 +88,22 @@ def threshold_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit matches threshold`."""
     add("--references", nargs="+", metavar="PLACE", help="image tables of references: files or folders")
     add("--embeddings", nargs="+", metavar="PLACE", help="embeddings of the references: files or folders")
+    add_settings(add, MeanSettings)
     _add_method(add)
 
 
 def threshold(args: Namespace) -> None:
     """Write the cosine above which two images show the same concept."""
     from fit.io.concept_tables import ConceptTables
-    from fit.matches.threshold import reference_means
+    from fit.matches.threshold import concept_means, reference_vectors, say_means
 
-    within, between = reference_means(ConceptTables(args.references), ConceptTables(args.embeddings))
+    with_itself = read_settings(MeanSettings, args).mean_with_itself
+    vectors = reference_vectors(ConceptTables(args.references), ConceptTables(args.embeddings))
+    within, between = concept_means(vectors, with_itself=with_itself)
     labels = ("within a concept", "between concepts", "mean cosine of references")
-    _write_threshold(within, between, args, labels, "same concept or not")
+    _write_threshold(
+        within, between, args, labels, "same concept or not", lambda found: say_means(found, vectors, with_itself)
+    )
 
 
 def art_threshold_arguments(add: Callable[..., None]) -> None:
@@ -164,7 +177,8 @@ def verify_arguments(add: Callable[..., None]) -> None:
     add("--sheet", help="concept sheet; its column group says which concepts belong together")
     add("--references", nargs="+", metavar="PLACE", help="image tables of references: files or folders")
     add("--embeddings", nargs="+", metavar="FOLDER", help="embeddings of the references, a folder per embedder")
-    add("--method", type=_method, help="of each embedder's match threshold: midpoint, best_f1, or a cosine")
+    add("--method", type=_method, help=f"of each embedder's match threshold: {', '.join(METHODS)}, or a cosine")
+    add_settings(add, MeanSettings)
     add("--seed", type=Number(int, 0, 2**63 - 1), default=0, help="of the bootstrap over concepts")
     add("--out", default=None, help="table to write (TSV)")
 
@@ -178,8 +192,9 @@ def verify(args: Namespace) -> None:
     from fit.reports.tables import aligned
 
     concepts, references = read_sheet(args.sheet), ConceptTables(args.references)
+    means = {"mean_with_itself": read_settings(MeanSettings, args).mean_with_itself}
     verified = [
-        (folder, *verify(concepts, references, ConceptTables([folder]), args.method, args.seed))
+        (folder, *verify(concepts, references, ConceptTables([folder]), args.method, args.seed, **means))
         for folder in args.embeddings
     ]
     table = tabulate(verified)

@@ -99,7 +99,7 @@ def tabulate(args: Namespace) -> None:
 
     table, unscored = tabulate_scores(args.counts, ConceptTables(args.scores), args.sheet)
     for concept, path in unscored.items():
-        print(f"fit: {concept}: no usable picture or target, so no score ({path})", file=sys.stderr)
+        print(f"fit: {concept}: no usable picture, or too few targets, so no score ({path})", file=sys.stderr)
     write(table, args.out, row_group=4096)
 
 

@@ -68,6 +68,9 @@ def measure_arguments(add: Callable[..., None]) -> None:
     add_settings(add, ScoreSettings)
     _add_match_threshold(add)
     add("--prompts", nargs="*", default=[], help="their templates, to name them by")
+    add("--counts", action=OptionalPath, help="effective counts, also of concepts that have no score in the study")
+    add("--resamples", type=Number(int, 1, 10_000_000), default=1000, help="of the bootstrap, for intervals")
+    add("--seed", type=Number(int, 0, 2**63 - 1), default=0, help="of its draws")
     add("--title", default="", help="of the figure")
     add("--out", default=None, help="JSON to write")
     add("--figure", default=None, help="picture to write")
@@ -77,7 +80,7 @@ def measure(args: Namespace) -> None:
     """Print how much each choice moves the threshold."""
     from fit.io.files import atomic_write
     from fit.reports.figures import sensitivity_figure
-    from fit.sensitivity.measure import CHOICES, describe, in_short, measure
+    from fit.sensitivity.measure import CHOICES, describe, measure, say
     from fit.thresholds.scores import read_table
 
     found = measure(
@@ -87,11 +90,14 @@ def measure(args: Namespace) -> None:
         settings=read_settings(ScoreSettings, args),
         match_threshold=_match_threshold(args),
         prompts=args.prompts,
+        counts=args.counts,
+        resamples=args.resamples,
+        seed=args.seed,
     )
     if args.out:
         write_json(found, args.out)
     if args.figure:
-        names = {key: (CHOICES[key], in_short(choice["summary"])) for key, choice in found["choices"].items()}
+        names = {key: (CHOICES[key], say(key, choice)) for key, choice in found["choices"].items()}
         with atomic_write(args.figure) as part:
             sensitivity_figure(found, names, args.title, part)
     print("\n".join(describe(found)))
@@ -159,7 +165,12 @@ def outliers(args: Namespace) -> None:
 
 
 COMMANDS = (
-    Command("rescore", "scores of concepts at every top-k and around the match threshold", rescore_arguments, rescore),
+    Command(
+        "rescore",
+        "scores of concepts at every top-k, around the match threshold, and as in the paper's code",
+        rescore_arguments,
+        rescore,
+    ),
     Command(
         "measure",
         "thresholds over penalties, concepts, prompts, top-k and match thresholds",

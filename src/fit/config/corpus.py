@@ -7,6 +7,7 @@ from pydantic import Field
 
 from fit.captions.settings import ReadingSettings, SamplingSettings, column_problem
 from fit.config.section import Name, Section, section
+from fit.counts.settings import ScalingSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 
 
@@ -47,7 +48,7 @@ class Captions(SamplingSettings, ReadingSettings, Section):
 
 
 @section
-class Corpus(Section):
+class Corpus(ScalingSettings, Section):
     """A model's training set: captions, and images behind them."""
 
     captions: Captions | None = None

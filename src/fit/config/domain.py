@@ -6,11 +6,12 @@ import pydantic
 from pydantic import Field
 
 from fit.config.section import Cosine, Name, Section, section
+from fit.matches.settings import MeanSettings, Method
 from fit.references import SOURCES
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import TargetSettings
 
-MatchThreshold = Literal["midpoint", "best_f1", "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
+MatchThreshold = Literal[Method, "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtThreshold = Literal["paper-classical", "paper-modern"]
 
 
@@ -69,7 +70,7 @@ class References(SearchSettings, SelectionSettings, Section):
 
 
 @section
-class Domain(TargetSettings, Section):
+class Domain(TargetSettings, MeanSettings, Section):
     """A set of concepts of one kind."""
 
     concepts: str

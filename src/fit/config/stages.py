@@ -12,9 +12,11 @@ from typing import Any
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
+from fit.counts.settings import ScalingSettings
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings, FetchSettings
+from fit.matches.settings import MeanSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import ScoreSettings, TargetSettings
@@ -124,13 +126,14 @@ def _embed_prompts(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [*_text_embedder(config, job), "--prompts", *prompts], "names": names}
 
 
-def _match_method(config: Config, job: Job) -> str:
-    threshold = config.domains[job["domain"]].match_threshold
-    return f"--method={MATCH_THRESHOLDS.get(str(threshold), threshold)}"
+def _match_method(config: Config, job: Job) -> list[str]:
+    domain = config.domains[job["domain"]]
+    method = MATCH_THRESHOLDS.get(str(domain.match_threshold), domain.match_threshold)
+    return [f"--method={method}", *written_settings(domain, MeanSettings)]
 
 
 def _find_match_threshold(config: Config, job: Job) -> dict[str, Any]:
-    return {"flags": [_match_method(config, job), _needed(config, job)]}
+    return {"flags": [*_match_method(config, job), _needed(config, job)]}
 
 
 def _find_art_threshold(config: Config, job: Job) -> dict[str, Any]:
@@ -142,7 +145,11 @@ def _find_art_threshold(config: Config, job: Job) -> dict[str, Any]:
 
 def _verify_embedder(config: Config, job: Job) -> dict[str, Any]:
     embedder = config.domains[job["domain"]].embedder
-    return {"flags": [_match_method(config, job), f"--seed={config.seed}"], "embedder": embedder}
+    return {"flags": [*_match_method(config, job), f"--seed={config.seed}"], "embedder": embedder}
+
+
+def _scale_counts(config: Config, job: Job) -> dict[str, Any]:
+    return {"flags": written_settings(config.corpora[job["corpus"]], ScalingSettings)}
 
 
 def _generate_images(config: Config, job: Job) -> dict[str, Any]:
@@ -150,12 +157,14 @@ def _generate_images(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [*flags, f"--seed={config.seed}", "--prompts", *config.domains[job["domain"]].prompts]}
 
 
-def _targets(config: Config, job: Job) -> dict[str, Any]:
-    return {"flags": written_settings(config.domains[job["domain"]], TargetSettings)}
+def _score_alternatives(config: Config, job: Job) -> dict[str, Any]:
+    # The other settings are the imitation score's alone.
+    return {"flags": [f"--targets={config.domains[job['domain']].targets}"]}
 
 
 def _score_imitation(config: Config, job: Job) -> dict[str, Any]:
-    return {"flags": [*_targets(config, job)["flags"], *written_settings(config.threshold, ScoreSettings)]}
+    of_targets = written_settings(config.domains[job["domain"]], TargetSettings)
+    return {"flags": [*of_targets, *written_settings(config.threshold, ScoreSettings)]}
 
 
 def _tabulate_scores(config: Config, job: Job) -> dict[str, Any]:
@@ -174,7 +183,8 @@ def _plot_threshold(config: Config, job: Job) -> dict[str, Any]:
 def _measure_sensitivity(config: Config, job: Job) -> dict[str, Any]:
     # Provided pictures may be of other prompts than the domain's.
     prompts = config.domains[job["domain"]].prompts if config.models[job["model"]].pipeline else []
-    return {"flags": [*written_settings(config.threshold, ScoreSettings), "--prompts", *prompts]}
+    drawn = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
+    return {"flags": [*written_settings(config.threshold, ScoreSettings), *drawn, "--prompts", *prompts]}
 
 
 def _list_outliers(config: Config, job: Job) -> dict[str, Any]:
@@ -212,7 +222,7 @@ STAGES: dict[str, Pick] = {
     "verify_embedder": _verify_embedder,
     "find_matches": _nothing,
     "estimate_counts": _nothing,
-    "scale_counts": _nothing,
+    "scale_counts": _scale_counts,
     "import_counts": _nothing,
     "generate_images": _generate_images,
     "import_generated": _import_generated,
@@ -222,7 +232,7 @@ STAGES: dict[str, Pick] = {
     "detect_threshold": _detect_threshold,
     "plot_threshold": _plot_threshold,
     "draw_contact_sheet": _nothing,
-    "score_alternatives": _targets,
+    "score_alternatives": _score_alternatives,
     "tabulate_alternative": _nothing,
     "rescore_imitation": _score_imitation,
     "measure_sensitivity": _measure_sensitivity,

@@ -12,7 +12,7 @@ from fit.errors import DataError
 from fit.images.table import COLLECTED, count_unique
 from fit.io.concept_tables import ConceptTables
 from fit.io.nearby import nearest
-from fit.io.numbers import LARGEST_COUNT, as_count, as_interval
+from fit.io.numbers import LARGEST_COUNT, as_count, as_interval, as_number
 from fit.io.shown import plain, shown
 from fit.io.user_tables import once, read_user_table
 
@@ -58,6 +58,8 @@ COUNTS = pa.schema(
 )
 """unique_images: different perceptual hashes among the downloaded, so copies and near copies count once. skipped_rows
 and skipped_shards: what of the corpus could not be read, and is in no count."""
+UNROUNDED = pa.field("unrounded_count", pa.float64())
+"""The effective count before it was rounded: a column of counts that ScalingSettings.round_scaled leaves unrounded."""
 SKIPPED = ("skipped_rows", "skipped_shards")
 
 Counts = dict[str, int | None]
@@ -92,6 +94,20 @@ def read_counts_of(path: str | Path, needed: tuple[str, ...]) -> dict[str, Count
                 raise DataError(f"{where}: {name} is empty; write a whole number, or drop the row")
         as_interval(row, found[concept]["effective_count"], where)
     return found
+
+
+def read_unrounded(path: str | Path) -> dict[str, float]:
+    """Read concept -> unrounded_count of counts that have this column; of no concept where they lack it.
+
+    Raises:
+        DataError: it cannot be read, or holds something that is not a number.
+    """
+    table = read_user_table(path, ("concept",), optional=(UNROUNDED.name,), empty=True)
+    numbers = {
+        concept: as_number(row.get(UNROUNDED.name), f"{table.where(index)}: {UNROUNDED.name}")
+        for index, (concept, row) in enumerate(zip(once(table), table.rows, strict=True))
+    }
+    return {concept: number for concept, number in numbers.items() if number is not None}
 
 
 def _of_concept(concept: str, found: dict[str, Counts], path: str | Path) -> Counts:
@@ -178,22 +194,24 @@ def estimate_counts(
     return pa.Table.from_pylist(rows, schema=COUNTS)
 
 
-def scale_counts(captions: str | Path, counts: str | Path) -> pa.Table:
+def scale_counts(captions: str | Path, counts: str | Path, *, round_scaled: bool = True) -> pa.Table:
     """Scale another corpus's counts by the ratio of this corpus's captions to its own.
 
     Args:
         captions: path of this corpus's caption counts.
         counts: path of the other corpus's effective counts, with its captions.
+        round_scaled: of ScalingSettings.
 
     Returns:
-        Arrow table of the schema COUNTS, in the order of `counts`; low and high are null where these have no interval.
+        Arrow table of the schema COUNTS, with UNROUNDED where counts are not to be rounded, in the order of `counts`;
+        low and high are null where these have no interval.
 
     Raises:
         DataError: as read_counts_of; the caption counts lack a concept; or a count cannot be scaled: it has no
             captions, or becomes too large.
     """
     ours, theirs = read_counts_of(captions, ("captions",)), read_counts_of(counts, ("captions", "effective_count"))
-    rows: list[dict[str, str | int | None]] = []
+    rows: list[dict[str, str | float | None]] = []
     for concept, row in theirs.items():
         of_concept = _of_concept(concept, ours, captions)
         mentioned, mentioned_there = _number(of_concept["captions"]), _number(row["captions"])
@@ -213,7 +231,8 @@ def scale_counts(captions: str | Path, counts: str | Path) -> pa.Table:
                 f"more than any count is ({LARGEST_COUNT:,}); correct captions in it or in {captions}"
             )
         skipped = {name: of_concept[name] or 0 for name in SKIPPED}
-        rows.append({"concept": concept, **row, **scaled, "captions": mentioned, **skipped})
+        unrounded = {} if round_scaled else {UNROUNDED.name: _number(row["effective_count"]) * ratio}
+        rows.append({"concept": concept, **row, **scaled, "captions": mentioned, **skipped, **unrounded})
     lost = [concept for concept, row in theirs.items() if not row["captions"] and ours[concept]["captions"]]
     if lost:
         print(
@@ -221,4 +240,4 @@ def scale_counts(captions: str | Path, counts: str | Path) -> pa.Table:
             f"{len(lost)} ({plain(lost, 5)})",
             file=sys.stderr,
         )
-    return pa.Table.from_pylist(rows, schema=COUNTS)
+    return pa.Table.from_pylist(rows, schema=COUNTS if round_scaled else COUNTS.append(UNROUNDED))

@@ -37,19 +37,29 @@ class MatchThreshold(TypedDict, total=False):
     midpoint: float | None
     """The match threshold by that method, whichever method was asked for; `best_f1` likewise."""
     best_f1: float | None
+    mean_with_itself: bool
+    """Whether the means within a concept include the cosine of each reference with itself (MeanSettings)."""
+    by_mean: dict[str, dict[str, float]]
+    """The match threshold by each method of METHODS, from either kind of mean: a key of MEANS -> method -> cosine. Only
+    in files of means of references, as the key before."""
     lowest_positive: float | None
     highest_negative: float | None
 
 
-def concept_means(embeddings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+MEANS = {"without_itself": False, "with_itself": True}
+"""Name of a kind of mean within a concept -> MeanSettings.mean_with_itself."""
+
+
+def concept_means(embeddings: list[np.ndarray], *, with_itself: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean cosine within each concept, and between each two.
 
     Args:
         embeddings: N arrays [M_i, D] of unit vectors, the references of a concept each.
+        with_itself: whether the mean within a concept includes the cosine of each image with itself, as in the code of
+            arXiv 2410.15002: of M images with a mean m over pairs it is (1 + (M - 1) m) / M.
 
     Returns:
-        (within [N], between [N(N-1)/2]). Within a concept, an image is not compared with itself; a concept of one image
-        has no mean and is left out of `within`.
+        (within [N], between [N(N-1)/2]). A concept of one image has no mean and is left out of `within`.
     """
     if not embeddings:
         return np.zeros(0), np.zeros(0)
@@ -57,7 +67,10 @@ def concept_means(embeddings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]
     sizes = np.array([len(vectors) for vectors in embeddings], float)
     products = sums @ sums.T
     several = sizes > 1
-    within = ((np.diag(products) - sizes) / np.where(several, sizes * (sizes - 1), 1))[several]
+    if with_itself:
+        within = (np.diag(products) / sizes**2)[several]
+    else:
+        within = ((np.diag(products) - sizes) / np.where(several, sizes * (sizes - 1), 1))[several]
     upper = np.triu_indices(len(embeddings), 1)
     return within, (products / np.outer(sizes, sizes))[upper]
 
@@ -89,7 +102,26 @@ def _best_f1(positive: np.ndarray, negative: np.ndarray) -> float:
     return float(match_thresholds[best[np.argmax(gaps)]])
 
 
-METHODS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"midpoint": _midpoint, "best_f1": _best_f1}
+def _best_f1_published(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return the threshold with the highest harmonic mean of TPR and 1 - FPR as the code of arXiv 2410.15002 finds it.
+
+    It tries the similarities themselves, from the highest down, as scikit-learn's roc_curve lists them, takes what
+    reaches a similarity as accepted, and keeps the first of the best. So it is the lowest positive that is still
+    accepted. Here an image matches if it exceeds the threshold, so the largest number below that positive is returned.
+    """
+    tried = np.unique(np.concatenate([positive, negative]))[::-1]
+    tpr = (len(positive) - np.searchsorted(np.sort(positive), tried)) / len(positive)
+    fpr = (len(negative) - np.searchsorted(np.sort(negative), tried)) / len(negative)
+    # Both are 0 where all negatives, and no positive, are accepted.
+    f1 = 2 * tpr * (1 - fpr) / np.maximum(tpr + (1 - fpr), 1e-300)
+    return float(np.nextafter(tried[np.argmax(f1)], -np.inf))
+
+
+METHODS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "midpoint": _midpoint,
+    "best_f1": _best_f1,
+    "best_f1_published": _best_f1_published,
+}
 """Name of a method -> function(positive [P], negative [N]) that finds a threshold. A number may be given instead."""
 
 
@@ -173,15 +205,38 @@ def no_match_threshold(positive: np.ndarray, negative: np.ndarray, reason: str) 
     }
 
 
-def reference_means(references: ConceptTables, embeddings: ConceptTables) -> tuple[np.ndarray, np.ndarray]:
-    """Return concept_means of the kept references of the concepts in `references`; concepts without any are left out.
+def reference_vectors(references: ConceptTables, embeddings: ConceptTables) -> list[np.ndarray]:
+    """Return the kept references [M_i, D] of the concepts in `references`; concepts without any are left out.
 
     Args:
         references: image tables with the column `kept`.
         embeddings: embeddings of the same images.
     """
     vectors = [kept_vectors(references, embeddings, concept) for concept in references]
-    return concept_means([of_concept for of_concept in vectors if len(of_concept)])
+    return [of_concept for of_concept in vectors if len(of_concept)]
+
+
+def reference_means(
+    references: ConceptTables, embeddings: ConceptTables, *, with_itself: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return concept_means of reference_vectors."""
+    return concept_means(reference_vectors(references, embeddings), with_itself=with_itself)
+
+
+def say_means(found: MatchThreshold, vectors: list[np.ndarray], with_itself: bool) -> MatchThreshold:
+    """Return a match threshold of references with the keys mean_with_itself and by_mean.
+
+    Args:
+        found: of find_match_threshold or no_match_threshold.
+        vectors: of reference_vectors.
+        with_itself: what concept_means was told for `found`.
+    """
+    by_mean = {}
+    for name, itself in MEANS.items():
+        within, between = concept_means(vectors, with_itself=itself)
+        if len(within) and len(between):
+            by_mean[name] = {method: find(within, between) for method, find in METHODS.items()}
+    return {**found, "mean_with_itself": with_itself, "by_mean": by_mean}
 
 
 def similarity_to_texts(embeddings: ConceptTables, texts: str | Path) -> np.ndarray:

@@ -139,7 +139,13 @@ def error_rates(
 
 
 def verify(
-    concepts: Iterable[Concept], references: ConceptTables, embeddings: ConceptTables, method: str | float, seed: int
+    concepts: Iterable[Concept],
+    references: ConceptTables,
+    embeddings: ConceptTables,
+    method: str | float,
+    seed: int,
+    *,
+    mean_with_itself: bool = False,
 ) -> tuple[MatchThreshold, list[ErrorRates]]:
     """Return the error rates of one embedder at its own match threshold.
 
@@ -149,6 +155,7 @@ def verify(
         embeddings: embeddings of the same images by the embedder.
         method: of the match threshold, as fit.matches.threshold.find_match_threshold takes it.
         seed: of the bootstrap.
+        mean_with_itself: of MeanSettings.
 
     Returns:
         (what find_match_threshold returns, what error_rates returns).
@@ -164,7 +171,7 @@ def verify(
             groups.append(concept.group)
     if not vectors:
         raise DataError(f"{', '.join(map(str, embeddings.places))}: no concept has a usable reference")
-    found = find_match_threshold(*concept_means(vectors), method)
+    found = find_match_threshold(*concept_means(vectors, with_itself=mean_with_itself), method)
     threshold = found["match_threshold"]
     assert threshold is not None
     return found, error_rates(vectors, groups, threshold, seed)

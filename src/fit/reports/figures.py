@@ -223,6 +223,40 @@ def match_threshold_figure(
     plt.close(figure)
 
 
+APART = 0.24
+"""Of a strip's height: between the marks of settings that have an interval each."""
+
+
+def _settings_of_a_choice(axes: Axes, line: int, answers: Sequence[Mapping[str, Any]], named: set[str]) -> float:
+    """Draw the threshold and interval at each setting of a choice, one below another.
+
+    Args:
+        axes: of the figure.
+        line: of the choice's strip.
+        answers: of fit.sensitivity.ways.over_ways.
+        named: kinds of marks that the legend has already; those drawn are added.
+
+    Returns:
+        The highest count that is drawn.
+    """
+    right = 0.0
+    for number, answer in enumerate(answers):
+        height = line + (number - (len(answers) - 1) / 2) * APART
+        if answer["threshold"] is None:
+            continue
+        low, high = answer["interval"] or (answer["threshold"], answer["threshold"])
+        axes.plot([low, high], [height, height], color=INK, linewidth=1, alpha=0.6, zorder=2)
+        kind = "as in the paper's code" if answer["published"] else "not as in the paper's code"
+        marker, colour = ("D", LEAF) if answer["published"] else ("o", SOFT)
+        edge = INK if answer["in_use"] else "white"
+        label = None if kind in named else kind
+        at = [answer["threshold"]], [height]
+        axes.scatter(*at, s=40, marker=marker, color=colour, edgecolor=edge, zorder=3, label=label)
+        named.add(kind)
+        right = max(right, high, answer["threshold"])
+    return right
+
+
 def sensitivity_figure(
     found: Mapping[str, Any], names: Mapping[str, tuple[str, str]], title: str, part: str | Path
 ) -> None:
@@ -243,9 +277,13 @@ def sensitivity_figure(
         axes.axvline(
             found["threshold"], color=ACCENT, label=f"imitation threshold of the study: {found['threshold']:.0f} images"
         )
-    right = 1.0
+    right, marked = 1.0, set[str]()
     for line, (key, choice) in enumerate(choices.items()):
         name, text = names[key]
+        axes.text(1.02, line, f"{name}\n{text}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+        if any("published" in answer for answer in choice["answers"]):
+            right = max(right, _settings_of_a_choice(axes, line, choice["answers"], marked))
+            continue
         weights: dict[float, float] = {}
         for answer in choice["answers"]:
             if answer["threshold"] is not None:
@@ -254,7 +292,6 @@ def sensitivity_figure(
         # The smallest mark can still be seen.
         sizes = [12 + 380 * weight for weight in weights.values()]
         axes.scatter(list(weights), [line] * len(weights), s=sizes, color=SOFT, alpha=0.75, edgecolor="white", zorder=3)
-        axes.text(1.02, line, f"{name}\n{text}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
         right = max([right, *weights, *(found["interval"] or [])])
     axes.set_xlim(-0.3, right * 1.6)
     steps = [step for power in range(8) for step in (10**power, 3 * 10**power) if step <= right * 1.6]
@@ -266,7 +303,10 @@ def sensitivity_figure(
     title = title or "How much each choice moves the threshold"
     axes.set_title(title if found["threshold"] is not None else f"{title}: the study has no threshold")
     # In two lines: the texts at the right leave the strips little width, and a longer label would be cut off.
-    axes.set_xlabel("threshold: training images of the concept\narea of a mark: share of the settings that lead to it")
+    label = "threshold: training images of the concept\narea of a mark: share of the settings that lead to it"
+    if marked:
+        label += "\nmarks of one size: a setting each, with its 95 % interval; dark edge: the study's"
+    axes.set_xlabel(label)
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside lower center", ncols=2)
     figure.savefig(part, dpi=160)

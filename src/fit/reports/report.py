@@ -34,6 +34,8 @@ class Table:
     name: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    note: str = ""
+    """Sentences that report.md has below it."""
 
     def tsv(self) -> str:
         """Return it as tab-separated text.
@@ -180,6 +182,16 @@ def counts_table(counts: Mapping[Pair, str | Path]) -> Table:
     return Table("counts", columns, rows)
 
 
+AS_PUBLISHED = {"midpoint as published": "midpoint", "best F1 as published": "best_f1_published"}
+"""Column of the calibration -> the method, of a mean with itself, by which published match thresholds were found."""
+NOT_COMPARABLE = (
+    "Published match thresholds were found from means that include the cosine of each reference with itself, and the "
+    "best F1 as the lowest mean within a concept that is still accepted. Such a threshold can only be compared with "
+    "one that is found the same way with the same embedder: the last two columns, which have it of these references, "
+    "whichever way the cosine in use was found."
+)
+
+
 def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
     """Return how well each match threshold tells pictures apart.
 
@@ -189,6 +201,7 @@ def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
     columns = (
         *("domain", "match threshold of", "cosine", "found as"),
         *("true positives", "false positives", "ROC AUC", "equal error rate"),
+        *AS_PUBLISHED,
     )
     rows = []
     for (domain, kind), path in match_thresholds.items():
@@ -196,8 +209,11 @@ def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
         known = (found[key] for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
         numbers = ("" if number is None else f"{number:.4f}" for number in known)
         cosine = "none: too few references" if found["match_threshold"] is None else f"{found['match_threshold']:.4f}"
-        rows.append((domain, kind, cosine, found["method"], *numbers))
-    return Table("calibration", columns, rows)
+        found_as = found["method"] + (", mean with itself" if found.get("mean_with_itself") else "")
+        theirs = (found.get("by_mean") or {}).get("with_itself", {})
+        as_published = (f"{theirs[method]:.4f}" if method in theirs else "" for method in AS_PUBLISHED.values())
+        rows.append((domain, kind, cosine, found_as, *numbers, *as_published))
+    return Table("calibration", columns, rows, NOT_COMPARABLE)
 
 
 @dataclass(frozen=True)
@@ -305,6 +321,7 @@ def write_report(
     for table in tables:
         if table.rows:
             lines += [f"## {table.name.capitalize()}", "", table.markdown()]
+            lines += [table.note, ""] if table.note else []
     if any(tuple(row[:2]) in THRESHOLDS for table in tables for row in table.rows):
         inside = "A difference of at most 1 half-interval lies inside the interval found here."
         lines += [f"Published: {MIMETIC2}, table 2. {inside}", ""]

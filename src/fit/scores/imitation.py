@@ -22,7 +22,10 @@ OF_PROMPT = pa.schema(
     ]
 )
 """image_scores: of each usable image, the mean cosine to the targets that the prompt was compared with; score is their
-mean."""
+mean. A prompt without a usable image may have one image score of 0 (TargetSettings.empty_prompt)."""
+
+EMPTY_PROMPTS: dict[str, np.ndarray] = {"left_out": np.zeros(0), "zero": np.zeros(1)}
+"""TargetSettings.empty_prompt -> the image scores of a prompt without a usable image."""
 
 
 def image_scores(generated: np.ndarray, targets: np.ndarray, top_k: int) -> np.ndarray:
@@ -60,17 +63,20 @@ def score_concept(evidence: Evidence, targets: TargetSettings, settings: ScoreSe
 
     Returns:
         Arrow table of the schema OF_PROMPT, without the column `concept`: images that could be used (exactly one face),
-        targets there were; the score is null, and there is no image score, where either is none.
+        targets there were. The score is null, and there is no image score, where there are fewer targets than
+        `targets.fewest_targets`, or no usable image; `targets.empty_prompt` may say 0 for the latter.
     """
     vectors = evidence.targets(targets.targets)
     rows = []
     for prompt, pictures in evidence.pictures.items():
-        usable = len(pictures) and len(vectors)
-        of_images = image_scores(pictures, vectors, settings.top_k) if usable else np.empty(0)
+        of_images = np.zeros(0)
+        if len(vectors) >= targets.fewest_targets:
+            empty = EMPTY_PROMPTS[targets.empty_prompt]
+            of_images = image_scores(pictures, vectors, settings.top_k) if len(pictures) else empty
         rows.append(
             {
                 "prompt": prompt,
-                "score": float(of_images.mean()) if usable else None,
+                "score": float(of_images.mean()) if len(of_images) else None,
                 "images": len(pictures),
                 "targets": len(vectors),
                 "image_scores": of_images.tolist(),

@@ -14,9 +14,15 @@ class TargetSettings:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    targets: Literal["matches_and_references", "matches_or_references"]
-    """What a generated image is compared with: the matched training vectors and the references (faces), or the matched
-    training vectors, and the references only where fewer than 11 matched (styles)."""
+    targets: Literal["matches_and_references", "matches_or_references", "ten_matches_or_references"]
+    """What a generated image is compared with. matches_and_references: the matched training vectors and the references
+    (faces, as the paper says). matches_or_references: the matched training vectors where 11 or more matched, else the
+    references only (styles). ten_matches_or_references: the same, from 10 on (faces, as in the paper's code)."""
+    fewest_targets: Annotated[int, Ge(1), Le(1_000_000)] = 1
+    """A concept with fewer targets has no score, and is left out of the threshold; 5 in the paper's code for faces."""
+    empty_prompt: Literal["left_out", "zero"] = "left_out"
+    """What becomes of a prompt without a usable picture (of faces: one with exactly one face). left_out: the concept's
+    score is the mean over its other prompts. zero: the prompt's score is 0, as in the paper's code for faces."""
 
 
 @dataclass(frozen=True, kw_only=True)

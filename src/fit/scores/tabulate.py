@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from fit.concepts.sheet import read_sheet
-from fit.counts.estimate import read_counts_of
+from fit.counts.estimate import UNROUNDED, read_counts_of, read_unrounded
 from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
 from fit.scores.imitation import OF_PROMPT
@@ -28,7 +28,7 @@ null where it was given. image_scores: a list per prompt, in the same order for 
 concept, empty where it has no score."""
 
 
-def _align_prompts(of_concepts: dict[str, dict[str, list[float]]]) -> dict[str, list[list[float]]]:
+def align_prompts(of_concepts: dict[str, dict[str, list[float]]]) -> dict[str, list[list[float]]]:
     """Bring the image scores of concepts into one order of prompts: concept -> a list per prompt.
 
     Prompts of templates differ between concepts by the name in them, and every concept has all of them, in one order.
@@ -52,12 +52,13 @@ def tabulate_scores(counts: str | Path, scores: ConceptTables, sheet: str | Path
         sheet: path of the concept sheet, which says which group a concept is of; concepts that it lacks are left out.
 
     Returns:
-        (Arrow table of the schema OF_CONCEPT, sorted by count; the concepts without any score -> their tables).
+        (Arrow table of the schema OF_CONCEPT, with UNROUNDED where counts have it, sorted by count; the concepts
+        without any score -> their tables).
 
     Raises:
         DataError: a file cannot be read, or a concept with a score has no count.
     """
-    count_of = read_counts_of(counts, ("effective_count",))
+    count_of, unrounded = read_counts_of(counts, ("effective_count",)), read_unrounded(counts)
     of_concept = dict(scores.each(["prompt", "score", "image_scores"], schema=OF_PROMPT))
     rows, unscored, images_of = [], {}, {}
     for concept in read_sheet(sheet):
@@ -81,8 +82,9 @@ def tabulate_scores(counts: str | Path, scores: ConceptTables, sheet: str | Path
                 "score_variance": float(np.var(of_prompts)),
                 "group": concept.group or None,
             }
+            | ({UNROUNDED.name: unrounded.get(slug)} if unrounded else {})
         )
-    aligned = _align_prompts(images_of)
+    aligned = align_prompts(images_of)
     found = [row | {"image_scores": aligned[str(row["concept"])]} for row in rows]
-    found.sort(key=lambda row: (row["effective_count"], row["concept"]))
-    return pa.Table.from_pylist(found, schema=OF_CONCEPT), unscored
+    found.sort(key=lambda row: (row.get(UNROUNDED.name) or row["effective_count"], row["concept"]))
+    return pa.Table.from_pylist(found, schema=OF_CONCEPT.append(UNROUNDED) if unrounded else OF_CONCEPT), unscored

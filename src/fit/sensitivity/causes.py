@@ -197,7 +197,7 @@ def _count_by_threshold(measured: Measured, outlier: Outlier) -> str | None:
     rescored, in_use = measured.at.rescored, measured.at.match_threshold
     if rescored is None or in_use is None:
         return None
-    rows = rescored.read(outlier.concept, ["match_threshold", "matches"], schema=RESCORED)
+    rows = rescored.read(outlier.concept, ["match_threshold", "matches", "choice"], schema=RESCORED)
     for match_threshold, count in counts_at_thresholds(measured.table, outlier.row, rows).items():
         if (count >= measured.threshold) != (outlier.side == "above"):
             return f"at a match threshold of {match_threshold:.3f} instead of {in_use:.3f} its count is {count:.0f}"

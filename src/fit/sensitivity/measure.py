@@ -1,11 +1,12 @@
-"""How much each choice moves the threshold: penalty, concepts, prompts, top-k and match threshold.
+"""How much each choice moves the threshold: penalty, concepts, prompts, top-k, match threshold, and the paper's ways.
 
 The first three need the table of scores. For the others each concept is scored again from its embeddings, at every
-top-k and match threshold at once (fit.sensitivity.rescore).
+top-k, match threshold and setting at once (fit.sensitivity.rescore).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
 from fit.matches.threshold import MatchThreshold
 from fit.scores.settings import ScoreSettings
+from fit.sensitivity import ways
 from fit.sensitivity.choices import (
     LEAST_PENALTY,
     Answer,
@@ -36,6 +38,7 @@ CHOICES = {
     "prompts": "prompts",
     "top_k": "top-k",
     "match_threshold": "match threshold",
+    **ways.CHOICES,
 }
 """Keys of what measure finds, and their names in figure and text."""
 
@@ -65,8 +68,8 @@ def counts_at_thresholds(table: Scores, row: int, rescored: pa.Table) -> dict[fl
         row: of the concept.
         rescored: what rescore_concept found for it.
     """
-    columns = rescored.select(["match_threshold", "matches"])
-    pairs = pl.DataFrame(columns).drop_nulls().unique().sort("match_threshold")
+    columns = pl.DataFrame(rescored.select(["match_threshold", "matches", "choice"]))
+    pairs = columns.filter(pl.col("choice").is_null()).drop("choice").drop_nulls().unique().sort("match_threshold")
     part = table.take([row])
     return {
         threshold: float(_counts_at(part, {str(part.concepts[0]): matches})[0])
@@ -77,8 +80,9 @@ def counts_at_thresholds(table: Scores, row: int, rescored: pa.Table) -> dict[fl
 def read_rescored(rescored: ConceptTables) -> pl.DataFrame:
     """Read tables of RESCORED: concept, match_threshold, matches, top_k, and score, the mean over prompts."""
     parts = []
-    for concept, rows in rescored.each(RESCORED.names[1:], schema=RESCORED):
-        means = pl.DataFrame(rows).group_by("match_threshold", "matches", "top_k").agg(pl.col("score").mean())
+    for concept, rows in rescored.each(RESCORED.names[1:7], schema=RESCORED):
+        on_grid = pl.DataFrame(rows).filter(pl.col("choice").is_null())
+        means = on_grid.group_by("match_threshold", "matches", "top_k").agg(pl.col("score").mean())
         parts.append(means.select(pl.lit(concept).alias("concept"), "match_threshold", "matches", "top_k", "score"))
     return pl.concat(parts).filter(pl.col("score").is_not_null())
 
@@ -145,6 +149,9 @@ def measure(
     settings: ScoreSettings | None = None,
     match_threshold: MatchThreshold | None = None,
     prompts: Sequence[str] = (),
+    counts: str | Path | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Measure how much each choice moves a study's threshold.
 
@@ -155,6 +162,9 @@ def measure(
         settings: of the study.
         match_threshold: of the study; None without training images.
         prompts: their templates, to name them by.
+        counts: path of effective counts, also of concepts without a score in the study, which some settings give one.
+        resamples: of the bootstrap, for the intervals at the settings of fit.sensitivity.ways.
+        seed: of its draws.
 
     Returns:
         A dict of builtins: threshold, interval, estimator and penalty of the study, and choices: a key of CHOICES ->
@@ -192,6 +202,7 @@ def measure(
             answers["match_threshold"] = list(
                 _over_match_thresholds(table, at_top_k, match_threshold, estimator, penalty)
             )
+        answers |= ways.over_ways(table, rescored, counts, found, resamples, seed)
     choices = {
         key: {"summary": summarise(of_choice, found["threshold"]), "answers": of_choice}
         for key, of_choice in answers.items()
@@ -246,8 +257,14 @@ DETAILS: dict[str, Callable[[Sequence[Answer], float | None], Iterator[str]]] = 
     "prompts": _of_prompts,
     "top_k": _of_top_k,
     "match_threshold": _of_match_thresholds,
+    **dict.fromkeys(ways.CHOICES, lambda answers, headline: ways.details(answers)),
 }
 """Key of CHOICES -> function(answers, threshold of the study) that yields what a reader wants to know by name."""
+
+
+def say(key: str, choice: Mapping[str, Any]) -> str:
+    """Return in a few words how far a choice, of what measure found, moves the threshold."""
+    return ways.in_short(choice["answers"]) if key in ways.CHOICES else in_short(choice["summary"])
 
 
 def in_short(summary: Summary) -> str:
@@ -264,6 +281,6 @@ def describe(found: Mapping[str, Any]) -> list[str]:
     """Return the result of `measure` in lines of text."""
     lines = [f"threshold of the study ({found['estimator']}): {_images(found['threshold'])}"]
     for key, choice in found["choices"].items():
-        lines.append(f"{CHOICES[key]}: {in_short(choice['summary'])}")
+        lines.append(f"{CHOICES[key]}: {say(key, choice)}")
         lines += DETAILS[key](choice["answers"], found["threshold"])
     return lines

@@ -1,4 +1,7 @@
-"""A concept's scores at every top-k and at match thresholds around the study's own."""
+"""A concept's scores at every top-k, at match thresholds around the study's own, and by each of the ways."""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -7,8 +10,10 @@ from fit.errors import DataError
 from fit.io.concept_tables import CONCEPT
 from fit.matches.threshold import MatchThreshold
 from fit.scores.evidence import Evidence, TrainingImages
+from fit.scores.imitation import EMPTY_PROMPTS, score_concept
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.scores.targets import choose_targets
+from fit.sensitivity.ways import Setting, settings_to_try
 
 TOP_K = 50
 """Targets up to which every top-k is tried."""
@@ -23,10 +28,18 @@ RESCORED = pa.schema(
         ("prompt", pa.string()),
         ("top_k", pa.int32()),
         ("score", pa.float64()),
+        ("choice", pa.string()),
+        ("setting", pa.string()),
+        ("in_use", pa.bool_()),
+        ("published", pa.bool_()),
+        ("image_scores", pa.list_(pa.float64())),
     ]
 )
 """Scores by every match threshold, prompt and top-k. match_threshold and matches: null where there are no training
-images; score: null where a prompt has no usable image, or there is no target."""
+images; score: null where the prompt has none by the study's TargetSettings.
+
+The last five columns are null there. Rows that have them are scores at a setting of fit.sensitivity.ways, by prompt, at
+the study's top-k, with the scores of each image."""
 
 
 def threshold_in_use(found: MatchThreshold) -> float:
@@ -67,22 +80,56 @@ def _mean_cosines(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
 
 
 def _matches_by_threshold(
-    training: TrainingImages, match_threshold: MatchThreshold, art_threshold: float | None
+    training: TrainingImages, values: Sequence[float], match_threshold: MatchThreshold, art_threshold: float | None
 ) -> dict[float, np.ndarray]:
-    """Return match threshold -> which training images match, [N]."""
+    """Return match threshold, of `values` and the one in use -> which training images match, [N]."""
     is_art = np.ones(len(training.match), bool)
     if art_threshold is not None:
         if training.art_similarity is None:
             raise DataError(f"{training.place}: the matches have no column 'art_similarity'; ask snakemake for them")
         is_art = training.art_similarity > art_threshold
-    found = {value: (training.similarity > value) & is_art for value in thresholds_around(match_threshold)}
     in_use = threshold_in_use(match_threshold)
+    found = {value: (training.similarity > value) & is_art for value in dict.fromkeys([*values, in_use])}
     if (found[in_use] != training.match).any():
         raise DataError(
             f"{training.place}: the matches were found by other match thresholds than {in_use:g}; ask snakemake for "
             "them"
         )
     return found
+
+
+def _at_settings(
+    evidence: Evidence,
+    tried: Sequence[Setting],
+    settings: ScoreSettings,
+    match_threshold: MatchThreshold | None,
+    art_threshold: float | None,
+) -> pa.Table:
+    """Return the rows of RESCORED, without `concept`, of each setting: scores as score_concept finds them."""
+    matches: dict[float, np.ndarray] = {}
+    if evidence.training is not None and match_threshold is not None:
+        values = [setting.match_threshold for setting in tried if setting.match_threshold is not None]
+        matches = _matches_by_threshold(evidence.training, values, match_threshold, art_threshold)
+    rows = []
+    # One match threshold after another: the matched vectors of only one are in memory.
+    for value in dict.fromkeys(setting.match_threshold for setting in tried):
+        at_value, number = evidence, None
+        if evidence.training is not None and value is not None:
+            at_value = replace(evidence, training=replace(evidence.training, match=matches[value]))
+            number = int(matches[value].sum())
+        scored: dict[TargetSettings, pa.Table] = {}
+        for setting in tried:
+            if setting.match_threshold != value:
+                continue
+            targets = setting.way.targets
+            if targets not in scored:
+                scored[targets] = score_concept(at_value, targets, settings)
+            of_setting = {name: getattr(setting, name) for name in ("choice", "in_use", "published")}
+            of_setting |= {"setting": setting.name, "match_threshold": value, "matches": number}
+            of_setting |= {"top_k": settings.top_k}
+            columns = scored[targets].select(["prompt", "score", "image_scores"])
+            rows += [{**of_setting, **row} for row in columns.to_pylist()]
+    return pa.Table.from_pylist(rows, schema=RESCORED.remove(0))
 
 
 def rescore_concept(
@@ -92,7 +139,7 @@ def rescore_concept(
     match_threshold: MatchThreshold | None = None,
     art_threshold: float | None = None,
 ) -> pa.Table:
-    """Score one concept as fit.scores.imitation.score_concept does, at every top-k and every match threshold to try.
+    """Score one concept as fit.scores.imitation.score_concept does, at every top-k, match threshold and setting to try.
 
     Args:
         evidence: on the concept.
@@ -107,6 +154,19 @@ def rescore_concept(
     Raises:
         DataError: the matches were not found by these match thresholds.
     """
+    grid = _on_grid(evidence, targets, settings, match_threshold, art_threshold)
+    tried = settings_to_try(targets, match_threshold if evidence.training is not None else None)
+    return pa.concat_tables([grid, _at_settings(evidence, tried, settings, match_threshold, art_threshold)])
+
+
+def _on_grid(
+    evidence: Evidence,
+    targets: TargetSettings,
+    settings: ScoreSettings,
+    match_threshold: MatchThreshold | None,
+    art_threshold: float | None,
+) -> pa.Table:
+    """Return the rows of RESCORED, without `concept`, at every top-k and every match threshold to try."""
     usable = [prompt for prompt, vectors in evidence.pictures.items() if len(vectors)]
     directions = np.array([evidence.pictures[prompt].mean(axis=0, dtype=np.float64) for prompt in usable])
     to_references = _mean_cosines(evidence.references, directions)
@@ -116,19 +176,26 @@ def rescore_concept(
             raise DataError(f"concept {evidence.concept!r}: it has training images, so give the match threshold too")
         parts = [_mean_cosines(vectors, directions) for _, vectors in evidence.training.stream()]
         to_images = np.concatenate(parts) if parts else to_references[:0]
-        by_threshold = _matches_by_threshold(evidence.training, match_threshold, art_threshold)
+        values = thresholds_around(match_threshold)
+        by_threshold = _matches_by_threshold(evidence.training, values, match_threshold, art_threshold)
         trained = [(value, int(match.sum()), to_images[match]) for value, match in by_threshold.items()]
     tops = np.unique(np.append(np.arange(1, TOP_K + 1), settings.top_k))
-    columns: dict[str, list[float | int | str | None]] = {name: [] for name in RESCORED.names[1:]}
+    columns: dict[str, list[float | int | str | None]] = {name: [] for name in RESCORED.names[1:6]}
+    empty = EMPTY_PROMPTS[targets.empty_prompt]
     for value, number, to_matched in trained:
         cosines = choose_targets(to_matched, to_references, targets.targets)
         best = np.sort(cosines, axis=0)[::-1][: tops[-1]]
         means = np.cumsum(best, axis=0) / np.arange(1, len(best) + 1)[:, None]
         for prompt in evidence.pictures:
             scores: list[float | None] = [None] * len(tops)
-            if len(best) and prompt in usable:
+            if len(cosines) < targets.fewest_targets:
+                pass
+            elif prompt not in usable:
+                scores = [float(empty.mean())] * len(tops) if len(empty) else scores
+            else:
                 scores = means[np.minimum(tops, len(best)) - 1, usable.index(prompt)].tolist()
             new = ([value] * len(tops), [number] * len(tops), [prompt] * len(tops), tops.tolist(), scores)
             for column, values in zip(columns.values(), new, strict=True):
                 column += values
-    return pa.Table.from_pydict(columns, schema=RESCORED.remove(0))
+    of_settings = {name: [None] * len(columns["prompt"]) for name in RESCORED.names[6:]}
+    return pa.Table.from_pydict({**columns, **of_settings}, schema=RESCORED.remove(0))

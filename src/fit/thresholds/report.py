@@ -24,7 +24,7 @@ CHANCE = 0.05
 
 
 def _place(table: Scores, at: int) -> Found:
-    return {"concept": str(table.concepts[at]), "effective_count": int(table.counts[at])}
+    return {"concept": str(table.concepts[at]), "effective_count": round(float(table.counts[at]))}
 
 
 def _side(table: Scores, rows: slice, at: int) -> Found:

@@ -153,10 +153,19 @@ def _nested(table: UserTable) -> list[list[Any]] | None:
     return [[[] if score is None else [score] for score in one] for one in lists]
 
 
+def _unrounded(value: object, count: int, where: str) -> float:
+    """Return the count before rounding, where it is known, or the whole `count`."""
+    number = as_number(value, f"{where}: unrounded_count")
+    if number is not None and abs(number - count) > 0.5:
+        raise DataError(f"{where}: effective_count {count} is not unrounded_count {number:g} rounded; correct the row")
+    return count if number is None else number
+
+
 def read_table(path: str | Path) -> Scores:
     """Read a table of concepts, CSV, TSV or Parquet.
 
-    Columns: concept, effective_count and score. Optional columns: group; image_scores (a list per prompt of the scores
+    Columns: concept, effective_count and score. Optional columns: unrounded_count, which replaces the effective count;
+    group; image_scores (a list per prompt of the scores
     of its images) or prompt_scores (a list), written as JSON in a CSV; captions, downloaded and matches, or low and
     high, of the counts.
 
@@ -164,10 +173,10 @@ def read_table(path: str | Path) -> Scores:
         DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not
             whole or not within its interval, an empty count or score, or holds something that sort_scores refuses.
     """
-    optional = ("group", "image_scores", "prompt_scores", *EVIDENCE)
+    optional = ("group", "unrounded_count", "image_scores", "prompt_scores", *EVIDENCE)
     table = read_user_table(path, ("concept", "effective_count", "score"), optional=optional, empty=True)
     concepts = once(table)
-    counts: list[int] = []
+    counts: list[float] = []
     scores: list[float] = []
     evidence = np.full((len(concepts), len(EVIDENCE)), np.nan)
     for index, (concept, row) in enumerate(zip(concepts, table.rows, strict=True)):
@@ -177,7 +186,7 @@ def read_table(path: str | Path) -> Scores:
         if count is None or score is None:
             name = "effective_count" if count is None else "score"
             raise DataError(f"{where}: {name} is empty; write a number, or drop the row")
-        counts.append(count)
+        counts.append(_unrounded(row.get("unrounded_count"), count, where))
         scores.append(score)
         known = [as_number(row.get(name), f"{where}: {name}", whole=True) for name in EVIDENCE[:3]]
         known += as_interval(row, count, where)
