@@ -47,7 +47,12 @@ def _add_method(add: Callable[..., None]) -> None:
 
 
 def _write_threshold(
-    positive: "np.ndarray", negative: "np.ndarray", args: Namespace, labels: tuple[str, str, str], title: str
+    positive: "np.ndarray",
+    negative: "np.ndarray",
+    args: Namespace,
+    labels: tuple[str, str, str],
+    title: str,
+    references: "dict[str, np.ndarray] | None" = None,
 ) -> None:
     """Find the threshold between two kinds of similarities, and write it.
 
@@ -57,8 +62,10 @@ def _write_threshold(
         args: with the options of _add_method.
         labels: of the positive, the negative and the axis of the figure.
         title: of the figure.
+        references: concept -> vectors, of which the rates of single images are measured; None for none.
     """
     from fit.io.files import atomic_write
+    from fit.matches.image_rates import measure_image_rates
     from fit.matches.threshold import find_match_threshold, no_match_threshold
     from fit.reports.figures import match_threshold_figure
 
@@ -69,7 +76,11 @@ def _write_threshold(
             raise
         found = no_match_threshold(positive, negative, str(error))
         print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
-    write_json(found, args.out)
+    rates = {}
+    if references is not None:
+        threshold = found["match_threshold"]
+        rates = dict(measure_image_rates(references if threshold is not None else {}, threshold or 0.0))
+    write_json(found | rates, args.out)
     if args.figure:
         with atomic_write(args.figure) as part:
             domain = Path(args.out).name.split(".")[0]
@@ -86,11 +97,12 @@ def threshold_arguments(add: Callable[..., None]) -> None:
 def threshold(args: Namespace) -> None:
     """Write the cosine above which two images show the same concept."""
     from fit.io.concept_tables import ConceptTables
-    from fit.matches.threshold import reference_means
+    from fit.matches.threshold import concept_means, reference_vectors
 
-    within, between = reference_means(ConceptTables(args.references), ConceptTables(args.embeddings))
+    references = reference_vectors(ConceptTables(args.references), ConceptTables(args.embeddings))
+    within, between = concept_means(list(references.values()))
     labels = ("within a concept", "between concepts", "mean cosine of references")
-    _write_threshold(within, between, args, labels, "same concept or not")
+    _write_threshold(within, between, args, labels, "same concept or not", references)
 
 
 def art_threshold_arguments(add: Callable[..., None]) -> None:

@@ -173,15 +173,20 @@ def no_match_threshold(positive: np.ndarray, negative: np.ndarray, reason: str) 
     }
 
 
-def reference_means(references: ConceptTables, embeddings: ConceptTables) -> tuple[np.ndarray, np.ndarray]:
-    """Return concept_means of the kept references of the concepts in `references`; concepts without any are left out.
+def reference_vectors(references: ConceptTables, embeddings: ConceptTables) -> dict[str, np.ndarray]:
+    """Return the vectors of the kept references: concept -> [R, D]; concepts without any are left out.
 
     Args:
         references: image tables with the column `kept`.
         embeddings: embeddings of the same images.
     """
-    vectors = [kept_vectors(references, embeddings, concept) for concept in references]
-    return concept_means([of_concept for of_concept in vectors if len(of_concept)])
+    vectors = ((concept, kept_vectors(references, embeddings, concept)) for concept in references)
+    return {concept: of_concept for concept, of_concept in vectors if len(of_concept)}
+
+
+def reference_means(references: ConceptTables, embeddings: ConceptTables) -> tuple[np.ndarray, np.ndarray]:
+    """Return concept_means of the vectors that reference_vectors returns."""
+    return concept_means(list(reference_vectors(references, embeddings).values()))
 
 
 def similarity_to_texts(embeddings: ConceptTables, texts: str | Path) -> np.ndarray:

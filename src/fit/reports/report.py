@@ -189,6 +189,7 @@ def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
     columns = (
         *("domain", "match threshold of", "cosine", "found as"),
         *("true positives", "false positives", "ROC AUC", "equal error rate"),
+        *("true positives of images", "false positives of images", "most alike"),
     )
     rows = []
     for (domain, kind), path in match_thresholds.items():
@@ -196,8 +197,19 @@ def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
         known = (found[key] for key in ("tpr", "fpr", "roc_auc", "equal_error_rate"))
         numbers = ("" if number is None else f"{number:.4f}" for number in known)
         cosine = "none: too few references" if found["match_threshold"] is None else f"{found['match_threshold']:.4f}"
-        rows.append((domain, kind, cosine, found["method"], *numbers))
+        rows.append((domain, kind, cosine, found["method"], *numbers, *_of_images(found)))
     return Table("calibration", columns, rows)
+
+
+def _of_images(found: Mapping[str, Any]) -> list[str]:
+    """Return the rates of single images with their intervals, and the pair that is confused most; empty if unknown."""
+    cells = []
+    for name in ("image_tpr", "image_fpr"):
+        rate, interval = found.get(name), found.get(f"{name}_interval")
+        cells.append(f"{rate:.4f} ({interval[0]:.4f} to {interval[1]:.4f})" if rate is not None and interval else "")
+    worst = found.get("worst_pair")
+    cells.append(f"{worst['images_of']} for {worst['taken_for']}: {worst['rate']:.2f}" if worst else "")
+    return cells
 
 
 @dataclass(frozen=True)
