@@ -8,6 +8,7 @@ from pydantic import Field
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.section import Name, Section, section
 from fit.images.settings import DecodeSettings, FetchSettings
+from fit.missed.settings import MissedSettings
 
 
 @section
@@ -41,7 +42,7 @@ class Captions(SamplingSettings, ReadingSettings, Section):
 
 
 @section
-class Corpus(Section):
+class Corpus(MissedSettings, Section):
     """A model's training set: captions, and images behind them."""
 
     captions: Captions | None = None
@@ -66,6 +67,11 @@ class Corpus(Section):
         if not provided and self.captions is None:
             raise ValueError("`captions` is missing")
         return self
+
+    @property
+    def may_be_missed(self) -> bool:
+        """Whether images can be drawn whose captions name no concept: there are files of captions, and images."""
+        return bool(self.images and self.captions and self.captions.files)
 
     @property
     def has_images(self) -> bool:

@@ -85,8 +85,8 @@ COUNTS = pa.schema(
 )
 """unique_images: different perceptual hashes among the downloaded, so copies and near copies count once. skipped_rows
 and skipped_shards: what of the corpus could not be read, and is in no count; `high` allows for the rows.
-corrected_count and its interval: the effective count without the errors of the recogniser (fit.counts.corrected); null if its rates are
-unknown."""
+corrected_count and its interval: the effective count without the errors of the recogniser (fit.counts.corrected); null
+if its rates are unknown."""
 CORRECTED = ("corrected_count", "corrected_low", "corrected_high")
 SKIPPED = ("skipped_rows", "skipped_shards")
 READ_ROWS = "corpus_rows"

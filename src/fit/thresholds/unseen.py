@@ -18,7 +18,7 @@ _LARGEST = 1 << 62
 
 
 def _quantile(level: float, unseen: int, a: float, b: float) -> int:
-    """Return the number of matches among `unseen` images below or at which the beta-binomial is with that probability."""
+    """Return the quantile of the beta-binomial of matches among `unseen` images."""
     from scipy import stats  # takes longer to import than matching a concept takes
 
     if unseen <= EXACT:
