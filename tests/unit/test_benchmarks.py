@@ -21,6 +21,7 @@ PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"
 SMALL = {
     "captions": ("--rows 80 --names 300 --rounds 1 --folder {folder}/captions", r"\| 300 names, 1 thread \| -?\d+"),
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
+    "counts": ("--studies 3 --write {folder}/page.md", r"\| 0\.8, 0\.05 \| 600 \| \d+"),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
@@ -29,6 +30,7 @@ SMALL = {
     ),
     "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
+    "missed": ("--small --folder {folder}/missed --write {folder}/page.md", r"\| 20% \| \d+ of \d+ \|"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
@@ -36,7 +38,7 @@ SMALL = {
     ),
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
-MARKS = {"planning": ["planning"], "threshold": ["simulation", "timing"]}
+MARKS = {"counts": ["coverage"], "missed": ["missed"], "planning": ["planning"], "threshold": ["simulation", "timing"]}
 
 
 def run(script, arguments):
