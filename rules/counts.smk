@@ -8,6 +8,8 @@ rule estimate_counts:
         captions=branch(is_captioned, then="results/captions/{corpus}/{domain}/counts.parquet"),
         images=tables("images/{corpus}/{domain}"),
         matches=tables("matches/{corpus}/{domain}"),
+        threshold="results/matches/{domain}.threshold.json",
+        art_threshold=branch(art_filter_of, then="results/matches/{domain}.art.json"),
     output:
         counts="results/counts/{corpus}/{domain}.parquet",
     log:
@@ -24,6 +26,7 @@ rule estimate_counts:
     shell:
         "fit counts estimate --sheet {input.sheet:q} --captions {input.captions:q} "
         "--images results/images/{wildcards.corpus}/{wildcards.domain} --matches {input.matches:q} "
+        "--match-threshold {input.threshold:q} --art-threshold {input.art_threshold:q} "
         "--out {output.counts:q} > {log:q} 2>&1"
 
 

@@ -13,7 +13,7 @@ rule embed_images:
     benchmark:
         "results/benchmarks/embed_images/{embedder}/{pictures}/{part}.tsv"
     wildcard_constraints:
-        pictures=r"photographs/[^/]+|references/[^/]+/candidates|(images|generated)/[^/]+/[^/]+",
+        pictures=r"photographs/[^/]+|references/[^/]+/candidates|(images|generated|missed)/[^/]+/[^/]+",
     conda:
         "../envs/fit.yaml"
     threads: with_signature(lambda wildcards: CONFIG.embedders[wildcards.embedder].threads)

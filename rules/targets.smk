@@ -69,6 +69,13 @@ rule sensitivity:
         ],
 
 
+rule missed:
+    """What captions of the default study's corpora miss, and what that does to its thresholds."""
+    input:
+        looked_at(CONFIG.default_study),
+        lambda wildcards: missed_files(CONFIG.default_study),
+
+
 rule paper:
     """The paper's study, as far as its inputs are there; the report lists what is missing."""
     input:

@@ -152,6 +152,21 @@ def alternative_files(study):
 MATCH_THRESHOLD = branch(is_compared, then="results/matches/{domain}.threshold.json")
 
 
+# --- missed -----------------------------------------------------------------------------------------------------------
+
+
+def may_be_missed(corpus):
+    """Whether images of a corpus can be drawn whose captions name no concept."""
+    return corpus.may_be_missed
+
+
+def missed_files(study):
+    """Return what captions miss, and what that does to the thresholds of a study, where its corpora can be sampled."""
+    pairs = [(m, d) for m, d in CONFIG.pairs(study) if CONFIG.corpora[CONFIG.models[m].corpus].may_be_missed]
+    tables = [f"results/missed/{CONFIG.models[m].corpus}/{d}.parquet" for m, d in pairs]
+    return [*dict.fromkeys(tables), *(f"results/missed/{m}/{d}.json" for m, d in pairs)]
+
+
 # --- reports ----------------------------------------------------------------------------------------------------------
 
 

@@ -23,13 +23,17 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("embed_prompts", "score_alternatives", "tabulate_alternative", "detect_alternative", "plot_alternative"),
     ),
     ("measuring how sensitive the threshold is", ("rescore_imitation", "measure_sensitivity", "list_outliers")),
+    (
+        "looking for images that captions miss",
+        ("sample_unnamed", "collect_unnamed", "measure_missed", "count_missed"),
+    ),
     ("writing the report", ("report_study",)),
 )
 """(words of a stage, names of its rules)."""
 
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
-    *("verification", "alternatives", "sensitivity", "paper"),
+    *("verification", "alternatives", "sensitivity", "missed", "paper"),
 )
 """Rules that only gather files: they are not a stage."""
 

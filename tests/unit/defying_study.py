@@ -152,7 +152,7 @@ class Study:
             captions = 2 * downloaded
             unique = 3 if concept == "copied" else downloaded
             estimate = effective_count(matched, captions, downloaded)
-            row = (concept, captions, captions, downloaded, unique, matched, *estimate, 0, 0)
+            row = (concept, captions, captions, downloaded, unique, matched, *estimate, *[None] * 3, 0, 0)
             rows.append(dict(zip(COUNTS.names, row, strict=True)))
         write(pa.Table.from_pylist(rows, schema=COUNTS), self.folder / "counts.parquet")
         names = [(c, name) for c in self.count_of for name in ("name", "alias") if (c, name) != ("early", "alias")]

@@ -26,6 +26,7 @@ SMALL = {
         r"\| 400 \| 1.5 \| logistic \| in pairs \|",
     ),
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
+    "counts": ("--studies 3 --write {folder}/page.md", r"\| 0\.8, 0\.05 \| 600 \| \d+"),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
@@ -34,6 +35,7 @@ SMALL = {
     ),
     "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
+    "missed": ("--small --folder {folder}/missed --write {folder}/page.md", r"\| 20% \| \d+ of \d+ \|"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
     "ratings": ("--studies 1 --resamples 20 --docs {folder}/page.md", r"\| 2 alike \| [\d.]+ of \d"),
     "threshold": (
@@ -45,6 +47,8 @@ SMALL = {
 MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
+    "counts": ["coverage"],
+    "missed": ["missed"],
     "planning": ["planning"],
     "ratings": ["coverage"],
     "threshold": ["simulation", "timing"],

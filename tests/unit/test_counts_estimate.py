@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fit.cli.main import main
-from fit.counts.estimate import effective_count, estimate_counts
+from fit.counts.estimate import captions_beyond, effective_count, estimate_counts
 from fit.errors import DataError
 from fit.images.table import COLLECTED
 from fit.io.concept_tables import ConceptTables
 from fit.matches.match import MATCHES
+from fit.thresholds import unseen
 
 
 def test_effective_count_corrects_for_dead_links():
@@ -26,16 +27,47 @@ def test_effective_count_corrects_for_dead_links():
     assert effective_count(30, 20, 20)[0] == 30
 
 
+def test_a_count_of_images_that_were_all_seen_is_exact():
+    assert effective_count(1000, 1000, 1000) == (1000, 1000, 1000)
+    assert effective_count(0, 1000, 1000) == (0, 0, 0)
+    assert effective_count(7, 1000, 1000) == (7, 7, 7)
+
+
+def test_an_interval_holds_only_what_is_possible():
+    # 25 of 500 images were not seen, 75 of those seen do not match.
+    count, low, high = effective_count(400, 500, 475)
+    assert count == 421 and 400 <= low < count < high <= 425
+
+
 @pytest.mark.slow
-def test_the_interval_of_the_effective_count_covers_the_truth():
-    rng = np.random.default_rng(3)
-    true = rng.random(2000) < 0.3
-    covered = 0
-    for _ in range(400):
-        sample = rng.choice(true, 150, replace=False)
-        _, low, high = effective_count(int(sample.sum()), len(true), len(sample))
-        covered += low <= true.sum() <= high
-    assert covered / 400 >= 0.92
+@pytest.mark.parametrize(("shown", "downloaded"), [(600, 150), (600, 1500), (1960, 1900), (3, 1500), (1000, 1990)])
+def test_the_interval_of_the_effective_count_covers_the_truth(shown, downloaded):
+    # Matches among a random part of 2,000 captions, of which `shown` have an image that matches.
+    matches = np.random.default_rng(3).hypergeometric(shown, 2000 - shown, downloaded, 500)
+    interval_of = {m: effective_count(int(m), 2000, downloaded)[1:] for m in np.unique(matches)}
+    covered = np.mean([interval_of[m][0] <= shown <= interval_of[m][1] for m in matches])
+    # Counts are whole, so that a short interval covers more than it promises.
+    assert covered >= 0.93
+    widths = [interval_of[m][1] - interval_of[m][0] for m in matches]
+    spread = 2 * 1.96 * np.std(matches * 2000 / downloaded)
+    assert np.mean(widths) <= 1.15 * spread + 3
+
+
+def test_quantiles_of_many_captions_agree_with_exact_ones(monkeypatch):
+    for captions, downloaded, matches in [(40_000, 30_000, 9_000), (9_000, 20, 1), (20_000, 300, 299)]:
+        monkeypatch.setattr(unseen, "EXACT", 1 << 20)
+        exact = unseen.interval_of_total(matches, captions, downloaded)
+        monkeypatch.setattr(unseen, "EXACT", 1)
+        width = exact[1] - exact[0]
+        assert unseen.interval_of_total(matches, captions, downloaded) == pytest.approx(exact, abs=1 + width / 100)
+
+
+def test_rows_that_were_skipped_widen_the_interval_upwards():
+    beyond = captions_beyond(1000, read_rows=900_000, skipped_rows=100_000)
+    assert 111 < beyond < 140
+    count, low, high = effective_count(1000, 1000, 1000, beyond=beyond)
+    assert (count, low) == (1000, 1000) and 1100 < high <= 1000 + beyond
+    assert captions_beyond(1000, 0, 5) == captions_beyond(1000, 5, 0) == 0
 
 
 @pytest.mark.slow
@@ -45,7 +77,9 @@ def test_the_interval_contains_the_count(data, captions):
     downloaded = data.draw(st.integers(0, captions))
     matches = data.draw(st.integers(0, downloaded))
     count, low, high = effective_count(matches, captions, downloaded)
-    assert 0 <= low <= count <= high <= captions
+    assert matches <= low <= count <= high <= captions
+    if downloaded:
+        assert high <= captions - (downloaded - matches)
 
 
 @pytest.fixture
@@ -149,3 +183,24 @@ def test_matches_of_other_images_than_those_of_the_table_are_refused(tmp_path):
         DataError, match=r"matches\.parquet, concept 'ann': 2 images match, but .*images\.parquet has 1;"
     ):
         estimate(matches)
+
+
+def test_more_downloads_than_captions_are_refused(study):
+    tables = ConceptTables([study / "matches"]), ConceptTables([study / "images"])
+    (study / "captions.csv").write_text("concept,captions\na,3\nb,10\nc,10\n")
+    with pytest.raises(DataError, match="'a': 3 captions, but 4 of their images were downloaded"):
+        estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv")
+
+
+def test_skipped_files_are_said_and_allowed_for(study, capsys):
+    tables = ConceptTables([study / "matches"]), ConceptTables([study / "images"])
+    rows = "".join(f"{slug},10,1000,500,1\n" for slug in "abc")
+    (study / "captions.csv").write_text("concept,captions,corpus_rows,skipped_rows,skipped_shards\n" + rows)
+    with_skipped = estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv").to_pylist()
+    assert "1 files of the corpus were skipped" in capsys.readouterr().err
+    (study / "captions.csv").write_text("concept,captions\na,10\nb,10\nc,10\n")
+    without = estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv").to_pylist()
+    assert capsys.readouterr().err == ""
+    of_b, plain = with_skipped[1], without[1]
+    assert (plain["low"], plain["high"]) == (5, 5)
+    assert (of_b["effective_count"], of_b["low"]) == (5, 5) and of_b["high"] > 5

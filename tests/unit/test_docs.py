@@ -28,6 +28,7 @@ PLACES = {
     "scores": ("models", "domains", "concepts"),
     "thresholds": ("models", "domains"),
     "sensitivity": ("models", "domains"),
+    "missed": (None, "domains"),  # first a corpus or a model
     "alternatives": ("models", "domains"),
     "embeddings": ("embedders", None, "domains", "concepts"),
     "photographs": ("domains",),

@@ -62,6 +62,33 @@ def test_a_prompt_that_counts_as_zero_is_in_the_mean_and_in_what_a_bootstrap_dra
     assert table.scores.tolist() == [0.2] and [images.tolist() for images in table.images[0]] == [[0.4], [0.0]]
 
 
+def test_prompts_of_templates_are_carried_by_template_where_a_concept_lacks_one(tmp_path):
+    # The first concept lacks the first prompt; Art's name is a word of every template too.
+    names = {"bob": "Bob", "ann": "Ann", "art": "Art", "cy": "Cy", "dee": "Dee"}
+    templates = ("Art by {name}", "{name} in ink", "{name} in oil")
+    rows = {}
+    for number, (slug, name) in enumerate(names.items()):
+        prompts = {t.replace("{name}", name): [number + k / 10] for k, t in enumerate(templates)}
+        if slug == "bob":
+            del prompts["Art by Bob"]
+        if slug == "art":
+            del prompts["Art in ink"]
+        rows[slug] = rows_of(prompts)
+    counts = {"concept": list(names), "effective_count": [0, 1, 2, 3, 4]}
+    pq.write_table(pa.table(counts), tmp_path / "counts.parquet")
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_text("concept\tname\n" + "".join(f"{slug}\t{name}\n" for slug, name in names.items()))
+    scores = ConceptTables([write_rows(tmp_path / "scores.parquet", rows, OF_PROMPT)])
+    found, _ = tabulate_scores(tmp_path / "counts.parquet", scores, sheet)
+    assert found.column("image_scores").to_pylist() == [
+        [[], [0.1], [0.2]],
+        [[1.0], [1.1], [1.2]],
+        [[2.0], [], [2.2]],
+        [[3.0], [3.1], [3.2]],
+        [[4.0], [4.1], [4.2]],
+    ]
+
+
 def test_tabulated_scores_carry_images_groups_and_the_counts_evidence(tmp_path):
     counts = {"concept": ["a", "b"], "effective_count": [9, 4], "captions": [10, 8], "matches": [8, 3]}
     pq.write_table(pa.table(counts), tmp_path / "counts.parquet")

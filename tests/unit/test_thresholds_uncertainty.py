@@ -20,16 +20,27 @@ def evidence(number, **columns):
     return values
 
 
-def test_counts_are_drawn_with_the_error_of_their_share_and_captions():
+def test_counts_are_drawn_with_the_error_of_what_was_not_seen():
     known = evidence(400, captions=1000, downloaded=100, matches=40)
     drawn = draw_counts(table([400] * 400, range(400), evidence=known), np.random.default_rng(0))
     assert drawn.mean() == pytest.approx(400, rel=0.01)
-    # Binomial error of 100 downloads, times the captions; that of the captions is small beside it.
-    assert drawn.std() == pytest.approx(1000 * np.sqrt(0.4 * 0.6 / 100), rel=0.05)
-    # The captions' own error, where nearly everything matches.
-    known = evidence(400, captions=100, downloaded=100_000, matches=99_999)
-    drawn = draw_counts(table([100] * 400, range(400), evidence=known), np.random.default_rng(0))
-    assert drawn.std() == pytest.approx(10, rel=0.05)
+    # The variance of a beta-binomial of the 900 images that were not seen.
+    assert drawn.std() == pytest.approx(np.sqrt(900 * 0.4 * 0.6 * (101 + 900) / (101 + 1)), rel=0.05)
+    # Captions were counted, so a count of images that were all seen has no error.
+    known = evidence(400, captions=1000, downloaded=1000, matches=700)
+    drawn = draw_counts(table([700] * 400, range(400), evidence=known), np.random.default_rng(0))
+    assert (drawn == 700).all()
+
+
+def test_a_drawn_count_is_possible():
+    known = evidence(100, captions=500, downloaded=475, matches=400)
+    drawn = draw_counts(table([421] * 100, range(100), evidence=known), np.random.default_rng(0))
+    assert drawn.min() >= 400 and drawn.max() <= 425 and drawn.std() > 0
+    # Fewer captions than downloads: those of another corpus.
+    known = evidence(400, captions=100, downloaded=200, matches=100)
+    drawn = draw_counts(table([50] * 400, range(400), evidence=known), np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(50, rel=0.02)
+    assert drawn.std() == pytest.approx(np.sqrt(100 * 0.25 * (201 + 100) / (201 + 1)), rel=0.05)
 
 
 def test_more_matching_faces_than_images_stay_so():

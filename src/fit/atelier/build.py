@@ -60,7 +60,7 @@ def paint_world(sheet: str | Path, settings: WorldSettings, seed: int, files: Wo
             f"has {len(painters)} painters; lower it"
         )
     rng = np.random.default_rng(seed)
-    noise = Noise(anonymous=settings.anonymous)
+    noise = Noise(anonymous=settings.anonymous, nameless=settings.nameless)
     styles = draw_styles(len(painters), rng)
     counts = counts_of_painters(len(painters), settings.painters_without_pictures, settings.largest_count, rng)
     crawl = make_crawl(

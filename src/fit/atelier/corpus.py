@@ -44,6 +44,8 @@ class Noise:
     """Mean number of such captions per painter, besides the shares."""
     alias: float = 0.12
     """Captions that use an alias instead of the name."""
+    nameless: float = 0.0
+    """Pictures whose captions do not name the painter."""
     dead: float = 0.2
     """Rows whose link is dead when the study begins, of all rows."""
     broken: float = 0.01
@@ -94,7 +96,11 @@ def _plan_rows(
     rows: list[Row] = []
     for painter, (name, others, count) in enumerate(zip(names, aliases, counts, strict=True)):
         called = rng.random(count) < noise.alias
-        for use_alias in called:
+        is_nameless = rng.random(count) < noise.nameless if noise.nameless else np.zeros(count, bool)
+        for use_alias, without_name in zip(called, is_nameless, strict=True):
+            if without_name:
+                rows.append((CAPTIONS_WITHOUT_NAME, "", painter, "nameless"))
+                continue
             shown = others[rng.integers(len(others))] if use_alias and others else name
             rows.append((CAPTIONS, shown, painter, "work"))
         rows += [(CAPTIONS_OF_PHOTOGRAPHS, name, -1, "photograph")] * rng.poisson(
@@ -130,7 +136,7 @@ def make_crawl(
 
     Returns:
         A frame with columns url, caption, image (PNG bytes), painter (slug, or null where the picture is not by a
-        painter of the sheet) and kind (work, photograph, after, namesake N, anonymous).
+        painter of the sheet) and kind (work, nameless, photograph, after, namesake N, anonymous).
     """
     rows = _plan_rows(names, aliases, counts, noise, rng)
     painters = np.array([painter for _, _, painter, _ in rows])

@@ -24,6 +24,8 @@ class WorldSettings:
     """Ordinary photographs, for the threshold of the art filter."""
     anonymous: Annotated[int, Ge(0), Le(10**9)]
     """Pictures by unnamed painters in the corpus, and as many photographs."""
+    nameless: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Share of a painter's pictures whose captions do not name the painter: what captions miss."""
 
 
 @dataclass(frozen=True, kw_only=True)

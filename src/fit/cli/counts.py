@@ -15,16 +15,24 @@ def estimate_arguments(add: Callable[..., None]) -> None:
     add("--captions", action=OptionalPath, help="counts of `fit captions count`, if any")
     add("--images", nargs="+", metavar="PLACE", help="image tables of training images: files or folders")
     add("--matches", nargs="+", metavar="PLACE", help="tables of `fit matches find`: files or folders")
+    add(
+        "--match-threshold",
+        action=OptionalPath,
+        help="JSON of `fit matches threshold`, by whose rates counts are corrected",
+    )
+    add("--art-threshold", action=OptionalPath, help="JSON of `fit matches art-threshold`, if there is an art filter")
     add("--out", help="table to write")
 
 
 def estimate(args: Namespace) -> None:
     """Write the effective counts of concepts."""
+    from fit.counts.corrected import read_image_errors
     from fit.counts.estimate import estimate_counts
     from fit.io.concept_tables import ConceptTables
     from fit.io.parquet import write
 
-    counts = estimate_counts(args.captions, ConceptTables(args.matches), ConceptTables(args.images), args.sheet)
+    errors = read_image_errors(args.match_threshold, args.art_threshold) if args.match_threshold else None
+    counts = estimate_counts(args.captions, ConceptTables(args.matches), ConceptTables(args.images), args.sheet, errors)
     write(counts, args.out, row_group=4096)
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "thresholds": "the imitation threshold of a table of concepts",
     "alternatives": "other scores than the imitation score, on the same pictures",
     "sensitivity": "how much each choice moves the threshold, and the concepts that defy it",
+    "missed": "training images that captions do not name",
     "reports": "a study's tables, and a page that shows them",
     "answer": "what a study found, in a sentence, and where its report is",
     "compare": "whether two thresholds differ: of two models, checkpoints, scores or domains",

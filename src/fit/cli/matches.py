@@ -55,6 +55,7 @@ def _write_threshold(
     labels: tuple[str, str, str],
     title: str,
     complete: "Callable[[MatchThreshold], MatchThreshold] | None" = None,
+    references: "dict[str, np.ndarray] | None" = None,
 ) -> None:
     """Find the threshold between two kinds of similarities, and write it.
 
@@ -65,8 +66,10 @@ def _write_threshold(
         labels: of the positive, the negative and the axis of the figure.
         title: of the figure.
         complete: adds keys to what is written.
+        references: concept -> vectors, of which the rates of single images are measured; None for none.
     """
     from fit.io.files import atomic_write
+    from fit.matches.image_rates import measure_image_rates
     from fit.matches.threshold import find_match_threshold, no_match_threshold
     from fit.reports.figures import match_threshold_figure
 
@@ -77,7 +80,12 @@ def _write_threshold(
             raise
         found = no_match_threshold(positive, negative, str(error))
         print(f"fit: {error}; no count or score needs it, so the study goes on", file=sys.stderr)
-    write_json(complete(found) if complete else found, args.out)
+    rates = {}
+    if references is not None:
+        threshold = found["match_threshold"]
+        rates = dict(measure_image_rates(references if threshold is not None else {}, threshold or 0.0))
+    found = complete(found) if complete else found
+    write_json({**found, **rates}, args.out)
     if args.figure:
         with atomic_write(args.figure) as part:
             domain = Path(args.out).name.split(".")[0]
@@ -98,12 +106,15 @@ def threshold(args: Namespace) -> None:
     from fit.matches.threshold import concept_means, reference_vectors, say_means
 
     with_itself = read_settings(MeanSettings, args).mean_with_itself
-    vectors = reference_vectors(ConceptTables(args.references), ConceptTables(args.embeddings))
+    references = reference_vectors(ConceptTables(args.references), ConceptTables(args.embeddings))
+    vectors = list(references.values())
     within, between = concept_means(vectors, with_itself=with_itself)
     labels = ("within a concept", "between concepts", "mean cosine of references")
-    _write_threshold(
-        within, between, args, labels, "same concept or not", lambda found: say_means(found, vectors, with_itself)
-    )
+
+    def complete(found: "MatchThreshold") -> "MatchThreshold":
+        return say_means(found, vectors, with_itself)
+
+    _write_threshold(within, between, args, labels, "same concept or not", complete, references)
 
 
 def art_threshold_arguments(add: Callable[..., None]) -> None:

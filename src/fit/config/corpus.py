@@ -9,6 +9,7 @@ from fit.captions.settings import ReadingSettings, SamplingSettings, column_prob
 from fit.config.section import Name, Section, section
 from fit.counts.settings import ScalingSettings
 from fit.images.settings import DecodeSettings, FetchSettings
+from fit.missed.settings import MissedSettings
 
 
 @section
@@ -48,7 +49,7 @@ class Captions(SamplingSettings, ReadingSettings, Section):
 
 
 @section
-class Corpus(ScalingSettings, Section):
+class Corpus(ScalingSettings, MissedSettings, Section):
     """A model's training set: captions, and images behind them."""
 
     captions: Captions | None = None
@@ -73,6 +74,11 @@ class Corpus(ScalingSettings, Section):
         if not provided and self.captions is None:
             raise ValueError("`captions` is missing")
         return self
+
+    @property
+    def may_be_missed(self) -> bool:
+        """Whether images can be drawn whose captions name no concept: there are files of captions, and images."""
+        return bool(self.images and self.captions and self.captions.files)
 
     @property
     def has_images(self) -> bool:

@@ -17,6 +17,7 @@ from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.matches.settings import MeanSettings
+from fit.missed.settings import MissedSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import ScoreSettings, TargetSettings
@@ -25,7 +26,7 @@ from fit.thresholds.settings import ThresholdSettings
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "reports", "atelier"),
+    *("alternatives", "sensitivity", "missed", "reports", "atelier"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -195,6 +196,15 @@ def _list_outliers(config: Config, job: Job) -> dict[str, Any]:
     return {"generated_embeddings": f"{embeddings}/generated/{job['model']}/{job['domain']}", "images": images}
 
 
+def _sample_unnamed(config: Config, job: Job) -> dict[str, Any]:
+    corpus = config.corpora[job["corpus"]]
+    flags = [*written_settings(corpus, MissedSettings), *_sampling(config, job)["flags"]]
+    return {
+        "flags": [*flags, *written_settings(corpus.captions, ReadingSettings)],
+        "files": config.caption_files(job["corpus"]),
+    }
+
+
 def _report_study(config: Config, job: Job) -> dict[str, Any]:
     lacking = {f"{model}/{domain}": config.lacks(model, domain) for model, domain in config.pairs(job["study"])}
     return {"missing": [f"{pair}: {text}" for pair, texts in lacking.items() for text in texts]}
@@ -237,6 +247,9 @@ STAGES: dict[str, Pick] = {
     "rescore_imitation": _score_imitation,
     "measure_sensitivity": _measure_sensitivity,
     "list_outliers": _list_outliers,
+    "sample_unnamed": _sample_unnamed,
+    "measure_missed": _nothing,
+    "count_missed": _detect_threshold,
     "report_study": _report_study,
 }
 """Stage -> which settings it depends on."""

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fit.concepts.sheet import read_sheet
+from fit.counts.corrected import ImageErrors, corrected_count
 from fit.errors import DataError
 from fit.images.table import COLLECTED, count_unique
 from fit.io.concept_tables import ConceptTables
@@ -15,6 +16,7 @@ from fit.io.nearby import nearest
 from fit.io.numbers import LARGEST_COUNT, as_count, as_interval, as_number
 from fit.io.shown import plain, shown
 from fit.io.user_tables import once, read_user_table
+from fit.thresholds.unseen import PRIOR, interval_of_total
 
 
 def scaled_matches(matches: int, captions: int, downloaded: int) -> int:
@@ -25,27 +27,51 @@ def scaled_matches(matches: int, captions: int, downloaded: int) -> int:
     return round(matches * captions / downloaded) if downloaded else matches
 
 
-def effective_count(matches: int, captions: int, downloaded: int, confidence: float = 0.95) -> tuple[int, int, int]:
+def effective_count(
+    matches: int, captions: int, downloaded: int, confidence: float = 0.95, beyond: int = 0
+) -> tuple[int, int, int]:
     """Return how many training images of a concept there are, dead links and sampling accounted for.
 
     It is round(matches x captions / downloaded); where nothing was downloaded, the number of matches (arXiv 2410.15002,
-    section 4). Its interval is Wilson's for the share of matches among the downloaded images, times the captions.
-    Several faces of one image may match, so the share is at most 1 for the interval.
+    section 4). Captions that were read completely have no error; the interval is that of the matches among the images
+    which were not downloaded (fit.thresholds.unseen). Where several faces of an image match, so may those of others.
+
+    Args:
+        matches: of the downloaded images.
+        captions: that mention the concept.
+        downloaded: of their images.
+        confidence: of the interval.
+        beyond: captions that may be in rows which were not read; the high end includes their matches.
 
     Returns:
         (effective count, low, high), integers.
     """
-    from scipy.stats import binomtest  # takes longer to import than matching a concept takes
-
     count = scaled_matches(matches, captions, downloaded)
     if not downloaded:
-        return count, 0, captions
-    share = binomtest(min(matches, downloaded), downloaded).proportion_ci(confidence, method="wilson")
-    return (
-        count,
-        int(np.floor(share.low * captions)),
-        int(np.ceil(share.high * captions)),
-    )
+        return count, count, max(count, captions + beyond)
+    low, high = interval_of_total(matches, captions, downloaded, confidence)
+    if beyond:
+        high = interval_of_total(matches, captions + beyond, downloaded, confidence)[1]
+    return count, min(low, count), max(high, count)
+
+
+def captions_beyond(captions: int, read_rows: int, skipped_rows: int, confidence: float = 0.95) -> int:
+    """Return how many captions of a concept the rows that were skipped may hold, at most.
+
+    They are taken for rows like the others, so the number is the high end of a negative binomial: of Poisson captions
+    whose rate has the posterior Gamma(captions + 1/2, read_rows).
+
+    Args:
+        captions: in the rows that were read.
+        read_rows: how many were read; 0 if unknown, and then nothing can be said: 0.
+        skipped_rows: how many were not.
+        confidence: of an interval with two ends.
+    """
+    from scipy.stats import nbinom
+
+    if not read_rows or not skipped_rows:
+        return 0
+    return int(nbinom.ppf((1 + confidence) / 2, captions + PRIOR, read_rows / (read_rows + skipped_rows)))
 
 
 COUNTS = pa.schema(
@@ -53,14 +79,20 @@ COUNTS = pa.schema(
         ("concept", pa.string()),
         *((name, pa.int64()) for name in ("captions", "requested", "downloaded", "unique_images", "matches")),
         *((name, pa.int64()) for name in ("effective_count", "low", "high")),
+        *((name, pa.int64()) for name in ("corrected_count", "corrected_low", "corrected_high")),
         *((name, pa.int64()) for name in ("skipped_rows", "skipped_shards")),
     ]
 )
 """unique_images: different perceptual hashes among the downloaded, so copies and near copies count once. skipped_rows
-and skipped_shards: what of the corpus could not be read, and is in no count."""
+and skipped_shards: what of the corpus could not be read, and is in no count; `high` allows for the rows.
+corrected_count and its interval: the effective count without the errors of the recogniser (fit.counts.corrected); null
+if its rates are unknown."""
 UNROUNDED = pa.field("unrounded_count", pa.float64())
 """The effective count before it was rounded: a column of counts that ScalingSettings.round_scaled leaves unrounded."""
+CORRECTED = ("corrected_count", "corrected_low", "corrected_high")
 SKIPPED = ("skipped_rows", "skipped_shards")
+READ_ROWS = "corpus_rows"
+"""Column of caption counts: the rows that were read."""
 
 Counts = dict[str, int | None]
 """Column of COUNTS -> a concept's number; None where it has none."""
@@ -82,7 +114,7 @@ def read_counts_of(path: str | Path, needed: tuple[str, ...]) -> dict[str, Count
         DataError: it cannot be read, lacks a column or a number in it, has a concept twice, or holds something that is
             not a whole count or not within its interval.
     """
-    names = COUNTS.names[1:]
+    names = [*COUNTS.names[1:], READ_ROWS]
     optional = [name for name in names if name not in needed]
     table = read_user_table(path, ("concept", *needed), optional=optional, empty=True)
     found = {}
@@ -128,7 +160,11 @@ def _number(value: int | None) -> int:
 
 
 def estimate_counts(
-    captions: str | Path | None, matches: ConceptTables, images: ConceptTables, sheet: str | Path
+    captions: str | Path | None,
+    matches: ConceptTables,
+    images: ConceptTables,
+    sheet: str | Path,
+    errors: ImageErrors | None = None,
 ) -> pa.Table:
     """Estimate the effective counts of the concepts of a sheet that the matches have.
 
@@ -138,13 +174,14 @@ def estimate_counts(
         matches: tables of matches.
         images: image tables of the schema COLLECTED.
         sheet: path of the concept sheet, whose order the rows have.
+        errors: how often the recogniser errs; None if unknown, so that no count is corrected.
 
     Returns:
         Arrow table of the schema COUNTS; low and high are the interval of effective_count.
 
     Raises:
-        DataError: as read_counts_of; the caption counts or the images lack a concept; or more images match than there
-            are.
+        DataError: as read_counts_of; the caption counts or the images lack a concept; more images match than there
+            are; or more images were downloaded than captions counted.
     """
     counted = read_counts_of(captions, ("captions",)) if captions else {}
     concepts = [concept.slug for concept in read_sheet(sheet) if concept.slug in matches]
@@ -174,9 +211,20 @@ def estimate_counts(
                 f"has {downloaded:,}; they are not of the same images: make the matches again, or remove the table of "
                 "images that was made alone"
             )
-        of_captions = _of_concept(concept, counted, captions) if captions else {}
+        of_captions: Counts = _of_concept(concept, counted, captions) if captions else {}
         mentioned = of_captions.get("captions")
-        count, low, high = (matched,) * 3 if mentioned is None else effective_count(matched, mentioned, downloaded)
+        if mentioned is None:
+            count, low, high = (matched,) * 3
+        else:
+            if downloaded > mentioned:
+                raise DataError(
+                    f"{captions}, concept {concept!r}: {mentioned} captions, but {downloaded} of their images were "
+                    "downloaded; the images are of other captions, so ask snakemake for both"
+                )
+            beyond = captions_beyond(mentioned, of_captions[READ_ROWS] or 0, of_captions["skipped_rows"] or 0)
+            count, low, high = effective_count(matched, mentioned, downloaded, beyond=beyond)
+        of_all = downloaded if mentioned is None else mentioned
+        corrected = corrected_count(matched, of_all, downloaded, errors) if errors else None
         rows.append(
             {
                 "concept": concept,
@@ -188,10 +236,45 @@ def estimate_counts(
                 "effective_count": count,
                 "low": low,
                 "high": high,
+                **dict(zip(CORRECTED, corrected or (None,) * 3, strict=True)),
                 **{name: of_captions.get(name) or 0 for name in SKIPPED},
             }
         )
+    _say_what_is_missing(rows, errors)
     return pa.Table.from_pylist(rows, schema=COUNTS)
+
+
+def _say_what_is_missing(rows: list[dict[str, Any]], errors: ImageErrors | None) -> None:
+    """Say on the screen what the intervals leave out."""
+    shards, skipped = (max((row[name] for row in rows), default=0) for name in reversed(SKIPPED))
+    if shards:
+        print(
+            f"fit: {shards} files of the corpus were skipped: their captions are in no count. The high end of each "
+            f"interval allows for {skipped:,} rows, taken for rows like the others; files whose rows are unknown are "
+            "in no interval",
+            file=sys.stderr,
+        )
+    if errors and errors.rates[0] <= errors.rates[1]:
+        print(
+            "fit: the recogniser takes other concepts' references for a concept's as often as its own (true positive "
+            f"rate {errors.rates[0]:.3f}, false {errors.rates[1]:.3f}), so no count can be corrected",
+            file=sys.stderr,
+        )
+
+
+def _wider(theirs: Counts, captions: int, scaled: Counts) -> Counts:
+    """Return low and high of a scaled count, which also hold what was not seen of this corpus's captions.
+
+    A count that was exact where every image was seen is not exact in a larger corpus. Nothing is said where the other
+    corpus's count is not its matches, scaled.
+    """
+    matches, downloaded, low, high = theirs["matches"], theirs["downloaded"], scaled["low"], scaled["high"]
+    if matches is None or not downloaded or low is None or high is None:
+        return {}
+    if scaled_matches(matches, _number(theirs["captions"]), downloaded) != theirs["effective_count"]:
+        return {}
+    ends = interval_of_total(matches, captions, downloaded)
+    return {"low": min(low, ends[0]), "high": max(high, ends[1])}
 
 
 def scale_counts(captions: str | Path, counts: str | Path, *, round_scaled: bool = True) -> pa.Table:
@@ -221,9 +304,9 @@ def scale_counts(captions: str | Path, counts: str | Path, *, round_scaled: bool
                 "be scaled; correct captions, or drop the row"
             )
         ratio = mentioned / mentioned_there if mentioned_there else 0.0
-        scaled = {
+        scaled: Counts = {
             name: None if (number := row[name]) is None else round(number * ratio)
-            for name in ("effective_count", "low", "high")
+            for name in ("effective_count", "low", "high", *CORRECTED)
         }
         if any(number is not None and number > LARGEST_COUNT for number in scaled.values()):
             raise DataError(
@@ -231,6 +314,7 @@ def scale_counts(captions: str | Path, counts: str | Path, *, round_scaled: bool
                 f"more than any count is ({LARGEST_COUNT:,}); correct captions in it or in {captions}"
             )
         skipped = {name: of_concept[name] or 0 for name in SKIPPED}
+        scaled |= _wider(row, mentioned, scaled)
         unrounded = {} if round_scaled else {UNROUNDED.name: _number(row["effective_count"]) * ratio}
         rows.append({"concept": concept, **row, **scaled, "captions": mentioned, **skipped, **unrounded})
     lost = [concept for concept, row in theirs.items() if not row["captions"] and ours[concept]["captions"]]

@@ -205,22 +205,22 @@ def no_match_threshold(positive: np.ndarray, negative: np.ndarray, reason: str) 
     }
 
 
-def reference_vectors(references: ConceptTables, embeddings: ConceptTables) -> list[np.ndarray]:
-    """Return the kept references [M_i, D] of the concepts in `references`; concepts without any are left out.
+def reference_vectors(references: ConceptTables, embeddings: ConceptTables) -> dict[str, np.ndarray]:
+    """Return the vectors of the kept references: concept -> [R, D]; concepts without any are left out.
 
     Args:
         references: image tables with the column `kept`.
         embeddings: embeddings of the same images.
     """
-    vectors = [kept_vectors(references, embeddings, concept) for concept in references]
-    return [of_concept for of_concept in vectors if len(of_concept)]
+    vectors = ((concept, kept_vectors(references, embeddings, concept)) for concept in references)
+    return {concept: of_concept for concept, of_concept in vectors if len(of_concept)}
 
 
 def reference_means(
     references: ConceptTables, embeddings: ConceptTables, *, with_itself: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return concept_means of reference_vectors."""
-    return concept_means(reference_vectors(references, embeddings), with_itself=with_itself)
+    """Return concept_means of the vectors that reference_vectors returns."""
+    return concept_means(list(reference_vectors(references, embeddings).values()), with_itself=with_itself)
 
 
 def say_means(found: MatchThreshold, vectors: list[np.ndarray], with_itself: bool) -> MatchThreshold:
@@ -228,7 +228,7 @@ def say_means(found: MatchThreshold, vectors: list[np.ndarray], with_itself: boo
 
     Args:
         found: of find_match_threshold or no_match_threshold.
-        vectors: of reference_vectors.
+        vectors: the references [M_i, D] of each concept.
         with_itself: what concept_means was told for `found`.
     """
     by_mean = {}

@@ -202,6 +202,7 @@ def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
         *("domain", "match threshold of", "cosine", "found as"),
         *("true positives", "false positives", "ROC AUC", "equal error rate"),
         *AS_PUBLISHED,
+        *("true positives of images", "false positives of images", "most alike"),
     )
     rows = []
     for (domain, kind), path in match_thresholds.items():
@@ -212,8 +213,19 @@ def calibration_table(match_thresholds: Mapping[Pair, str | Path]) -> Table:
         found_as = found["method"] + (", mean with itself" if found.get("mean_with_itself") else "")
         theirs = (found.get("by_mean") or {}).get("with_itself", {})
         as_published = (f"{theirs[method]:.4f}" if method in theirs else "" for method in AS_PUBLISHED.values())
-        rows.append((domain, kind, cosine, found_as, *numbers, *as_published))
+        rows.append((domain, kind, cosine, found_as, *numbers, *as_published, *_of_images(found)))
     return Table("calibration", columns, rows, NOT_COMPARABLE)
+
+
+def _of_images(found: Mapping[str, Any]) -> list[str]:
+    """Return the rates of single images with their intervals, and the pair that is confused most; empty if unknown."""
+    cells = []
+    for name in ("image_tpr", "image_fpr"):
+        rate, interval = found.get(name), found.get(f"{name}_interval")
+        cells.append(f"{rate:.4f} ({interval[0]:.4f} to {interval[1]:.4f})" if rate is not None and interval else "")
+    worst = found.get("worst_pair")
+    cells.append(f"{worst['images_of']} for {worst['taken_for']}: {worst['rate']:.2f}" if worst else "")
+    return cells
 
 
 @dataclass(frozen=True)

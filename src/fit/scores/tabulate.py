@@ -1,6 +1,7 @@
 """Counts and scores of all concepts in one table."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,44 @@ null where it was given. image_scores: a list per prompt, in the same order for 
 concept, empty where it has no score."""
 
 
-def align_prompts(of_concepts: dict[str, dict[str, list[float]]]) -> dict[str, list[list[float]]]:
+def align_prompts(
+    of_concepts: dict[str, dict[str, list[float]]], name_of: Mapping[str, str]
+) -> dict[str, list[list[float]]]:
     """Bring the image scores of concepts into one order of prompts: concept -> a list per prompt.
 
-    Prompts of templates differ between concepts by the name in them, and every concept has all of them, in one order.
-    Imported pictures may have prompts that most concepts share, and lack some: these are matched by their text.
+    A prompt is carried by its template, which is its text with {name} in place of the concept's name. A concept that
+    lacks a prompt has an empty list there. Prompts that most concepts share neither by text nor by template, such as
+    numbers of imported pictures, are carried by position.
 
     Args:
         of_concepts: concept -> {prompt: list of scores}.
+        name_of: concept -> its name; prompts of a concept without one are carried by their text or by position.
     """
-    occurrences = Counter(prompt for prompts in of_concepts.values() for prompt in prompts)
-    if 2 * max(occurrences.values(), default=0) <= len(of_concepts):
+    templates_of = {
+        concept: [prompt.replace(name_of[concept], "{name}") if concept in name_of else prompt for prompt in prompts]
+        for concept, prompts in of_concepts.items()
+    }
+    occurrences = Counter(template for templates in templates_of.values() for template in set(templates))
+    shared = {template for template, times in occurrences.items() if 2 * times > len(of_concepts)}
+    # The concept that lacks the fewest has them in their order.
+    fullest = max(templates_of.values(), key=lambda templates: len(shared.intersection(templates)), default=[])
+    everywhere = (template for templates in (fullest, *templates_of.values()) for template in templates)
+    common = [template for template in dict.fromkeys(everywhere) if template in shared]
+    if not common:
         return {concept: list(prompts.values()) for concept, prompts in of_concepts.items()}
-    return {concept: [prompts.get(name, []) for name in occurrences] for concept, prompts in of_concepts.items()}
+    aligned = {}
+    for concept, prompts in of_concepts.items():
+        carried = {}
+        for prompt, template, scores in zip(prompts, templates_of[concept], prompts.values(), strict=True):
+            if template not in shared:
+                # A name that is a word of the template too, such as Art in "art by Art", hides it.
+                template = next(
+                    (t for t in common if t.replace("{name}", name_of.get(concept, "")) == prompt), template
+                )
+            carried[template] = scores
+        aligned[concept] = carried
+    every = dict.fromkeys([*common, *(template for carried in aligned.values() for template in carried)])
+    return {concept: [carried.get(template, []) for template in every] for concept, carried in aligned.items()}
 
 
 def tabulate_scores(counts: str | Path, scores: ConceptTables, sheet: str | Path) -> tuple[pa.Table, dict[str, Path]]:
@@ -60,9 +86,10 @@ def tabulate_scores(counts: str | Path, scores: ConceptTables, sheet: str | Path
     """
     count_of, unrounded = read_counts_of(counts, ("effective_count",)), read_unrounded(counts)
     of_concept = dict(scores.each(["prompt", "score", "image_scores"], schema=OF_PROMPT))
-    rows, unscored, images_of = [], {}, {}
+    rows, unscored, images_of, name_of = [], {}, {}, {}
     for concept in read_sheet(sheet):
         slug = concept.slug
+        name_of[slug] = concept.name
         if slug not in of_concept:
             continue
         prompts = of_concept[slug].to_pylist()
@@ -84,7 +111,7 @@ def tabulate_scores(counts: str | Path, scores: ConceptTables, sheet: str | Path
             }
             | ({UNROUNDED.name: unrounded.get(slug)} if unrounded else {})
         )
-    aligned = align_prompts(images_of)
+    aligned = align_prompts(images_of, name_of)
     found = [row | {"image_scores": aligned[str(row["concept"])]} for row in rows]
     found.sort(key=lambda row: (row.get(UNROUNDED.name) or row["effective_count"], row["concept"]))
     return pa.Table.from_pylist(found, schema=OF_CONCEPT.append(UNROUNDED) if unrounded else OF_CONCEPT), unscored

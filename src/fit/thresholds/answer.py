@@ -195,6 +195,8 @@ MADE = (
     (r"results/alternatives/.*\.png", "figure: another score against count"),
     (r"results/sensitivity/.*\.json", "threshold under every choice"),
     (r"results/sensitivity/.*\.outliers\.tsv", "concepts on the wrong side of the threshold"),
+    (r"results/missed/.*\.parquet", "images of each concept that captions miss"),
+    (r"results/missed/.*\.json", "threshold with the images that captions miss"),
     (r"results/captions/.*\.png", "figure: captions of each concept"),
 )
 """Pattern of a file that a milestone asks for -> what is in it."""

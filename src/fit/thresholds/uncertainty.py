@@ -8,6 +8,7 @@ import numpy as np
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.one_change import error_removed
 from fit.thresholds.scores import Scores
+from fit.thresholds.unseen import draw_totals
 
 CONFIDENCE = 0.95
 REPLICATES = 200
@@ -21,22 +22,16 @@ CHUNK = 500
 def draw_counts(table: Scores, rng: np.random.Generator) -> np.ndarray:
     """Draw the effective count of each concept again, with its own sampling error: [N, REPLICATES].
 
-    A count is captions x share of matches. The captions are Poisson; the share is drawn from the posterior
-    Beta(matches + 1/2, downloaded - matches + 1/2). Where several faces of an image match, matches may exceed
-    downloads: the excess is a factor. Without these numbers, a count with a 95 % interval is normal in log(1 + count);
-    any other count is exact.
+    Captions were counted, so they have no error. Of the images behind them, those downloaded are known; the matches
+    among the others are drawn from their beta-binomial distribution (fit.thresholds.unseen). Without these numbers, a
+    count with a 95 % interval is normal in log(1 + count); any other count is exact.
     """
     captions, downloaded, matches, low, high = table.evidence.T[:, :, None]
     size = (len(table), REPLICATES)
     drawn = np.tile(table.counts[:, None], (1, REPLICATES))
     sampled = (np.isfinite(captions) & np.isfinite(matches) & (downloaded > 0))[:, 0]
     if sampled.any():
-        c, d, m = captions[sampled], downloaded[sampled], matches[sampled]
-        held = np.minimum(m, d)
-        share = rng.beta(held + 0.5, d - held + 0.5, (len(c), REPLICATES)) * np.where(
-            held > 0, m / np.maximum(held, 1), 1
-        )
-        drawn[sampled] = np.rint(share * rng.poisson(c, share.shape))
+        drawn[sampled] = draw_totals(table.evidence[sampled, :3], REPLICATES, rng)
     ranged = ~sampled & np.isfinite(low + high)[:, 0]
     if ranged.any():
         sd = (np.log1p(high) - np.log1p(low))[ranged] / 3.92

@@ -1,0 +1,104 @@
+"""How often the intervals of effective counts hold the truth, in simulated downloads and simulated recognisers.
+
+    python benchmarks/counts.py [--studies 1000] [--write docs/counts.md]
+
+Of 2,000 captions some show the concept, and a random part of their images is downloaded. The first table is of a
+recogniser without errors, beside the interval that FIT had before (Wilson's for the share of the downloads, times the
+captions). The second is of one that errs at rates which were measured on references. Seeds are fixed.
+"""
+
+import argparse
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binomtest
+
+from fit.counts.corrected import ImageErrors, Rate, corrected_count
+from fit.counts.estimate import effective_count
+
+CAPTIONS = 2000
+SHOWN = (0, 20, 600, 1000, 1900, 2000)
+"""Captions whose images show the concept."""
+DOWNLOADED = (200, 1480, 1900, 2000)
+RATES = ((0.95, 0.0035), (0.95, 0.01), (0.8, 0.05))
+"""True and false positive rates of a recogniser."""
+REFERENCES = (400, 2000)
+"""Independent images on which each rate is measured."""
+MARKS = ("<!-- coverage -->", "<!-- /coverage -->")
+
+
+@cache
+def ours(matches, downloaded):
+    """The interval of the beta-binomial."""
+    return effective_count(matches, CAPTIONS, downloaded)[1:]
+
+
+@cache
+def wilson(matches, downloaded):
+    """The interval that was FIT's before."""
+    share = binomtest(matches, downloaded).proportion_ci(0.95, method="wilson")
+    return int(np.floor(share.low * CAPTIONS)), int(np.ceil(share.high * CAPTIONS))
+
+
+def coverage(intervals, truth):
+    """The share of intervals that hold the truth, and their mean width."""
+    low, high = np.array(intervals).T
+    return f"{((low <= truth) & (truth <= high)).mean():.3f}", f"{(high - low).mean():.0f}"
+
+
+def exact_recogniser(studies, rng):
+    """The table without errors, as Markdown."""
+    lines = [
+        "| captions that show the concept | downloaded | beta-binomial: coverage | width | Wilson: coverage | width |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for shown in SHOWN:
+        for downloaded in DOWNLOADED:
+            seen = rng.hypergeometric(shown, CAPTIONS - shown, downloaded, studies).tolist()
+            cells = [coverage([of(m, downloaded) for m in seen], shown) for of in (ours, wilson)]
+            lines.append(f"| {shown:,} | {downloaded:,} | " + " | ".join(c for pair in cells for c in pair) + " |")
+    return "\n".join(lines)
+
+
+def erring_recogniser(studies, rng):
+    """The table with errors, as Markdown."""
+    lines = [
+        "| TPR, FPR | captions that show the concept | mean raw count | mean corrected count | coverage | width |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    downloaded = 1480
+    for tpr, fpr in RATES:
+        for shown in SHOWN:
+            seen = rng.hypergeometric(shown, CAPTIONS - shown, downloaded, studies)
+            matches = rng.binomial(seen, tpr) + rng.binomial(downloaded - seen, fpr)
+            measured = [rng.binomial(n, rate, studies) / n for n, rate in zip(REFERENCES, (tpr, fpr), strict=True)]
+            found = [
+                corrected_count(int(m), CAPTIONS, downloaded, ImageErrors(*map(Rate, rates, REFERENCES)))
+                for m, *rates in zip(matches, *measured, strict=True)
+            ]
+            covered = coverage([row[1:] for row in found], shown)
+            raw, corrected = matches.mean() * CAPTIONS / downloaded, np.mean([row[0] for row in found])
+            lines.append(f"| {tpr}, {fpr} | {shown:,} | {raw:.0f} | {corrected:.0f} | " + " | ".join(covered) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    """Parse the command line; print the tables, or put them between the marks of a file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=1000, help="per row")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the marks of this file")
+    args = parser.parse_args()
+    rng = np.random.default_rng(2024)
+    tables = [exact_recogniser(args.studies, rng), erring_recogniser(args.studies, rng)]
+    text = f"{tables[0]}\n\nWith a recogniser that errs, of 1,480 downloaded images:\n\n{tables[1]}"
+    print(text)
+    if args.write:
+        document = args.write.read_text(encoding="utf-8")
+        before, _, rest = document.partition(MARKS[0])
+        _, _, after = rest.partition(MARKS[1])
+        args.write.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
