@@ -28,6 +28,7 @@ from fit.io.parquet import read
 from fit.io.shown import plain, shown
 from fit.io.user_tables import once, read_user_table
 from fit.thresholds.answer import falls, why_none
+from fit.thresholds.headline import follow
 
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
@@ -135,7 +136,7 @@ def read_threshold(given: str) -> Threshold:
     interval: Any
     if Path(given).is_file():
         try:
-            found = json.loads(Path(given).read_text(encoding="utf-8"))
+            found = follow(json.loads(Path(given).read_text(encoding="utf-8")))
             images, interval = found["threshold"], found.get("interval")
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.answer import why_none
 from fit.thresholds.estimators import estimator_of_result
+from fit.thresholds.headline import follow
 
 WIDEST = 62
 """Characters of a line of a title, at most."""
@@ -126,6 +127,7 @@ def threshold_figure(
         part: temporary path of the picture (PNG, PDF, SVG).
         score: name of the score, at its axis.
     """
+    found = follow(found)
     headline, threshold = found["estimator"], found["threshold"]
     others = {name: a for name, a in found["estimators"].items() if name != headline and a["threshold"] is not None}
     figure, strip, axes = _strip_and_axes(7.5, 5.0, len(others))
