@@ -28,6 +28,7 @@ SMALL = {
         r"`fit generated make`, tables written \| [\d.]+",
     ),
     "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
+    "jump_tests": ("--studies 1 --draws 9 --docs {folder}/page.md", r"\| families, 400 concepts, a step \| \d"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
     "threshold": (
@@ -36,7 +37,7 @@ SMALL = {
     ),
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
-MARKS = {"planning": ["planning"], "threshold": ["simulation", "timing"]}
+MARKS = {"jump_tests": ["tests"], "planning": ["planning"], "threshold": ["simulation", "verdicts", "timing"]}
 
 
 def run(script, arguments):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
-from fit.thresholds.answer import why_none
+from fit.thresholds.answer import beside, why_none
 from fit.thresholds.estimators import estimator_of_result
 from fit.thresholds.headline import follow
 
@@ -140,8 +140,12 @@ def threshold_figure(
     why = why_none(dict(found))
     if why:
         title += "\n" + textwrap.fill(f"no imitation threshold: {why}", WIDEST)
+    if other := beside(found):
+        title += "\n" + textwrap.fill(other, WIDEST)
     if threshold is not None:
-        said = "here the scores change" if why else "imitation threshold"
+        is_gradual = (found.get("headline") or {}).get("kind") == "gradual"
+        said = "middle of a gradual rise" if is_gradual else "imitation threshold"
+        said = "here the scores change" if why else said
         _mark_threshold(axes, found, f"{said} ({estimator_of_result(headline).label})")
         if strip is not None:
             _mark_threshold(strip, found, "")

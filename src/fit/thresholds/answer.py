@@ -76,7 +76,8 @@ def why_none(found: dict[str, Any]) -> str | None:
 def _interval(found: dict[str, Any]) -> str:
     """Say the interval, and in how many resamples there was no threshold."""
     if not found["interval"]:
-        return "no interval: no resample has a threshold"
+        why = ": no resample has a threshold" if found.get("resamples_with_a_change") == 0 else ""
+        return f"no interval{why}"
     low, high = (f"{end:.0f}" for end in found["interval"])
     text = f"95 %: from no image at all to {high}" if low == "0" else f"95 %: {low} to {high}"
     none = 1 - found.get("resamples_with_a_change", 1.0)

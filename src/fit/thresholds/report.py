@@ -77,18 +77,27 @@ def _answers(
         elif direction == "fall" and not estimator.answers_falls:
             answers[name] = _fall(table, at) | estimate.details
         else:
-            found, *more = drawn[name].items()
             answers[name] = {
                 "threshold": estimate.threshold,
-                "interval": interval(name, found[1], table.counts),
+                **_interval_of(table, name, drawn.get(name)),
                 "direction": direction,
-                "resamples_with_an_answer": float(np.isfinite(found[1]).mean()),
                 "last_below": _place(table, at - 1) if at else None,
                 "first_above": _place(table, at),
                 **estimate.details,
-                **{f"{key}_interval": percentiles(values) for key, values in more},
             }
     return answers
+
+
+def _interval_of(table: Scores, name: str, drawn: dict[str, np.ndarray] | None) -> Found:
+    """Return what resamples say of an estimator's answer; `drawn` is None for one that they say nothing of."""
+    if drawn is None:
+        return {"interval": None, "no_interval": find_estimator(name).why_no_interval}
+    thresholds, *more = drawn.items()
+    return {
+        "interval": interval(name, thresholds[1], table.counts),
+        "resamples_with_an_answer": float(np.isfinite(thresholds[1]).mean()),
+        **{f"{key}_interval": percentiles(values) for key, values in more},
+    }
 
 
 def _check(penalty: float, resamples: int, estimators: Sequence[str]) -> None:
@@ -180,7 +189,8 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
     else:
         tests = against_no_jump(table, resamples, seed)
         p_value = decisive_p_value({"permutation_test": tests}) or 0.0
-        drawn = bootstrap_all(table, estimators, penalty, resamples, seed)
+        resampled = [name for name in estimators if not find_estimator(name).why_no_interval]
+        drawn = bootstrap_all(table, resampled, penalty, resamples, seed)
         answers = _answers(table, estimators, penalty, drawn, p_value)
         changes = changes_between_counts(table.counts, table.scores, penalty)
         split = _best_split(table, p_value > CHANCE)
@@ -190,7 +200,7 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
         "interval": answer["interval"],
         "interval_kind": f"percentile bootstrap over {', '.join(table.resampled)}, {CONFIDENCE:.0%}, "
         f"{resamples} resamples; above the first number, at most the second",
-        "resamples_with_a_change": answer.get("resamples_with_an_answer", 0.0),
+        "resamples_with_a_change": answer.get("resamples_with_an_answer", None if "no_interval" in answer else 0.0),
         "estimator": first,
         "direction": answer["direction"],
         "penalty": penalty,
@@ -237,7 +247,8 @@ def _estimator_line(name: str, answer: Found) -> str:
     if answer["threshold"] is None:
         return f"  {name:<14} none: {answer['reason']}"
     below, above = answer["last_below"], answer["first_above"]
-    line = f"  {name:<14} {answer['threshold']:.0f} images, {_range(answer['interval'])}; last below "
+    span = "no interval" if "no_interval" in answer else _range(answer["interval"])
+    line = f"  {name:<14} {answer['threshold']:.0f} images, {span}; last below "
     line += f"{below['concept']} ({below['effective_count']})" if below else "none"
     return f"{line}, first above {above['concept']} ({above['effective_count']})"
 
@@ -254,7 +265,7 @@ def _remarks(found: Found) -> Iterator[str]:
         if answer["threshold"] is None:
             continue
         yield from estimator_of_result(name).remarks(answer)
-        if (share := answer["resamples_with_an_answer"]) < CONFIDENCE:
+        if (share := answer.get("resamples_with_an_answer", 1.0)) < CONFIDENCE:
             yield f"only {share:.0%} of the resamples have a threshold by {name}; its interval is of those"
 
 

@@ -57,6 +57,8 @@ class Estimator(ABC):
     """Whether it looks for the place of one rise; else for the first of several changes."""
     answers_falls: bool = False
     """Whether it keeps its answer where the scores fall there."""
+    why_no_interval: str = ""
+    """Why the bootstrap gives it no interval; empty if it does."""
     why_none: str = "the scores do not rise with the counts"
     """Why it has no answer, as results say it."""
     why_none_in_a_sentence: str = ""

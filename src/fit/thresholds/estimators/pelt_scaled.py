@@ -45,6 +45,7 @@ class PeltScaled(Pelt):
     phrase = "PELT with a scaled penalty"
     marker = "P"
     is_tested = True
+    why_no_interval = "a resample repeats concepts, so that noise looks smaller than it is"
     why_none = f"no change point at a penalty that chance exceeds in {FALSE_ALARMS:.0%} of studies"
 
     def changes(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> list[int]:
