@@ -136,3 +136,19 @@ def test_an_audit_compares_with_the_headline(tmp_path):
     path.write_text(json.dumps(detect(concepts, counts, 1 - scores, **SETTINGS)))
     with pytest.raises(DataError, match="the scores fall instead of rising"):
         read_threshold(str(path))
+
+
+@pytest.mark.slow
+def test_one_rise_has_one_headline_whatever_the_study_and_the_scale():
+    """A rise over a factor of 100 about 200 images, without noise: PELT's first step depends on all of these."""
+    of_pelt = []
+    for concepts, lowest, scale in ((50, 0, 1), (400, 0, 1), (1000, 1, 1), (400, 0, 0.5), (400, 0, 4)):
+        counts = np.round(10 ** np.linspace(lowest, 4, concepts))
+        scores = scale * (0.1 + 0.5 / (1 + (201 / (1 + counts)) ** (2 * np.log(9) / np.log(100))))
+        names = [f"c{i:04d}" for i in range(concepts)]
+        found = detect(names, counts, scores, penalty=0.9, resamples=30, seed=0)
+        assert found["headline"]["kind"] == "gradual"
+        assert found["headline"]["threshold"] == pytest.approx(200, rel=0.02)
+        assert found["headline"]["width"]["fold"] == pytest.approx(100, rel=0.05)
+        of_pelt.append(found["threshold"])
+    assert max(of_pelt[:3]) > 1.5 * min(of_pelt[:3])
