@@ -1,13 +1,19 @@
 """Measures the threshold's estimators and intervals on studies of known truth, and writes the tables into the docs.
 
-    python benchmarks/threshold.py
+    python benchmarks/threshold.py --studies 500
 
 A simulated study has 60, 150 or 400 concepts, counts from 1 to 10,000, log-uniform, and scores of 0.1 to 0.2 below and
 0.4 to 0.6 above, sd 0.1. Its true count lies between 30 and 600 images: the place of a step, or a logistic's middle.
+Studies without a rise have 100 or 400 concepts, and scores of 0.1 to 0.2.
+
+    python benchmarks/threshold.py --penalties
+
+prints the penalties of `pelt_scaled`, in variances of the noise: fit.thresholds.estimators.pelt_scaled.CRITICAL.
 """
 
 import argparse
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +21,13 @@ import numpy as np
 from ruptures import Pelt
 from scipy.special import expit
 
+from fit.thresholds.compiled import critical_penalty, noise_variance
 from fit.thresholds.estimators import ESTIMATORS, find_estimator
 from fit.thresholds.estimators.logistic import WIDTH
+from fit.thresholds.estimators.pelt_scaled import CRITICAL, FALSE_ALARMS
 from fit.thresholds.report import measure
 from fit.thresholds.scores import sort_scores
-from fit.thresholds.uncertainty import bootstrap, interval
+from fit.thresholds.uncertainty import bootstrap
 
 ROOT = Path(__file__).parents[1]
 PENALTY = 0.9
@@ -40,6 +48,11 @@ class Scenario:
     """Share of concepts whose score is uniform between 0.1 and 0.6."""
     sampled: bool = False
     """Counts estimated from captions and downloads; scores from 5 prompts of 20 images."""
+    rises: bool = True
+    noise: str = "normal"
+    """A key of NOISES."""
+    count_error: float = 0.0
+    """Standard deviation of the error of log(count) that the table does not state."""
 
 
 SCENARIOS = (
@@ -53,7 +66,69 @@ SCENARIOS = (
     Scenario("rise over a factor of 20", 20),
     Scenario("rise over 20, a fifth of counts 0", 20, 0.2),
     Scenario("rise over 20, counts and pictures sampled", 20, sampled=True),
+    Scenario("step, spread grows with the count", noise="growing"),
+    Scenario("step, heavy tails", noise="heavy"),
+    Scenario("rise over 20, heavy tails", 20, noise="heavy"),
+    Scenario("rise over 20, noise like that of neighbours", 20, noise="neighbours"),
+    Scenario("step, counts of unstated error", count_error=0.7),
+    Scenario("rise over 20, counts of unstated error", 20, count_error=0.7),
+    Scenario("rise over 20, families", 20, noise="families"),
 )
+WITHOUT_RISE = tuple(
+    Scenario(f"no rise, {words}", rises=False, noise=noise)
+    for noise, words in (
+        ("normal", "equal spread"),
+        ("growing", "spread grows with the count"),
+        ("heavy", "heavy tails"),
+        ("families", "families"),
+        ("neighbours", "noise like that of neighbours"),
+    )
+)
+
+
+def normal_noise(counts, families, rng):
+    """Independent, of equal spread."""
+    return rng.normal(0, 0.1, len(counts))
+
+
+def growing_noise(counts, families, rng):
+    """Its standard deviation grows from 0.03 at 1 image to 0.18 at 10,000."""
+    return rng.normal(0, 0.03 + 0.15 * np.log1p(counts) / np.log(10_001))
+
+
+def heavy_noise(counts, families, rng):
+    """Student's t with 2 degrees of freedom, half of it within 0.067 as of the normal noise."""
+    return 0.0826 * rng.standard_t(2, len(counts))
+
+
+def neighbours_noise(counts, families, rng):
+    """Correlated by 0.7 between concepts next to each other in count."""
+    noise = rng.normal(0, 0.1, len(counts))
+    for at in range(1, len(noise)):
+        noise[at] = 0.7 * noise[at - 1] + np.sqrt(1 - 0.7**2) * noise[at]
+    return noise[np.argsort(np.argsort(counts, kind="stable"))]
+
+
+def families_noise(counts, families, rng):
+    """Of a family, sd 0.09, and of each concept, sd 0.045."""
+    return rng.normal(0, 0.09, families.max() + 1)[families] + rng.normal(0, 0.045, len(counts))
+
+
+NOISES = {
+    "normal": normal_noise,
+    "growing": growing_noise,
+    "heavy": heavy_noise,
+    "neighbours": neighbours_noise,
+    "families": families_noise,
+}
+
+
+def draw_families(number, rng):
+    """Families [N] of 1 to some 14 concepts, and counts [N] that are alike in a family."""
+    sizes = 1 + rng.poisson(6, number)
+    families = np.repeat(np.arange(number), sizes)[:number]
+    middles = rng.uniform(0.5, 3.5, number)[families]
+    return families, np.floor(10 ** np.clip(middles + rng.normal(0, 0.3, number), 0, 4))
 
 
 @dataclass(frozen=True)
@@ -67,23 +142,36 @@ class Truth:
 
     def mean(self, counts):
         """Mean score at counts [N]: [N]."""
+        if not self.scenario.rises:
+            return np.full(len(counts), self.low)
         if self.scenario.fold == 1:
             rise = np.where(counts >= self.count, 1.0, 0.0)
         else:
-            scale = np.log(self.scenario.fold) / WIDTH
-            rise = expit((np.log1p(counts) - np.log1p(self.count)) / scale)
+            rise = expit((np.log1p(counts) - np.log1p(self.count)) / self.scale)
         return self.low + (self.high - self.low) * rise
+
+    @property
+    def scale(self):
+        """Of the rise, in log(1 + count)."""
+        return np.log(self.scenario.fold) / WIDTH
+
+    @property
+    def ends(self):
+        """Counts at 10 and 90 % of the rise."""
+        return np.expm1(np.log1p(self.count) + np.array([-1, 1]) * self.scale * WIDTH / 2)
 
     def target(self, name, concepts):
         """Return what an estimator answers without noise, or NaN: the place of a step; of a rise, its middle for the
-        logistic, and for the others their answer on FINE concepts on its curve, PELT with as much penalty for each."""
+        logistic, and for the others their answer on evenly spread concepts of its curve: on FINE ones, but PELT's,
+        whose penalty stays, on as many as the study has."""
         if self.scenario.fold == 1 or name == "logistic":
             return self.count
-        zeros = round(FINE * self.scenario.without_images)
-        counts = np.concatenate([np.zeros(zeros), 10 ** np.linspace(0, 4, FINE - zeros)])
+        number = concepts if name.startswith("pelt") else FINE
+        zeros = round(number * self.scenario.without_images)
+        counts = np.concatenate([np.zeros(zeros), 10 ** np.linspace(0, 4, number - zeros)])
         share = self.scenario.outliers
         scores = (1 - share) * self.mean(counts) + share * 0.35
-        return find_estimator(name).many(counts[None], scores[None], PENALTY * FINE / concepts)[0]
+        return find_estimator(name).many(counts[None], scores[None], PENALTY)[0]
 
 
 def sample_counts(counts, rng):
@@ -106,39 +194,67 @@ def sample_images(scores, rng):
 
 def draw_study(scenario, rng):
     """A table of scores, and the Truth behind it."""
-    number = rng.choice([60, 150, 400])
+    number = rng.choice([60, 150, 400] if scenario.rises else [100, 400])
     truth = Truth(scenario, np.exp(rng.uniform(*np.log([30, 600]))), rng.uniform(0.1, 0.2), rng.uniform(0.4, 0.6))
-    counts = np.floor(10 ** rng.uniform(0, 4, number))
+    counts, families = np.floor(10 ** rng.uniform(0, 4, number)), np.arange(number)
+    if scenario.noise == "families":
+        families, counts = draw_families(number, rng)
     counts[rng.random(number) < scenario.without_images] = 0
-    scores = truth.mean(counts) + rng.normal(0, 0.1, number)
+    scores = truth.mean(counts) + NOISES[scenario.noise](counts, families, rng)
     out = rng.random(number) < scenario.outliers
     scores[out] = rng.uniform(0.1, 0.6, out.sum())
+    counts = np.floor(counts * np.exp(rng.normal(0, scenario.count_error, number)))
     names = [f"c{i:03d}" for i in range(number)]
+    of_family = [f"f{family}" for family in families] if scenario.noise == "families" else None
     if not scenario.sampled:
-        return sort_scores(names, counts, scores), truth
+        return sort_scores(names, counts, scores, families=of_family), truth
     found, evidence = sample_counts(counts, rng)
     images = sample_images(scores, rng)
     return sort_scores(names, found, images.mean(axis=(1, 2)), images=images.tolist(), evidence=evidence), truth
 
 
+def held(interval, value):
+    """Whether an interval holds a value; NaN without one."""
+    return float(interval[0] < value <= interval[1]) if interval else np.nan
+
+
 def simulate(scenario, resamples, rng):
     """One study: estimator -> (whether the interval holds its target, the interval's width, the error from the true
-    count), the latter two in log(1 + images); nothing for an estimator without answer or target."""
+    count), the latter two in log(1 + images); nothing for an estimator without answer or target. And the headline: a
+    dict of numbers, NaN for what it does not say."""
     table, truth = draw_study(scenario, rng)
-    drawn = bootstrap(table, ESTIMATORS, PENALTY, resamples, int(rng.integers(2**32)))
+    found = measure(table, penalty=PENALTY, resamples=resamples, seed=int(rng.integers(2**32)))
     outcomes = {}
-    for name in ESTIMATORS:
-        threshold = find_estimator(name).estimate(table, PENALTY).threshold
-        answer = np.nan if threshold is None else threshold
+    for name in RESAMPLED if scenario.rises else ():
+        answer = found["estimators"][name]
         target = truth.target(name, len(table))
-        if np.isfinite(answer + target):
-            low, high = interval(name, drawn[name], table.counts)
-            outcomes[name] = (
-                low < target <= high,
-                np.log1p(high) - np.log1p(low),
-                np.log1p(answer) - np.log1p(truth.count),
-            )
-    return outcomes
+        if answer["threshold"] is not None and answer["interval"] and np.isfinite(target):
+            low, high = answer["interval"]
+            error = np.log1p(answer["threshold"]) - np.log1p(truth.count)
+            outcomes[name] = (low < target <= high, np.log1p(high) - np.log1p(low), error)
+    head, tests = found["headline"], found["permutation_test"]
+    says, width = head["threshold"] is not None, head["width"] or {}
+    split = (found["estimators"]["one_change"].get("if_it_is_one_jump") or {}).get("interval")
+    if truth.scenario.fold == 1:
+        width = {}
+    return outcomes, {
+        "says": float(says),
+        "gradual": float(head["kind"] == "gradual") if says else np.nan,
+        "error": np.log1p(head["threshold"]) - np.log1p(truth.count) if says else np.nan,
+        "covers": held(head["interval"], truth.count),
+        "from": held(width.get("from_interval"), truth.ends[0]),
+        "to": held(width.get("to_interval"), truth.ends[1]),
+        "fold": held(width.get("fold_interval"), (1 + truth.ends[1]) / (1 + truth.ends[0])),
+        "split": held(split, truth.count),
+        "p": float(tests["p_value"] <= 0.05),
+        "any_spread": float(tests["p_value_any_spread"] <= 0.05),
+        "families": np.nan if tests["p_value_families"] is None else float(tests["p_value_families"] <= 0.05),
+        "pelt": float(found["estimators"]["pelt"]["threshold"] is not None),
+        "scaled": float(find_estimator("pelt_scaled").estimate(table, PENALTY).threshold is not None),
+    }
+
+
+RESAMPLED = [name for name in ESTIMATORS if not find_estimator(name).why_no_interval]
 
 
 def table_of(rows, columns):
@@ -148,18 +264,64 @@ def table_of(rows, columns):
     ]
 
 
-def simulation_tables(studies, resamples, seed):
-    """Lines of two tables: coverage with median width, and bias with root mean squared error."""
-    found: dict[str, list] = {scenario.name: [] for scenario in SCENARIOS}
-    for study in range(studies):
-        for number, scenario in enumerate(SCENARIOS):
-            found[scenario.name].append(simulate(scenario, resamples, np.random.default_rng([seed, number, study])))
-        print(f"{study + 1} of {studies}", flush=True)
-    found["**all**"] = [outcomes for of_scenario in list(found.values()) for outcomes in of_scenario]
+def share(values):
+    """A mean of 0 and 1 as a percentage, without NaN."""
+    values = np.array(values)[np.isfinite(values)]
+    return f"{values.mean():.1%}" if len(values) else "-"
+
+
+def verdict_tables(heads):
+    """Lines of two tables of headlines: scenario -> dicts of `simulate`."""
+    of = {name: {key: [one[key] for one in ones] for key in ones[0]} for name, ones in heads.items()}
+    without = {scenario.name for scenario in WITHOUT_RISE}
+    keys = ("says", "p", "any_spread", "families", "scaled", "pelt")
+    columns = ("a threshold in the headline", "permutation", "any spread", "families", "pelt_scaled", "pelt")
+    found = [(name, [share(values[key]) for key in keys]) for name, values in of.items()]
+    heads_of = []
+    for name, values in of.items():
+        if name not in without:
+            error = np.array(values["error"])
+            error = error[np.isfinite(error)]
+            shares = [share(values[key]) for key in ("gradual", "covers", "from", "to", "fold", "split")]
+            bias = f"{error.mean():+.2f}, {np.sqrt((error**2).mean()):.2f}" if len(error) else "-"
+            heads_of.append((name, [bias, *shares]))
+    columns_of = ("bias, error", "gradual", "interval", "10 % end", "90 % end", "factor", "if it is one jump")
+    return [
+        "Share of the studies in which something is found:",
+        "",
+        *table_of(found, columns),
+        "",
+        "The headline, where there is one: bias and root mean squared error, how often it is a gradual rise, and the",
+        "coverage of its interval, of the intervals of its width, and of the likelihood-ratio set:",
+        "",
+        *table_of(heads_of, columns_of),
+    ]
+
+
+def simulate_one(scenario, resamples, seed):
+    """`simulate`, with the seed of a study: what a process is given."""
+    return simulate(scenario, resamples, np.random.default_rng(seed))
+
+
+def simulation_tables(studies, resamples, seed, only="", processes=1):
+    """Mark -> lines of tables: coverage with median width, and bias with error; headlines."""
+    scenarios = [scenario for scenario in (*SCENARIOS, *WITHOUT_RISE) if only in scenario.name]
+    found: dict[str, list] = {scenario.name: [] for scenario in scenarios}
+    heads: dict[str, list] = {scenario.name: [] for scenario in scenarios}
+    number_of = {scenario.name: number for number, scenario in enumerate((*SCENARIOS, *WITHOUT_RISE))}
+    jobs = [(scenario, (seed, number_of[scenario.name], study)) for study in range(studies) for scenario in scenarios]
+    with ProcessPoolExecutor(processes) as pool:
+        results = pool.map(simulate_one, *zip(*((job[0], resamples, job[1]) for job in jobs), strict=True))
+        for number, ((scenario, _), (outcomes, head)) in enumerate(zip(jobs, results, strict=True), 1):
+            found[scenario.name].append(outcomes)
+            heads[scenario.name].append(head)
+            if number % len(scenarios) == 0:
+                print(f"{number // len(scenarios)} of {studies}", flush=True)
     coverage, errors = [], []
-    for scenario, outcomes in found.items():
+    for scenario in [scenario.name for scenario in scenarios if scenario.rises]:
+        outcomes = found[scenario]
         columns = [
-            np.reshape([one[name] for one in outcomes if name in one], (-1, 3)).astype(float).T for name in ESTIMATORS
+            np.reshape([one[name] for one in outcomes if name in one], (-1, 3)).astype(float).T for name in RESAMPLED
         ]
         coverage.append(
             (scenario, [f"{c.mean():.1%} ({np.exp(np.median(w)):.2g})" if len(c) else "-" for c, w, _ in columns])
@@ -167,14 +329,28 @@ def simulation_tables(studies, resamples, seed):
         errors.append(
             (scenario, [f"{e.mean():+.2f}, {np.sqrt((e**2).mean()):.2f}" if len(e) else "-" for *_, e in columns])
         )
-    heads = [f"{name}, {sum(name in one for one in found['**all**'])} studies" for name in ESTIMATORS]
-    lines = ["Coverage, and in brackets the median ratio of the interval's ends:", "", *table_of(coverage, heads), ""]
-    return [
-        *lines,
-        "Bias, and root mean squared error, in natural logarithms:",
+    of = f"{studies} studies a row, {resamples} resamples a study."
+    lines = [
+        f"Coverage, and in brackets the median ratio of the interval's ends; {of}",
         "",
-        *table_of(errors, list(ESTIMATORS)),
+        *table_of(coverage, RESAMPLED),
+        "",
     ]
+    lines += ["Bias, and root mean squared error, in natural logarithms:", "", *table_of(errors, RESAMPLED)]
+    return {"simulation": lines, "verdicts": [of, "", *verdict_tables(heads)]}
+
+
+def penalties(studies):
+    """Concepts -> quantile 1 - FALSE_ALARMS of the critical penalties of normal noise, in variances of the noise."""
+    found = {}
+    for concepts in CRITICAL:
+        rng, places = np.random.default_rng([0, concepts]), np.arange(float(concepts))
+        drawn = []
+        for _ in range(studies):
+            scores = rng.normal(size=concepts)
+            drawn.append(critical_penalty(places, scores) / noise_variance(places, scores))
+        found[concepts] = round(float(np.quantile(drawn, 1 - FALSE_ALARMS)), 2)
+    return found
 
 
 def timing_table(resamples, seed, loops, concepts=420):
@@ -186,7 +362,8 @@ def timing_table(resamples, seed, loops, concepts=420):
     names = [f"c{i:03d}" for i in range(concepts)]
     table = sort_scores(names, found, images.mean(axis=(1, 2)), images=images.tolist(), evidence=evidence)
     rows = []
-    for name in ESTIMATORS:
+    measure(table, penalty=PENALTY, resamples=1, seed=seed)  # what is compiled is compiled once
+    for name in RESAMPLED:
         started = time.process_time()
         bootstrap(table, [name], PENALTY, resamples, seed)
         rows.append((f"{name}, {resamples:,} resamples", [f"{time.process_time() - started:.1f} s"]))
@@ -194,7 +371,7 @@ def timing_table(resamples, seed, loops, concepts=420):
     measure(table, penalty=PENALTY, resamples=resamples, seed=seed)
     rows.append(
         (
-            f"`fit thresholds detect --resamples {resamples}`: all, and the test",
+            f"`fit thresholds detect --resamples {resamples}`: all, and the tests",
             [f"{time.process_time() - started:.1f} s"],
         )
     )
@@ -223,12 +400,18 @@ def main():
     parser.add_argument("--timed-resamples", type=int, default=10_000)
     parser.add_argument("--loops", type=int, default=20, help="timed resamples of ruptures' Pelt")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", metavar="TEXT", help="scenarios whose name has this text")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--penalties", action="store_true", help="print the penalties of pelt_scaled, and nothing else")
     parser.add_argument(
         "--docs", type=Path, default=None, help="file whose tables are written again: docs/thresholds.md"
     )
     args = parser.parse_args()
+    if args.penalties:
+        print(penalties(args.studies))
+        return
     started = time.process_time()
-    tables = {"simulation": simulation_tables(args.studies, args.resamples, args.seed)}
+    tables = simulation_tables(args.studies, args.resamples, args.seed, args.only, args.processes)
     print(f"{time.process_time() - started:.0f} s")
     tables["timing"] = timing_table(args.timed_resamples, args.seed, args.loops)
     for mark, lines in tables.items():

@@ -34,6 +34,7 @@ SMALL = {
         r"`fit generated make`, tables written \| [\d.]+",
     ),
     "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
+    "jump_tests": ("--studies 1 --draws 9 --docs {folder}/page.md", r"\| families, 400 concepts, a step \| \d"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "missed": ("--small --folder {folder}/missed --write {folder}/page.md", r"\| 20% \| \d+ of \d+ \|"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
@@ -48,10 +49,11 @@ MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
     "counts": ["coverage"],
+    "jump_tests": ["tests"],
     "missed": ["missed"],
     "planning": ["planning"],
     "ratings": ["coverage"],
-    "threshold": ["simulation", "timing"],
+    "threshold": ["simulation", "verdicts", "timing"],
 }
 
 

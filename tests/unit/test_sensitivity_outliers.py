@@ -123,6 +123,7 @@ def test_the_command(study, tmp_path, capsys):
 @pytest.mark.slow
 def test_no_threshold_no_outliers_and_a_blank_figure(study, tmp_path):
     none = json.loads((study.folder / "threshold.json").read_text()) | {"threshold": None, "below": None, "above": None}
+    none["headline"] = none["headline"] | {"threshold": None, "below": None, "above": None}
     (tmp_path / "none.json").write_text(json.dumps(none))
     assert outliers.explain(study.table, none, measurements(study)) == ([], None)
     from fit.reports.contact_sheets import contact_sheet

@@ -30,9 +30,13 @@ def test_a_step_is_found_in_images_with_its_neighbours_and_interval():
     assert low < 30 <= high
     for name in ESTIMATORS:
         answer = found["estimators"][name]
+        assert answer["direction"] == "rise"
+        assert (answer["last_below"]["effective_count"], answer["first_above"]["effective_count"]) == (before, true)
+        if name == "pelt_scaled":
+            assert answer["interval"] is None and "repeats concepts" in answer["no_interval"]
+            continue
         assert before * 0.9 <= answer["interval"][0] <= true
         assert answer["interval"][1] >= before
-        assert (answer["last_below"]["effective_count"], answer["first_above"]["effective_count"]) == (before, true)
     assert found["permutation_test"]["p_value"] == pytest.approx(1 / 101)
     assert found == detect(concepts, counts, scores, **SETTINGS)
     assert json.loads(json.dumps(found)) == found
@@ -66,7 +70,9 @@ def test_no_change_point_is_a_result_and_chance_is_not_a_jump():
     assert found["permutation_test"]["p_value"] > 0.05
     assert {answer["threshold"] for answer in found["estimators"].values()} == {None}
     assert found["one_change"]["threshold"] is None
-    assert describe(found)[0] == "no imitation threshold: no change point at this penalty"
+    p_value = max(found["permutation_test"][test] for test in ("p_value", "p_value_any_spread"))
+    assert describe(found)[0] == f"no imitation threshold: no more of a jump than chance makes (p = {p_value:.2g})"
+    assert found["headline"]["kind"] == "none" and found["direction"] == "none"
 
 
 @pytest.mark.slow
@@ -82,8 +88,8 @@ def test_a_change_within_a_tie_is_said():
     scores = [0.1] * 20 + [0.9] * 20
     found = detect([f"c{i:02d}" for i in range(40)], counts, scores, **SETTINGS)
     # The paper's estimator, on the sorted scores alone.
-    assert found["threshold"] == 5
-    assert found["estimators"]["pelt"]["tie"] == 20
+    assert found["estimators"]["pelt_published"]["threshold"] == 5
+    assert found["estimators"]["pelt_published"]["tie"] == 20
     assert "within 20 concepts that all have 5 images" in "\n".join(describe(found))
     # The others do not split a tie.
     assert found["estimators"]["one_change"]["first_above"]["effective_count"] in (5, 9)
@@ -93,7 +99,14 @@ def test_a_change_within_a_tie_is_said():
 def test_a_fall_is_not_a_threshold_of_imitation():
     concepts, counts, scores = step()
     found = detect(concepts, counts, 1 - scores, **SETTINGS)
-    assert "the scores fall there" in "\n".join(describe(found))
+    assert found["threshold"] is found["headline"]["threshold"] is found["one_change"]["threshold"] is None
+    assert found["direction"] == found["estimators"]["pelt"]["direction"] == found["headline"]["direction"] == "fall"
+    assert found["estimators"]["pelt"]["falls_at"] == found["estimators"]["one_change"]["falls_at"] == 31
+    assert found["estimators"]["pelt"]["reason"].startswith("the scores fall instead of rising, from a mean of 0.8")
+    # The paper's estimator keeps its number, and says what it is.
+    published = found["estimators"]["pelt_published"]
+    assert (published["threshold"], published["direction"]) == (31, "fall")
+    assert "the scores fall at the change of PELT as published" in "\n".join(describe(found))
     assert found["estimators"]["isotonic"]["threshold"] is None
     assert found["estimators"]["logistic"]["threshold"] is None
 

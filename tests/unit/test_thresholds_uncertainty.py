@@ -115,7 +115,8 @@ def test_uncertain_counts_and_pictures_widen_the_interval():
     widths = []
     for one in (exact, both):
         drawn = bootstrap(one, ESTIMATORS, 0.9, 200, 0)
-        widths.append([np.ptp(np.log1p(interval(name, drawn[name], counts))) for name in ESTIMATORS])
+        names = [name for name in ESTIMATORS if name != "pelt_scaled"]  # which has no interval
+        widths.append([np.ptp(np.log1p(interval(name, drawn[name], counts))) for name in names])
     assert (np.array(widths[1]) > widths[0]).all()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -41,7 +42,7 @@ def test_a_killed_run_resumes(shrunken):
 def test_a_second_run_has_nothing_to_do(shrunken):
     output = shrunken.run()
     assert "Nothing to be done" in output
-    assert "for atelier in painters" in output or "atelier begins to imitate painters at about" in output
+    assert "for atelier in painters" in output or re.search("atelier (begins to imitate|imitates) painters", output)
     assert "results/thresholds/atelier/painters.scores.png\n" in output
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from fit.errors import DataError
 from fit.io.numbers import as_number
 from fit.thresholds.answer import CHANCE, falls, why_none
+from fit.thresholds.headline import follow
 
 FEWEST_RESAMPLES = 0.8
 """Share of the resamples with a threshold, below which a study gives no verdict: its interval is of these alone."""
@@ -167,7 +168,7 @@ def read_threshold(given: str) -> Threshold:
             raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
         return Threshold(number, *ends, False)
     try:
-        found = json.loads(Path(given).read_text(encoding="utf-8"))
+        found = follow(json.loads(Path(given).read_text(encoding="utf-8")))
         found["threshold"], found.get("interval")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(

@@ -81,11 +81,12 @@ def measure(args: Namespace) -> None:
     from fit.io.files import atomic_write
     from fit.reports.figures import sensitivity_figure
     from fit.sensitivity.measure import CHOICES, describe, measure, say
+    from fit.thresholds.headline import follow
     from fit.thresholds.scores import read_table
 
     found = measure(
         read_table(args.table),
-        read_threshold(args.threshold),
+        follow(read_threshold(args.threshold)),
         rescored=optional_tables(args.rescored),
         settings=read_settings(ScoreSettings, args),
         match_threshold=_match_threshold(args),

@@ -20,6 +20,7 @@ from fit.images import table as images
 from fit.io.concept_tables import concepts_in
 from fit.io.parquet import open_parquet, read
 from fit.reports.style import ACCENT, INK
+from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
 
 REFERENCES_A_LINE, GENERATED_A_LINE = 8, 12
@@ -169,6 +170,7 @@ def rows_around(table: Scores, found: Mapping[str, Any], most: int) -> list[tupl
     Returns:
         (label, concept) each, ascending in count.
     """
+    found = follow(found)
     split = found["below"]["concepts"] if found["below"] else len(table) // 2
     sides = [np.arange(split), np.arange(split, len(table))]
     rows = []

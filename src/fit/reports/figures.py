@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
-from fit.thresholds.answer import why_none
+from fit.thresholds.answer import beside, why_none
 from fit.thresholds.estimators import estimator_of_result
+from fit.thresholds.headline import follow
 
 WIDEST = 62
 """Characters of a line of a title, at most."""
@@ -126,6 +127,7 @@ def threshold_figure(
         part: temporary path of the picture (PNG, PDF, SVG).
         score: name of the score, at its axis.
     """
+    found = follow(found)
     headline, threshold = found["estimator"], found["threshold"]
     others = {name: a for name, a in found["estimators"].items() if name != headline and a["threshold"] is not None}
     figure, strip, axes = _strip_and_axes(7.5, 5.0, len(others))
@@ -138,8 +140,12 @@ def threshold_figure(
     why = why_none(dict(found))
     if why:
         title += "\n" + textwrap.fill(f"no imitation threshold: {why}", WIDEST)
+    if other := beside(found):
+        title += "\n" + textwrap.fill(other, WIDEST)
     if threshold is not None:
-        said = "here the scores change" if why else "imitation threshold"
+        is_gradual = (found.get("headline") or {}).get("kind") == "gradual"
+        said = "middle of a gradual rise" if is_gradual else "imitation threshold"
+        said = "here the scores change" if why else said
         _mark_threshold(axes, found, f"{said} ({estimator_of_result(headline).label})")
         if strip is not None:
             _mark_threshold(strip, found, "")

@@ -22,6 +22,7 @@ from fit.io.names import by_key
 from fit.published import MIMETIC2, THRESHOLDS
 from fit.thresholds.answer import of_pair, read, why_none
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline
+from fit.thresholds.headline import decisive_p_value, follow
 
 Pair = tuple[str, str]
 """(model or corpus, domain)."""
@@ -87,7 +88,7 @@ def _images(threshold: float | None) -> str:
 def _headline(found: dict[str, Any]) -> str:
     """Say the threshold as the table does: a fall of the scores is called one; without a threshold, why."""
     if found["threshold"] is None:
-        return found["estimators"][found["estimator"]]["reason"]
+        return found["reason"] or found["estimators"][found["estimator"]]["reason"]
     why = why_none(found)
     return f"none: {why}" if why else _images(found["threshold"])
 
@@ -112,19 +113,26 @@ def _of_all(scored: int, counted: int | None) -> str:
 
 
 def _other_estimators(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the estimators that get a column: all that a result has, or all known ones, but the usual headline."""
+    """Return the estimators that get a column: all that a result has, or all known ones.
+
+    The usual headline has none where every threshold is its own.
+    """
     names = dict.fromkeys(name for found in results for name in found["estimators"])
-    return [name for name in names or ESTIMATORS if name != usual_headline()]
+    usual = usual_headline()
+    has_column = any(follow(found)["estimator"] != usual for found in results)
+    return [name for name in names or ESTIMATORS if name != usual or has_column]
 
 
 def _threshold_row(pair: Pair, found: dict[str, Any], others: Sequence[str], counted: int | None) -> tuple[str, ...]:
+    # Published thresholds are PELT's: they are compared with the first estimator's, not with the headline.
     threshold, interval, published = found["threshold"], found["interval"], THRESHOLDS.get(pair)
-    p_value = found["permutation_test"]["p_value"]
+    found = follow(found)
+    p_value = decisive_p_value(found)
     return (
         *pair,
         _of_all(found["concepts"], counted),
         _headline(found),
-        _span(interval),
+        _span(found["interval"]),
         *(_images(found["estimators"].get(name, {}).get("threshold")) for name in others),
         "" if p_value is None else f"{p_value:.2g}",
         *(f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above")),

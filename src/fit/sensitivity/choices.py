@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import Any, TypedDict
 
 import numpy as np
-from ruptures import KernelCPD
 
+from fit.thresholds.compiled import rises_at
 from fit.thresholds.estimators import find_estimator
-from fit.thresholds.estimators.pelt import change_points
+from fit.thresholds.estimators.pelt import changes_between_counts
 from fit.thresholds.report import FEWEST
 from fit.thresholds.scores import Scores, sort_scores
 
@@ -42,64 +42,76 @@ def locate(table: Scores, estimator: str, penalty: float) -> float | None:
     """
     if len(table) < FEWEST or np.ptp(table.counts) == 0:
         return None
-    threshold = find_estimator(estimator).estimate(table, penalty).threshold
-    return None if threshold is None else float(threshold)
+    by = find_estimator(estimator)
+    found = by.estimate(table, penalty)
+    if found.threshold is None or found.first_above is None:
+        return None
+    is_fall = not by.answers_falls and by.direction(table, found.first_above, penalty) == "fall"
+    return None if is_fall else float(found.threshold)
 
 
-def penalty_path(scores: np.ndarray, floor: float = LEAST_PENALTY) -> list[tuple[float, float, list[int]]]:
+def penalty_path(
+    scores: np.ndarray, floor: float = LEAST_PENALTY, counts: np.ndarray | None = None
+) -> list[tuple[float, float, list[int]]]:
     """Return the best segmentation of `scores` [N] at every penalty from `floor` up.
 
-    A segmentation with k changes costs its squared error + penalty x k. Of those with the same k, one has the least
-    error (dynamic programming); which k is best as the penalty grows is read from the lower convex hull of the least
-    errors. No penalty above `floor` wants more changes than `floor` does, so the hull up to there is the whole one's.
+    A segmentation with k changes costs its squared error + penalty x k. Two of them cost the same at one penalty; the
+    best one there is a third, or both are neighbours (CROPS: Haynes, Eckley and Fearnhead 2017).
+
+    Args:
+        scores: in order of count.
+        floor: the lowest penalty.
+        counts: [N], between which changes lie; None: all differ.
 
     Returns:
         A list of (lowest penalty, highest penalty, changes), ascending; changes: indices of the first point after each.
         The last one has no change, and an infinite highest penalty. Where two meet, both cost the same.
     """
     scores = np.asarray(scores, np.float64)
-    most = len(change_points(scores, floor))
-    segmentations: list[list[int]] = [[]]
-    if most:
-        fitted = KernelCPD(kernel="linear", min_size=1, jump=1).fit(scores[:, None])
-        fitted.predict(n_bkps=most)  # and with it, every smaller number
-        segmentations += [fitted.predict(n_bkps=k)[:-1] for k in range(1, most + 1)]
-    errors = [
-        sum(((part - part.mean()) ** 2).sum() for part in np.split(scores, at) if len(part)) for at in segmentations
-    ]
+    places = np.arange(len(scores)) if counts is None else counts
 
-    def meeting(fewer: int, more: int) -> float:
-        return (errors[fewer] - errors[more]) / (more - fewer)
+    def error(at: Sequence[int]) -> float:
+        return sum(((part - part.mean()) ** 2).sum() for part in np.split(scores, at) if len(part))
 
-    hull: list[int] = []
-    for k in range(most + 1):
-        while len(hull) > 1 and meeting(hull[-2], hull[-1]) <= meeting(hull[-1], k):
-            hull.pop()
-        hull.append(k)
-    ends = [np.inf, *(meeting(*pair) for pair in pairwise(hull)), floor]
-    path = [(float(ends[i + 1]), float(ends[i]), segmentations[k]) for i, k in enumerate(hull)]
-    return path[::-1]
+    def meeting(more: Sequence[int], fewer: Sequence[int]) -> float:
+        return (error(fewer) - error(more)) / (len(more) - len(fewer))
+
+    def between(more: list[int], fewer: list[int]) -> list[list[int]]:
+        if len(more) - len(fewer) < 2:
+            return []
+        penalty = meeting(more, fewer)
+        best = changes_between_counts(places, scores, penalty)
+        gain = error(fewer) + penalty * len(fewer) - error(best) - penalty * len(best)
+        if not len(fewer) < len(best) < len(more) or gain <= 1e-12 * error([]):
+            return []
+        return [*between(more, best), best, *between(best, fewer)]
+
+    most = changes_between_counts(places, scores, floor)
+    hull = [most, *between(most, []), []] if most else [[]]
+    ends = [floor, *(meeting(*pair) for pair in pairwise(hull)), np.inf]
+    return [(float(ends[i]), float(ends[i + 1]), changes) for i, changes in enumerate(hull)]
 
 
 def over_penalties(table: Scores, floor: float = LEAST_PENALTY) -> list[Answer]:
     """Return PELT's answer at every penalty from `floor` up, by penalty_path: from, to, changes, concept.
 
     `to` is None for the last answer, which holds at every higher penalty. The weight is the share of the logarithm of
-    the range of penalties at which there is a change.
+    the range of penalties at which there is a change. Where the first change is a fall there is no threshold.
     """
-    path = penalty_path(table.scores, floor)
+    path = penalty_path(table.scores, floor, table.counts)
     if len(path) == 1:
         return [{"from": floor, "to": None, "changes": 0, "concept": None, "threshold": None, "weight": 1.0}]
     answers = []
     for low, high, changes in path:
         first = changes[0] if changes else None
+        is_rise = first is not None and rises_at(table.scores, np.array(changes))
         answers.append(
             {
                 "from": low,
                 "to": None if first is None else high,
                 "changes": len(changes),
                 "concept": None if first is None else str(table.concepts[first]),
-                "threshold": None if first is None else float(table.counts[first]),
+                "threshold": float(table.counts[first]) if is_rise else None,
                 "weight": 0.0 if first is None else float(np.log(high / low) / np.log(path[-1][0] / floor)),
             }
         )

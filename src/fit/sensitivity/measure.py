@@ -222,7 +222,8 @@ def _of_penalties(answers: Sequence[Answer], headline: float | None) -> Iterator
     yield f"  from {LEAST_PENALTY:g} up; no change from {answers[-1]['from']:.3g}"
     for one in answers[:-1]:
         changes = f"{one['changes']} change{'s' if one['changes'] > 1 else ''}"
-        yield f"  {one['from']:.3g} to {one['to']:.3g}: {one['threshold']:.0f} images, {changes}"
+        first = "none, the first change is a fall" if one["threshold"] is None else _images(one["threshold"])
+        yield f"  {one['from']:.3g} to {one['to']:.3g}: {first}, {changes}"
 
 
 def _of_concepts(answers: Sequence[Answer], headline: float | None) -> Iterator[str]:

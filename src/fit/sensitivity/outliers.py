@@ -10,6 +10,7 @@ import numpy as np
 from fit.errors import DataError
 from fit.io.escaping import delimited
 from fit.sensitivity.causes import RULES, Measured, Measurements, Outlier
+from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
 
 NONE_FOUND = "no cause found in the measurements"
@@ -66,6 +67,7 @@ def explain(
     Raises:
         DataError: the threshold is of another table.
     """
+    found = follow(found)
     if found["threshold"] is None or not found["below"]:
         return [], None
     split = found["below"]["concepts"]

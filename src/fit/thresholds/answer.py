@@ -12,9 +12,7 @@ from typing import Any
 
 from fit.errors import DataError, again
 from fit.thresholds.estimators import estimator_of_result, usual_headline
-
-CHANCE = 0.05
-"""The same as fit.thresholds.report.CHANCE; importing that would import the estimators."""
+from fit.thresholds.headline import CHANCE, follow
 
 REASONS = (
     (r"all scores are equal: (?P<value>.*)", "all scores are alike ({value})"),
@@ -40,18 +38,24 @@ def _people(count: int, domain: str | None) -> str:
 
 
 def falls(found: dict[str, Any]) -> bool:
-    """Whether the scores are lower above the threshold than below it: then it is not a threshold of imitation."""
+    """Whether the scores fall at the change: then it is not a threshold of imitation.
+
+    A result of an earlier version does not say the direction; then the mean scores on both sides do.
+    """
+    if "direction" in found:
+        return found["direction"] == "fall"
     below, above = found.get("below"), found.get("above")
     return bool(below and above and below["mean_score"] > above["mean_score"])
 
 
 def why_none(found: dict[str, Any]) -> str | None:
-    """Say why there is no threshold of imitation; None if there is one."""
+    """Say why there is no threshold of imitation, by the headline; None if there is one."""
+    found = follow(found)
     threshold = found["threshold"]
     if threshold is not None and falls(found):
-        low, high = (found[side]["mean_score"] for side in ("above", "below"))
-        fall = f"from a mean of {high:.2f} to {low:.2f}, at about {threshold:.0f} training images"
-        return f"the scores fall instead of rising, {fall}"
+        means = [found[side]["mean_score"] for side in ("above", "below") if found.get(side)]
+        fall = f", from a mean of {means[1]:.2f} to {means[0]:.2f}" if means[1:] and means[0] < means[1] else ""
+        return f"the scores fall instead of rising{fall}, at about {threshold:.0f} training images"
     if threshold is not None:
         unseen = f"{threshold:.0f}" == "0"
         return "the scores change among concepts that have no training image" if unseen else None
@@ -72,7 +76,8 @@ def why_none(found: dict[str, Any]) -> str | None:
 def _interval(found: dict[str, Any]) -> str:
     """Say the interval, and in how many resamples there was no threshold."""
     if not found["interval"]:
-        return "no interval: no resample has a threshold"
+        why = ": no resample has a threshold" if found.get("resamples_with_a_change") == 0 else ""
+        return f"no interval{why}"
     low, high = (f"{end:.0f}" for end in found["interval"])
     text = f"95 %: from no image at all to {high}" if low == "0" else f"95 %: {low} to {high}"
     none = 1 - found.get("resamples_with_a_change", 1.0)
@@ -98,29 +103,72 @@ def _other_estimators(found: dict[str, Any]) -> str:
     return f", though by {by} one would be at {at} training images, p = {p_value:.2g}"
 
 
+def beside(found: dict[str, Any]) -> str:
+    """Say what the first estimator says where it is not the headline; empty where it is."""
+    other = (found.get("headline") or {}).get("beside")
+    if not other:
+        return ""
+    who = estimator_of_result(other["estimator"]).label
+    # Only PELT with the penalty that is set has one.
+    if not estimator_of_result(other["estimator"]).is_tested:
+        who += f" at a penalty of {other['penalty']:g}"
+    if other["threshold"] is None:
+        return f"{who} finds a fall" if other["direction"] == "fall" else f"{who} finds none"
+    said = f"{other['threshold']:.0f} images"
+    return f"{who} says {said}" + (", a fall" if other["direction"] == "fall" else "")
+
+
+def _ends(interval: list[float] | None, form: str = ".0f") -> str:
+    return f" ({interval[0]:{form}} to {interval[1]:{form}})" if interval else ""
+
+
+def _width(width: dict[str, Any]) -> str:
+    """Say between which counts a gradual rise lies, each with its interval."""
+    start, end = (f"{width[key]:.0f}{_ends(width[f'{key}_interval'])}" for key in ("from", "to"))
+    fold = f"{width['fold']:.2g}{_ends(width['fold_interval'], '.2g')}"
+    return f"10 to 90 % of the rise between {start} and {end}, a factor of {fold}"
+
+
 def sentence(found: dict[str, Any], model: str | None = None, domain: str | None = None) -> str:
-    """Say the answer in a sentence, without a full stop.
+    """Say the headline in a sentence, without a full stop.
 
     Args:
         found: what fit.thresholds.report.measure returns, or the JSON of it.
         model, domain: whose threshold it is; None if unknown.
 
     Returns:
-        "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)", or "no
+        "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)"; or "my-model
+        imitates people gradually more, half-way at about 215 training images (...)" with the width of the rise; or "no
         imitation threshold was found for my-model in people: ..." with the reason. A fall of the scores, and a change
         among concepts that have no training image, are reasons, not thresholds.
     """
+    found = follow(found)
     of_all = _people(found["concepts"], domain)
     of_whom = (f" for {model}" if model else "") + (f" in {domain}" if domain else "")
-    threshold, why = found["threshold"], why_none(found)
+    threshold, why, other = found["threshold"], why_none(found), beside(found)
+    other = f"; {other}" if other else ""
     if why:
-        return f"no imitation threshold was found{of_whom}: {why}{_other_estimators(found)} ({of_all})"
+        by_others = "" if "headline" in found else _other_estimators(found)
+        return f"no imitation threshold was found{of_whom}: {why}{by_others} ({of_all}{other})"
+    images = f"{threshold:.0f} training image" + ("" if f"{threshold:.0f}" == "1" else "s")
+    head = found.get("headline") or {}
+    if head.get("kind") == "gradual":
+        who = f"{model} imitates {domain} gradually more" if model and domain else f"imitation{of_whom} grows gradually"
+        width = _width(head["width"])
+        return f"{who}, half-way at about {images} ({_interval(found)}; {width}; {of_all}{other})"
     who = f"{model} begins to imitate {domain}" if model and domain else f"imitation{of_whom} begins"
-    p_value = (found.get("permutation_test") or {}).get("p_value")
+    p_value = (found.get("permutation_test") or {}).get("p_value") if not head else None
     chance = f"; but chance alone often makes such a jump, p = {p_value:.2g}" if (p_value or 0) > CHANCE else ""
-    by = "" if found["estimator"] == usual_headline() else f"; by the estimator {found['estimator']}"
-    images = "training image" if f"{threshold:.0f}" == "1" else "training images"
-    return f"{who} at about {threshold:.0f} {images} ({_interval(found)}; {of_all}{by}{chance})"
+    by = "" if found["estimator"] == usual_headline() else _by(found, head)
+    return f"{who} at about {images} ({_interval(found)}; {of_all}{by}{chance}{other})"
+
+
+def _by(found: dict[str, Any], head: dict[str, Any]) -> str:
+    """Say by which estimators, where it is not the usual one."""
+    if len(agree := head.get("agree") or []) > 1:
+        *names, last = (estimator_of_result(name).phrase for name in agree)
+        return f"; by {', '.join(names)} and {last}"
+    return f"; by the estimator {found['estimator']}"
 
 
 def read(path: str | Path, *also: str) -> dict[str, Any]:

@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 
 from fit.errors import DataError
-from fit.thresholds.answer import falls
+from fit.thresholds.answer import beside
 from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
-from fit.thresholds.estimators.pelt import change_points
+from fit.thresholds.estimators.pelt import changes_between_counts
 from fit.thresholds.groups import difference_p_value
+from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow
+from fit.thresholds.jump_tests import TEST, against_no_jump
 from fit.thresholds.scores import Scores, sort_scores
-from fit.thresholds.uncertainty import CONFIDENCE, bootstrap, interval, permutation_p_value
+from fit.thresholds.uncertainty import CONFIDENCE, bootstrap_all, interval, percentiles
 
 Found = dict[str, Any]
 """A result, or a part of one, in builtins."""
 FEWEST = 10
 """Concepts that a threshold needs, at least."""
-CHANCE = 0.05
-"""P-value from which on a jump is no more than chance makes."""
 
 
 def _place(table: Scores, at: int) -> Found:
@@ -48,12 +48,20 @@ def _reason(table: Scores) -> str | None:
     return None
 
 
-def _no_answer(why: str) -> Found:
-    return {"threshold": None, "interval": None, "reason": why}
+def _no_answer(why: str, direction: str = "none") -> Found:
+    return {"threshold": None, "interval": None, "direction": direction, "reason": why}
+
+
+def _fall(table: Scores, at: int) -> Found:
+    """Return the answer of an estimator at whose first concept above, `at`, the scores fall."""
+    low, high, place = table.scores[at:].mean(), table.scores[:at].mean(), table.counts[at]
+    on_the_whole = f", from a mean of {high:.2f} to {low:.2f}" if low < high else ""
+    why = f"the scores fall instead of rising{on_the_whole}, at about {place:.0f} training images"
+    return _no_answer(why, "fall") | {"falls_at": int(place)}
 
 
 def _answers(
-    table: Scores, names: Sequence[str], penalty: float, drawn: dict[str, np.ndarray], p_value: float
+    table: Scores, names: Sequence[str], penalty: float, drawn: dict[str, dict[str, np.ndarray]], p_value: float
 ) -> dict[str, Found]:
     """Return estimator -> its part of the result."""
     answers = {}
@@ -63,19 +71,35 @@ def _answers(
         at = estimate.first_above
         if at is None:
             answers[name] = _no_answer(estimator.why_none)
-        elif estimator.is_tested and p_value > CHANCE:
+            continue
+        direction = estimator.direction(table, at, penalty)
+        if estimator.is_tested and p_value > CHANCE:
             answers[name] = _no_answer(f"no more of a jump than chance makes (p = {p_value:.2g})")
+        elif direction == "fall" and not estimator.answers_falls:
+            answers[name] = _fall(table, at) | estimate.details
         else:
             answers[name] = {
                 "threshold": estimate.threshold,
-                "interval": interval(name, drawn[name], table.counts),
-                "quantiles": threshold_quantiles(name, drawn[name], table.counts),
-                "resamples_with_an_answer": float(np.isfinite(drawn[name]).mean()),
+                **_interval_of(table, name, drawn.get(name)),
+                "direction": direction,
                 "last_below": _place(table, at - 1) if at else None,
                 "first_above": _place(table, at),
                 **estimate.details,
             }
     return answers
+
+
+def _interval_of(table: Scores, name: str, drawn: dict[str, np.ndarray] | None) -> Found:
+    """Return what resamples say of an estimator's answer; `drawn` is None for one that they say nothing of."""
+    if drawn is None:
+        return {"interval": None, "no_interval": find_estimator(name).why_no_interval}
+    thresholds, *more = drawn.items()
+    return {
+        "interval": interval(name, thresholds[1], table.counts),
+        "quantiles": threshold_quantiles(name, thresholds[1], table.counts),
+        "resamples_with_an_answer": float(np.isfinite(thresholds[1]).mean()),
+        **{f"{key}_interval": percentiles(values) for key, values in more},
+    }
 
 
 def _check(penalty: float, resamples: int, estimators: Sequence[str]) -> None:
@@ -99,13 +123,14 @@ def measure(
         penalty: of PELT.
         resamples: of the bootstrap, and permutations of the tests.
         seed: of their draws.
-        estimators: names of ESTIMATORS; the first is the headline.
+        estimators: names of ESTIMATORS; the first is the headline where the others agree with it.
 
     Returns:
-        A dict of builtins. Of the headline: threshold (images, or None), interval, estimator, below and above (the
-        concepts on its sides, None without a threshold). Of all: estimators (name -> threshold, interval, last_below,
+        A dict of builtins. Of the first estimator: threshold (images, or None), interval, estimator, direction, below
+        and above (the concepts on its sides, None without a threshold). headline: what a reader is told, in the same
+        keys (fit.thresholds.headline). Of all: estimators (name -> threshold, interval, direction, last_below,
         first_above, and what else it says), changes (all that PELT finds), one_change (the best single split),
-        permutation_test, reason (why there is no answer, None if there is one), groups (name -> such a dict; only if
+        permutation_test, reason (why no estimator can answer, None if they can), groups (name -> such a dict; only if
         the table has groups) and group_difference.
 
     Raises:
@@ -133,50 +158,65 @@ def measure(
     return result
 
 
-def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, estimators: Sequence[str]) -> Found:
-    """Return what `measure` does, without groups."""
-    reason = _reason(table)
-    headline = estimators[0]
-    changes = [] if reason else change_points(table.scores, penalty)
-    split, removed = (None, 0.0) if reason else best_split(table.counts, table.scores)
-    p_value = None
-    if reason:
-        answers = {name: _no_answer(reason) for name in estimators}
-    else:
-        p_value = permutation_p_value(table, resamples, seed)
-        if p_value > CHANCE:
-            split = None
-        drawn = bootstrap(table, estimators, penalty, resamples, seed)
-        answers = _answers(table, estimators, penalty, drawn, p_value)
-    answer = answers[headline]
+def _sides(table: Scores, answer: Found) -> Found:
+    """Return the concepts below and above an answer, None each without one on that side."""
     first = None
     if answer["threshold"] is not None:
         first = int(np.flatnonzero(table.concepts == answer["first_above"]["concept"])[0])
     return {
+        "below": _side(table, slice(None, first), first - 1) if first else None,
+        "above": _side(table, slice(first, None), first) if first else None,
+    }
+
+
+def _best_split(table: Scores, is_chance: bool) -> Found:
+    """Return the best single split, whichever estimators are named; no threshold by chance or where scores fall."""
+    split, removed = best_split(table.counts, table.scores)
+    if split is not None and (is_chance or table.scores[split:].mean() <= table.scores[:split].mean()):
+        split = None
+    threshold = None if split is None else int(table.counts[split])
+    return {"threshold": threshold, "concepts_below": split, "squared_error_removed": removed}
+
+
+def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, estimators: Sequence[str]) -> Found:
+    """Return what `measure` does, without groups."""
+    reason = _reason(table)
+    first = estimators[0]
+    if reason:
+        tests: Found = {"p_value": None, "p_value_any_spread": None, "p_value_families": None, "families": None}
+        tests |= {"permutations": resamples, "test": TEST}
+        answers = {name: _no_answer(reason) for name in estimators}
+        changes: list[int] = []
+        split: Found = {"threshold": None, "concepts_below": None, "squared_error_removed": 0.0}
+    else:
+        tests = against_no_jump(table, resamples, seed)
+        p_value = decisive_p_value({"permutation_test": tests}) or 0.0
+        resampled = [name for name in estimators if not find_estimator(name).why_no_interval]
+        drawn = bootstrap_all(table, resampled, penalty, resamples, seed)
+        answers = _answers(table, estimators, penalty, drawn, p_value)
+        changes = changes_between_counts(table.counts, table.scores, penalty)
+        split = _best_split(table, p_value > CHANCE)
+    answer = answers[first]
+    found = {
         "threshold": answer["threshold"],
         "interval": answer["interval"],
         "interval_kind": f"percentile bootstrap over {', '.join(table.resampled)}, {CONFIDENCE:.0%}, "
         f"{resamples} resamples; above the first number, at most the second",
-        "resamples_with_a_change": answer.get("resamples_with_an_answer", 0.0),
-        "estimator": headline,
+        "resamples_with_a_change": answer.get("resamples_with_an_answer", None if "no_interval" in answer else 0.0),
+        "estimator": first,
+        "direction": answer["direction"],
         "penalty": penalty,
         "concepts": len(table),
         "reason": reason,
         "changes": [_place(table, change) for change in changes],
-        "below": _side(table, slice(None, first), first - 1) if first else None,
-        "above": _side(table, slice(first, None), first) if first else None,
-        "one_change": {
-            "threshold": None if split is None else int(table.counts[split]),
-            "concepts_below": split,
-            "squared_error_removed": removed,
-        },
+        **_sides(table, answer),
+        "one_change": split,
         "estimators": answers,
-        "permutation_test": {
-            "p_value": p_value,
-            "permutations": resamples,
-            "test": "scores permuted over counts; squared error that the best single split removes",
-        },
+        "permutation_test": tests,
     }
+    headline = decide(found)
+    told = answers[headline["estimator"]] if headline["threshold"] is not None else headline
+    return found | {"headline": headline | _sides(table, told)}
 
 
 def detect(
@@ -207,44 +247,48 @@ def _range(ends: Sequence[float] | None) -> str:
 
 def _estimator_line(name: str, answer: Found) -> str:
     if answer["threshold"] is None:
-        return f"  {name:<10} none: {answer['reason']}"
+        return f"  {name:<14} none: {answer['reason']}"
     below, above = answer["last_below"], answer["first_above"]
-    line = f"  {name:<10} {answer['threshold']:.0f} images, {_range(answer['interval'])}; last below "
+    span = "no interval" if "no_interval" in answer else _range(answer["interval"])
+    line = f"  {name:<14} {answer['threshold']:.0f} images, {span}; last below "
     line += f"{below['concept']} ({below['effective_count']})" if below else "none"
     return f"{line}, first above {above['concept']} ({above['effective_count']})"
 
 
 def _remarks(found: Found) -> Iterator[str]:
-    answers = found["estimators"]
-    p_value = found["permutation_test"]["p_value"]
-    yield f"p-value against no jump: {p_value:.2g}"
-    if p_value > CHANCE and found["threshold"] is not None:
-        yield "chance alone makes such a jump often: the threshold means little"
-    if found["threshold"] is not None and found["resamples_with_a_change"] < CONFIDENCE:
-        yield f"only {found['resamples_with_a_change']:.0%} of the resamples have a threshold; the interval is of those"
-    for name, answer in answers.items():
-        if answer["threshold"] is not None:
-            yield from estimator_of_result(name).remarks(answer)
-    if falls(found):
-        yield "the scores fall there: this is not a threshold of imitation"
+    tests = found["permutation_test"]
+    yield f"p-value against no jump: {tests['p_value']:.2g}"
+    yield f"  whatever the spread does along the counts: {tests['p_value_any_spread']:.2g}"
+    if tests["p_value_families"] is not None:
+        yield f"  with {tests['families']} families of like concepts: {tests['p_value_families']:.2g}"
+    if (decisive_p_value(found) or 0) > CHANCE and found["threshold"] is not None:
+        yield f"chance alone makes such a jump often: what {found['estimator']} finds means little"
+    for name, answer in found["estimators"].items():
+        if answer["threshold"] is None:
+            continue
+        yield from estimator_of_result(name).remarks(answer)
+        if (share := answer.get("resamples_with_an_answer", 1.0)) < CONFIDENCE:
+            yield f"only {share:.0%} of the resamples have a threshold by {name}; its interval is of those"
 
 
 def describe(found: Found) -> list[str]:
     """Say the result of `measure` in lines of text."""
-    if found["threshold"] is None:
-        lines = [f"no imitation threshold: {found['estimators'][found['estimator']]['reason']}"]
-    elif falls(found):
-        lines = [f"no imitation threshold: the scores fall at {found['threshold']:.0f} images ({found['estimator']})"]
+    told = follow(found)
+    if told["threshold"] is None:
+        lines = [f"no imitation threshold: {told['reason']}"]
     else:
+        kind = "middle of a gradual rise" if found["headline"]["kind"] == "gradual" else "imitation threshold"
         lines = [
-            f"imitation threshold: {found['threshold']:.0f} images ({found['estimator']}; 95 % bootstrap interval: "
-            f"{_range(found['interval'])})"
+            f"{kind}: {told['threshold']:.0f} images ({told['estimator']}; 95 % bootstrap interval: "
+            f"{_range(told['interval'])})"
         ]
+    if other := beside(found):
+        lines.append(other)
     for side, edge in (("below", "up to"), ("above", "from")):
-        if found[side]:
-            nearest = found[side]["nearest"]["effective_count"]
-            mean = found[side]["mean_score"]
-            lines.append(f"{side}: {found[side]['concepts']} concepts, mean score {mean:.3f}, {edge} {nearest} images")
+        if told[side]:
+            nearest = told[side]["nearest"]["effective_count"]
+            mean = told[side]["mean_score"]
+            lines.append(f"{side}: {told[side]['concepts']} concepts, mean score {mean:.3f}, {edge} {nearest} images")
     if found["reason"] is None:
         lines += [_estimator_line(*one) for one in found["estimators"].items()]
         lines += _remarks(found)

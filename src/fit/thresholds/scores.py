@@ -35,6 +35,8 @@ class Scores:
     evidence: np.ndarray = field(repr=False)
     """[N, 5]: captions, downloaded and matches that a count comes from, and the low and high end of its 95 % interval;
     NaN if unknown."""
+    families: np.ndarray | None = field(default=None, repr=False)
+    """[N] names of families of like concepts, empty for none; None if unknown."""
 
     def __len__(self) -> int:
         return len(self.concepts)
@@ -53,7 +55,10 @@ class Scores:
         """Return the concepts at `rows`, indices [M] in ascending order or a mask [N]."""
         at = np.arange(len(self))[rows]
         images = [self.images[row] for row in at]
-        return Scores(self.concepts[at], self.counts[at], self.scores[at], self.groups[at], images, self.evidence[at])
+        families = None if self.families is None else self.families[at]
+        return Scores(
+            self.concepts[at], self.counts[at], self.scores[at], self.groups[at], images, self.evidence[at], families
+        )
 
 
 EVIDENCE = ("captions", "downloaded", "matches", "low", "high")
@@ -66,6 +71,7 @@ def sort_scores(
     groups: Iterable[str | None] | None = None,
     images: Iterable[Any] | None = None,
     evidence: Any = None,
+    families: Iterable[str | None] | None = None,
 ) -> Scores:
     """Check concepts and bring them in order.
 
@@ -74,6 +80,7 @@ def sort_scores(
         groups: [N] names, or None each.
         images: [N] lists of a list per prompt, or None each.
         evidence: [N, 5], in the order of EVIDENCE, NaN if unknown.
+        families: [N] names of families of like concepts, or None each.
 
     Raises:
         DataError: a count or score is not a number, a count is negative, a concept occurs twice, or a score is not the
@@ -94,9 +101,9 @@ def sort_scores(
     group_of = np.array([group or "" for group in groups], dtype=str) if groups is not None else np.full(number, "")
     known = np.full((number, len(EVIDENCE)), np.nan) if evidence is None else np.asarray(evidence, np.float64)
     order = np.lexsort((slugs, count_of))
-    return Scores(
-        slugs[order], count_of[order], score_of[order], group_of[order], [of_prompts[i] for i in order], known[order]
-    )
+    family_of = None if families is None else np.array([family or "" for family in families], dtype=str)[order]
+    images_of = [of_prompts[i] for i in order]
+    return Scores(slugs[order], count_of[order], score_of[order], group_of[order], images_of, known[order], family_of)
 
 
 def _check(slugs: np.ndarray, counts: np.ndarray, scores: np.ndarray) -> None:
@@ -165,15 +172,14 @@ def read_table(path: str | Path) -> Scores:
     """Read a table of concepts, CSV, TSV or Parquet.
 
     Columns: concept, effective_count and score. Optional columns: unrounded_count, which replaces the effective count;
-    group; image_scores (a list per prompt of the scores
-    of its images) or prompt_scores (a list), written as JSON in a CSV; captions, downloaded and matches, or low and
-    high, of the counts.
+    group; family, of like concepts; image_scores (a list per prompt of the scores of its images) or prompt_scores (a
+    list), written as JSON in a CSV; captions, downloaded and matches, or low and high, of the counts.
 
     Raises:
         DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not
             whole or not within its interval, an empty count or score, or holds something that sort_scores refuses.
     """
-    optional = ("group", "unrounded_count", "image_scores", "prompt_scores", *EVIDENCE)
+    optional = ("group", "family", "unrounded_count", "image_scores", "prompt_scores", *EVIDENCE)
     table = read_user_table(path, ("concept", "effective_count", "score"), optional=optional, empty=True)
     concepts = once(table)
     counts: list[float] = []
@@ -192,9 +198,10 @@ def read_table(path: str | Path) -> Scores:
         known += as_interval(row, count, where)
         evidence[index] = [np.nan if number is None else number for number in known]
     groups = [str(group or "") for group in table.values("group")] if "group" in table.columns else None
+    families = [str(family or "") for family in table.values("family")] if "family" in table.columns else None
     nested = _nested(table)
     try:
-        return sort_scores(concepts, counts, scores, groups, nested, evidence)
+        return sort_scores(concepts, counts, scores, groups, nested, evidence, families)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

@@ -16,8 +16,9 @@ class ThresholdSettings:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     estimators: list[str] = field(default_factory=lambda: list(ESTIMATORS))
-    """What finds the threshold (docs/thresholds.md). All are reported side by side; the first is the headline."""
+    """What finds the threshold (docs/thresholds.md). All are reported side by side; the first is the headline where the
+    others agree with it and the rise is not gradual."""
     penalty: Annotated[float, Gt(0)] = 0.9
-    """Penalty of PELT for each change; the paper's is 0.9."""
+    """Penalty of `pelt` and `pelt_published` for each change, in squared units of the score; the paper's is 0.9."""
     resamples: Annotated[int, Ge(1), Le(10_000_000)] = 1000
     """Bootstrap resamples, for the intervals, and permutations, for the tests."""

@@ -109,15 +109,35 @@ def resample(table: Scores, resamples: int, rng: np.random.Generator) -> Iterato
         yield replicates.resample(rows, rng)
 
 
-def bootstrap(table: Scores, names: Iterable[str], penalty: float, resamples: int, seed: int) -> dict[str, np.ndarray]:
-    """Estimate the thresholds of resampled studies: name of the estimator -> [resamples], NaN where there is none."""
+def bootstrap_all(
+    table: Scores, names: Iterable[str], penalty: float, resamples: int, seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """Estimate resampled studies: name of the estimator -> "threshold", and other keys of its details, -> [resamples].
+
+    NaN where there is no threshold.
+    """
     estimators = {name: find_estimator(name) for name in names}
     rng = np.random.default_rng(seed)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in estimators}
+    found: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in estimators}
     for counts, scores in resample(table, resamples, rng):
         for name, estimator in estimators.items():
-            found[name].append(estimator.many(counts, scores, penalty))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+            found[name].append(estimator.many_and_more(counts, scores, penalty))
+    return {
+        name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in found.items()
+    }
+
+
+def bootstrap(table: Scores, names: Iterable[str], penalty: float, resamples: int, seed: int) -> dict[str, np.ndarray]:
+    """Estimate the thresholds of resampled studies: name of the estimator -> [resamples], NaN where there is none."""
+    drawn = bootstrap_all(table, names, penalty, resamples, seed)
+    return {name: of_name["threshold"] for name, of_name in drawn.items()}
+
+
+def percentiles(found: np.ndarray) -> list[float] | None:
+    """Return the percentile interval of values [R] of resamples; None if all are NaN."""
+    found = found[np.isfinite(found)]
+    tail = (1 - CONFIDENCE) / 2
+    return np.quantile(found, [tail, 1 - tail]).tolist() if len(found) else None
 
 
 def interval(name: str, found: np.ndarray, counts: Sequence[float] | np.ndarray) -> list[float] | None:

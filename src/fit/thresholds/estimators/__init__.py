@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 ESTIMATORS = {
     "pelt": "fit.thresholds.estimators.pelt:Pelt",
+    "pelt_published": "fit.thresholds.estimators.pelt_published:PeltPublished",
+    "pelt_scaled": "fit.thresholds.estimators.pelt_scaled:PeltScaled",
     "one_change": "fit.thresholds.estimators.one_change:OneChange",
     "isotonic": "fit.thresholds.estimators.isotonic:Isotonic",
     "logistic": "fit.thresholds.estimators.logistic:Logistic",

@@ -37,8 +37,8 @@ class Curve:
 class Estimator(ABC):
     """An estimator of the threshold. A subclass sets the words, and overrides `estimate` and `many`.
 
-    Counts [N] ascend, and scores [N] are in the same order. Concepts of one count are one place: only PELT, which the
-    paper runs on the sorted scores alone, may split them.
+    Counts [N] ascend, and scores [N] are in the same order. Concepts of one count are one place: only `pelt_published`,
+    the paper's PELT on the sorted scores alone, may split them.
     """
 
     name: str = ""
@@ -53,6 +53,12 @@ class Estimator(ABC):
     """Of matplotlib: how figures mark its threshold."""
     is_tested: bool = True
     """Whether it has no answer where the permutation test finds no more of a jump than chance makes."""
+    is_of_one_rise: bool = True
+    """Whether it looks for the place of one rise; else for the first of several changes."""
+    answers_falls: bool = False
+    """Whether it keeps its answer where the scores fall there."""
+    why_no_interval: str = ""
+    """Why the bootstrap gives it no interval; empty if it does."""
     why_none: str = "the scores do not rise with the counts"
     """Why it has no answer, as results say it."""
     why_none_in_a_sentence: str = ""
@@ -80,6 +86,20 @@ class Estimator(ABC):
         Returns:
             [R] thresholds, in images; NaN where there is none.
         """
+
+    def many_and_more(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> dict[str, np.ndarray]:
+        """Estimate many data sets as `many`: "threshold" -> [R], and other keys of its details -> [R]."""
+        return {"threshold": self.many(counts, scores, penalty)}
+
+    def direction(self, table: Scores, at: int, penalty: float) -> str:
+        """Return whether the scores "rise" or "fall" at the concept `at`, the first above: by the means of both sides.
+
+        At the lowest count of all there is no side below, and no change: "none".
+        """
+        if not at:
+            return "none"
+        below, above = table.scores[:at].mean(), table.scores[at:].mean()
+        return "rise" if above > below else "fall"
 
     def interval(self, ends: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Return the interval [low, high] of the threshold: it is above low, and at most high.

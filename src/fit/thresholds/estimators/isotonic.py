@@ -40,6 +40,10 @@ class Isotonic(ConceptEstimator):
         """Return the index of the first concept at or above the middle."""
         return isotonic_middle(counts, scores)
 
+    def direction(self, table: Scores, at: int, penalty: float) -> str:
+        """Return "rise": it finds nothing else."""
+        return "rise"
+
     def details(self, table: Scores, at: int | None, penalty: float) -> dict[str, Any]:
         """Return the fit as points [count, score]: those at which it changes, and those before."""
         places, fitted = isotonic(table.counts, table.scores)

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
 from scipy.special import expit
 
+from fit.thresholds.compiled import refine_logistics
 from fit.thresholds.estimators.base import Curve, Estimate, Estimator
+from fit.thresholds.estimators.one_change import error_removed
+from fit.thresholds.headline import GRADUAL
 from fit.thresholds.scores import Scores
 
 SHARPEST = 0.02
@@ -16,8 +18,6 @@ WIDTH = 2 * np.log(9)
 """From 10 to 90 % of a logistic's rise, in its scales."""
 MIDPOINTS, SCALES, BINS = 160, 10, 320
 """Sizes of the grid on which many logistics are fitted at once."""
-GRADUAL = 3.0
-"""Ratio of the counts at 90 and 10 % of the rise from which on the rise is called gradual."""
 
 
 def _grid(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
@@ -64,51 +64,61 @@ def logistic_grid(counts: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, n
     return found[0], found[1]
 
 
-def logistic(counts: np.ndarray, scores: np.ndarray) -> dict[str, float] | None:
-    """Fit the two-level logistic in log(1 + count) of least squared error.
+def logistics(counts: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Fit the two-level logistic in log(1 + count) of least squared error to many data sets.
 
     score = low + (high - low) / (1 + exp(-(log(1 + count) - midpoint) / scale)), with low < high, the midpoint among
-    the counts and the rise from 10 to 90 % no wider than they are.
+    the counts and the rise from 10 to 90 % no wider than they are. The levels are linear, and solved for at each shape
+    (variable projection: Golub and Pereyra 1973); the shape goes down by damped Gauss-Newton steps (Levenberg 1944)
+    from the best of a grid, from there with a wider scale, and from the best single split with the narrowest.
+
+    Args:
+        counts, scores: [R, N], each row ascending in counts.
 
     Returns:
-        A dict: midpoint (images), low, high (scores), from and to (images at 10 and 90 % of the rise), slope (score per
-        unit of log count at the midpoint); None where nothing rises.
+        [R, 4]: midpoint and scale, in log(1 + count); low and high. NaN where nothing rises.
     """
     counts, scores = np.asarray(counts, np.float64), np.asarray(scores, np.float64)
     x = np.log1p(counts)
-    if np.ptp(x) == 0 or np.ptp(scores) == 0:
-        return None
+    spans = np.ptp(x, axis=1)
+    midpoints, scales = logistic_grid(counts, scores)
+    midpoints = np.where((spans > 0) & (np.ptp(scores, axis=1) > 0), midpoints, np.nan)
+    if counts.shape[1] < 2:
+        return np.full((len(counts), 4), np.nan)
+    removed = error_removed(counts, scores)
+    at = removed.argmax(axis=1)
+    rows = np.arange(len(x))
+    steps = np.where(removed[rows, at] > 0, (x[rows, at] + x[rows, at + 1]) / 2, np.nan)
+    wide = np.log(np.maximum(spans / WIDTH, 2 * SHARPEST))
+    narrow = np.full(len(x), np.log(SHARPEST))
+    return refine_logistics(x, scores, midpoints, scales, steps, narrow, wide)
 
-    def levels(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rise = expit((x - shape[0]) / np.exp(shape[1]))
-        design = np.stack([1 - rise, rise], axis=1)
-        return design, np.linalg.lstsq(design, scores, rcond=None)[0]
 
-    def residuals(shape: np.ndarray) -> np.ndarray:
-        design, (low, high) = levels(shape)
-        return design @ (low, high) - scores if low < high else scores.mean() - scores
+def logistic(counts: np.ndarray, scores: np.ndarray) -> dict[str, float] | None:
+    """Fit one data set [N] as `logistics` does.
 
-    narrow, wide = np.log([SHARPEST, max(np.ptp(x) / WIDTH, 2 * SHARPEST)])
-    start = np.array(logistic_grid(counts[None], scores[None]))[:, 0]
-    if np.isnan(start).any():
+    Returns:
+        A dict: midpoint (images), low, high (scores), from and to (images at 10 and 90 % of the rise), fold (ratio of
+        1 + to and 1 + from), slope (score per unit of log count at the midpoint); None where nothing rises.
+    """
+    ((midpoint, scale, low, high),) = logistics(np.asarray(counts)[None], np.asarray(scores)[None])
+    if np.isnan(midpoint):
         return None
-    starts = [(start[0], scale) for scale in (np.log(start[1]), narrow, (narrow + wide) / 2, wide)]
-    bounds = ([x.min(), narrow - 1e-9], [x.max(), wide + 1e-9])
-    fits = [least_squares(residuals, one, bounds=bounds) for one in starts]
-    best = min(fits, key=lambda fit: fit.cost).x
-    _, (low, high) = levels(best)
-    if low >= high:
-        return None
-    midpoint, scale = best[0], np.exp(best[1])
-    ends = np.expm1(midpoint + np.array([-0.5, 0.5]) * WIDTH * scale)
+    start, end = (float(ends[0]) for ends in _ends(np.array([midpoint]), np.array([scale])))
     return {
         "midpoint": float(np.expm1(midpoint)),
         "low": float(low),
         "high": float(high),
-        "from": float(max(ends[0], 0.0)),
-        "to": float(ends[1]),
+        "from": start,
+        "to": end,
+        "fold": (1 + end) / (1 + start),
         "slope": float((high - low) / (4 * scale)),
     }
+
+
+def _ends(midpoints: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the counts [R] at 10 and at 90 % of the rise; the first is not below 0."""
+    return np.maximum(np.expm1(midpoints - WIDTH * scales / 2), 0.0), np.expm1(midpoints + WIDTH * scales / 2)
 
 
 class Logistic(Estimator):
@@ -116,6 +126,10 @@ class Logistic(Estimator):
 
     name = "logistic"
     marker = "^"
+
+    def direction(self, table: Scores, at: int, penalty: float) -> str:
+        """Return "rise": it finds nothing else."""
+        return "rise"
 
     def estimate(self, table: Scores, penalty: float) -> Estimate:
         """Fit the logistic; its details are what `logistic` returns."""
@@ -127,8 +141,14 @@ class Logistic(Estimator):
         return Estimate(at, fit["midpoint"], fit)
 
     def many(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:
-        """Fit many data sets at once, on a grid."""
-        return np.expm1(logistic_grid(counts, scores)[0])
+        """Fit many data sets."""
+        return np.expm1(logistics(counts, scores)[:, 0])
+
+    def many_and_more(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> dict[str, np.ndarray]:
+        """Fit many data sets: their midpoints, and the counts at 10 and 90 % of the rise, with their ratio."""
+        midpoints, scales = logistics(counts, scores)[:, :2].T
+        start, end = _ends(midpoints, scales)
+        return {"threshold": np.expm1(midpoints), "from": start, "to": end, "fold": (1 + end) / (1 + start)}
 
     def interval(self, ends: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Go half as far as to the concepts around, in log(1 + count): the midpoint already lies between concepts."""
@@ -137,9 +157,10 @@ class Logistic(Estimator):
     def remarks(self, answer: dict[str, Any]) -> Iterator[str]:
         """Say that the rise is gradual."""
         if (1 + answer["to"]) > GRADUAL * (1 + answer["from"]):
-            low, high = f"{answer['from']:.0f}", f"{answer['to']:.0f}"
-            ends = f"{low} and {high} images"
+            ends = f"{answer['from']:.0f} and {answer['to']:.0f} images"
             yield f"the rise is gradual: 10 to 90 % of it lie between {ends}, so that one number says little"
+            if interval := answer.get("fold_interval"):
+                yield f"  a factor of {answer['fold']:.2g}, 95 %: {interval[0]:.2g} to {interval[1]:.2g}"
 
     def curve(self, answer: dict[str, Any], highest: float) -> Curve | None:
         """Return the fit in 400 points."""

@@ -1,11 +1,11 @@
-"""PELT, the paper's estimator: the first change point of the scores in order of count."""
+"""PELT: the first change point of the scores in order of count, between different counts."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from ruptures import KernelCPD
 
+from fit.thresholds.compiled import first_rises, rises_at, segment
 from fit.thresholds.estimators.base import ConceptEstimator
 from fit.thresholds.scores import Scores
 
@@ -13,12 +13,23 @@ from fit.thresholds.scores import Scores
 def change_points(scores: np.ndarray, penalty: float) -> list[int]:
     """Split `scores` [N] as PELT with the l2 cost (min_size 1, jump 1) does; return the first index after each change.
 
-    KernelCPD with a linear kernel minimises the same cost exactly, in C.
+    This is the paper's PELT: it looks at no count. KernelCPD with a linear kernel minimises the same cost, in C.
     """
     if len(scores) < 2:
         return []
     signal = np.asarray(scores, np.float64)[:, None]
     return KernelCPD(kernel="linear", min_size=1, jump=1).fit(signal).predict(pen=penalty)[:-1]
+
+
+def changes_between_counts(counts: np.ndarray, scores: np.ndarray, penalty: float) -> list[int]:
+    """Split `scores` [N] as `change_points` does, but only between different `counts` [N], which ascend.
+
+    Where no two counts are equal the changes are the same. Where some are, they do not depend on the order of concepts
+    of one count.
+    """
+    if len(scores) < 2:
+        return []
+    return segment(np.asarray(counts, np.float64), np.asarray(scores, np.float64), float(penalty)).tolist()
 
 
 class Pelt(ConceptEstimator):
@@ -28,22 +39,27 @@ class Pelt(ConceptEstimator):
     label = "PELT"
     marker = "*"
     is_tested = False
+    is_of_one_rise = False
     why_none = "no change point at this penalty"
     why_none_in_a_sentence = "the scores do not jump (PELT, penalty {penalty:g})"
 
+    def changes(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> list[int]:
+        """Return the first index after each change."""
+        return changes_between_counts(counts, scores, penalty)
+
     def first_above(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> int | None:
-        """Return the first change point; counts are not looked at, as in the paper."""
-        return next(iter(change_points(scores, penalty)), None)
+        """Return the first change point."""
+        return next(iter(self.changes(counts, scores, penalty)), None)
+
+    def direction(self, table: Scores, at: int, penalty: float) -> str:
+        """Return "rise" if the scores rise to the next change, and on the whole."""
+        changes = np.array(self.changes(table.counts, table.scores, penalty))
+        return "rise" if rises_at(table.scores, changes) else "fall"
 
     def details(self, table: Scores, at: int | None, penalty: float) -> dict[str, Any]:
-        """Return how many changes there are, and how many concepts share the count within which the first one lies."""
-        counts, more = table.counts, {"changes": len(change_points(table.scores, penalty))}
-        if at and counts[at - 1] == counts[at]:
-            more["tie"] = int((counts == counts[at]).sum())
-        return more
+        """Return how many changes there are."""
+        return {"changes": len(self.changes(table.counts, table.scores, penalty))}
 
-    def remarks(self, answer: dict[str, Any]) -> Iterator[str]:
-        """Say that the change lies within concepts of one count."""
-        if tie := answer.get("tie"):
-            at = answer["first_above"]["effective_count"]
-            yield f"the change lies within {tie} concepts that all have {at} images, whose order is that of their names"
+    def many(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:
+        """Split many data sets; a first change that is a fall is no answer."""
+        return first_rises(counts.astype(np.float64), scores, np.full(len(counts), float(penalty)), False)
