@@ -148,7 +148,8 @@ def _ratios(
 ) -> Found:
     """Return `estimators` and `estimator` of `compare`."""
     thresholds = {name: [result["estimators"][name]["threshold"] for result in results] for name in estimators}
-    able = [name for name, both in thresholds.items() if None not in both]
+    found_twice = [name for name, both in thresholds.items() if None not in both]
+    able = [name for name in found_twice if not find_estimator(name).why_no_interval]
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in able}
     resampled = _resamples_in_pairs if paired else _resamples_apart
     for one, other in resampled(first, second, resamples, seed) if able else ():
@@ -160,6 +161,9 @@ def _ratios(
     for name, both in thresholds.items():
         if name in able:
             answers[name] = _ratio(np.concatenate(drawn[name]), float(np.log1p(both[1]) - np.log1p(both[0])))
+            continue
+        if name in found_twice:
+            answers[name] = {"ratio": None, "reason": f"no interval: {find_estimator(name).why_no_interval}"}
             continue
         which = [word for word, threshold in zip(("first", "second"), both, strict=True) if threshold is None]
         answers[name] = {"ratio": None, "reason": f"no threshold in the {' and the '.join(which)} table"}
