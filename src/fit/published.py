@@ -41,3 +41,11 @@ and the best F1. Styles: CSD with ViT-L, the best F1, of classical and of modern
 
 ART_THRESHOLDS = {"paper-classical": 0.182, "paper-modern": 0.177}
 """Name -> cosine to "an artwork" above which an image is one (MIMETIC2, with DFN5B ViT-H-14-384), by domain."""
+
+CAPTION_BINS = (1, 100, 500, 1000, 5000, 10_000)
+"""Captions at which the paper's bins of concepts begin, after the bin of no caption: the first holds 1 to 99 (the code
+of MIMETIC2, vsahil/MIMETIC-2)."""
+
+CONCEPTS_IN_BINS = {("laion2b_en", "classical_artists"): (14, 67, 133, 62, 63, 39, 40)}
+"""(corpus, domain) -> concepts without a caption, and in each of CAPTION_BINS: counted in the list of 418 artists that
+the code of MIMETIC2 comes with (`fit concepts fetch paper-classical-artists`)."""

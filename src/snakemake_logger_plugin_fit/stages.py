@@ -23,7 +23,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("embed_prompts", "score_alternatives", "tabulate_alternative", "detect_alternative", "plot_alternative"),
     ),
     ("measuring how sensitive the threshold is", ("rescore_imitation", "measure_sensitivity", "list_outliers")),
-    ("writing the report", ("report_study",)),
+    ("writing the report", ("report_study", "report_paper")),
 )
 """(words of a stage, names of its rules)."""
 

@@ -23,6 +23,7 @@ TARGETS = (
     "verification",
     "alternatives",
     "sensitivity",
+    "paper",
 )
 
 

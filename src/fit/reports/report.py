@@ -19,7 +19,7 @@ from fit.errors import DataError, again
 from fit.io.escaping import delimited, latex, markdown
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.names import by_key
-from fit.published import MIMETIC2, THRESHOLDS
+from fit.published import SOURCE, THRESHOLDS
 from fit.thresholds.answer import of_pair, read, why_none
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline
 
@@ -307,7 +307,7 @@ def write_report(
             lines += [f"## {table.name.capitalize()}", "", table.markdown()]
     if any(tuple(row[:2]) in THRESHOLDS for table in tables for row in table.rows):
         inside = "A difference of at most 1 half-interval lies inside the interval found here."
-        lines += [f"Published: {MIMETIC2}, table 2. {inside}", ""]
+        lines += [f"Published: {SOURCE}. {inside}", ""]
     if missing:
         lines += ["## Missing", ""]
         for (model, domain), lacks in missing.items():

@@ -196,6 +196,7 @@ MADE = (
     (r"results/sensitivity/.*\.json", "threshold under every choice"),
     (r"results/sensitivity/.*\.outliers\.tsv", "concepts on the wrong side of the threshold"),
     (r"results/captions/.*\.png", "figure: captions of each concept"),
+    (r"results/reports/[^/]+/paper/paper\.md", "the paper's tables and figures, made or not"),
 )
 """Pattern of a file that a milestone asks for -> what is in it."""
 
