@@ -104,7 +104,7 @@ def test_invariance_is_compared_by_domain_and_an_unknown_one_is_said(result):
         "0.0010",
         "lies within the interval",
     )
-    missed = by_what["share of images that show a face which their captions miss"]
+    missed = by_what["share of images with a face that captions do not name"]
     assert missed.published == "0 to 0.051 %" and not missed.is_compared
 
 

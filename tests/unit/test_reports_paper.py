@@ -101,7 +101,7 @@ def test_what_is_made_in_part_names_what_is_lacking():
     assert row["state"] == "made for 1 of 3"
     assert row["where"] == "results/thresholds/{model}/{domain}.scores.png"
     assert row["why not"] == (
-        "inputs are missing for other in people; `fit check mine` lists them; nobody has asked for it yet"
+        "inputs are missing for other in people; fit check mine lists them; nobody has asked for it yet"
     )
 
 
@@ -118,6 +118,12 @@ def test_models_that_the_study_lacks_are_named():
     assert row["why not"].startswith(
         "not in this study: sd1.2 in politicians, sd1.3 in politicians, sd1.4 in politicians"
     )
+
+
+def test_many_pairs_that_lack_inputs_are_not_all_named():
+    pairs = [(f"m{i}", "people") for i in range(6)]
+    why = row_of(list_table("mine", pairs, pairs, []), "all change points")["why not"]
+    assert why.startswith("inputs are missing for m0 in people, m1 in people, m2 in people and 3 more;")
 
 
 def test_a_figure_of_a_domain_is_not_missing_for_the_model_that_lacks_inputs():

@@ -129,7 +129,7 @@ def comparisons(
         if pair in THRESHOLDS and pair[1] in FACES:
             low, high = FACES_THAT_CAPTIONS_MISS
             share = f"{100 * low:.0f} to {100 * high:.3f} %"
-            what = "share of images that show a face which their captions miss"
+            what = "share of images with a face that captions do not name"
             compared.append(Comparison(what, *pair, share, "", "", "not compared: this study did not measure it"))
     return compared
 

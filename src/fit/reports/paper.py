@@ -23,6 +23,8 @@ from fit.thresholds.scores import read_table
 
 MADE, NOT_MADE = "made", "not made"
 STATE, WHAT = "state", "table or figure of the paper"
+FEW = 4
+"""Up to so many pairs, each is named."""
 PAGE = "results/reports/{study}/paper/paper.md"
 
 
@@ -40,12 +42,12 @@ class Part:
     pairs: tuple[Pair, ...] = ()
     """(model, domain) that it is of; empty: those of the study."""
 
-    def files(self, study: str, pairs: Sequence[Pair]) -> dict[str, Pair]:
-        """Return the files that it takes, each with a pair that needs it."""
-        if not self.file:
-            return {}
-        of = self.pairs or pairs
-        return {self.file.format(study=study, model=model, domain=domain): (model, domain) for model, domain in of}
+    def files(self, study: str, pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+        """Return the files that it takes, each with the pairs that it is of."""
+        of_file: dict[str, list[Pair]] = {}
+        for model, domain in (self.pairs or pairs) if self.file else ():
+            of_file.setdefault(self.file.format(study=study, model=model, domain=domain), []).append((model, domain))
+        return of_file
 
 
 _WITH_PAGE = f"snakemake {PAGE}"
@@ -113,23 +115,33 @@ def _is_made(file: str, made: Collection[tuple[str, ...]]) -> bool:
     return any(path[-len(wanted) :] == wanted for path in made)
 
 
-def _listed(pairs: Iterable[Pair]) -> str:
-    return ", ".join(f"{model} in {domain}" for model, domain in pairs)
+def _listed(pairs: Sequence[Pair]) -> str:
+    said = [f"{model} in {domain}" for model, domain in pairs]
+    return ", ".join(said) if len(said) <= FEW else f"{', '.join(said[: FEW - 1])} and {len(said) - FEW + 1} more"
 
 
-def _why_not(lacking: Sequence[Pair], study: str, pairs: Sequence[Pair], missing: Collection[Pair]) -> str:
-    """Say why files are not made, of the pairs `lacking` that need them."""
+def _why_not(files: Iterable[Sequence[Pair]], study: str, pairs: Sequence[Pair], missing: Sequence[Pair]) -> str:
+    """Say why files are not made. `files`: of each, the pairs that it is of."""
+    absent: list[Pair] = []
+    lacking: list[Pair] = []
+    asked = True
+    for of_file in files:
+        absent += [pair for pair in of_file if pair not in pairs]
+        # A file of a domain can be made if one of its models has its inputs.
+        ready = [pair for pair in of_file if pair in pairs and pair not in missing]
+        lacking += [] if ready else [pair for pair in of_file if pair in missing]
+        asked = asked and not ready
     said = []
-    if absent := [pair for pair in lacking if pair not in pairs]:
-        said.append(f"not in this study: {_listed(absent)}; add the models and the domain to `studies.{study}`")
-    if inputs := [pair for pair in lacking if pair in missing]:
-        said.append(f"inputs are missing for {_listed(inputs)}; `fit check {study}` lists them")
-    if any(pair in pairs and pair not in missing for pair in lacking):
+    if absent:
+        said.append(f"not in this study: {_listed(absent)}; add them to models and studies.{study} in config.yaml")
+    if lacking:
+        said.append(f"inputs are missing for {_listed(lacking)}; fit check {study} lists them")
+    if not asked:
         said.append("nobody has asked for it yet")
     return "; ".join(said)
 
 
-def list_table(study: str, pairs: Sequence[Pair], missing: Collection[Pair], made: Collection[str | Path]) -> Table:
+def list_table(study: str, pairs: Sequence[Pair], missing: Sequence[Pair], made: Collection[str | Path]) -> Table:
     """Return every table and figure of the paper: made or not, where, why not, and the command that makes it.
 
     Args:
@@ -139,13 +151,10 @@ def list_table(study: str, pairs: Sequence[Pair], missing: Collection[Pair], mad
         made: paths of files that exist.
     """
     there = [Path(path).parts for path in made]
-    # A file that several pairs need is not missing for the one that lacks inputs, if another has them.
-    ordered = sorted(pairs, key=lambda pair: pair not in missing)
     rows: list[tuple[str, ...]] = []
     for part in PARTS:
-        files = part.files(study, ordered)
+        files = part.files(study, pairs)
         found = {file for file in files if _is_made(file, there)}
-        lacking = list(dict.fromkeys(pair for file, pair in files.items() if file not in found))
         if files and len(found) == len(files):
             state = MADE
         elif found:
@@ -153,9 +162,9 @@ def list_table(study: str, pairs: Sequence[Pair], missing: Collection[Pair], mad
         else:
             state = NOT_MADE
         where = "" if not found else part.file.replace("{study}", study) if len(files) > 1 else next(iter(found))
-        why = part.why_never or _why_not(lacking, study, pairs, missing)
-        if found and not lacking and "{domain}" not in part.file and missing:
-            why = f"without {_listed(missing)}, whose inputs are missing; `fit check {study}` lists them"
+        why = part.why_never or _why_not((of for file, of in files.items() if file not in found), study, pairs, missing)
+        if found and "{domain}" not in part.file and missing:
+            why = f"without {_listed(missing)}, whose inputs are missing; fit check {study} lists them"
         rows.append((part.what, state, where, why, part.command.format(study=study)))
     return Table("list", (WHAT, STATE, "where", "why not", "command"), rows)
 
@@ -251,9 +260,9 @@ def _notes(invariances: Mapping[Pair, Invariance]) -> tuple[str, str, str]:
     """Return what a reader has to know of the three tables."""
     near = (
         "The score of the concept with more images minus that of the other, over all pairs of concepts whose counts "
-        f"differ by 1 to {WITHIN - 1} images. The interval is a bootstrap over concepts. Differences in both directions "
-        "cancel in a mean. So a mean near 0 does not show that concepts with like counts have like scores; the mean "
-        "size of the difference does."
+        f"differ by 1 to {WITHIN - 1} images. The interval is a bootstrap over concepts. Differences in both "
+        "directions cancel in a mean. So a mean near 0 does not show that concepts with like counts have like scores; "
+        "the mean size of the difference does."
     )
     if any(domain in INVARIANCE for _, domain in invariances):
         near += (

@@ -293,8 +293,8 @@ def write_report(
         figures: caption -> path of a picture.
         folder: to write into.
     """
-    # Nobody named the files in it: a file that is there already is a user's.
-    place = WorkFolder(folder, "reports", r"(?!)", "--out").claim()
+    # Nobody named the files in it: a file that is there already is a user's, unless `fit reports paper` wrote it.
+    place = WorkFolder(folder, "reports", r"paper/[^/]+", "--out").claim()
     for table in tables:
         table.write(place)
     lines = [f"# {markdown(study)}", ""]
