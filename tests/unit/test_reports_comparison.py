@@ -76,9 +76,24 @@ def test_the_estimator_that_is_the_papers_bit_for_bit_comes_first(result):
     assert one.found.startswith("280 by ") and one.lies == "lies above the interval"
 
 
+def test_without_an_interval_of_its_own_the_next_nearest_to_the_paper_is_taken(result):
+    path = result()
+    found = json.loads(path.read_text())
+    found["estimators"]["pelt_published"] = found["estimators"]["pelt"] | {"threshold": 280, "interval": None}
+    path.write_text(json.dumps(found))
+    assert lies(path).found == "400 by PELT"
+
+
+def test_a_change_among_concepts_without_images_is_not_compared(result):
+    one = lies(result(pelt={"threshold": 0, "interval": [0, 0]}))
+    assert "no training image" in one.found and not one.is_compared
+
+
 def test_a_fall_and_no_change_are_not_compared(result):
     fall = lies(result(scores=[0.9] * 10 + [0.1] * 10))
     assert fall.found.startswith("none by PELT: the scores fall") and fall.lies == "not compared: none was found"
+    said = lies(result(estimators=("one_change", "pelt"), pelt={"direction": "fall"}))
+    assert said.found.startswith("none by PELT: the scores fall")
     none = lies(result(scores=[0.1] * 10 + [0.2] * 10))
     assert none.found.startswith("none by PELT: ") and not none.is_compared
 

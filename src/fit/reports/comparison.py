@@ -8,7 +8,7 @@ from typing import Any
 from fit.published import FACES_THAT_CAPTIONS_MISS, INVARIANCE, LATER_CHANGES, THRESHOLDS
 from fit.reports.invariance import Invariance
 from fit.reports.report import Pair, Table
-from fit.thresholds.answer import read, why_none
+from fit.thresholds.answer import falls, read
 from fit.thresholds.estimators import estimator_of_result
 
 PUBLISHED_WAY = ("pelt_published", "pelt")
@@ -58,8 +58,23 @@ def _lies(published: float, found: float, interval: Sequence[float] | None, is_o
 
 
 def _published_way(found: dict[str, Any]) -> str:
-    """Return the estimator of a result that is the paper's, or nearest to it; the headline if there is none."""
-    return next((name for name in PUBLISHED_WAY if name in found["estimators"]), found["estimator"])
+    """Return the estimator of a result that is nearest to the paper's, rather one with an interval."""
+    there = [name for name in PUBLISHED_WAY if name in found["estimators"]]
+    return next((name for name in there if found["estimators"][name].get("interval")), [*there, found["estimator"]][0])
+
+
+def _why_none(found: dict[str, Any], name: str) -> str | None:
+    """Return why an estimator found no threshold of imitation; None if it found one."""
+    answer = found["estimators"][name]
+    if answer.get("threshold") is None:
+        return answer.get("reason") or "no threshold"
+    if answer.get("direction", "") == "fall" or (
+        "direction" not in answer and name == found["estimator"] and falls(found)
+    ):
+        return f"the scores fall instead of rising, at {answer['threshold']:.0f} images"
+    if f"{answer['threshold']:.0f}" == "0":
+        return "the scores change among concepts that have no training image"
+    return None
 
 
 def _threshold(pair: Pair, found: dict[str, Any] | None) -> Comparison:
@@ -68,13 +83,13 @@ def _threshold(pair: Pair, found: dict[str, Any] | None) -> Comparison:
     if found is None:
         return Comparison(*begin, "", "", "not compared: inputs are missing")
     name = _published_way(found)
-    answer, label = found["estimators"].get(name, {}), estimator_of_result(name).label
-    why = why_none(found) if name == found["estimator"] else answer.get("reason")
-    if why or answer.get("threshold") is None:
-        return Comparison(*begin, f"none by {label}: {why or 'no threshold'}", "", "not compared: none was found")
+    label, why = estimator_of_result(name).label, _why_none(found, name)
+    if why:
+        return Comparison(*begin, f"none by {label}: {why}", "", "not compared: none was found")
+    answer = found["estimators"][name]
     interval = answer.get("interval")
-    lies = _lies(published, answer["threshold"], interval, is_open=True)
     span = f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else ""
+    lies = _lies(published, answer["threshold"], interval, is_open=True)
     return Comparison(*begin, f"{answer['threshold']:.0f} by {label}", span, lies)
 
 
