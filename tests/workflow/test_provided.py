@@ -128,7 +128,7 @@ def test_what_lacks_its_inputs_is_listed_and_the_rest_is_found(study):
     listed = {row[0]: row for row in read_list(paper / "list.tsv").rows}
     assert listed["scores against counts (figures)"][1] == "made for 1 of 2"
     assert listed["all change points"][3].startswith("without crawled in people, whose inputs are missing")
-    assert "not made        human study: what people say of the pictures: people have to rate pictures" in output
+    assert "human study: what people say of the pictures: people have to rate pictures" in output
     assert pl.read_csv(paper / "changes.tsv", separator="\t")["model"].to_list()[0] == "counted"
     # What somebody asks for later is listed as made.
     study.run("verification", "--config", "default_study=paper")
