@@ -29,3 +29,36 @@ rule report_study:
         "fit reports write {wildcards.study} --thresholds {input.thresholds:q} --counts {input.counts:q} "
         "--match-thresholds {input.match_thresholds:q} --figures {input.figures:q} "
         "--missing {params.settings[missing]:q} --out results/reports/{wildcards.study} > {log:q} 2>&1"
+
+
+rule report_paper:
+    """List the paper's tables and figures, made or not; make those that follow from a study's results; compare published
+    numbers with the study's."""
+    input:
+        looked_at=lambda wildcards: looked_at(wildcards.study, partly=True)(wildcards),
+        thresholds=of_complete("results/thresholds/{model}/{domain}.json"),
+        scores=of_complete("results/scores/{model}/{domain}.parquet"),
+        captions=caption_counts_of,
+        figures=paper_figures,
+        asked_for=asked_for_before,
+    output:
+        page="results/reports/{study}/paper/paper.md",
+        tables=expand(
+            "results/reports/{{study}}/paper/{table}.{suffix}",
+            table=["list", "published", "changes", "captions", "invariance"],
+            suffix=["tsv", "md", "tex"],
+        ),
+    log:
+        "results/logs/report_paper/{study}.log",
+    benchmark:
+        "results/benchmarks/report_paper/{study}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("report_paper"),
+    shell:
+        "fit reports paper {wildcards.study} --thresholds {input.thresholds:q} --scores {input.scores:q} "
+        "--captions {input.captions:q} --made {input.figures:q} {input.asked_for:q} "
+        "--missing {params.settings[missing]:q} {params.settings[flags]:q} "
+        "--out results/reports/{wildcards.study}/paper > {log:q} 2>&1"

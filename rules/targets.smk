@@ -77,7 +77,8 @@ rule missed:
 
 
 rule paper:
-    """The paper's study, as far as its inputs are there; the report lists what is missing."""
+    """The paper's study, as far as its inputs are there: its report, and a list of the paper's tables and figures."""
     input:
         looked_at("paper", partly=True),
         lambda wildcards: feasible_files("paper"),
+        lambda wildcards: paper_page("paper"),

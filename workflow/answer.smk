@@ -11,9 +11,19 @@ def what_was_made():
     jobs = sorted(workflow.dag.targetjobs, key=lambda job: str(job.rule.name))
     targets = [("", job.output) if job.output else (job.rule.name, job.input) for job in jobs]
     try:
-        return of_targets(CONFIG, targets, lambda name: load(name).label)
+        return [*of_targets(CONFIG, targets, lambda name: load(name).label), *papers_list(targets)]
     except FitError as error:
         return [f"fit: {error}"]
+
+
+def papers_list(targets):
+    """Return the list of the paper's tables and figures, in lines, of each study whose list was asked for."""
+    pages = [Path(path) for _, files in targets for path in files if str(path).endswith("/paper/paper.md")]
+    if not pages:
+        return []
+    from fit.reports.paper import read_list, said
+
+    return [line for page in pages if page.exists() for line in said(read_list(page.with_name("list.tsv")))]
 
 
 # Snakemake calls no handler if there is nothing to do; the logger of profiles/default asks for the answer then.

@@ -199,6 +199,32 @@ def report_figures(wildcards):
     ]
 
 
+def caption_counts_of(wildcards):
+    """Return the caption counts of a study's corpora and domains."""
+    return [f"results/captions/{c}/{d}/counts.parquet" for c, d in counted(complete_pairs(wildcards.study))]
+
+
+def paper_figures(wildcards):
+    """Return the figures of the paper that a study ends with."""
+    pairs = complete_pairs(wildcards.study)
+    return [
+        *(
+            f"results/thresholds/{model}/{domain}.{kind}.png"
+            for model, domain in pairs
+            for kind in ("scores", "pictures")
+        ),
+        *(path.replace(".json", ".png") for path in match_thresholds_of(wildcards)),
+    ]
+
+
+def asked_for_before(wildcards):
+    """Return tables and figures of the paper that are no part of a study and exist, as somebody asked for them."""
+    pairs = complete_pairs(wildcards.study)
+    asked = [f"results/matches/{domain}.verification.tsv" for domain in dict.fromkeys(domain for _, domain in pairs)]
+    asked += [f"results/sensitivity/{m}/{d}.outliers.{suffix}" for m, d in pairs for suffix in ("tsv", "png")]
+    return [path for path in asked if Path(path).exists()]
+
+
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
@@ -226,3 +252,8 @@ def feasible_files(study):
     if study not in CONFIG.studies:
         return []
     return files_of(study, CONFIG.pairs(study) if workflow.dryrun else complete_pairs(study))
+
+
+def paper_page(study):
+    """Return the page of a study that lists the paper's tables and figures; none if there is no such study."""
+    return [f"results/reports/{study}/paper/paper.md"] if study in CONFIG.studies else []

@@ -27,7 +27,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "looking for images that captions miss",
         ("sample_unnamed", "collect_unnamed", "measure_missed", "count_missed"),
     ),
-    ("writing the report", ("report_study",)),
+    ("writing the report", ("report_study", "report_paper")),
 )
 """(words of a stage, names of its rules)."""
 

@@ -153,6 +153,15 @@ def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_p
     assert "0.457" in report
 
 
+def test_a_report_goes_where_the_papers_tables_are_already_and_not_among_a_users_files(tmp_path):
+    out = tmp_path / "reports/mine"
+    assert main(["reports", "paper", "mine", "--out", str(out / "paper")]) == 0
+    assert main(["reports", "write", "mine", "--out", str(out)]) == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.md").write_text("mine")
+    assert main(["reports", "write", "mine", "--out", str(tmp_path / "other")]) == 1
+
+
 def test_a_broken_file_is_named(study):
     study["match_threshold"].write_text("{")
     with pytest.raises(DataError, match=r"celebrities\.threshold\.json: not JSON"):

@@ -11,6 +11,7 @@ from fit.atelier.painting import draw_styles, paint
 from fit.images.table import encode_png
 from fit.io.concept_tables import ConceptTables
 from fit.io.escaping import markdown
+from fit.reports.paper import read_list
 
 STUDIED = ["counted", "crawled"]
 SLUGS = [f"person-{i}" for i in range(len(HOSTILE_NAMES))]
@@ -122,6 +123,18 @@ def test_what_lacks_its_inputs_is_listed_and_the_rest_is_found(study):
     assert "not found" not in rows[0]["threshold"] and "not found" in rows[1]["threshold"]
     report = (study.folder / "results/reports/paper/report.md").read_text()
     assert markdown("elsewhere.parquet: put it there, or correct `corpora.crawl.captions.files`") in report
+    # The paper's tables and figures, on the screen too.
+    paper = study.folder / "results/reports/paper/paper"
+    listed = {row[0]: row for row in read_list(paper / "list.tsv").rows}
+    assert listed["scores against counts (figures)"][1] == "made for 1 of 2"
+    assert listed["all change points"][3].startswith("without crawled in people, whose inputs are missing")
+    assert "human study: what people say of the pictures: people have to rate pictures" in output
+    assert pl.read_csv(paper / "changes.tsv", separator="\t")["model"].to_list()[0] == "counted"
+    # What somebody asks for later is listed as made.
+    study.run("verification", "--config", "default_study=paper")
+    study.run("paper")
+    listed = {row[0]: row for row in read_list(paper / "list.tsv").rows}
+    assert listed["how often the recogniser errs, by group"][1] == "made"
 
 
 def test_a_concept_without_pictures_is_named(study):

@@ -14,7 +14,6 @@ from fit.config.stages import STAGES
 from snakemake_logger_plugin_fit.stages import MILESTONES
 
 ROOT = Path(__file__).parents[2]
-TARGETS = tuple(name for name in MILESTONES if name != "paper")  # its study is the default one, in one of the runs
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def commands(folder, study):
     """(rule, words of its command) of every job that the milestones of a study would run."""
     snakemake = ["snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run", "--printshellcmds", "--logger-fit-plain"]
     done = subprocess.run(
-        [*snakemake, *TARGETS, "--config", f"default_study={study}"],
+        [*snakemake, *MILESTONES, "--config", f"default_study={study}"],
         cwd=folder,
         env=os.environ | {"SERPAPI_API_KEY": "key"},
         capture_output=True,

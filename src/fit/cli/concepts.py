@@ -61,20 +61,37 @@ def sample(args: Namespace) -> None:
 
 def fetch_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fetch`."""
-    add("url", help="file://, http:// or https://")
-    add("--sha256", help="of the file, 64 hexadecimal digits")
-    add("--out", help="file to write")
+    add("list", help="address of a file (file://, http://, https://), or the name of a published list")
+    add(
+        "--sha256",
+        default="",
+        help="of the file at an address, 64 hexadecimal digits; that of a published list is known",
+    )
+    add("--copy", default="", metavar="ADDRESS", help="of a copy of the published list, if its own can't be reached")
+    add("--out", help="file to write: what is at the address, or the concept sheet of a published list")
 
 
 def fetch(args: Namespace) -> None:
-    """Download a list and check it."""
+    """Download a list and check it; write a published one as a sheet."""
     from fit.concepts.fetch import fetch
+    from fit.concepts.public import fetch_list
 
-    print(f"{fetch(args.url, args.sha256, args.out):,} bytes in {args.out}")
+    if "://" in args.list:
+        if not args.sha256:
+            raise FitError(f"{args.list}: give its checksum with --sha256; it is required for a file at an address")
+        if args.copy:
+            raise FitError(f"{args.list}: --copy is for a published list, which has a name; leave it out")
+        print(f"{fetch(args.list, args.sha256, args.out):,} bytes in {args.out}")
+        return
+    if args.sha256:
+        raise FitError(f"{args.list}: the checksum of a published list is known; leave out --sha256")
+    print(f"{fetch_list(args.list, args.out, args.copy)} concepts in {args.out}")
 
 
 COMMANDS = (
     Command("check", "find concepts and names that are there twice or may mislead", check_arguments, check),
     Command("sample", "draw a sheet from a longer one, evenly over log captions", sample_arguments, sample),
-    Command("fetch", "download a list, if its checksum is the one expected", fetch_arguments, fetch),
+    Command(
+        "fetch", "download a list, or a published list as a sheet, if its checksum is right", fetch_arguments, fetch
+    ),
 )

@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
-from fit.cli.parser import Number
+from fit.cli.parser import SEED, Number
 
 Add = Callable[..., None]
 
@@ -35,6 +35,30 @@ def write(args: Namespace) -> None:
     print(f"{args.out}/report.md: {len(files.thresholds)} thresholds, {len(files.missing)} missing")
 
 
+def paper_arguments(add: Add) -> None:
+    """Add the options of `fit reports paper`."""
+    add("study", help="its name, the title of the page")
+    add("--thresholds", nargs="*", default=[], metavar="FILE", help="JSON files MODEL/DOMAIN.json")
+    add("--scores", nargs="*", default=[], metavar="FILE", help="tables of scores, MODEL/DOMAIN.parquet")
+    add("--captions", nargs="*", default=[], metavar="FILE", help="caption counts, CORPUS/DOMAIN/counts.parquet")
+    add("--made", nargs="*", default=[], metavar="FILE", help="other tables and figures of the study that exist")
+    add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
+    add("--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap")
+    add("--seed", type=SEED, default=0)
+    add("--out", help="folder to write into")
+
+
+def paper(args: Namespace) -> None:
+    """Write the list of the paper's tables and figures, and those tables that follow from a study's results."""
+    from fit.reports.paper import PaperFiles, said, write_paper
+    from fit.reports.report import StudyFiles
+
+    missing = StudyFiles.named([], [], [], [], args.missing).missing
+    files = PaperFiles.named(args.thresholds, args.scores, args.captions, args.made, list(missing))
+    for line in said(write_paper(args.study, files, args.out, resamples=args.resamples, seed=args.seed)):
+        print(line)
+
+
 def show_arguments(add: Add) -> None:
     """Add the options of `fit reports show`."""
     add("file", help="TSV, CSV, Parquet or JSON; pictures and other bytes are left out")
@@ -51,5 +75,8 @@ def show(args: Namespace) -> None:
 
 COMMANDS = (
     Command("write", "a study's tables, in three formats, and a page that shows them", write_arguments, write),
+    Command(
+        "paper", "every table and figure of the paper, made or not, beside published numbers", paper_arguments, paper
+    ),
     Command("show", "print a table in columns", show_arguments, show),
 )

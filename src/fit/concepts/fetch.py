@@ -13,13 +13,14 @@ from fit.io.files import atomic_write
 CHUNK = 1 << 20  # bytes
 
 
-def fetch(url: str, sha256: str, out: str | Path) -> int:
+def fetch(url: str, sha256: str, out: str | Path, remedy: str = "") -> int:
     """Download a file from `url` to `out`; it is only kept if its checksum is `sha256`.
 
     Args:
         url: file://, http:// or https://.
         sha256: 64 hexadecimal digits.
         out: path to write.
+        remedy: what to do if it can't be read or is another file, for the error.
 
     Returns:
         The file's size in bytes.
@@ -39,10 +40,12 @@ def fetch(url: str, sha256: str, out: str | Path) -> int:
                     digest.update(block)
                     size += file.write(block)
         except (OSError, ValueError, ClientError) as error:
-            raise SheetError(f"{url}: can't be read ({error or type(error).__name__}); check the address") from None
+            raise SheetError(
+                f"{url}: can't be read ({error or type(error).__name__}); {remedy or 'check the address'}"
+            ) from None
         if digest.hexdigest() != sha256.lower():
             raise SheetError(
                 f"{url}: its SHA-256 is {digest.hexdigest()}, not {sha256.lower()}; it is not the file that was "
-                f"asked for, so {out} was not written; look at it before you ask for that checksum"
+                f"asked for, so {remedy or f'{out} was not written; look at it before you ask for that checksum'}"
             )
     return size

@@ -210,6 +210,13 @@ def _report_study(config: Config, job: Job) -> dict[str, Any]:
     return {"missing": [f"{pair}: {text}" for pair, texts in lacking.items() for text in texts]}
 
 
+def _report_paper(config: Config, job: Job) -> dict[str, Any]:
+    return {
+        **_report_study(config, job),
+        "flags": [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"],
+    }
+
+
 STAGES: dict[str, Pick] = {
     "paint_world": _of_atelier(WorldSettings),
     "train_style_encoder": _of_atelier(StyleEncoderSettings),
@@ -251,6 +258,7 @@ STAGES: dict[str, Pick] = {
     "measure_missed": _nothing,
     "count_missed": _detect_threshold,
     "report_study": _report_study,
+    "report_paper": _report_paper,
 }
 """Stage -> which settings it depends on."""
 

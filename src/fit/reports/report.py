@@ -19,7 +19,7 @@ from fit.errors import DataError, again
 from fit.io.escaping import delimited, latex, markdown
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.names import by_key
-from fit.published import MIMETIC2, THRESHOLDS
+from fit.published import SOURCE, THRESHOLDS
 from fit.thresholds.answer import of_pair, read, why_none
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline
 from fit.thresholds.headline import decisive_p_value, follow
@@ -329,8 +329,8 @@ def write_report(
         figures: caption -> path of a picture.
         folder: to write into.
     """
-    # Nobody named the files in it: a file that is there already is a user's.
-    place = WorkFolder(folder, "reports", r"(?!)", "--out").claim()
+    # Nobody named the files in it: a file that is there already is a user's, unless `fit reports paper` wrote it.
+    place = WorkFolder(folder, "reports", r"paper/[^/]+", "--out").claim()
     for table in tables:
         table.write(place)
     lines = [f"# {markdown(study)}", ""]
@@ -344,7 +344,7 @@ def write_report(
             lines += [table.note, ""] if table.note else []
     if any(tuple(row[:2]) in THRESHOLDS for table in tables for row in table.rows):
         inside = "A difference of at most 1 half-interval lies inside the interval found here."
-        lines += [f"Published: {MIMETIC2}, table 2. {inside}", ""]
+        lines += [f"Published: {SOURCE}. {inside}", ""]
     if missing:
         lines += ["## Missing", ""]
         for (model, domain), lacks in missing.items():

@@ -246,6 +246,7 @@ MADE = (
     (r"results/missed/.*\.parquet", "images of each concept that captions miss"),
     (r"results/missed/.*\.json", "threshold with the images that captions miss"),
     (r"results/captions/.*\.png", "figure: captions of each concept"),
+    (r"results/reports/[^/]+/paper/paper\.md", "the paper's tables and figures, made or not"),
 )
 """Pattern of a file that a milestone asks for -> what is in it."""
 
