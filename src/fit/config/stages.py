@@ -243,6 +243,7 @@ STAGES: dict[str, Pick] = {
     "tabulate_scores": _tabulate_scores,
     "detect_threshold": _detect_threshold,
     "plot_threshold": _plot_threshold,
+    "plot_by_score": _nothing,
     "draw_contact_sheet": _nothing,
     "score_alternatives": _targets,
     "tabulate_alternative": _nothing,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fit.errors import DataError
-from fit.thresholds.answer import falls
+from fit.thresholds.answer import falls, lost
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
 from fit.thresholds.estimators.pelt import change_points
@@ -233,6 +233,8 @@ def describe(found: Found) -> list[str]:
         lines = [f"no imitation threshold: {found['estimators'][found['estimator']]['reason']}"]
     elif falls(found):
         lines = [f"no imitation threshold: the scores fall at {found['threshold']:.0f} images ({found['estimator']})"]
+    elif lost(found):
+        lines = [f"no imitation threshold: the score jumps at {found['threshold']:.0f} images, but {lost(found)}"]
     else:
         lines = [
             f"imitation threshold: {found['threshold']:.0f} images ({found['estimator']}; 95 % bootstrap interval: "
