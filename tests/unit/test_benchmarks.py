@@ -30,13 +30,17 @@ SMALL = {
     "halfway": ("--people 4 --pictures 5", r"\| one concept's score again \| 1 \| \d+"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
+    "scores": (
+        "--studies 1 --repeats 1 --permutations 19 --sds 0.06 --concepts 30 --docs {folder}/page.md",
+        r"\| step at 1,000, 30 concepts \|",
+    ),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
         r"\| logistic, 20 resamples \| [\d.]+ s",
     ),
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
-MARKS = {"planning": ["planning"], "threshold": ["simulation", "timing"]}
+MARKS = {"planning": ["planning"], "scores": ["strangers", "without", "with"], "threshold": ["simulation", "timing"]}
 
 
 def run(script, arguments):

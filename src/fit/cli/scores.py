@@ -12,6 +12,8 @@ from fit.errors import FitError
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings, TargetSettings
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from fit.io.concept_tables import ConceptTables
     from fit.scores.evidence import EvidencePlaces
 
@@ -87,8 +89,9 @@ def imitation(args: Namespace) -> None:
     from fit.scores.imitation import OF_PROMPT, score_concept
 
     places = evidence_places(args)
-    settings = [read_settings(cls, args) for cls in (TargetSettings, ScoreSettings, FixedTargetSettings)]
-    tables = ((slug, score_concept(read_evidence(places, slug), *settings)) for slug in args.concepts)
+    targets, settings = read_settings(TargetSettings, args), read_settings(ScoreSettings, args)
+    fixed = read_settings(FixedTargetSettings, args)
+    tables = ((slug, score_concept(read_evidence(places, slug), targets, settings, fixed)) for slug in args.concepts)
     write_concepts(tables, args.out, OF_PROMPT)
 
 
@@ -142,16 +145,14 @@ def null(args: Namespace) -> None:
     references, embeddings = ConceptTables(args.references), ConceptTables(args.reference_embeddings)
     training = optional_tables(args.images), optional_tables(args.matches)
     gathered, rule = Gathered(args.pictures), read_settings(TargetSettings, args).targets
-    settings = [read_settings(cls, args) for cls in (ScoreSettings, FixedTargetSettings, NullSettings)]
-    tables = (
-        (
-            slug,
-            null_scores(
-                slug, read_targets(references, embeddings, *training, rule, slug), gathered, *settings, args.seed
-            ),
-        )
-        for slug in args.concepts
-    )
+    settings, fixed = read_settings(ScoreSettings, args), read_settings(FixedTargetSettings, args)
+    others = read_settings(NullSettings, args)
+
+    def score(slug: str) -> "pa.Table":
+        targets = read_targets(references, embeddings, *training, rule, slug)
+        return null_scores(slug, targets, gathered, settings, fixed, others, args.seed)
+
+    tables = ((slug, score(slug)) for slug in args.concepts)
     write_concepts(tables, args.out, OF_NULL)
 
 

@@ -25,7 +25,7 @@ def by_score_rows(thresholds: Mapping[tuple[str, str], str | Path]) -> list[tupl
     Args:
         thresholds: (model, domain) -> path of the JSON that `fit thresholds detect` wrote.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for pair, path in thresholds.items():
         found = read(path, "permutation_test")
         by_score = found.get("by_score")
