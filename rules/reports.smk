@@ -13,7 +13,7 @@ rule report_study:
         report="results/reports/{study}/report.md",
         tables=expand(
             "results/reports/{{study}}/{table}.{suffix}",
-            table=["thresholds", "counts", "calibration"],
+            table=["thresholds", "scores", "counts", "calibration"],
             suffix=["tsv", "md", "tex"],
         ),
     log:

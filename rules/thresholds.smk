@@ -41,6 +41,27 @@ rule plot_threshold:
         "--title {wildcards.model}:' '{wildcards.domain} --out {output.figure:q} > {log:q} 2>&1"
 
 
+rule plot_by_score:
+    """Draw the published score beside the one at a fixed number of targets, each with its null."""
+    input:
+        table="results/scores/{model}/{domain}.parquet",
+        threshold="results/thresholds/{model}/{domain}.json",
+    output:
+        figure="results/thresholds/{model}/{domain}.by-score.png",
+    log:
+        "results/logs/plot_by_score/{model}/{domain}.log",
+    benchmark:
+        "results/benchmarks/plot_by_score/{model}/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("plot_by_score"),
+    shell:
+        "fit thresholds plot-by-score {input.table:q} --threshold {input.threshold:q} "
+        "--title {wildcards.model}:' '{wildcards.domain} --out {output.figure:q} > {log:q} 2>&1"
+
+
 rule draw_contact_sheet:
     """Draw references beside generated pictures, of concepts below and above the threshold."""
     input:

@@ -193,7 +193,7 @@ def report_figures(wildcards):
     """Return the figures that a study's report shows."""
     pairs = complete_pairs(wildcards.study)
     return [
-        *(f"results/thresholds/{model}/{domain}.scores.png" for model, domain in pairs),
+        *(f"results/thresholds/{m}/{d}.{kind}.png" for m, d in pairs for kind in ("scores", "by-score")),
         *(f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)),
         *(path.replace(".json", ".png") for path in match_thresholds_of(wildcards)),
     ]
@@ -235,7 +235,7 @@ def files_of(study, pairs):
         + [
             f"results/thresholds/{model}/{domain}.{kind}.png"
             for model, domain in pairs
-            for kind in ("scores", "pictures")
+            for kind in ("scores", "by-score", "pictures")
         ]
         + [f"results/captions/{c}/{d}/counts.png" for c, d in counted(pairs)]
     )

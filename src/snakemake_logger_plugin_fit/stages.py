@@ -16,8 +16,8 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             *("estimate_counts", "scale_counts", "import_counts"),
         ),
     ),
-    ("scoring the imitation", ("score_imitation", "tabulate_scores")),
-    ("finding the threshold", ("detect_threshold", "plot_threshold", "draw_contact_sheet")),
+    ("scoring the imitation", ("score_imitation", "gather_pictures", "score_null", "tabulate_scores")),
+    ("finding the threshold", ("detect_threshold", "plot_threshold", "plot_by_score", "draw_contact_sheet")),
     (
         "scoring in other ways",
         ("embed_prompts", "score_alternatives", "tabulate_alternative", "detect_alternative", "plot_alternative"),

@@ -39,6 +39,10 @@ SMALL = {
     "missed": ("--small --folder {folder}/missed --write {folder}/page.md", r"\| 20% \| \d+ of \d+ \|"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
     "ratings": ("--studies 1 --resamples 20 --docs {folder}/page.md", r"\| 2 alike \| [\d.]+ of \d"),
+    "scores": (
+        "--studies 1 --repeats 1 --permutations 19 --sds 0.06 --concepts 30 --docs {folder}/page.md",
+        r"\| step at 1,000, 30 concepts \|",
+    ),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
         r"\| logistic, 20 resamples \| [\d.]+ s",
@@ -53,6 +57,7 @@ MARKS = {
     "missed": ["missed"],
     "planning": ["planning"],
     "ratings": ["coverage"],
+    "scores": ["strangers", "without", "with"],
     "threshold": ["simulation", "verdicts", "timing"],
 }
 

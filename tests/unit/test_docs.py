@@ -191,6 +191,8 @@ def check_place(place):
     if kind not in PLACES:
         raise UnknownError(f"results/{kind}")
     domain, named_after = None, PLACES[kind]
+    if kind == "scores" and parts[0] == "null":  # of other concepts' pictures, in folders of the same names
+        parts = parts[1:]
     if kind == "matches" and len(parts) == 1 and "." in parts[0]:  # a threshold of a domain, for every corpus
         named_after = ("domains",)
     for part, of in zip(parts, named_after, strict=False):

@@ -126,7 +126,7 @@ def test_one_concept_is_made_again_by_naming_its_file(shrunken):
         (
             ("threshold", "penalty"),
             0.06,
-            {"detect_threshold", "plot_threshold", "draw_contact_sheet", "report_study"},
+            {"detect_threshold", "plot_threshold", "plot_by_score", "draw_contact_sheet", "report_study"},
         ),
         (
             ("models", "atelier", "guidance"),
@@ -145,9 +145,12 @@ def test_a_changed_setting_makes_exactly_its_dependants_again(shrunken, keys, va
     finally:
         inside[keys[-1]] = old
     after_scores = {
+        "gather_pictures",
+        "score_null",
         "tabulate_scores",
         "detect_threshold",
         "plot_threshold",
+        "plot_by_score",
         "draw_contact_sheet",
         "report_study",
     }

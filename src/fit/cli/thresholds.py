@@ -26,14 +26,18 @@ def detect_arguments(add: Add) -> None:
 def detect(args: Namespace) -> None:
     """Print the imitation threshold of a table, and write it as JSON."""
     from fit.thresholds.answer import sentence
+    from fit.thresholds.by_score import describe_by_score, measure_by_score
     from fit.thresholds.report import describe, measure
     from fit.thresholds.scores import read_table
 
     settings = read_settings(ThresholdSettings, args)
-    found = measure(read_table(args.table), **asdict(settings), seed=args.seed)
+    table = read_table(args.table)
+    found = measure(table, **asdict(settings), seed=args.seed)
+    if by_score := measure_by_score(args.table, table, found, **asdict(settings), seed=args.seed):
+        found["by_score"] = by_score
     if args.out:
         write_json(found, args.out)
-    print(sentence(found), *describe(found), sep="\n")
+    print(sentence(found), *describe(found), *describe_by_score(found), sep="\n")
 
 
 def plot_arguments(add: Add) -> None:
@@ -64,6 +68,27 @@ def plot(args: Namespace) -> None:
         threshold_figure(counts_of, scores, read_threshold(args.threshold), args.title, part, score)
 
 
+def plot_by_score_arguments(add: Add) -> None:
+    """Add the options of `fit thresholds plot-by-score`."""
+    add("table", help="as `fit thresholds detect` reads it")
+    add("--threshold", help="JSON of `fit thresholds detect`")
+    add("--title", default="", metavar="TEXT", help="of the figure")
+    add("--out", help="picture to write")
+
+
+def plot_by_score(args: Namespace) -> None:
+    """Draw the published score beside the one at a fixed number of targets, each with its null."""
+    from fit.io.files import atomic_write
+    from fit.reports.by_score import by_score_figure
+    from fit.thresholds.by_score import read_by_score
+    from fit.thresholds.scores import read_table
+
+    table, found = read_table(args.table), read_threshold(args.threshold)
+    others, _, _ = read_by_score(args.table, table)
+    with atomic_write(args.out) as part:
+        by_score_figure(table, others, found, args.title, part)
+
+
 def pictures_arguments(add: Add) -> None:
     """Add the options of `fit thresholds pictures`."""
     add("table", help="as `fit thresholds detect` reads it")
@@ -92,5 +117,8 @@ def pictures(args: Namespace) -> None:
 COMMANDS = (
     Command("detect", "the imitation threshold of a table of concepts", detect_arguments, detect),
     Command("plot", "scores against counts", plot_arguments, plot),
+    Command(
+        "plot-by-score", "the score beside those that can't rise by themselves", plot_by_score_arguments, plot_by_score
+    ),
     Command("pictures", "references beside generated pictures, below and above", pictures_arguments, pictures),
 )

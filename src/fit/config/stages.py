@@ -20,7 +20,7 @@ from fit.matches.settings import MeanSettings
 from fit.missed.settings import MissedSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
-from fit.scores.settings import ScoreSettings, TargetSettings
+from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings, TargetSettings
 from fit.settings import written_settings
 from fit.thresholds.settings import ThresholdSettings
 
@@ -163,13 +163,33 @@ def _score_alternatives(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [f"--targets={config.domains[job['domain']].targets}"]}
 
 
-def _score_imitation(config: Config, job: Job) -> dict[str, Any]:
+def _rescore_imitation(config: Config, job: Job) -> dict[str, Any]:
     of_targets = written_settings(config.domains[job["domain"]], TargetSettings)
     return {"flags": [*of_targets, *written_settings(config.threshold, ScoreSettings)]}
 
 
+def _score_imitation(config: Config, job: Job) -> dict[str, Any]:
+    fixed = written_settings(config.threshold, FixedTargetSettings)
+    return {"flags": [*_rescore_imitation(config, job)["flags"], *fixed]}
+
+
+def _gather_pictures(config: Config, job: Job) -> dict[str, Any]:
+    """The folder of the many tables, as _list_outliers names it."""
+    embedder = config.domains[job["domain"]].embedder
+    return {"generated_embeddings": f"results/embeddings/{embedder}/generated/{job['model']}/{job['domain']}"}
+
+
+def _score_null(config: Config, job: Job) -> dict[str, Any]:
+    null = written_settings(config.threshold, NullSettings)
+    return {"flags": [*_score_imitation(config, job)["flags"], *null, f"--seed={config.seed}"]}
+
+
 def _tabulate_scores(config: Config, job: Job) -> dict[str, Any]:
-    return {"groups": {concept.slug: concept.group for concept in config.sheet(job["domain"]) if concept.group}}
+    flags = written_settings(config.threshold, FixedTargetSettings)
+    return {
+        "flags": flags,
+        "groups": {concept.slug: concept.group for concept in config.sheet(job["domain"]) if concept.group},
+    }
 
 
 def _detect_threshold(config: Config, job: Job) -> dict[str, Any]:
@@ -245,13 +265,16 @@ STAGES: dict[str, Pick] = {
     "import_generated": _import_generated,
     "draw_generated": _nothing,
     "score_imitation": _score_imitation,
+    "gather_pictures": _gather_pictures,
+    "score_null": _score_null,
     "tabulate_scores": _tabulate_scores,
     "detect_threshold": _detect_threshold,
     "plot_threshold": _plot_threshold,
+    "plot_by_score": _nothing,
     "draw_contact_sheet": _nothing,
     "score_alternatives": _score_alternatives,
     "tabulate_alternative": _nothing,
-    "rescore_imitation": _score_imitation,
+    "rescore_imitation": _rescore_imitation,
     "measure_sensitivity": _measure_sensitivity,
     "list_outliers": _list_outliers,
     "sample_unnamed": _sample_unnamed,

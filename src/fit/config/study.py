@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.config.section import Name, Section, section
-from fit.scores.settings import ScoreSettings
+from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
 from fit.thresholds.estimators import ESTIMATORS, no_estimator
 from fit.thresholds.settings import ThresholdSettings
 
@@ -30,7 +30,7 @@ class Study(Section):
 
 
 @section
-class Threshold(ThresholdSettings, ScoreSettings, Section):
+class Threshold(ThresholdSettings, ScoreSettings, FixedTargetSettings, NullSettings, Section):
     """Scores, and the estimation of the threshold."""
 
     @pydantic.field_validator("estimators")

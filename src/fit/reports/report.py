@@ -20,6 +20,7 @@ from fit.io.escaping import delimited, latex, markdown
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.names import by_key
 from fit.published import SOURCE, THRESHOLDS
+from fit.reports.by_score import COLUMNS, by_score_rows
 from fit.thresholds.answer import of_pair, read, why_none
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline
 from fit.thresholds.headline import decisive_p_value, follow
@@ -305,6 +306,7 @@ def write_study(study: str, files: StudyFiles, folder: str | Path) -> None:
     answers += [of_pair(model, domain, "", lacks) for (model, domain), lacks in files.missing.items()]
     tables = [
         thresholds_table(files.thresholds, files.missing, files.counts),
+        Table("scores", COLUMNS, by_score_rows(files.thresholds)),
         counts_table(files.counts),
         calibration_table(files.match_thresholds),
     ]

@@ -173,6 +173,32 @@ def read_training(images: ConceptTables, matches: ConceptTables, concept: str) -
     )
 
 
+def read_targets(
+    references: ConceptTables,
+    embeddings: ConceptTables,
+    images: ConceptTables | None,
+    matches: ConceptTables | None,
+    rule: str,
+    concept: str,
+) -> np.ndarray:
+    """Read the vectors [T, D] that pictures are compared with, and nothing else of a concept.
+
+    Args:
+        references: image tables of references, with the column `kept`.
+        embeddings: of the references.
+        images, matches: as EvidencePlaces; None without training images.
+        rule: of TargetSettings.targets.
+        concept: its slug.
+
+    Raises:
+        ImageTableError: a table is missing, or it cannot be read.
+        DataError: a table lacks the concept.
+    """
+    training = read_training(images, matches, concept) if images is not None and matches is not None else None
+    kept = kept_vectors(references, embeddings, concept)
+    return Evidence(concept=concept, pictures={}, references=kept, training=training).targets(rule)
+
+
 def read_evidence(places: EvidencePlaces, concept: str) -> Evidence:
     """Read all that is known of a concept.
 

@@ -34,6 +34,7 @@ from fit.thresholds.scores import EVIDENCE, ROUNDING, Scores, sort_scores
 
 CHOICES = {
     "penalty": "penalty",
+    "score": "score",
     "concepts": "concept left out",
     "prompts": "prompts",
     "top_k": "top-k",
@@ -141,6 +142,22 @@ def _over_match_thresholds(
         }
 
 
+def _by_score(found: Mapping[str, Any]) -> list[Answer]:
+    """Return the answer by each score of a study, where it was measured; the null is not a choice."""
+    by_score = (found.get("by_score") or {}).get("scores", {})
+    scores = {"published": found} | {name: one for name, one in by_score.items() if name != "null"}
+    if len(scores) == 1:
+        return []
+    return [
+        {
+            "score": one.get("label", "published score"),
+            "threshold": one["threshold"],
+            "weight": 1 / len(scores),
+        }
+        for one in scores.values()
+    ]
+
+
 def measure(
     table: Scores,
     found: Mapping[str, Any],
@@ -178,6 +195,7 @@ def measure(
     top_k = (settings or ScoreSettings()).top_k
     answers = {
         "penalty": over_penalties(table),
+        "score": _by_score(found),
         "concepts": leaving_out(table, estimator, penalty),
         "prompts": by_prompt(table, estimator, penalty, prompts),
     }
@@ -226,6 +244,11 @@ def _of_penalties(answers: Sequence[Answer], headline: float | None) -> Iterator
         yield f"  {one['from']:.3g} to {one['to']:.3g}: {first}, {changes}"
 
 
+def _of_scores(answers: Sequence[Answer], headline: float | None) -> Iterator[str]:
+    for one in answers:
+        yield f"  {one['score']}: {_images(one['threshold'])}"
+
+
 def _of_concepts(answers: Sequence[Answer], headline: float | None) -> Iterator[str]:
     for one in answers:
         if summarise([one], headline)["same"] < 1:
@@ -254,6 +277,7 @@ def _of_match_thresholds(answers: Sequence[Answer], headline: float | None) -> I
 
 DETAILS: dict[str, Callable[[Sequence[Answer], float | None], Iterator[str]]] = {
     "penalty": _of_penalties,
+    "score": _of_scores,
     "concepts": _of_concepts,
     "prompts": _of_prompts,
     "top_k": _of_top_k,

@@ -15,8 +15,8 @@ from fit.counts.estimate import read_counts_of, scaled_matches
 from fit.io.concept_tables import ConceptTables
 from fit.matches.settings import METHODS
 from fit.matches.threshold import MEANS, MatchThreshold
+from fit.scores.prompts import align_prompts, prompt_places
 from fit.scores.settings import TargetSettings
-from fit.scores.tabulate import align_prompts
 from fit.scores.targets import RULES
 from fit.sensitivity.choices import Answer, locate
 from fit.thresholds.scores import EVIDENCE, Scores, sort_scores
@@ -215,7 +215,7 @@ def _table_of(known: Mapping[str, _Known], of_concepts: Mapping[str, tuple[int |
         for concept, (_, images) in of_concepts.items()
         if concept in known and any(len(of_prompt) for of_prompt in images.values())
     }
-    aligned = align_prompts(scored, {})
+    aligned = align_prompts(scored, prompt_places(scored))
     at = [known[concept].at(of_concepts[concept][0]) for concept in scored]
     scores = [np.mean([np.mean(of_prompt) for of_prompt in aligned[concept] if of_prompt]) for concept in scored]
     evidence = np.array([one.evidence for one in at]).reshape(-1, len(EVIDENCE))

@@ -48,6 +48,11 @@ def falls(found: dict[str, Any]) -> bool:
     return bool(below and above and below["mean_score"] > above["mean_score"])
 
 
+def lost(found: dict[str, Any]) -> str | None:
+    """Say why the jump is owed to the number of targets (fit.thresholds.by_score); None if it is not, or if unknown."""
+    return (found.get("by_score") or {}).get("warning")
+
+
 def why_none(found: dict[str, Any]) -> str | None:
     """Say why there is no threshold of imitation, by the headline; None if there is one."""
     found = follow(found)
@@ -56,6 +61,8 @@ def why_none(found: dict[str, Any]) -> str | None:
         means = [found[side]["mean_score"] for side in ("above", "below") if found.get(side)]
         fall = f", from a mean of {means[1]:.2f} to {means[0]:.2f}" if means[1:] and means[0] < means[1] else ""
         return f"the scores fall instead of rising{fall}, at about {threshold:.0f} training images"
+    if threshold is not None and lost(found):
+        return f"the score jumps at about {threshold:.0f} training images, but {lost(found)}"
     if threshold is not None:
         unseen = f"{threshold:.0f}" == "0"
         return "the scores change among concepts that have no training image" if unseen else None
@@ -96,6 +103,8 @@ def _other_estimators(found: dict[str, Any]) -> str:
         return ""
     if p_value > CHANCE:
         return f", and nothing in them is beyond chance, p = {p_value:.2g}"
+    if lost(found):
+        return f"; the other estimators find a jump, but {lost(found)}"
     low, high = (f"{end(found_by.values()):.0f}" for end in (min, max))
     at = low if low == high else f"{low} to {high}"
     *names, last = (estimator_of_result(name).phrase for name in found_by)
@@ -228,10 +237,12 @@ def of_study(config: Any, study: str) -> list[str]:
 
 MADE = (
     (r"results/counts/[^/]+/[^/]+\.parquet", "effective count of each concept"),
+    (r"results/scores/null/[^/]+/[^/]+/[^/]+\.parquet", "scores of other concepts' pictures on a concept's targets"),
     (r"results/scores/[^/]+/[^/]+\.parquet", "count and imitation score of each concept"),
     (r"results/scores/[^/]+/[^/]+/[^/]+\.parquet", "score of a concept, a row for each prompt"),
     (r"results/thresholds/[^/]+/[^/]+\.json", "threshold, by every estimator"),
     (r"results/thresholds/.*\.scores\.png", "figure: score against count"),
+    (r"results/thresholds/.*\.by-score\.png", "figure: the score beside those that can't rise by themselves"),
     (r"results/thresholds/.*\.pictures\.png", "pictures below and above the threshold"),
     (r"results/references/.*\.png", "references of each concept, to look at"),
     (r"results/generated/.*\.png", "generated pictures of each concept, to look at"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fit.errors import DataError
-from fit.thresholds.answer import beside
+from fit.thresholds.answer import beside, lost
 from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
@@ -276,6 +276,8 @@ def describe(found: Found) -> list[str]:
     told = follow(found)
     if told["threshold"] is None:
         lines = [f"no imitation threshold: {told['reason']}"]
+    elif lost(found):
+        lines = [f"no imitation threshold: the score jumps at {told['threshold']:.0f} images, but {lost(found)}"]
     else:
         kind = "middle of a gradual rise" if found["headline"]["kind"] == "gradual" else "imitation threshold"
         lines = [

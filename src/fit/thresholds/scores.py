@@ -119,7 +119,7 @@ def _check(slugs: np.ndarray, counts: np.ndarray, scores: np.ndarray) -> None:
         raise DataError(f"concept {str(names[times > 1][0])!r} is in {times.max()} rows; keep one row a concept")
 
 
-def _lists(value: Any, depth: int) -> list[Any]:
+def nested_lists(value: Any, depth: int) -> list[Any]:
     """Return `value`, or the JSON in it, as lists in `depth` levels of numbers up to LARGEST_SCORE or None.
 
     Raises:
@@ -132,7 +132,7 @@ def _lists(value: Any, depth: int) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError
     if depth > 1:
-        return [_lists(one, depth - 1) for one in value]
+        return [nested_lists(one, depth - 1) for one in value]
     for one in value:
         if isinstance(one, bool) or not isinstance(one, int | float | None):
             raise ValueError
@@ -149,7 +149,7 @@ def _nested(table: UserTable) -> list[list[Any]] | None:
     lists = []
     for index, value in enumerate(table.values(column)):
         try:
-            lists.append(_lists(value, 2 if column == "image_scores" else 1))
+            lists.append(nested_lists(value, 2 if column == "image_scores" else 1))
         except (ValueError, RecursionError):
             raise DataError(
                 f"{table.where(index)}: {column} holds something that is not a list of numbers of at most "
