@@ -11,20 +11,10 @@ import yaml
 
 from fit.cli.main import parse
 from fit.config.stages import STAGES
+from snakemake_logger_plugin_fit.stages import MILESTONES
 
 ROOT = Path(__file__).parents[2]
-TARGETS = (
-    "all",
-    "counts",
-    "scores",
-    "thresholds",
-    "references",
-    "generated",
-    "verification",
-    "alternatives",
-    "sensitivity",
-    "paper",
-)
+TARGETS = MILESTONES
 
 
 @pytest.fixture(scope="module")

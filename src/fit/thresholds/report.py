@@ -205,9 +205,9 @@ def _range(ends: Sequence[float] | None) -> str:
 
 def _estimator_line(name: str, answer: Found) -> str:
     if answer["threshold"] is None:
-        return f"  {name:<9} none: {answer['reason']}"
+        return f"  {name:<10} none: {answer['reason']}"
     below, above = answer["last_below"], answer["first_above"]
-    line = f"  {name:<9} {answer['threshold']:.0f} images, {_range(answer['interval'])}; last below "
+    line = f"  {name:<10} {answer['threshold']:.0f} images, {_range(answer['interval'])}; last below "
     line += f"{below['concept']} ({below['effective_count']})" if below else "none"
     return f"{line}, first above {above['concept']} ({above['effective_count']})"
 
