@@ -43,7 +43,8 @@ def covered(table, name):
 def error(table, column):
     """The median relative error of counts, of painters with 20 pictures or more."""
     many = table.filter(pl.col("true") >= 20)
-    return f"{float(((many[column] - many['true']) / many['true']).abs().median()):.1%}"
+    median = ((many[column] - many["true"]) / many["true"]).abs().median()
+    return "" if median is None else f"{median:.1%}"  # corrected counts may be unknown
 
 
 def row(folder, nameless):

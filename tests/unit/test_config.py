@@ -142,7 +142,7 @@ def test_settings_are_builtins_in_sorted_order_with_a_version(data):
 def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
     changed = broken(data, "threshold/penalty", 0.5)
     stages = [s for s in STAGES if stage_settings(check(data), s, **JOB) != stage_settings(check(changed), s, **JOB)]
-    assert stages == ["detect_threshold"]
+    assert stages == ["detect_threshold", "count_missed"]
 
 
 def test_how_links_are_fetched_redoes_no_local_photographs(data):
