@@ -3,7 +3,7 @@
     python benchmarks/hostile.py
 
 The server, in another process, gives pictures whose headers lie in every field, pictures that are cut, bombs, bodies
-that are slow, endless or of another length, storms of headers, and redirects to where nobody should be led; other links
+that are slow, endless or of another length, storms of headers, and redirects to forbidden addresses; other links
 lead there by themselves. `fit images collect` does its work on them. Every link must end as one row, with a picture or
 a status, and all its processes together must stay below 1 GB. The exit status is 1 where that does not hold.
 """
@@ -247,10 +247,13 @@ def tried(large_ones):
     """Everything that is tried: list of (group, link without its host, or a whole one, bytes that the server gives)."""
     rows = [("headers that lie", f"/picture/{i}", data) for i, (_, data) in enumerate(lying())]
     rows += [("pictures that are cut", f"/cut/{i}", data) for i, (_, data) in enumerate(cut())]
-    rows += [("bombs, and what is no picture", f"/bomb/{i}", data) for i, (_, data) in enumerate(bombs())]
+    rows += [
+        ("decompression bombs, and files that are not pictures", f"/bomb/{i}", data)
+        for i, (_, data) in enumerate(bombs())
+    ]
     rows += [("bodies and heads", f"/act/{name}", None) for name in BODIES]
-    rows += [("redirects to where nobody should be led", f"/to/{i}", None) for i in range(len(MISLEADING))]
-    rows += [("links to there", link, None) for link in MISLEADING]
+    rows += [("redirects to forbidden addresses", f"/to/{i}", None) for i in range(len(MISLEADING))]
+    rows += [("links to forbidden addresses", link, None) for link in MISLEADING]
     rows += [(f"bodies of {LARGE_BYTES / 1e6:.0f} MB", f"/large/{i}", None) for i in range(large_ones)]
     return rows
 

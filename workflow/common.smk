@@ -57,7 +57,7 @@ wildcard_constraints:
     model=one_of(CONFIG.models),
     embedder=one_of(CONFIG.embedders),
     study=one_of(CONFIG.studies),
-    part=r"part_\d+|[a-z0-9-]+",  # part_000 ...: several concepts that share a job; a slug: one concept
+    part=r"part_\d+|[a-z0-9][a-z0-9-]*",  # part_000 ...: several concepts that share a job; a slug: one concept
 
 
 # The limit on GPUs is a limit of this machine (profiles/default); on a cluster it holds for each job.

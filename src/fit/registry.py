@@ -5,7 +5,7 @@ groups `fit.embedders` and `fit.generators`: a name, and a class that has the me
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,9 @@ def known_names(registry: Mapping[str, str], group: str | None = None) -> list[s
     return list(dict.fromkeys([*registry, *brought_by_packages(group)]))
 
 
-def find(registry: Mapping[str, str], name: str, kind: str, group: str | None = None) -> Any:
+def find(
+    registry: Mapping[str, str], name: str, kind: str, group: str | None = None, methods: Iterable[str] = ()
+) -> Any:
     """Return the class that `name` names: a built-in one, or else one that an installed package brings.
 
     Args:
@@ -37,9 +39,10 @@ def find(registry: Mapping[str, str], name: str, kind: str, group: str | None = 
         name: as config.yaml gives it.
         kind: what the registry is of, a word for errors.
         group: the group of entry points in which other packages bring theirs; None: they can't.
+        methods: names of methods that a class of another package must have.
 
     Raises:
-        ConfigError: there is no such name, or the package that brings it can't be imported.
+        ConfigError: there is no such name, or the package that brings it can't be imported or has not got the methods.
     """
     if name in registry:
         module, _, attribute = registry[name].partition(":")
@@ -50,11 +53,23 @@ def find(registry: Mapping[str, str], name: str, kind: str, group: str | None = 
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(names))}"
         raise ConfigError(f"config.yaml: no {kind} is called {name!r}; {hint}")
+    package = f"the package {point.dist.name}" if point.dist else "an installed package"
+    what = f"config.yaml: the {kind} {name!r} is {point.value} of {package}"
     try:
-        return point.load()
-    except (ImportError, AttributeError) as error:
-        package = f"the package {point.dist.name}" if point.dist else "an installed package"
+        found = point.load()
+    except Exception as error:  # the code of another package may raise anything
+        why = str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
         raise ConfigError(
-            f"config.yaml: the {kind} {name!r} is {point.value} of {package}, which can't be imported ({error}); "
-            "install that package again, or name another"
+            f"{what}, which can't be imported ({why}); install that package again, or name another"
         ) from error
+    lacking = sorted(method for method in methods if _is_abstract(getattr(found, method, None)))
+    if not isinstance(found, type) or lacking:
+        wrong = f"lacks {', '.join(lacking)}" if isinstance(found, type) else "is not a class"
+        raise ConfigError(
+            f"{what}, which {wrong}; install a version of that package that fits this one, or name another"
+        )
+    return found
+
+
+def _is_abstract(method: Any) -> bool:
+    return method is None or getattr(method, "__isabstractmethod__", False)

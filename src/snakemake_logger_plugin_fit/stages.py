@@ -2,7 +2,7 @@
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("painting the built-in world", ("paint_world",)),
-    ("training the models that recognise", ("train_style_encoder", "train_art_filter")),
+    ("training the style encoder and the art filter", ("train_style_encoder", "train_art_filter")),
     ("training the generator", ("train_generator",)),
     ("counting captions", ("count_captions", "merge_captions", "plot_counts")),
     ("collecting training images", ("collect_images", "import_training_images")),

@@ -7,6 +7,8 @@ from counting import CONCEPTS, corpus_of, count, shard, tables
 
 from fit.captions import VERSIONS, matched_captions
 from fit.captions.remarks import remarks
+from fit.captions.settings import MATCHED_COLUMNS
+from fit.captions.tables import MATCHED
 from fit.cli.main import main
 from fit.concepts.sheet import Concept
 from fit.io.concept_tables import concepts_in
@@ -85,6 +87,26 @@ def test_one_concept_reads_without_the_rest(corpus, tmp_path, monkeypatch):
     assert 0 < len(having) < len(groups)
     found = read(outputs.matched_captions, ["concept", "row"], only={"concept": ["mary-ann-lee"]})
     assert set(found.column("concept").to_pylist()) == {"mary-ann-lee"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (["caption"], "the column 'caption' is kept anyway"),
+        (["width", "width"], "the column 'width' is named twice"),
+        (["shard"], "matched captions have a column 'shard' of their own"),
+    ],
+)
+def test_a_column_that_would_be_there_twice_is_refused_before_anything_is_read(tmp_path, capsys, columns, said):
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_text("concept\tname\nann\tAnn Lee\n", encoding="utf-8")
+    command = ["captions", "count", "--concepts", str(sheet), "--captions", "none.csv", "--columns", *columns]
+    assert main([*command, "--counts", str(tmp_path / "counts.parquet")]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_the_columns_that_matched_captions_have_anyway_are_those_of_their_schema():
+    assert list(MATCHED_COLUMNS) == MATCHED.names
 
 
 def test_other_columns_are_carried_and_without_a_sample_only_captions_are_read(corpus, tmp_path):

@@ -33,6 +33,17 @@ SKIPPED |= {("generated", "make"), ("embeddings", "texts"), ("embeddings", "prom
 COMMANDS = [words for words in PARSERS if words not in SKIPPED and words[0] != "atelier"]
 
 
+def test_every_argument_says_what_it_is():
+    bare = [(words, action.dest) for words, leaf in PARSERS.items() for action in leaf._actions if not action.help]
+    assert bare == []
+
+
+def test_an_option_says_its_default():
+    said = {action.dest: action.help for action in PARSERS["images", "collect"]._actions}
+    assert said["max_pixels"].endswith("(default: 100000000)") and said["honour_opt_out"].endswith("(default: yes)")
+    assert said["work"].count("default") == 1
+
+
 def arguments(parser, path, out):
     """A call with `path` wherever a file may be given, and something that parses elsewhere."""
     call = []

@@ -62,6 +62,7 @@ def test_other_texts_may_be_allowed():
         (["ada", "../x"], "'../x' is not a slug"),
         (["/etc/passwd"], "'/etc/passwd' is not a slug"),
         ([""], "'' is not a slug"),
+        (["-"], "'-' is not a slug"),
         (["ada", "bo", "ada"], "'ada' is given 2 times"),
     ],
 )

@@ -27,6 +27,7 @@ def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
         ("concept\tname\nann\t \n", ["line 2", "'ann'", "empty name"]),
         ("concept\tname\nAnn_Lee\tAnn Lee\n", ["line 2", "'Ann_Lee'", "a-z, 0-9 and -"]),
         ("concept\tname\n\tAnn Lee\n", ["line 2", "not a slug"]),
+        ("concept\tname\n--out\tAnn Lee\n", ["line 2", "'--out' is not a slug", "no - first"]),
         ("slug\tname\nann\tAnn\n", ["line 1", "'concept'", "slug, name"]),
         ("concept\tname\nann\tAnn\tA.\n", ["line 2", "extra tabs"]),
         ("concept\tname\n", ["no concept"]),

@@ -91,6 +91,12 @@ def broken(data, path, value):
         ("domains/painters/prompts", ["a painting"], ["`domains.painters.prompts`", "{name}"]),
         ("domains/painters/prompts", ["{name} {x}"], ["`domains.painters.prompts`", "{name}"]),
         ("domains/painters/match_threshold", "middle", ["`domains.painters.match_threshold"]),
+        ("domains/painters/prompts", ["-{name}"], ["`domains.painters.prompts`", "begins with a dash"]),
+        ("domains/painters/art_filter/texts", [], ["`domains.painters.art_filter.texts`", "at least 1"]),
+        ("studies/atelier/models", ["atelier", "atelier"], ["`studies.atelier.models`", "name each once"]),
+        ("corpora/atelier/captions/columns", ["url"], ["`corpora.atelier.captions`", "'url' is kept anyway"]),
+        ("corpora/atelier/captions/columns", ["a", "a"], ["`corpora.atelier.captions`", "'a' is named twice"]),
+        ("corpora/laion2b_en/captions/columns", ["row"], ["`corpora.laion2b_en.captions`", "'row' of their own"]),
     ],
 )
 def test_a_bad_key_is_named_with_a_remedy(data, path, value, said):
@@ -98,6 +104,17 @@ def test_a_bad_key_is_named_with_a_remedy(data, path, value, said):
         check(broken(data, path, value))
     for words in ["config.yaml", *said]:
         assert words in str(error.value)
+    assert "__" not in str(error.value)
+
+
+def test_a_model_and_a_corpus_may_have_the_name_of_a_domain(data):
+    data["models"]["celebrities"] = data["models"]["atelier"] | {"corpus": "politicians"}
+    data["corpora"]["politicians"] = data["corpora"]["atelier"]
+    config = check(data)
+    painters = config.partition_of("scores/atelier/painters").parts
+    folders = ["scores/celebrities/painters", "matches/politicians/painters", "sensitivity/celebrities/painters"]
+    folders += ["references/painters/candidates", "embeddings/csd/references/painters/candidates"]
+    assert all(config.partition_of(folder).parts == painters for folder in folders)
 
 
 def test_every_key_is_described():

@@ -130,3 +130,22 @@ def test_an_estimate_checks_the_caption_counts_too(study):
     captions.write_text("concept,captions\na,10\nb,10\nc,10\n")
     row, *_ = estimate_counts(captions, *tables, study / "sheet.tsv").to_pylist()
     assert (row["captions"], row["effective_count"], row["skipped_rows"]) == (10, 5, 0)
+
+
+def test_matches_of_other_images_than_those_of_the_table_are_refused(tmp_path):
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_text("concept\tname\nann\tAnn\n", encoding="utf-8")
+    images = [{"concept": "ann", "image_id": "1", "status": status} for status in ("ok", "timeout")]
+    matches = [{"concept": "ann", "image_id": name, "match": True} for name in ("1", "1", "2")]
+
+    def estimate(found):
+        pq.write_table(pa.Table.from_pylist(images, schema=COLLECTED), tmp_path / "images.parquet")
+        pq.write_table(pa.Table.from_pylist(found, schema=MATCHES), tmp_path / "matches.parquet")
+        places = (ConceptTables([tmp_path / f"{kind}.parquet"]) for kind in ("matches", "images"))
+        return estimate_counts(None, *places, sheet)
+
+    assert estimate(matches[:2]).column("matches").to_pylist() == [2]  # two faces of one image
+    with pytest.raises(
+        DataError, match=r"matches\.parquet, concept 'ann': 2 images match, but .*images\.parquet has 1;"
+    ):
+        estimate(matches)

@@ -264,6 +264,25 @@ def test_a_page_links_to_files_and_headings_that_exist(page):
     assert not wrong
 
 
+def test_a_page_that_messages_comments_and_settings_name_exists():
+    files = [
+        path
+        for name in ("src", "rules", "workflow", "slurm", "profiles", "benchmarks")
+        for path in (ROOT / name).rglob("*.*")
+    ]
+    files = [path for path in files if path.suffix in (".py", ".smk", ".yaml")] + [
+        ROOT / "config.yaml",
+        ROOT / "Snakefile",
+    ]
+    named = {
+        (str(path.relative_to(ROOT)), page)
+        for path in files
+        for page in re.findall(r"\bdocs/[\w-]+\.\w+", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    assert [(where, page) for where, page in sorted(named) if not (ROOT / page).exists()] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_an_option_that_a_page_names_alone_exists(page):

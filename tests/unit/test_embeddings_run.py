@@ -362,3 +362,13 @@ def test_a_text_without_a_unit_vector_is_not_written(monkeypatch, tmp_path):
             tmp_path / "texts.parquet",
         )
     assert not (tmp_path / "texts.parquet").exists()
+
+
+def test_an_embedder_that_does_not_answer_for_each_picture_or_text_is_named(colours, tmp_path, monkeypatch):
+    fill(tmp_path / "images.parquet", [10, 20, 30])
+    monkeypatch.setattr(colours, "embed", lambda prepared: [])
+    monkeypatch.setattr(colours, "embed_texts", lambda texts: np.eye(3, dtype=np.float32))
+    with pytest.raises(ModelError, match=r"returned 0 results for \d pictures"):
+        embed(tmp_path / "images.parquet", tmp_path / "out.parquet")
+    with pytest.raises(ModelError, match="returned 3 results for 2 texts"):
+        embed_texts("colours", EmbedderSettings(model="m"), FaceSettings(), ["a", "b"], tmp_path / "texts.parquet")

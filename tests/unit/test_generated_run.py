@@ -22,9 +22,10 @@ from generating import (
 )
 
 from fit.cli.main import main
-from fit.errors import SpaceError, StoppedError
+from fit.errors import ModelError, SpaceError, StoppedError
 from fit.generated import parts as parts_module
 from fit.generated import run
+from fit.generated.base import GeneratedImage
 from fit.images import table
 from fit.io import parquet
 from fit.io.concept_tables import concepts_in
@@ -49,6 +50,33 @@ def test_several_concepts_are_one_table_of_row_groups_of_one_concept(tmp_path):
     for start, concept in ((0, BRUNO), (100, ADA)):
         alone, _ = generate(Scripted(), tmp_path / concept.slug, [concept], images_per_prompt=50)
         assert found.slice(start, 100).equals(parquet.read(alone))
+
+
+class OfAnotherPackage(Scripted):
+    """A generator whose answers are what `answer` makes of the right ones."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self._answer = answer
+
+    def generate(self, prompts, seeds):
+        return self._answer(super().generate(prompts, seeds))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda images: images[:-1], "returned 3 pictures for 4 prompts"),
+        (lambda images: [*images, images[0]], "returned 5 pictures for 4 prompts"),
+        (lambda images: [GeneratedImage("ok", image.pixels / 255) for image in images], "pixels are float64"),
+        (lambda images: [GeneratedImage("ok", image.pixels[..., 0]) for image in images], r"shape \[4, 4\]"),
+        (lambda images: [GeneratedImage("ok") for _ in images], "'ok' whose pixels are None"),
+    ],
+)
+def test_a_generator_that_returns_something_else_than_a_picture_a_prompt_is_named(tmp_path, answer, said):
+    with pytest.raises(ModelError, match=f"the generator OfAnotherPackage returned .*{said.removeprefix('returned ')}"):
+        generate(OfAnotherPackage(answer), tmp_path)
+    assert not (tmp_path / "pictures.parquet").exists()
 
 
 # --- going on ---------------------------------------------------------------------------------------------------------

@@ -54,6 +54,16 @@ def test_amounts_follow_from_the_configuration(config):
     assert ("generate_images", "sd1.5") not in works
 
 
+def test_provided_pictures_and_searches_are_not_counted_as_generated_and_given_ones(config):
+    config["studies"]["mine"]["models"] = ["sd1.1"]
+    config["models"]["sd1.1"] = {"corpus": "laion2b_en", "provided_images": "pictures"}
+    config["domains"]["people"]["references"] = {"serpapi": "{name} face", "candidates": 7, "keep": 3}
+    works = by_stage(estimate(check(config)))
+    assert works["embed_generated", "arcface"].units is None
+    assert ("generate_images", "sd1.1") not in works
+    assert works["collect_references", "serpapi"].units == 2 * 7
+
+
 def test_a_faster_sampler_and_no_gpu_change_the_hours(config):
     before = by_stage(estimate(check(config)))["generate_images", "sd1.1"]
     config["models"]["sd1.1"] |= {"steps": 25}

@@ -32,6 +32,12 @@ class MeanColour(Embedder):
         return [[Embedding((mean / np.linalg.norm(mean)).astype(np.float32))] for mean in means]
 
 
+class Half(Embedder):
+    """An embedder without `embed`."""
+
+    prepare = MeanColour.prepare
+
+
 class OtherModel(Scripted):
     """A generator that notes its settings."""
 
@@ -41,14 +47,19 @@ class OtherModel(Scripted):
 
 
 @pytest.fixture
-def other_package(monkeypatch):
+def other_package(monkeypatch, tmp_path):
     """An installed package that brings an embedder, a generator and one of each that can't be imported."""
     module = types.ModuleType("other_package")
-    module.MeanColour, module.OtherModel = MeanColour, OtherModel
+    module.MeanColour, module.OtherModel, module.Half = MeanColour, OtherModel, Half
     monkeypatch.setitem(sys.modules, "other_package", module)
+    (tmp_path / "raising_package.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
     points = [
         metadata.EntryPoint("mean-colour", "other_package:MeanColour", embeddings.ENTRY_POINTS),
         metadata.EntryPoint("broken", "nowhere:Embedder", embeddings.ENTRY_POINTS),
+        metadata.EntryPoint("half", "other_package:Half", embeddings.ENTRY_POINTS),
+        metadata.EntryPoint("module", "other_package", embeddings.ENTRY_POINTS),
+        metadata.EntryPoint("raising", "raising_package:Embedder", embeddings.ENTRY_POINTS),
         metadata.EntryPoint("facenet", "other_package:MeanColour", embeddings.ENTRY_POINTS),
         metadata.EntryPoint("other-model", "other_package:OtherModel", generated.ENTRY_POINTS),
     ]
@@ -83,7 +94,10 @@ def test_a_built_in_name_is_not_replaced(other_package, monkeypatch):
     [
         ("mean-color", "did you mean 'mean-colour'"),
         ("facent", "did you mean 'facenet'"),
-        ("zzz", "there are: arcface, broken, csd, facenet, mean-colour, openclip"),
+        ("zzz", "there are: arcface, broken, csd, facenet, half, mean-colour, module, openclip"),
+        ("half", r"'half' is other_package:Half of an installed package, which lacks embed; install a version"),
+        ("module", "other_package of an installed package, which is not a class"),
+        ("raising", r"can't be imported \(ZeroDivisionError: division by zero\)"),
         ("broken", r"the embedder 'broken' is nowhere:Embedder of an installed package, which can't be imported"),
     ],
 )
@@ -93,6 +107,7 @@ def test_a_name_that_cannot_be_found_is_an_error_with_a_remedy(other_package, na
 
 
 def test_names_are_known_without_an_import(other_package):
-    assert known_names(embeddings.REGISTRY, embeddings.ENTRY_POINTS)[-2:] == ["mean-colour", "broken"]
+    brought = known_names(embeddings.REGISTRY, embeddings.ENTRY_POINTS)[len(embeddings.REGISTRY) :]
+    assert brought == ["mean-colour", "broken", "half", "module", "raising"]
     assert known_names(generated.REGISTRY, generated.ENTRY_POINTS) == ["diffusers", "other-model"]
     assert known_names(embeddings.REGISTRY) == list(embeddings.REGISTRY)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ruptures import Pelt
 from threshold_data import rise
 
+from fit.errors import DataError
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.isotonic import isotonic, isotonic_middle
 from fit.thresholds.estimators.logistic import logistic, logistic_grid
@@ -98,3 +99,8 @@ def test_many_fits_at_once_agree_with_one_at_a_time():
     assert find_estimator("pelt").many(counts, np.zeros_like(scores), 0.9).tolist() == pytest.approx(
         [np.nan] * 12, nan_ok=True
     )
+
+
+def test_the_earlier_name_of_an_estimator_leads_to_its_name_now():
+    with pytest.raises(DataError, match="`single` is now called `one_change`"):
+        find_estimator("single")

@@ -57,4 +57,4 @@ class GeneratorSettings:
     generator_steps: Annotated[int, Ge(1), Le(10**9)]
     """Optimisation steps of the generator's text encoder and U-Net."""
     generator_batch: Annotated[int, Ge(1), Le(1_000_000)]
-    """Pictures a step."""
+    """Pictures per training step."""

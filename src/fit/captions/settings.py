@@ -29,6 +29,23 @@ class SamplingSettings:
     """Largest sample of captions per concept whose images are collected; 0 for a corpus that is only counted."""
 
 
+MATCHED_COLUMNS = ("concept", "shard", "row", "url", "caption")
+"""Columns that every table of matched captions has (fit.captions.tables.MATCHED, which takes longer to import)."""
+
+
+def column_problem(settings: SamplingSettings) -> str | None:
+    """Return what is wrong with the further columns that are carried along; None if nothing is."""
+    for name in settings.columns:
+        if list(settings.columns).count(name) > 1:
+            return f"the column {name!r} is named twice in `columns`; name each once"
+        if name in (settings.caption_column, settings.url_column):
+            return f"the column {name!r} is kept anyway, as the caption or the address; take it off `columns`"
+        if name in MATCHED_COLUMNS:
+            own = f"matched captions have a column {name!r} of their own"
+            return f"{own}; take it off `columns`, or rename it in the corpus"
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadingSettings:
     """How files of captions are read."""
@@ -36,6 +53,6 @@ class ReadingSettings:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     encoding: str = "utf-8"
-    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark says its own."""
+    """Of text files (CSV, TSV, JSON lines): utf-8, windows-1252, latin-1, utf-16 ... A byte order mark overrides it."""
     on_bad_shard: Literal["fail", "skip"] = "fail"
     """What a broken or missing file leads to: an error, or counts without it, which say so."""

@@ -18,12 +18,12 @@ __all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "run
 
 
 HOW_TO_GET = {
-    "references.folder": ": a folder of verified pictures per slug in it (README, References)",
+    "references.folder": ": a folder of verified pictures per slug in it (docs/images.md)",
     "provided_images": ": a folder of pictures per slug in it (docs/images.md)",
     "provided_counts": ": a CSV with the columns concept and effective_count",
     "captions.files": ": your copy of the corpus's metadata (docs/captions.md)",
-    "embedders.": " (docs/embedders.md says where weights are published)",
-    "pipeline": ": a pipeline as diffusers saves it (docs/generation.md)",
+    "embedders.": " (docs/embeddings.md says where weights are published)",
+    "pipeline": ": a pipeline as diffusers saves it (docs/generated.md)",
 }
 """Part of a key -> what belongs there, and which document says so."""
 

@@ -14,7 +14,7 @@ def paint_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `paint`."""
     add("--sheet", help="concept sheet of the painters")
     add_settings(add, WorldSettings)
-    add("--seed", type=SEED)
+    add("--seed", type=SEED, metavar="N", help="of every random choice")
     add("--shards", nargs="+", help="corpus files to write")
     add("--training-set", help="Parquet file to write: the captioned pictures that the generator sees")
     add("--truth", help="Parquet file to write: the true painter of each picture, which no stage reads")
@@ -39,7 +39,7 @@ def paint(args: Namespace) -> None:
 def _add_training(add: Callable[..., None], settings: type) -> None:
     """Add what all trainings take."""
     add_settings(add, settings)
-    add("--seed", type=SEED)
+    add("--seed", type=SEED, metavar="N", help="of every random choice")
     add("--threads", type=THREADS, default=0, help="of PyTorch; 0: its own number")
     add("--out", help="folder to write")
 

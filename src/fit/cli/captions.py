@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fit.captions.settings import ReadingSettings, SamplingSettings
+from fit.captions.settings import ReadingSettings, SamplingSettings, column_problem
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, OptionalPath
@@ -60,6 +60,14 @@ def _add_seed(add: Callable[..., None]) -> None:
     add("--seed", type=Number(int, 0, 2**63 - 1), default=0, metavar="N", help="of the samples")
 
 
+def _sampling(args: Namespace) -> SamplingSettings:
+    """Return the settings of the sample; raise a FitError if a column would be there twice."""
+    found = read_settings(SamplingSettings, args)
+    if problem := column_problem(found):
+        raise FitError(f"--columns: {problem}")
+    return found
+
+
 def count_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fit captions count`."""
     add("--concepts", metavar="SHEET", help="concept sheet")
@@ -95,7 +103,7 @@ def count(args: Namespace) -> None:
 
     if bool(args.captions) == bool(args.elasticsearch):
         raise FitError("captions count: say what to count in, either --captions FILE ... or --elasticsearch INDEX")
-    concepts, outputs, sampling = read_sheet(args.concepts), _outputs(args), read_settings(SamplingSettings, args)
+    concepts, outputs, sampling = read_sheet(args.concepts), _outputs(args), _sampling(args)
     if args.elasticsearch:
         from fit.captions.index import count_index
 
@@ -131,14 +139,14 @@ def merge(args: Namespace) -> None:
 
     outputs = _outputs(args)
     parts = [CountFiles.of_counts(part) for part in args.parts]
-    merge_counts(parts, outputs, read_settings(SamplingSettings, args), args.seed)
+    merge_counts(parts, outputs, _sampling(args), args.seed)
     _report(outputs)
 
 
 def explain_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fit captions explain`."""
-    add("name")
-    add("caption")
+    add("name", help="as a sheet has it")
+    add("caption", help="as a corpus has it")
 
 
 def explain(args: Namespace) -> None:
@@ -151,7 +159,7 @@ def explain(args: Namespace) -> None:
 def plot_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fit captions plot`."""
     add("counts", help="file that `fit captions count` wrote")
-    add("--title", default="", metavar="TEXT")
+    add("--title", default="", metavar="TEXT", help="of the figure")
     add("--out", metavar="PNG", help="file to write")
 
 

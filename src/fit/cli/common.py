@@ -1,10 +1,17 @@
 """What several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fit.errors import FitError
 from fit.io.json_files import read_json
+
+
+def add_work(add: Callable[..., None]) -> None:
+    """Add the option that names the folder of what a stopped job continues with."""
+    says = "keeps work in progress, so that a stopped job continues (default: beside --out)"
+    add("--work", default=None, metavar="FOLDER", help=says)
 
 
 def read_match_threshold(path: str | Path, *also: str) -> dict[str, Any]:

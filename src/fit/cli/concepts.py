@@ -30,7 +30,7 @@ def check(args: Namespace) -> None:
     if found.summary:
         _print_rows(found.summary)
     for warning in found.warnings:
-        print(f"fit: look at this: {warning}", file=sys.stderr)
+        print(f"fit: to look at: {warning}", file=sys.stderr)
     for error in found.errors:
         print(f"fit: {error}", file=sys.stderr)
     if found.errors:
@@ -42,7 +42,7 @@ def sample_arguments(add: Callable[..., None]) -> None:
     add("--candidates", help="concept sheet to draw from")
     add("--counts", help="CSV or Parquet with the columns concept and captions, as `fit captions count` writes it")
     add("--size", type=Number(int, 1, 10**9), help="how many to draw")
-    add("--seed", type=SEED, default=0)
+    add("--seed", type=SEED, default=0, metavar="N", help="of the draw")
     add("--out", help="concept sheet to write")
 
 

@@ -62,7 +62,7 @@ def scale(args: Namespace) -> None:
 
 
 COMMANDS = (
-    Command("estimate", "from captions, downloads and matches", estimate_arguments, estimate),
+    Command("estimate", "estimate them from captions, downloads and matches", estimate_arguments, estimate),
     Command("import", "take effective counts that are known already", import_arguments, import_),
-    Command("scale", "another corpus's, by the ratio of captions", scale_arguments, scale),
+    Command("scale", "scale the counts of another corpus by the ratio of captions", scale_arguments, scale),
 )

@@ -42,7 +42,7 @@ def images(args: Namespace) -> None:
 
 def texts_arguments(add: Callable[..., None]) -> None:
     _add_embedder(add)
-    add("--texts", nargs="+", metavar="TEXT")
+    add("--texts", nargs="+", metavar="TEXT", help="such as 'an artwork'")
     add("--out", metavar="FILE", help="file of embeddings to write")
 
 
@@ -85,5 +85,11 @@ COMMANDS = (
     Command("images", "embed an image table", images_arguments, images),
     Command("texts", "embed texts, for the art filter", texts_arguments, texts),
     Command("prompts", "embed the prompts of every concept, for the CLIP score", prompts_arguments, prompts),
-    Command("convert", "a CSD checkpoint as published into safetensors", convert_arguments, convert, writes=("out",)),
+    Command(
+        "convert",
+        "convert a CSD checkpoint, as published, into safetensors",
+        convert_arguments,
+        convert,
+        writes=("out",),
+    ),
 )

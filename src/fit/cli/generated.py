@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fit.cli.command import Command
-from fit.cli.common import set_threads
+from fit.cli.common import add_work, set_threads
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, Slugs
 from fit.generated.settings import GenerationSettings, PipelineSettings
@@ -20,7 +20,7 @@ def make_arguments(add: Callable[..., None]) -> None:
     add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}")
     add("--seed", type=Number(int, 0, 2**63 - 1), metavar="N", help="of the study")
     add("--threads", type=Number(int, 0, 4096), default=0, help="processor threads (0: the library's choice)")
-    add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
+    add_work(add)
     add("--out", metavar="FILE", help="image table to write")
 
 
@@ -50,7 +50,7 @@ def import_arguments(add: Callable[..., None]) -> None:
     add("--place", metavar="PATH", help="folder with a folder per slug, or Parquet with the columns concept and bytes")
     add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add("--sheet", default=None, metavar="FILE", help="concept sheet: rows of a table that are of no concept are named")
-    add("--work", default=None, metavar="FOLDER", help="for what a stop must not lose (default: beside --out)")
+    add_work(add)
     add_settings(add, DecodeSettings)
     add("--decoders", type=Number(int, 1, 4096), default=2, help="processes that decode")
     add("--out", metavar="FILE", help="image table to write")
@@ -75,7 +75,7 @@ def import_(args: Namespace) -> None:
 
 def draw_arguments(add: Callable[..., None]) -> None:
     add("table", help="image table that `fit generated make` wrote")
-    add("--title", default="")
+    add("--title", default="", metavar="TEXT", help="of the picture")
     add("--out", metavar="PNG", help="picture to write")
 
 
@@ -90,5 +90,5 @@ def draw(args: Namespace) -> None:
 COMMANDS = (
     Command("make", "generate pictures of concepts", make_arguments, make),
     Command("import", "take local pictures that a model made", import_arguments, import_),
-    Command("draw", "draw the pictures of concepts, a row a prompt", draw_arguments, draw),
+    Command("draw", "draw the pictures of concepts, a row per prompt", draw_arguments, draw),
 )

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from fit.cli.command import Command
+from fit.cli.common import add_work
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, Slugs
 from fit.errors import FitError
@@ -19,7 +20,7 @@ def _add_decoders(add: Callable[..., None]) -> None:
 
 
 def _add_work(add: Callable[..., None]) -> None:
-    add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
+    add_work(add)
 
 
 def collect_arguments(add: Callable[..., None]) -> None:
@@ -98,7 +99,7 @@ def retry_arguments(add: Callable[..., None]) -> None:
         "--status",
         nargs="+",
         default=None,
-        help="which failures, as `fit images stats` names them (default: those that may pass)",
+        help="which failures, as `fit images stats` names them (default: those that may be temporary)",
     )
     add_settings(add, FetchSettings, DecodeSettings)
     _add_decoders(add)

@@ -33,12 +33,22 @@ COMMANDS = {
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""
 
 
+def _shown(default: Any) -> str:
+    """Return the default of an option as a user writes it, for its help."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return " ".join(map(str, default if isinstance(default, (list, tuple)) else [default])).replace("%", "%%")
+
+
 def add_to(parser: Parser, command: Command) -> None:
     """Give `parser` the arguments of `command`; an option without a default is required."""
 
     def add(*flags: str, **options: Any) -> None:
         if flags[0].startswith("--") and "default" not in options and options.get("action") is None:
             options.setdefault("required", True)
+        default, said = options.get("default"), options.get("help", "")
+        if default not in (None, "", [], ()) and said and "default:" not in said:
+            options["help"] = f"{said} (default: {_shown(default)})"
         parser.add_argument(*flags, **options)
 
     parser.set_defaults(command=command)

@@ -190,10 +190,15 @@ def verify(args: Namespace) -> None:
 
 
 COMMANDS = (
-    Command("threshold", "from references: within a concept against between concepts", threshold_arguments, threshold),
+    Command(
+        "threshold",
+        "find the match threshold: similarity within a concept against similarity between concepts",
+        threshold_arguments,
+        threshold,
+    ),
     Command(
         "art-threshold",
-        "similarity to the texts of artworks against photographs",
+        "find the art filter's threshold: similarity of artworks to its texts against that of photographs",
         art_threshold_arguments,
         art_threshold,
     ),

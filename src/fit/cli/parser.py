@@ -129,8 +129,8 @@ class Slugs(argparse.Action):
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
         for slug in values:
-            if not re.fullmatch("[a-z0-9-]+", slug):
-                parser.error(f"argument {option}: {slug!r} is not a slug; use only a-z, 0-9 and -")
+            if not re.fullmatch("[a-z0-9][a-z0-9-]*", slug):
+                parser.error(f"argument {option}: {slug!r} is not a slug; use only a-z, 0-9 and -, and no - first")
             if values.count(slug) > 1:
                 parser.error(f"argument {option}: {slug!r} is given {values.count(slug)} times; give each concept once")
         setattr(namespace, self.dest, values)

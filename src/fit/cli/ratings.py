@@ -31,8 +31,13 @@ def serve_arguments(add: Add) -> None:
         help="names by which browsers may ask for the page, beside localhost and, unless only this machine is served, "
         "its own name and addresses",
     )
-    add("--port", type=Number(int, 0, 65_535), default=8000, metavar="N", help="0 for any that is free")
-    add("--question", default="How much does the picture look like the same person or style as the others?")
+    add("--port", type=Number(int, 0, 65_535), default=8000, metavar="N", help="where to listen; 0: any that is free")
+    add(
+        "--question",
+        default="How much does the picture look like the same person or style as the others?",
+        metavar="TEXT",
+        help="what the page asks",
+    )
     add("--names", metavar="SHEET", default=None, help="concept sheet, to show raters the names (default: no names)")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fit.cli.command import Command
+from fit.cli.common import add_work
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.images.settings import DecodeSettings, FetchSettings
@@ -20,7 +21,7 @@ def collect_arguments(add: Callable[..., None]) -> None:
     add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add_settings(add, SearchSettings)
     add("--cache", default=".searches", metavar="FOLDER", help="keeps the answers of searches")
-    add("--work", default=None, metavar="FOLDER", help="for what a kill must not lose (default: beside --out)")
+    add_work(add)
     add_settings(add, FetchSettings, DecodeSettings)
     add("--decoders", type=Number(int, 1, 4096), default=2, metavar="N", help="processes that decode")
     add("--out", metavar="FILE", help="image table of candidates to write")

@@ -72,7 +72,7 @@ def imitation_arguments(add: Callable[..., None]) -> None:
 
 
 def imitation(args: Namespace) -> None:
-    """Write the imitation scores of concepts, a row a prompt."""
+    """Write the imitation scores of concepts, a row per prompt."""
     from fit.io.concept_tables import write_concepts
     from fit.scores.evidence import read_evidence
     from fit.scores.imitation import OF_PROMPT, score_concept
@@ -104,6 +104,6 @@ def tabulate(args: Namespace) -> None:
 
 
 COMMANDS = (
-    Command("imitation", "imitation scores of concepts, a row a prompt", imitation_arguments, imitation),
+    Command("imitation", "imitation scores of concepts, a row per prompt", imitation_arguments, imitation),
     Command("tabulate", "counts and scores of all concepts in one table", tabulate_arguments, tabulate),
 )

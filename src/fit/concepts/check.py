@@ -119,5 +119,5 @@ def check(paths: Iterable[str | Path]) -> Findings:
         if pair[0] != pair[1] and pair not in told:
             told.add(pair)
             one, two = (f"{written!r} ({slug} in {sheet})" for sheet, slug, written in (owners[i], owners[j]))
-            found.warnings.append(f"{one} and {two} are nearly alike ({ratio:.2f}); are they one?")
+            found.warnings.append(f"{one} and {two} are nearly alike ({ratio:.2f}); are they the same concept?")
     return found

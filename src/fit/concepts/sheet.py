@@ -1,7 +1,7 @@
 """Concept sheets: a tab-separated file per domain, with a row per concept.
 
-Columns: `concept` (a slug of a-z, 0-9 and -), `name`, and optionally `aliases` (separated by |) and `group`. Cells may
-be quoted as spreadsheets do, and separated by commas or semicolons too (fit.io.user_tables).
+Columns: `concept` (a slug of a-z, 0-9 and -, no - first), `name`, and optionally `aliases` (separated by |) and
+`group`. Cells may be quoted as spreadsheets do, and separated by commas or semicolons too (fit.io.user_tables).
 """
 
 import re
@@ -15,7 +15,8 @@ from fit.io.files import write_text
 from fit.io.shown import shown
 from fit.io.user_tables import UserTable, read_user_table
 
-SLUG = re.compile(r"[a-z0-9-]+")
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
+"""A dash is not first: a command would take the slug for an option."""
 COLUMNS = ("concept", "name", "aliases", "group")
 LONGEST_SLUG = 200
 """Characters: a file's name has at most 255, and the names of a concept's files are longer than its slug."""
@@ -72,7 +73,7 @@ def read_sheet(path: str | Path) -> list[Concept]:
                 raise SheetError(f"{where}: {column} is {shown(row[column])}, not text; write it as text")
         slug, name = (row["concept"] or "").strip(), (row["name"] or "").strip()
         if not SLUG.fullmatch(slug):
-            raise SheetError(f"{where}: concept {shown(slug)} is not a slug; use only a-z, 0-9 and -")
+            raise SheetError(f"{where}: concept {shown(slug)} is not a slug; use only a-z, 0-9 and -, and no - first")
         if len(slug) > LONGEST_SLUG:
             raise SheetError(
                 f"{where}: concept {slug[:30]!r}... has {len(slug)} characters, too many for the name of a file; "

@@ -103,11 +103,12 @@ class Config(pydantic.BaseModel):
         kind, *names = tables.removeprefix("results/").split("/")
         if kind == "embeddings":
             kind, *names = names[1:]
+        domain = names[0] if kind in ("references", "photographs") else names[1]
         if kind == "images":
-            return self.partition(names[1], is_cheap=not self.corpora[names[0]].images)
+            return self.partition(domain, is_cheap=not self.corpora[names[0]].images)
         if kind == "generated":
-            return self.partition(names[1], is_cheap=not self.models[names[0]].pipeline)
-        return self.partition(next(name for name in names if name in self.domains))
+            return self.partition(domain, is_cheap=not self.models[names[0]].pipeline)
+        return self.partition(domain)
 
     def pairs(self, study: str) -> list[tuple[str, str]]:
         """The (model, domain) pairs of a study."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from fit.captions.settings import ReadingSettings, SamplingSettings
+from fit.captions.settings import ReadingSettings, SamplingSettings, column_problem
 from fit.config.section import Name, Section, section
 from fit.images.settings import DecodeSettings, FetchSettings
 
@@ -37,6 +37,12 @@ class Captions(SamplingSettings, ReadingSettings, Section):
     def _one_source(self) -> "Captions":
         if bool(self.files) == bool(self.elasticsearch):
             raise ValueError("give one source, `files` or `elasticsearch`")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _other_columns(self) -> "Captions":
+        if problem := column_problem(self):
+            raise ValueError(problem)
         return self
 
 

@@ -20,7 +20,7 @@ class ArtFilter(Section):
 
     embedder: Name
     """An embedder that has a text tower."""
-    texts: list[str] = Field(default_factory=lambda: ["an artwork"])
+    texts: Annotated[list[str], Field(min_length=1)] = Field(default_factory=lambda: ["an artwork"])
     """An image's similarity is the highest to any of these."""
     photographs: str | None = None
     """Ordinary photographs, against which the threshold is found: an image table (Parquet) or a folder. May be left out

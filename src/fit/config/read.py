@@ -1,10 +1,11 @@
 """Reads configuration files, checks them, and says in which file and line a mistake is."""
 
+import dataclasses
 import difflib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pydantic
 import yaml
@@ -42,7 +43,8 @@ def _keys_of(section: type) -> dict[str, Any]:
     """Key -> annotation of a section."""
     if issubclass(section, pydantic.BaseModel):
         return {name: field.annotation for name, field in section.model_fields.items()}
-    return typing.get_type_hints(section)
+    annotations = typing.get_type_hints(section)
+    return {field.name: annotations[field.name] for field in dataclasses.fields(cast("Any", section))}
 
 
 def _known_keys(location: Location) -> tuple[str, list[str]]:

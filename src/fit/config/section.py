@@ -46,6 +46,21 @@ def refuse_true_for_a_number(cls: type, value: Any, field: str | None) -> Any:
     return value
 
 
+def refuse_options(value: Any) -> Any:
+    """Return `value`, of a key of a section. A rule passes the texts of a list as words of a command line.
+
+    Raises:
+        ValueError: it is a list with a text that a command would take for an option.
+    """
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, str) and item.startswith("-"):
+                raise ValueError(
+                    f"{item!r} begins with a dash, as the options of a command do; write it without (a path: ./-x)"
+                )
+    return value
+
+
 @section
 class Section:
     """Base of every section."""
@@ -53,4 +68,4 @@ class Section:
     @pydantic.field_validator("*", mode="before")
     @classmethod
     def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        return refuse_true_for_a_number(cls, value, info.field_name)
+        return refuse_options(refuse_true_for_a_number(cls, value, info.field_name))

@@ -8,7 +8,7 @@ from pydantic import Field
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.config.section import Name, Section, section
 from fit.scores.settings import ScoreSettings
-from fit.thresholds.estimators import ESTIMATORS
+from fit.thresholds.estimators import ESTIMATORS, no_estimator
 from fit.thresholds.settings import ThresholdSettings
 
 
@@ -21,6 +21,13 @@ class Study(Section):
     domains: Annotated[list[Name], Field(min_length=1)]
     """Names of domains."""
 
+    @pydantic.field_validator("models", "domains")
+    @classmethod
+    def _once(cls, names: list[str]) -> list[str]:
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice!r} occurs twice; name each once")
+        return names
+
 
 @section
 class Threshold(ThresholdSettings, ScoreSettings, Section):
@@ -32,10 +39,8 @@ class Threshold(ThresholdSettings, ScoreSettings, Section):
         if not estimators:
             raise ValueError("name one estimator or more")
         for name in estimators:
-            if name == "single":
-                raise ValueError("the estimator `single` is now called `one_change`")
             if name not in ESTIMATORS:
-                raise ValueError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+                raise ValueError(no_estimator(name))
         if len(set(estimators)) < len(estimators):
             raise ValueError("an estimator occurs twice; name each once")
         return estimators

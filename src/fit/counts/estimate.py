@@ -63,7 +63,7 @@ SKIPPED = ("skipped_rows", "skipped_shards")
 Counts = dict[str, int | None]
 """Column of COUNTS -> a concept's number; None where it has none."""
 
-_MATCHES = pa.schema([("match", pa.bool_())])
+_MATCHES = pa.schema([("image_id", pa.string()), ("match", pa.bool_())])
 
 
 def read_counts_of(path: str | Path, needed: tuple[str, ...]) -> dict[str, Counts]:
@@ -127,14 +127,18 @@ def estimate_counts(
         Arrow table of the schema COUNTS; low and high are the interval of effective_count.
 
     Raises:
-        DataError: as read_counts_of; or the caption counts or the images lack a concept.
+        DataError: as read_counts_of; the caption counts or the images lack a concept; or more images match than there
+            are.
     """
     counted = read_counts_of(captions, ("captions",)) if captions else {}
     concepts = [concept.slug for concept in read_sheet(sheet) if concept.slug in matches]
     wanted = set(concepts)
     matched_of = {
-        concept: pc.sum(rows.column("match")).as_py() or 0
-        for concept, rows in matches.each(["match"], schema=_MATCHES)
+        concept: (
+            pc.sum(rows.column("match")).as_py() or 0,
+            pc.count_distinct(rows.column("image_id").filter(rows.column("match"))).as_py(),
+        )
+        for concept, rows in matches.each(["image_id", "match"], schema=_MATCHES)
         if concept in wanted
     }
     collected_of = {
@@ -147,7 +151,13 @@ def estimate_counts(
         if concept not in collected_of:
             images.path(concept)  # raises a DataError
         requested, downloaded, unique = collected_of[concept]
-        matched = matched_of[concept]
+        matched, of_images = matched_of[concept]
+        if of_images > downloaded:
+            raise DataError(
+                f"{matches.path(concept)}, concept {concept!r}: {of_images:,} images match, but {images.path(concept)} "
+                f"has {downloaded:,}; they are not of the same images: make the matches again, or remove the table of "
+                "images that was made alone"
+            )
         of_captions = _of_concept(concept, counted, captions) if captions else {}
         mentioned = of_captions.get("captions")
         count, low, high = (matched,) * 3 if mentioned is None else effective_count(matched, mentioned, downloaded)

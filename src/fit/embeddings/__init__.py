@@ -30,4 +30,6 @@ def load(backend: str, settings: "EmbedderSettings", faces: "FaceSettings") -> "
         ConfigError: there is no such backend.
         ModelError: its weights can't be loaded.
     """
-    return find(REGISTRY, backend, "embedder", ENTRY_POINTS)(settings, faces)
+    from fit.embeddings.base import Embedder
+
+    return find(REGISTRY, backend, "embedder", ENTRY_POINTS, Embedder.__abstractmethods__)(settings, faces)

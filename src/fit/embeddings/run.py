@@ -6,7 +6,7 @@ vectors as they come. So the memory does not grow with the number of images, and
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -196,6 +196,19 @@ def _tables(entries: Iterable[tuple[Key, list[Embedding]]]) -> Iterator[pa.Table
             yield files.rows(names, found, len(found[0][0].vector), concept)
 
 
+def _check_as_many(found: Sized, asked: int, backend: str, what: str) -> None:
+    """Check that an embedder, which may be of another package, answers for each picture or text.
+
+    Raises:
+        ModelError: it does not.
+    """
+    if len(found) != asked:
+        raise ModelError(
+            f"the embedder {backend} returned {len(found)} results for {asked} {what}; it has to return one for each: "
+            "get another version of the package that brings it"
+        )
+
+
 def _checked(found: list[Embedding], backend: str, settings: EmbedderSettings, what: str) -> list[Embedding]:
     """Return `found` in `what` (a picture or text, in words).
 
@@ -263,6 +276,7 @@ def embed_table(
                 f"{settings.model}: one picture is too much for the memory ({error}); free it of other programs, "
                 "choose a smaller number format (`dtype`), or run where there is more"
             ) from error
+        _check_as_many(found, len(batch), backend, "pictures")
         return [
             (key, _checked(of_image, backend, settings, f"{image_table}, image {key[1]}"))
             for (key, _), of_image in zip(batch, found, strict=True)
@@ -297,6 +311,7 @@ def embed_texts(
     """Write the unit vectors of `texts` to `target`, in the layout of embed_table; image_id is the text."""
     with torch.inference_mode():
         vectors = embedders.load(backend, settings, faces).embed_texts(texts)
+    _check_as_many(vectors, len(texts), backend, "texts")
     found = [
         _checked([Embedding(vector)], backend, settings, f"text {text!r}")
         for text, vector in zip(texts, vectors, strict=True)

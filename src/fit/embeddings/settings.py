@@ -47,4 +47,4 @@ class BatchSettings:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     batch_size: Annotated[int, Ge(1), Le(1_000_000), RESOURCE] = 64
-    """Images a batch, at most: halved as often as memory runs out. Changes no result beyond rounding."""
+    """Images per batch, at most: halved as often as memory runs out. Changes no result beyond rounding."""

@@ -23,7 +23,9 @@ def prepare(settings: "PipelineSettings") -> "Generator":
         ConfigError: there is no such backend.
         ModelError: its model is not there.
     """
-    return find(REGISTRY, settings.backend, "generator", ENTRY_POINTS)(settings)
+    from fit.generated.base import Generator
+
+    return find(REGISTRY, settings.backend, "generator", ENTRY_POINTS, Generator.__abstractmethods__)(settings)
 
 
 def load(settings: "PipelineSettings") -> "Generator":

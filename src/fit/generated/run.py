@@ -18,11 +18,12 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from fit.concepts.sheet import Concept
-from fit.errors import StoppedError
+from fit.errors import ModelError, StoppedError
 from fit.generated.base import GeneratedImage, Generator
 from fit.generated.parts import ResumableTable, assemble, work_folder
 from fit.generated.settings import GenerationSettings
@@ -210,6 +211,30 @@ def generate_table(
         return statuses
 
 
+def _check_images(images: Sequence[GeneratedImage], asked: int, name: str) -> None:
+    """Check what a generator returns, which may be of another package, before it is written beside its prompts.
+
+    Raises:
+        ModelError: it is not a picture for each prompt, or a picture is not of the kind that is stored.
+    """
+    remedy = "get another version of the package that brings it"
+    if len(images) != asked:
+        raise ModelError(
+            f"the generator {name} returned {len(images)} pictures for {asked} prompts; its `generate` has to return "
+            f"one for each: {remedy}"
+        )
+    for image in images:
+        pixels: Any = image.pixels
+        is_array = isinstance(pixels, np.ndarray)
+        is_picture = is_array and pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
+        if (image.status == "ok") != is_picture or (pixels is not None and not is_picture):
+            found = f"{pixels.dtype} of the shape {list(pixels.shape)}" if is_array else repr(pixels)
+            raise ModelError(
+                f"the generator {name} returned a picture with the status {image.status!r} whose pixels are {found}; "
+                f"those of an 'ok' picture have to be uint8 of the shape [H, W, 3], others have none: {remedy}"
+            )
+
+
 def _generate(
     generator: Generator,
     parts: ResumableTable,
@@ -226,6 +251,7 @@ def _generate(
                     return
                 rows = todo[start : start + settings.batch_size]
                 images = generator.generate([row["prompt"] for row in rows], [row["seed"] for row in rows])
+                _check_images(images, len(rows), type(generator).__name__)
                 saver.take(parts, rows, images)
                 progress.update(len(rows))
         finally:

@@ -56,5 +56,5 @@ class GenerationSettings:
     image_format: Literal["png", "webp"] = "png"
     """How pictures are stored; both are without loss, WebP is a little smaller."""
     batch_size: Annotated[int, Ge(1), Le(1_000_000), RESOURCE] = 20
-    """Images a batch, at most: it is halved while memory is not enough. Each has its own seed, so this changes no
+    """Images per batch, at most: halved as often as memory runs out. Each has its own seed, so this changes no
     picture beyond rounding."""

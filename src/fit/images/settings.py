@@ -25,7 +25,7 @@ class FetchSettings:
     max_bytes: Annotated[int, Ge(1), Le(2**40)] = 25_000_000
     """Largest body, in bytes, both as sent and decoded."""
     retries: Annotated[int, Ge(0), Le(100), RESOURCE] = 2
-    """Further attempts after a failure that may pass."""
+    """Further attempts after a failure that may be temporary."""
     honour_opt_out: bool = True
     """Leave out images whose X-Robots-Tag says noai or noimageai."""
     allow_loopback: bool = False

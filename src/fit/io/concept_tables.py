@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fit.errors import DataError
+from fit.errors import DataError, ImageTableError
 from fit.io.files import atomic_write
 from fit.io.nearby import nearest
 from fit.io.parquet import check_columns, open_parquet, read
@@ -36,14 +36,37 @@ def concepts_in(path: str | Path) -> list[str]:
     """Return the concepts that a table is of, in its order: as its metadata say, or else those of its rows.
 
     Raises:
-        ImageTableError: it is missing, or not a table with a column `concept`.
+        ImageTableError: it is missing, or not a table with a column `concept`; or it has rows of a concept that its
+            metadata do not name.
     """
     file = open_parquet(path)
     told = (file.schema_arrow.metadata or {}).get(_KEY)
     if told is not None:
-        return list(json.loads(told))
+        return _told(path, told, file.metadata)
     check_columns(file.schema_arrow, path, ["concept"], pa.schema([CONCEPT]))
     return list(dict.fromkeys(file.read(["concept"]).column("concept").to_pylist()))
+
+
+def _told(path: str | Path, told: bytes, metadata: pq.FileMetaData) -> list[str]:
+    """Return the concepts that the metadata of a table name, after a look at the statistics of its rows.
+
+    Tables that somebody joined have the metadata of one of them, and the concepts of all.
+    """
+    try:
+        names: list[str] = list(json.loads(told))
+    except (ValueError, TypeError):
+        raise ImageTableError(f"{path}: its metadata name no concepts that can be read; make it again") from None
+    known = set(names)
+    position = next((i for i, name in enumerate(metadata.schema.names) if name == CONCEPT.name), None)
+    for group in range(metadata.num_row_groups if position is not None else 0):
+        found = metadata.row_group(group).column(position).statistics
+        for concept in (found.min, found.max) if found is not None and found.has_min_max else ():
+            if concept not in known:
+                raise ImageTableError(
+                    f"{path}: it has rows of the concept {concept!r}, which its metadata do not name (tables that were "
+                    "joined keep those of one); make it again, or leave its metadata out"
+                )
+    return names
 
 
 class ConceptTables:
@@ -64,6 +87,11 @@ class ConceptTables:
             # Two tables of a folder may have a concept: the table of a job of several concepts, and one that was asked
             # for by the concept's name. Both are made by the same rule; the later one has the present settings.
             concepts_of = {file: concepts_in(file) for file in files}
+            for file, concepts in concepts_of.items():
+                if None in concepts:
+                    raise ImageTableError(
+                        f"{file}: a row has no concept; write in the column 'concept' which concept each row is of"
+                    )
             by_age = sorted(concepts_of, key=lambda file: file.stat().st_mtime_ns)
             latest = {concept: file for file in by_age for concept in concepts_of[file]}
             self._path_of = {concept: latest[concept] for file in files for concept in concepts_of[file]}

@@ -82,7 +82,8 @@ def check_columns(
     for column in columns:
         times = found.names.count(column)
         if times == 0:
-            raise error(f"{path}: no column {column!r}; it has {', '.join(found.names)}")
+            has = ", ".join(found.names)
+            raise error(f"{path}: no column {column!r}; it has {has}; name the right file, or make this one again")
         if times > 1:
             raise error(f"{path}: {times} columns are called {column!r}; rename or remove all but one")
         if schema is None or column not in schema.names or pa.types.is_null(found.field(column).type):

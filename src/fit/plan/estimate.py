@@ -170,9 +170,8 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
 def _of_domain(planner: Planner, domain: str) -> None:
     """Add collecting and embedding references."""
     theirs = planner.config.domains[domain]
-    each = (
-        theirs.references.candidates if theirs.references.source in ("serpapi", "wikiart") else theirs.references.keep
-    )
+    is_search = not (theirs.references.table or theirs.references.folder)
+    each = theirs.references.candidates if is_search else theirs.references.keep
     images = each * len(planner.config.slugs(domain))
     size = ATELIER_BYTES if theirs.references.place.startswith("results/atelier/") else REFERENCE_BYTES
     planner.add(
@@ -214,7 +213,8 @@ def _of_model(planner: Planner, model: str, domain: str) -> None:
             reason=f"{its.steps} steps, {its.dtype}, {reason}",
             gpu=bool(its.gpus),
         )
-    generated = _Images(place=place, units=pictures, unit="pictures")
+    # How many pictures a user has is known once they are imported.
+    generated = _Images(place=place, units=pictures if its.pipeline else None, unit="pictures")
     _embedding(planner, theirs.embedder, "embed_generated", generated)
     _cheap(planner, "score_imitation", f"scores/{model}/{domain}", model, len(slugs), size=5e3)
 

@@ -18,11 +18,20 @@ ESTIMATORS = {
     "logistic": "fit.thresholds.estimators.logistic:Logistic",
 }
 """Name -> "module:Class" of the estimator; the first is the usual headline."""
+RENAMED = {"single": "one_change"}
+"""Name in an earlier version -> name now."""
 
 
 def usual_headline() -> str:
     """Return the name of the estimator that is the headline unless settings say otherwise: the paper's."""
     return next(iter(ESTIMATORS))
+
+
+def no_estimator(name: str) -> str:
+    """Return what is said of a name that no estimator has."""
+    if name in RENAMED:
+        return f"the estimator `{name}` is now called `{RENAMED[name]}`"
+    return f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}"
 
 
 def find_estimator(name: str) -> "Estimator":
@@ -35,7 +44,7 @@ def find_estimator(name: str) -> "Estimator":
     from fit.registry import find
 
     if name not in ESTIMATORS:
-        raise DataError(f"there is no estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+        raise DataError(no_estimator(name))
     return find(ESTIMATORS, name, "estimator")()
 
 
