@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fit.thresholds.estimators.base import ConceptEstimator
+from fit.thresholds.compiled import segment
 from fit.thresholds.estimators.pelt import Pelt, change_points
 from fit.thresholds.scores import Scores
 
@@ -32,8 +32,13 @@ class PeltPublished(Pelt):
         return more
 
     def many(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:
-        """Split many data sets, one after the other."""
-        return ConceptEstimator.many(self, counts, scores, penalty)
+        """Split many data sets: as if no two counts were equal, which is the same cost, and faster than ruptures."""
+        found, places = np.full(len(counts), np.nan), np.arange(float(counts.shape[1]))
+        for row, y in enumerate(scores):
+            changes = segment(places, y, float(penalty))
+            if len(changes):
+                found[row] = counts[row, changes[0]]
+        return found
 
     def remarks(self, answer: dict[str, Any]) -> Iterator[str]:
         """Say that the change lies within concepts of one count, or is a fall."""
