@@ -36,19 +36,24 @@ class AdaptiveBatch:
 
         Raises:
             MemoryError: memory is not enough for a single item.
+            ValueError: the function does not return a result for each item.
         """
         results: list = []
         while len(results) < len(lists[0]):
             batch = [items[len(results) : len(results) + self.size] for items in lists]
             count = len(batch[0])
             try:
-                results += self._function(*batch)
-                continue
+                found = self._function(*batch)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
                 if count == 1:
                     raise MemoryError(str(error)) from error
+            else:
+                if len(found) != count:
+                    raise ValueError(f"{len(found)} results for {count} items")
+                results += found
+                continue
             # Here the error and all that its frames held is gone. Calls from several threads may fail at once: each
             # halves what it tried, not what another left.
             self.size = min(self.size, count // 2)

@@ -266,7 +266,7 @@ def embed_table(
     concepts = _concepts_of(image_table)
     embedder = embedders.load(backend, settings, faces)
     dataset = _Prepared(image_table, embedder.prepare)
-    adaptive = AdaptiveBatch(_inference(embedder), batch_size)
+    adaptive = AdaptiveBatch(_inference(embedder, backend), batch_size)
 
     def embed(batch: list[tuple[Key, Any]]) -> list[tuple[Key, list[Embedding]]]:
         try:
@@ -276,7 +276,6 @@ def embed_table(
                 f"{settings.model}: one picture is too much for the memory ({error}); free it of other programs, "
                 "choose a smaller number format (`dtype`), or run where there is more"
             ) from error
-        _check_as_many(found, len(batch), backend, "pictures")
         return [
             (key, _checked(of_image, backend, settings, f"{image_table}, image {key[1]}"))
             for (key, _), of_image in zip(batch, found, strict=True)
@@ -295,12 +294,14 @@ def embed_table(
             _write(part, entries(), concepts)
 
 
-def _inference(embedder: Embedder) -> Callable[[list[Any]], list[list[Embedding]]]:
-    """`embedder.embed`, in inference mode."""
+def _inference(embedder: Embedder, backend: str) -> Callable[[list[Any]], list[list[Embedding]]]:
+    """`embedder.embed`, in inference mode, which has to answer for each picture."""
 
     def infer(prepared: list[Any]) -> list[list[Embedding]]:
         with torch.inference_mode():
-            return embedder.embed(prepared)
+            found = embedder.embed(prepared)
+        _check_as_many(found, len(prepared), backend, "pictures")
+        return found
 
     return infer
 
