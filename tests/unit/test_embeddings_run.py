@@ -372,3 +372,9 @@ def test_an_embedder_that_does_not_answer_for_each_picture_or_text_is_named(colo
         embed(tmp_path / "images.parquet", tmp_path / "out.parquet")
     with pytest.raises(ModelError, match="returned 3 results for 2 texts"):
         embed_texts("colours", EmbedderSettings(model="m"), FaceSettings(), ["a", "b"], tmp_path / "texts.parquet")
+
+
+@pytest.mark.parametrize("found", [[], [1], [1, 2, 3]])
+def test_a_function_that_does_not_answer_for_each_item_is_an_error(found):
+    with pytest.raises(ValueError, match=f"{len(found)} results for 2 items"):
+        AdaptiveBatch(lambda items: found)([1, 2])
