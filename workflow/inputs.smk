@@ -222,6 +222,7 @@ def asked_for_before(wildcards):
     pairs = complete_pairs(wildcards.study)
     asked = [f"results/matches/{domain}.verification.tsv" for domain in dict.fromkeys(domain for _, domain in pairs)]
     asked += [f"results/sensitivity/{m}/{d}.outliers.{suffix}" for m, d in pairs for suffix in ("tsv", "png")]
+    asked += [f"results/missed/{m}/{d}.json" for m, d in pairs]
     return [path for path in asked if Path(path).exists()]
 
 

@@ -41,7 +41,7 @@ class Study:
         self.folder = folder
         self.count_of = {f"c{i:02d}": (3 + i if i < 10 else 10 * i - 50) for i in range(20)} | STRANGE
         self._write_vectors_and_pictures()
-        vectors = reference_vectors(self.tables("references"), self.tables("of_references"))
+        vectors = list(reference_vectors(self.tables("references"), self.tables("of_references")).values())
         self.match_threshold = say_means(
             find_match_threshold(*concept_means(vectors), "midpoint"), vectors, with_itself=False
         )

@@ -242,11 +242,13 @@ def test_scores_are_by_prompt(concept):
     assert main(["scores", "imitation", *arguments]) == 0
     rows = pq.read_table(concept / "s.parquet").to_pylist()
     # Three matches are too few to be a style's targets: the two kept references are.
-    assert rows == [
-        {"concept": "ann", "prompt": "x", "score": 1.0, "images": 2, "targets": 2, "image_scores": [1.0, 1.0]},
-        {"concept": "ann", "prompt": "y", "score": 0.0, "images": 2, "targets": 2, "image_scores": [0.0, 0.0]},
-        {"concept": "ann", "prompt": "z", "score": None, "images": 0, "targets": 2, "image_scores": []},
+    names = ("prompt", "score", "images", "targets", "image_scores", "fixed_sizes", "fixed_scores")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("x", 1.0, 2, 2, [1.0, 1.0], [2], [1.0]),
+        ("y", 0.0, 2, 2, [0.0, 0.0], [2], [0.0]),
+        ("z", None, 0, 2, [], [], []),
     ]
+    assert {row["concept"] for row in rows} == {"ann"}
 
 
 def test_show_draws_and_unpacks(tmp_path, capsys):

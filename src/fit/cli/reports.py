@@ -44,7 +44,7 @@ def paper_arguments(add: Add) -> None:
     add("--made", nargs="*", default=[], metavar="FILE", help="other tables and figures of the study that exist")
     add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
     add("--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap")
-    add("--seed", type=SEED, default=0)
+    add("--seed", type=SEED, default=0, metavar="N", help="of the resamples")
     add("--out", help="folder to write into")
 
 

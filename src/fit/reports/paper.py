@@ -71,8 +71,8 @@ PARTS = (
     Part(f"invariance: concepts fewer than {WITHIN} images apart", _WITH_PAGE, _OF_PAGE + "invariance.tsv"),
     Part(
         "the caption assumption: faces in random images whose captions do not name them",
-        "",
-        why_never="this version does not collect images whose captions name no concept",
+        "snakemake missed --config default_study={study}",
+        "results/missed/{model}/{domain}.json",
     ),
     Part(
         "similarity within and between concepts, and the match threshold (figures)",
