@@ -80,7 +80,7 @@ def test_a_new_field_is_found_in_the_schema_in_the_help_and_in_the_rules_command
     """The whole way of a setting, in processes of their own: one line in one file, and nothing else."""
     declared = (ROOT / "src/fit/scores/settings.py").read_text(encoding="utf-8")
     added = '    sharpness: Annotated[int, Ge(1), Le(9)] = 4\n    """How sharp a score is."""\n'
-    with copied_package({"scores/settings.py": declared.rstrip("\n") + "\n" + added}) as run:
+    with copied_package({"scores/settings.py": declared.replace("    top_k:", f"{added}    top_k:")}) as run:
         schema = json.loads(run("-c", "from fit.config.schema import schema_text; print(schema_text())"))
         assert schema["$defs"]["Threshold"]["properties"]["sharpness"]["description"] == "How sharp a score is."
         assert "--sharpness" in run("-m", "fit", "scores", "imitation", "--help")

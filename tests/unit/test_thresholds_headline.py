@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threshold_data import rise, step
 
-from fit.audit import read_threshold
+from fit.audit.threshold import read_threshold
 from fit.errors import DataError
 from fit.thresholds.answer import sentence, why_none
 from fit.thresholds.headline import decide, follow

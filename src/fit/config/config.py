@@ -98,11 +98,14 @@ class Config(pydantic.BaseModel):
         """How the concepts of a folder of tables are shared out.
 
         Args:
-            tables: the folder below results/, such as images/CORPUS/DOMAIN, or embeddings/EMBEDDER/ before that.
+            tables: the folder below results/, such as images/CORPUS/DOMAIN, or embeddings/EMBEDDER/ before that, or
+                scores/null/MODEL/DOMAIN.
         """
         kind, *names = tables.removeprefix("results/").split("/")
         if kind == "embeddings":
             kind, *names = names[1:]
+        if kind == "scores":
+            names = names[-2:]
         domain = names[0] if kind in ("references", "photographs") else names[1]
         if kind == "images":
             return self.partition(domain, is_cheap=not self.corpora[names[0]].images)
