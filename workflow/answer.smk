@@ -18,7 +18,7 @@ def what_was_made():
 
 def papers_list(targets):
     """Return the list of the paper's tables and figures, in lines, of each study whose list was asked for."""
-    pages = [Path(path) for _, files in targets for path in files if str(path).endswith("/paper/paper.md")]
+    pages = [Path(path) for _, files in targets for path in files if Path(path).name == "paper.md"]
     if not pages:
         return []
     from fit.reports.paper import read_list, said
