@@ -18,9 +18,7 @@ run: setup            ## run the default study and say what it found
 	@fit answer
 
 test: setup           ## every test, and how much of the package they run
-	coverage erase
-	coverage run -m pytest -n auto tests/unit
-	coverage combine --quiet
+	coverage run -m pytest tests/unit
 	coverage report --skip-covered --sort=cover | tail -n 15
 	pytest tests/workflow
 
