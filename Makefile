@@ -22,7 +22,7 @@ test: setup           ## every test, and how much of the package they run
 	coverage report --skip-covered --sort=cover | tail -n 15
 	pytest tests/workflow
 
-unit: setup           ## the fast half of the tests of the package: under a minute
+unit: setup           ## the fast half of the tests of the package, in about a minute
 	pytest -q -n auto -m "not slow" tests/unit
 
 workflow: setup       ## tests of the workflow: a shrunken study from end to end
