@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from pages import write_between
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -106,14 +107,6 @@ def tables(studies, resamples, seed):
             more.append(f"| {name} | " + " | ".join([*by_chance(scored), wrong(scored), held]) + " |")
             print(more[-1], flush=True)
     return [*lines, "", *more]
-
-
-def write_between(path, mark, lines):
-    """Put `lines` between the comments <!-- mark --> and <!-- /mark --> of the file at `path`."""
-    start, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    head, rest = path.read_text(encoding="utf-8").split(start)
-    tail = rest.split(end)[1]
-    path.write_text(f"{head}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{tail}", encoding="utf-8")
 
 
 def main():

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from pages import write_between
 from scipy.special import expit
 
 from fit.compare.compare import compare
@@ -24,7 +25,6 @@ SCENARIOS = ((100, 1.0), (100, 1.5), (400, 1.0), (400, 1.5))
 """(concepts, true ratio of the thresholds)."""
 ESTIMATORS = ("logistic", "isotonic", "one_change")
 PENALTY = 0.9
-MARKERS = ("<!-- comparison -->", "<!-- /comparison -->")
 
 
 def pair_of_tables(concepts, ratio, seed):
@@ -84,9 +84,7 @@ def main():
     text = table(args.studies, args.resamples)
     print(text)
     if args.write:
-        before, _, rest = args.write.read_text(encoding="utf-8").partition(MARKERS[0])
-        _, _, after = rest.partition(MARKERS[1])
-        args.write.write_text(f"{before}{MARKERS[0]}\n{text}\n{MARKERS[1]}{after}", encoding="utf-8")
+        write_between(args.write, "comparison", text.splitlines())
 
 
 if __name__ == "__main__":

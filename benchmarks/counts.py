@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from pages import write_between
 from scipy.stats import binomtest
 
 from fit.counts.corrected import ImageErrors, Rate, corrected_count
@@ -25,7 +26,6 @@ RATES = ((0.95, 0.0035), (0.95, 0.01), (0.8, 0.05))
 """True and false positive rates of a recogniser."""
 REFERENCES = (400, 2000)
 """Independent images on which each rate is measured."""
-MARKS = ("<!-- coverage -->", "<!-- /coverage -->")
 
 
 @cache
@@ -94,10 +94,7 @@ def main():
     text = f"{tables[0]}\n\nWith a recogniser that errs, of 1,480 downloaded images:\n\n{tables[1]}"
     print(text)
     if args.write:
-        document = args.write.read_text(encoding="utf-8")
-        before, _, rest = document.partition(MARKS[0])
-        _, _, after = rest.partition(MARKS[1])
-        args.write.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
+        write_between(args.write, "coverage", text.splitlines())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from threshold import table_of, write_between
+from pages import write_between
+from threshold import table_of
 
 from fit.thresholds.estimators.one_change import error_removed
 from fit.thresholds.jump_tests import sign_p_value

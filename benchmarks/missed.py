@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import yaml
+from pages import write_between
 
 ROOT = Path(__file__).parents[1]
-MARKS = ("<!-- missed -->", "<!-- /missed -->")
 NAMELESS = (0.0, 0.2)
 PLACE = "results/missed/atelier/painters.parquet"
 
@@ -88,10 +88,7 @@ def main():
     text = "\n".join(lines)
     print(text)
     if args.write:
-        document = args.write.read_text(encoding="utf-8")
-        before, _, rest = document.partition(MARKS[0])
-        _, _, after = rest.partition(MARKS[1])
-        args.write.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
+        write_between(args.write, "missed", text.splitlines())
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ import time
 from pathlib import Path
 
 import yaml
+from pages import write_between
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = (("paper", 100), ("paper", 1_600), ("one domain", 1_000), ("one domain", 10_000))
 """(study, concepts in all)."""
 SHARDS = 128
 """Files of captions in each corpus; only their names matter here."""
-MARKERS = ("<!-- planning -->", "<!-- /planning -->")
 
 
 def prepare(folder, study, concepts):
@@ -96,10 +96,7 @@ def main():
     text = table([("one domain", size) for size in args.sizes or ()] or STUDIES, args.rounds)
     print(text)
     if args.write:
-        document = args.write.read_text(encoding="utf-8")
-        before, _, rest = document.partition(MARKERS[0])
-        _, _, after = rest.partition(MARKERS[1])
-        args.write.write_text(f"{before}{MARKERS[0]}\n{text}\n{MARKERS[1]}{after}", encoding="utf-8")
+        write_between(args.write, "planning", text.splitlines())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pages import write_between
 
 from fit.ratings.agreement import alpha_interval, krippendorff_alpha
 from fit.ratings.correlation import FEWEST, correlate, given_count, overall, spearman
@@ -129,14 +130,6 @@ def within_sides_line(seed):
         f"Where score and people see a step at {STEP} images and nothing else alike, Spearman's correlation is "
         f"{whole:.2f} overall, {partial:.2f} given the count, {below:.2f} below and {above:.2f} above the step."
     )
-
-
-def write_between(path, mark, lines):
-    """Put `lines` between the comments <!-- mark --> and <!-- /mark --> of the file at `path`."""
-    start, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    head, rest = path.read_text(encoding="utf-8").split(start)
-    tail = rest.split(end)[1]
-    path.write_text(f"{head}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{tail}", encoding="utf-8")
 
 
 def main():

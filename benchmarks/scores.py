@@ -30,7 +30,8 @@ from fit.thresholds.scores import sort_scores
 from fit.thresholds.uncertainty import permutation_p_value
 
 sys.path.insert(0, str(Path(__file__).parent))
-from threshold import table_of, write_between
+from pages import write_between
+from threshold import table_of
 
 TOP_K, FIXED, REFERENCES, OTHERS = 10, 20, 20, 20
 PENALTY = 0.9

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pages import write_between
 from ruptures import Pelt
 from scipy.special import expit
 
@@ -382,14 +383,6 @@ def timing_table(resamples, seed, loops, concepts=420):
     each = (time.process_time() - started) / loops
     rows.append((f"a loop over ruptures' Pelt, from {loops} of {resamples:,}", [f"{each * resamples:,.0f} s"]))
     return table_of(rows, ["processor time"])
-
-
-def write_between(path, mark, lines):
-    """Put `lines` between the comments <!-- mark --> and <!-- /mark --> of the file at `path`."""
-    start, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    head, rest = path.read_text(encoding="utf-8").split(start)
-    tail = rest.split(end)[1]
-    path.write_text(f"{head}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{tail}", encoding="utf-8")
 
 
 def main():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fit.errors import DataError
+from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores, sort_scores
 
 VARIANTS = {"as_counted": None, "with_missed": "missed", "with_corrected_missed": "corrected_missed"}
@@ -68,7 +69,7 @@ def measure_effect(
         if counted is None:
             found[variant] = None
             continue
-        result = measure(counted)
+        result = follow(measure(counted))
         by_estimator = {name: answer["threshold"] for name, answer in result["estimators"].items()}
         found[variant] = {
             "threshold": result["threshold"],

@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter
 
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.answer import read
-from fit.thresholds.by_score import OTHER_SCORES, in_short
+from fit.thresholds.by_score import OTHER_SCORES, in_short, reason_of
+from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
 
 COLUMNS = ("model", "domain", "score", "threshold", "95 % interval", "p-value", "the published score's jump survives")
@@ -33,12 +34,13 @@ def by_score_rows(thresholds: Mapping[tuple[str, str], str | Path]) -> list[tupl
             continue
         of_scores = {"published score": found} | {one["label"]: one for one in by_score["scores"].values()}
         for label, one in of_scores.items():
-            ends, p_value, reason = one["interval"], one["permutation_test"]["p_value"], one["threshold"] is None
+            told = follow(one)
+            ends, p_value = told["interval"], one["permutation_test"]["p_value"]
             rows.append(
                 (
                     *pair,
                     label,
-                    f"none: {one['estimators'][one['estimator']]['reason']}" if reason else f"{one['threshold']:.0f}",
+                    f"none: {reason_of(told)}" if told["threshold"] is None else f"{told['threshold']:.0f}",
                     f"{ends[0]:.0f} to {ends[1]:.0f}" if ends else "",
                     "" if p_value is None else f"{p_value:.2g}",
                     SURVIVES[by_score["survives"]] if one is found else "",
@@ -60,8 +62,8 @@ def _panel(
         marks: dict[str, Any] = {"facecolors": "none", "edgecolors": INK, "linewidths": 0.6, "alpha": 0.6}
         axes.scatter(counts, null, s=14, marker="s", label="its null: other concepts' pictures on its targets", **marks)
     for label, (found, style) in lines.items():
-        if found and found["threshold"] is not None:
-            axes.axvline(found["threshold"], linewidth=1.6, zorder=1, **style)
+        if found and (threshold := follow(found)["threshold"]) is not None:
+            axes.axvline(threshold, linewidth=1.6, zorder=1, **style)
         axes.plot([], [], label=f"{label}: {in_short(found)}" if found else f"{label}: not measured", **style)
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
     axes.set_xlim(-0.15, float(np.max(counts, initial=1.0)) * 1.15)

@@ -16,7 +16,8 @@ from fit.errors import DataError
 from fit.io.numbers import as_number
 from fit.io.shown import plain, shown
 from fit.io.user_tables import UserTable, once, read_user_table
-from fit.thresholds.report import CHANCE, measure
+from fit.thresholds.headline import CHANCE, follow
+from fit.thresholds.report import measure
 from fit.thresholds.scores import Scores, nested_lists
 
 MOST_RESAMPLES = 2000
@@ -221,7 +222,7 @@ def measure_by_score(
         measured = measure(table, resamples=min(resamples, MOST_RESAMPLES), **settings)
         scores[name] = {"label": labels[name], "rise_p_value": rise_p_value(table), **measured}
     p_value = found["permutation_test"]["p_value"]
-    claims = found["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
+    claims = follow(found)["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
     decided = claims and any(OTHER_SCORES[name].decides for name in scores)
     warning = _warning(scores, labels) if decided else None
     return {
@@ -236,14 +237,19 @@ def measure_by_score(
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
+def reason_of(told: Mapping[str, Any]) -> str:
+    """Return why a score has no threshold, of a result that follows its headline."""
+    return str(told["reason"] or told["estimators"][told["estimator"]]["reason"])
+
+
 def in_short(found: Mapping[str, Any]) -> str:
-    """Say the threshold of one score in a few words."""
-    p_value = found["permutation_test"]["p_value"]
-    if found["threshold"] is None:
-        text = f"none: {found['estimators'][found['estimator']]['reason']}"
+    """Say the threshold of one score, by its headline, in a few words."""
+    p_value, told = found["permutation_test"]["p_value"], follow(found)
+    if told["threshold"] is None:
+        text = f"none: {reason_of(told)}"
     else:
-        ends = found["interval"]
-        text = f"{found['threshold']:.0f} images" + (f", {ends[0]:.0f} to {ends[1]:.0f}" if ends else "")
+        ends = told["interval"]
+        text = f"{told['threshold']:.0f} images" + (f", {ends[0]:.0f} to {ends[1]:.0f}" if ends else "")
     if found["reason"] is None and "rise_p_value" in found and found["rise_p_value"] is None:
         text += "; it does not rise"
     return text if p_value is None else f"{text}; p = {p_value:.2g}"

@@ -1,0 +1,9 @@
+"""Writes the tables that scripts print into the pages of the docs."""
+
+
+def write_between(path, mark, lines):
+    """Put `lines` between the comments <!-- mark --> and <!-- /mark --> of the file at `path`."""
+    start, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    head, rest = path.read_text(encoding="utf-8").split(start)
+    tail = rest.split(end)[1]
+    path.write_text(f"{head}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{tail}", encoding="utf-8")
