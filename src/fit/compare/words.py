@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fit.io.shown import ratio
 from fit.thresholds.estimators import estimator_of_result
 
 CHANCE = 0.05
@@ -19,8 +20,8 @@ def sentence(found: dict[str, Any], names: tuple[str, str]) -> str:
     if answer["interval"] is None:
         return f"{names[0]} and {names[1]} cannot be compared {by}: no resample has both thresholds"
     low, high = answer["interval"]
-    said = f"{answer['ratio']:.2g} times that of {names[0]} {by}"
-    said += f" (95 %: {low:.2g} to {high:.2g}; p = {answer['p_value']:.2g})"
+    said = f"{ratio(answer['ratio'])} times that of {names[0]} {by}"
+    said += f" (95 %: {ratio(low)} to {ratio(high)}; p = {answer['p_value']:.2g})"
     if answer["p_value"] > CHANCE:
         return f"the threshold of {names[1]} is {said}: they do not differ beyond chance"
     return f"the threshold of {names[1]} is {'higher' if answer['ratio'] > 1 else 'lower'}: {said}"

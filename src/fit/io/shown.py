@@ -1,4 +1,4 @@
-"""Shows cells and names in errors."""
+"""Shows cells, names and ratios in messages."""
 
 from collections.abc import Iterable
 
@@ -19,3 +19,8 @@ def plain(names: Iterable[str], most: int = 20) -> str:
     names = [name for name in names if name]
     few = [name if name.isprintable() and len(name) <= SHOWN else shown(name) for name in names[:most]]
     return ", ".join(few) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio in two significant digits, without an exponent: 3.4, 12,000."""
+    return f"{value:.2g}" if value < 9.95 else f"{float(f'{value:.2g}'):,.0f}"

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import expit
 
 from fit.errors import DataError
+from fit.io.shown import ratio
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.logistic import WIDTH, logistic
 from fit.thresholds.report import CHANCE, FEWEST
@@ -119,7 +120,7 @@ def describe(rise: Rise, found: Sequence[Precision], within: float | None) -> It
     )
     yield "concepts  95 % interval, high end to low end: logistic  best single split"
     for one in found:
-        cells = [f"x{ratio:.2g}" if np.isfinite(ratio) else "none" for ratio in one.ratios.values()]
+        cells = [f"x{ratio(ends)}" if np.isfinite(ends) else "none" for ends in one.ratios.values()]
         yield f"{one.concepts:>8}  {cells[0]:>45}  {cells[1]:>17}"
     if within is None:
         return

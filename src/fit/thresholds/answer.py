@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fit.errors import DataError, again
+from fit.io.shown import ratio
 from fit.thresholds.estimators import estimator_of_result, usual_headline
 from fit.thresholds.headline import CHANCE, follow
 
@@ -127,14 +128,14 @@ def beside(found: dict[str, Any]) -> str:
     return f"{who} says {said}" + (", a fall" if other["direction"] == "fall" else "")
 
 
-def _ends(interval: list[float] | None, form: str = ".0f") -> str:
-    return f" ({interval[0]:{form}} to {interval[1]:{form}})" if interval else ""
+def _ends(interval: list[float] | None, show: Callable[[float], str] = "{:.0f}".format) -> str:
+    return f" ({show(interval[0])} to {show(interval[1])})" if interval else ""
 
 
 def _width(width: dict[str, Any]) -> str:
     """Say between which counts a gradual rise lies, each with its interval."""
     start, end = (f"{width[key]:.0f}{_ends(width[f'{key}_interval'])}" for key in ("from", "to"))
-    fold = f"{width['fold']:.2g}{_ends(width['fold_interval'], '.2g')}"
+    fold = f"{ratio(width['fold'])}{_ends(width['fold_interval'], ratio)}"
     return f"10 to 90 % of the rise between {start} and {end}, a factor of {fold}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from fit.io.shown import ratio
 from fit.thresholds.compiled import refine_logistics
 from fit.thresholds.estimators.base import Curve, Estimate, Estimator
 from fit.thresholds.estimators.one_change import error_removed
@@ -160,7 +161,7 @@ class Logistic(Estimator):
             ends = f"{answer['from']:.0f} and {answer['to']:.0f} images"
             yield f"the rise is gradual: 10 to 90 % of it lie between {ends}, so that one number says little"
             if interval := answer.get("fold_interval"):
-                yield f"  a factor of {answer['fold']:.2g}, 95 %: {interval[0]:.2g} to {interval[1]:.2g}"
+                yield f"  a factor of {ratio(answer['fold'])}, 95 %: {ratio(interval[0])} to {ratio(interval[1])}"
 
     def curve(self, answer: dict[str, Any], highest: float) -> Curve | None:
         """Return the fit in 400 points."""
