@@ -84,7 +84,7 @@ class Estimator(ABC):
             penalty: of each change.
 
         Returns:
-            [R] thresholds, in images; NaN where there is none.
+            [R] thresholds, in images; NaN where there is none, or where the scores fall and `answers_falls` is not set.
         """
 
     def many_and_more(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> dict[str, np.ndarray]:
