@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "unit"))
 
-# Models of tests are tiny, and tests run side by side: more threads only wait for each other, and burn a processor while
-# they do (20 times the processor time, on two busy cores). PyTorch reads this when it is imported; commands inherit it.
+# Models of tests are tiny, and tests run side by side. More threads only wait for each other, and keep a processor busy
+# meanwhile: a test of 11 s of processor time took 0.6 s with one. PyTorch reads this when it is imported, and commands
+# inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
