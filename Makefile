@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.set-up
-# A test process for each core. A file's tests stay together: they share what the file makes, or build on each other.
-SIDE_BY_SIDE := pytest -n auto --dist loadfile
+# A test process for each core, at most 8: each takes up to 2 GB of memory. A file's tests stay together: they share what the
+# file makes, or build on each other.
+SIDE_BY_SIDE := pytest -n auto --maxprocesses 8 --dist loadfile
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env PATH="$$PATH")
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -26,7 +27,7 @@ test: setup           ## every test but test-slurm's, and how much of the packag
 	$(SIDE_BY_SIDE) tests/workflow
 
 unit: setup           ## the fast half of the tests of the package, in about a minute
-	pytest -q -n auto -m "not slow" tests/unit
+	pytest -q -n auto --maxprocesses 8 -m "not slow" tests/unit
 
 workflow: setup       ## tests of the workflow: a shrunken study from end to end
 	$(SIDE_BY_SIDE) tests/workflow
