@@ -373,3 +373,21 @@ def assumptions(measured: Measured) -> list[Assumption]:
     """
     held = [(text, *hold(measured)) for text, hold in _ASSUMPTIONS]
     return [Assumption(assumption=text, status=status, words=words) for text, status, words in held]
+
+
+METHOD: tuple[str, ...] = (
+    'The method is MIMETIC2, of "How Many Van Goghs Does It Take to Van Gogh? Finding the Imitation Threshold" '
+    "(arXiv 2410.15002). It looks at one trained model, and trains none.",
+    "Counts: captions of the training set that name a concept are found, and their images are collected as far as they "
+    "can be. An image counts if it matches references of the concept. The matches are scaled up to all captions: this "
+    "is the effective count.",
+    "Scores: the model draws each concept by several prompts, with many seeds. The imitation score says how closely "
+    "these pictures resemble the concept's targets.",
+    "Threshold: concepts are sorted by count, and estimators look for the count at which scores jump or rise. Tests "
+    "ask whether chance alone would do as well.",
+    "Interval: concepts, prompts, pictures and counts are drawn again many times, and the threshold is found each "
+    "time.",
+    "Other scores: the score also rises with the number of targets alone. So it is measured again at a fixed number of "
+    "targets, and beside the null score, where the study did so.",
+)
+"""How a study measures: first what the method is, then its steps."""
