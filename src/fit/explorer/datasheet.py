@@ -179,7 +179,7 @@ def _share(value: float) -> str:
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> Grid:
-    return Grid(("", ""), tuple((label, visible(value)) for label, value in rows), (3, 9))
+    return Grid(("", ""), tuple((label, visible(value)) for label, value in rows), (4, 9))
 
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], **more: Any) -> Grid:
@@ -591,8 +591,8 @@ def _check(study: Study, sha256: str, place: str, options: str, date: str) -> Se
         Code((f"{sha256}  {place}",)),
         Text(
             "In the folder that holds the study's results, these commands compute the hash; hold every file that "
-            "numbers come from against the hash that the study has of it, and say which differ; and write this datasheet "
-            "again:"
+            "numbers come from against the hash that the study has of it, and say which differ; and write this "
+            "datasheet again:"
         ),
         Code(
             (
@@ -602,8 +602,8 @@ def _check(study: Study, sha256: str, place: str, options: str, date: str) -> Se
             )
         ),
         Text(
-            "With the same version of fit and of the packages below, the same file and the same pictures, the HTML has "
-            "the same bytes again; so has the PDF."
+            "With the same version of fit and of the packages below, the same file, pictures and fonts, the HTML and "
+            "the PDF have the same bytes again."
         ),
         Text("To measure again, run the workflow with the same configuration, inputs and versions in an empty folder:"),
         Code((f"snakemake {place}",)),

@@ -1,19 +1,24 @@
 """The figure of a datasheet: every concept by count and score, with the threshold."""
 
 import io
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from fit.explorer.contents import Part
+from fit.explorer.contents import Concept, Part
 from fit.reports.style import ACCENT, INK, SOFT
 
 WIDTH, HEIGHT = 6.9, 3.5
 """Of the figure, in inches."""
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 """matplotlib's, of an SVG: with them, its bytes depend on the day."""
+
+
+def _by_prompt(of: Concept) -> list[float]:
+    return [score for prompt in of.prompts if (score := prompt.scores.get("score")) is not None]
 
 
 def curve(part: Part, marked: str | None = None) -> str:
@@ -37,12 +42,12 @@ def curve(part: Part, marked: str | None = None) -> str:
         axes = figure.subplots()
         shown = [(one, one.count, one.scores.get("score")) for one in part.concepts]
         known = [(one, count, score) for one, count, score in shown if count is not None and score is not None]
-        for one, count, score in known:
-            prompts = [value for prompt in one.prompts if (value := prompt.scores.get("score")) is not None]
-            if prompts:
-                axes.plot([count, count], [min(prompts), max(prompts)], color=SOFT, linewidth=0.5, alpha=0.35)
-            if one.count_interval:
-                axes.plot(one.count_interval, [score, score], color=SOFT, linewidth=0.5, alpha=0.35)
+        thin: dict[str, Any] = {"color": SOFT, "linewidth": 0.5, "alpha": 0.35}
+        spreads = [(count, min(scores), max(scores)) for one, count, _ in known if (scores := _by_prompt(one))]
+        intervals = [(score, *one.count_interval) for one, _, score in known if one.count_interval]
+        for draw, lines in ((axes.vlines, spreads), (axes.hlines, intervals)):
+            if lines:
+                draw(*zip(*lines, strict=True), **thin)
         size = 8 if len(known) > 150 else 16
         axes.scatter(
             [count for _, count, _ in known],

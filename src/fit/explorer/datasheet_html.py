@@ -4,7 +4,6 @@ import base64
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from fit.explorer.datasheet import Datasheet
 
@@ -17,5 +16,5 @@ def lay_out(sheet: Datasheet) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     template = environment.from_string(folder.joinpath("datasheet.html").read_text(encoding="utf-8"))
-    css = Markup(folder.joinpath("datasheet.css").read_text(encoding="utf-8"))  # ours, and no text of a study
+    css = folder.joinpath("datasheet.css").read_text(encoding="utf-8")
     return template.render(sheet=sheet, css=css).lstrip()

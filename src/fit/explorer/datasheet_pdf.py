@@ -122,7 +122,7 @@ def _say_lacking(signs: Sequence[str]) -> Section:
     listed = "; ".join(names[:most]) + (f"; and {len(names) - most} more" if len(names) > most else "")
     text = (
         "The fonts of this file lack the characters that follow. Each is written as its number in Unicode, such as "
-        f"[{names[0].split()[0]}]. The HTML of this datasheet shows them: {listed}."
+        f"[{names[0].split()[0]}]. The HTML of this datasheet has them: {listed}."
     )
     return Section("Characters that are not shown", [Text(text)])
 
@@ -174,6 +174,8 @@ class _Writer:
             self.page.set_draw_color(*ACCENT)
             self.text(f"Note: {one.text}", style="B")
         else:
+            if one.text.endswith(":") and self.page.will_page_break(25):  # what it leads to is on the same page
+                self.page.add_page()
             self.text(one.text, style="I" if one.kind == "note" else "", grey=one.kind == "note")
 
     def bullet(self, text: str) -> None:
