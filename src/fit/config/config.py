@@ -120,6 +120,13 @@ class Config(pydantic.BaseModel):
         """The (model, domain) pairs of a study."""
         return [(model, domain) for model in self.studies[study].models for domain in self.studies[study].domains]
 
+    def shown_pairs(self, study: str) -> list[tuple[str, str]]:
+        """The (model, domain) pairs of a study that lack no input, and whose pictures its page may show."""
+        if self.explorer.pictures == "none":
+            return []
+        pairs = [pair for pair in self.pairs(study) if not self.lacks(*pair)]
+        return [p for p in pairs if self.explorer.pictures == "all" or not self.is_of_people(p[1])]
+
     def study_named(self, study: str | None = None) -> str:
         """`study`, or the default study where left out.
 

@@ -205,7 +205,7 @@ def select_pictures(places: PicturePlaces, concept: str, rule: str, settings: Pi
     usable = [row for row in ok if row["image_id"] in vector_of] or ok
     chosen = [usable[at] for at in spread_over_prompts([row["prompt"] or "" for row in usable], share.generated)]
     prompt_of = {row["image_id"]: row["prompt"] for row in chosen}
-    near: list[tuple[str, str, int, float]] = []
+    near: list[tuple[str, str, str, float]] = []
     for rank, (name, picture) in enumerate(_in_order(_Table(places.generated, concept), list(prompt_of))):
         rows.append(_row("generated", rank, name, picture, settings, prompt=prompt_of[name]))
         if name in vector_of and len(targets):
@@ -214,7 +214,7 @@ def select_pictures(places: PicturePlaces, concept: str, rule: str, settings: Pi
     shown = {
         kind: table.pictures([name for of_kind, name, *_ in near if of_kind == kind]) for kind, table in tables.items()
     }
-    there = [(shown[kind][name], name, *rest) for kind, name, *rest in near if name in shown.get(kind, {})]
+    there = [(shown[kind][name], name, of, cosine) for kind, name, of, cosine in near if name in shown.get(kind, {})]
     rows += [
         _row("target", rank, name, picture, settings, near=of, cosine=cosine)
         for rank, (picture, name, of, cosine) in enumerate(there)
