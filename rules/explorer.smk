@@ -72,7 +72,12 @@ rule build_explorer:
         study="results/explorer/{study}/study.json",
         pictures=shown_pictures,
     output:
-        page="results/explorer/{study}/index.html",
+        page=report(
+            "results/explorer/{study}/index.html",
+            caption="../workflow/report/explorer.rst",
+            category="Explorer",
+            labels={"study": "{study}", "shows": "the study on one page"},
+        ),
     log:
         "results/logs/build_explorer/{study}.log",
     benchmark:

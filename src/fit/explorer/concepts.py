@@ -23,6 +23,7 @@ from fit.io.user_tables import read_user_table
 from fit.scores.imitation import OF_PROMPT
 from fit.scores.null import OF_NULL
 from fit.scores.tabulate import at_size
+from fit.sensitivity.outliers import BETWEEN
 from fit.sensitivity.outliers import COLUMNS as OUTLIER_COLUMNS
 
 Scored = dict[str, float | None]
@@ -212,10 +213,8 @@ def read_outliers(path: Path | None) -> dict[str, Outlier]:
     if path is None:
         return found
     for row in read_user_table(path, OUTLIER_COLUMNS, empty=True).rows:
-        names, texts = str(row["causes"] or ""), str(row["why"] or "")
-        several = texts.split("; ")
-        causes = several if len(several) == len(names.split(", ")) else [texts]
-        found[row["concept"]] = Outlier(side=row["side"], causes=[text for text in causes if text])
+        causes = [text for text in str(row["why"] or "").split(BETWEEN) if text]
+        found[row["concept"]] = Outlier(side=row["side"], causes=causes)
     return found
 
 

@@ -150,7 +150,8 @@ def _of_prompts(found: Found, answers: Sequence[Found], top_k: int) -> Iterator[
 
 def _of_top_k(found: Found, answers: Sequence[Found], top_k: int) -> Iterator[StripValue]:
     for one in answers:
-        yield _value(f"{one['top_k']} targets", one["threshold"], is_used=one["top_k"] == top_k)
+        targets = f"{one['top_k']} target{'' if one['top_k'] == 1 else 's'}"
+        yield _value(targets, one["threshold"], is_used=one["top_k"] == top_k)
 
 
 def _of_match_thresholds(found: Found, answers: Sequence[Found], top_k: int) -> Iterator[StripValue]:
@@ -162,8 +163,9 @@ def _of_match_thresholds(found: Found, answers: Sequence[Found], top_k: int) -> 
 
 def _of_ways(found: Found, answers: Sequence[Found], top_k: int) -> Iterator[StripValue]:
     for one in answers:
-        label = str(one["setting"]).replace("_", " ") + (" (as in the paper's code)" if one["published"] else "")
-        yield _value(label, one["threshold"], is_used=bool(one["in_use"]))
+        label = str(one["setting"]).replace("_", " ")
+        is_marked = one["published"] and "paper" not in label
+        yield _value(f"{label} (as in the paper's code)" if is_marked else label, one["threshold"], bool(one["in_use"]))
 
 
 Values = Callable[[Found, Sequence[Found], int], Iterator[StripValue]]
