@@ -5,8 +5,10 @@ draws another part, score or theme without making a chart again.
 """
 
 import base64
+import gzip
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -33,6 +35,19 @@ def ticks(largest: float) -> list[int]:
 def count_domain(counts: Iterable[float | None]) -> list[float]:
     """Return the ends of an axis of counts that shows all of `counts`."""
     return [LEAST, max([count for count in counts if count is not None], default=10.0) * 1.25 + 1]
+
+
+def threshold_domain(counts: Iterable[float | None]) -> list[float]:
+    """Return the ends of an axis that shows thresholds with some room: it need not begin at 0."""
+    found = [count for count in counts if count is not None] or [1.0]
+    return [LEAST if min(found) < 2 else min(found) / 2, count_domain(found)[1] * 1.6]
+
+
+def ticks_between(domain: Sequence[float]) -> list[int]:
+    """Return 1, 2, 3, 5, 10 ... within the ends of an axis."""
+    low, high = domain
+    powers = [10**power for power in range(int(math.log10(max(high, 1.0))) + 1)]
+    return [tick for tick in [0, *(times * power for power in powers for times in (1, 2, 3, 5))] if low <= tick <= high]
 
 
 def _span(values: Iterable[float | None]) -> list[float]:
@@ -94,6 +109,7 @@ def _look(chart: Any, **more: Any) -> dict[str, Any]:
     return found
 
 
+@cache
 def _curve(y_title: str | None, shape: str | None = None) -> dict[str, Any]:
     """Return the chart of scores against counts; `shape` is a field that tells two parts apart."""
     concepts, lines = alt.NamedData(name="concepts"), alt.NamedData(name="lines")
@@ -146,6 +162,7 @@ def _curve(y_title: str | None, shape: str | None = None) -> dict[str, Any]:
     return _look(layers, count_domain=[LEAST, 1000], score_domain=[0, 1], ticks=ticks(1000))
 
 
+@cache
 def _strips() -> dict[str, Any]:
     """Return the chart of how each choice moves the threshold: a line per choice, a mark per value of it."""
     values = alt.NamedData(name="values")
@@ -248,10 +265,10 @@ def _print(chart: dict[str, Any], data: dict[str, list[dict[str, Any]]], width: 
 
 
 def _files(chart: dict[str, Any]) -> dict[str, str]:
-    """Return a chart as the text of an SVG, and as PDF in base64."""
+    """Return a chart as SVG and as PDF, each compressed with gzip, in base64."""
     svg = vl_convert.vegalite_to_svg(chart, vl_version=_VEGA_LITE)
-    pdf = vl_convert.vegalite_to_pdf(chart, vl_version=_VEGA_LITE)
-    return {"svg": svg, "pdf": base64.b64encode(pdf).decode("ascii")}
+    found = {"svg": svg.encode(), "pdf": vl_convert.svg_to_pdf(svg)}
+    return {kind: base64.b64encode(gzip.compress(data, mtime=0)).decode("ascii") for kind, data in found.items()}
 
 
 def _title(text: str, below: str) -> dict[str, Any]:
@@ -312,11 +329,11 @@ def strip_files(part: Part) -> dict[str, str] | None:
     data = strip_rows(part.sensitivity)
     if not data["values"]:
         return None
-    counts = count_domain(value["threshold"] for value in data["values"])
+    counts = threshold_domain(value["threshold"] for value in data["values"])
     title = _title(f"{part.model}, {part.domain}: how each choice moves the threshold", "diamond: the value in use")
     height = 110 + 34 * len(data["spans"])
     return _files(
-        _print(_strips(), data, 720, height, count_domain=counts, ticks=ticks(counts[1]), title=title),
+        _print(_strips(), data, 720, height, count_domain=counts, ticks=ticks_between(counts), title=title),
     )
 
 

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -293,9 +294,11 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a sentence with a capital letter and a full stop."""
+    """Return a sentence with a full stop, and a capital letter unless it begins with a name such as sd1.4."""
     text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?", ":")) or not text else ".")
+    first = re.split(r"[\s,;:]", text, maxsplit=1)[0]
+    begun = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+    return begun + ("" if text.endswith((".", "!", "?", ":")) or not text else ".")
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -315,7 +318,7 @@ def _title_below(part: Part, kind: str) -> str:
 
 
 def _figures(study: Study) -> dict[str, dict[str, str]]:
-    """Return every figure in print quality: id of its element -> its SVG, and its PDF in base64."""
+    """Return every figure in print quality: id of its element -> its SVG and PDF, packed."""
     found: dict[str, dict[str, str] | None] = {}
     for place, part in enumerate(study.parts):
         for kind in part.scores:

@@ -17,6 +17,20 @@ function ticksTo(largest) {
   return found;
 }
 
+// 1, 2, 3, 5, 10 ... between two counts.
+function ticksBetween([low, high]) {
+  const found = low <= 0 ? [0] : [];
+  for (let power = 1; power <= high; power *= 10) {
+    for (const tick of [power, 2 * power, 3 * power, 5 * power]) if (tick >= low && tick <= high) found.push(tick);
+  }
+  return found;
+}
+
+function thresholdDomain(counts) {
+  const low = counts.reduce((least, count) => Math.min(least, count), Infinity);
+  return [low < 2 ? LEAST : low / 2, countDomain(counts)[1] * 1.6];
+}
+
 function countDomain(counts) {
   const largest = counts.reduce((most, count) => Math.max(most, count), 0);
   return [LEAST, (largest || 10) * 1.25 + 1];
@@ -35,7 +49,7 @@ class Chart {
   constructor(place, name, height) {
     this.place = place;
     this.height = height;
-    this.queue = vegaEmbed(place, CHARTS[name], { mode: "vega", actions: false, renderer: "svg", tooltip: false, hover: false })
+    this.queue = vegaEmbed(place, CHARTS[name], { mode: "vega", actions: false, renderer: "svg", tooltip: false, hover: false, defaultStyle: false })
       .then((result) => {
         this.view = result.view;
         place.querySelector("svg")?.setAttribute("aria-hidden", "true");
@@ -64,18 +78,25 @@ class Chart {
     return this.queue;
   }
 
+  // Where the plot begins, in pixels of the element.
+  origin() {
+    const { left, top } = this.view.padding();
+    const [x, y] = this.view.origin();
+    return [x + left, y + top];
+  }
+
   // Where a value is, in pixels of the element.
   at(name, value) {
-    return this.view.scale(name)(value) + this.view.origin()[name === "x" ? 0 : 1];
+    return this.view.scale(name)(value) + this.origin()[name === "x" ? 0 : 1];
   }
 
   countAt(pixels) {
-    return this.view.scale("x").invert(pixels - this.view.origin()[0]);
+    return this.view.scale("x").invert(pixels - this.origin()[0]);
   }
 
   // The plot without its axes: left, top, width, height.
   plot() {
-    const [left, top] = this.view.origin();
+    const [left, top] = this.origin();
     const [x0, x1] = this.view.scale("x").range();
     const [y0, y1] = this.view.scale("y").range();
     return { left: left + x0, top: top + y1, width: x1 - x0, height: y0 - y1 };

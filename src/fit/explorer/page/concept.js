@@ -39,8 +39,8 @@ function countsOf(concept) {
 
 function scoresOf(shownPart, concept) {
   const kinds = shownPart.scores.map((kind) => fact(kind.label, number(concept.scores[kind.name], 3)));
-  const known = concept.prompts.map((prompt) => prompt.scores.score).filter((value) => value !== null && value !== undefined);
-  const top = Math.max(...known, 0.0001);
+  const known = shownPart.concepts.flatMap((one) => one.prompts.map((prompt) => prompt.scores.score || 0));
+  const top = known.reduce((most, score) => Math.max(most, score), 0.0001);
   const rows = concept.prompts.map((prompt) => {
     const score = prompt.scores.score;
     const bar = make("span", {});
@@ -88,7 +88,7 @@ function picturesSection(shownPart, place, at) {
       make("div", { class: "nearest" }, make("div", {}, make("p", { class: "kind", text: "Generated" }), thumbnail(set, picture, `Generated picture of ${concept.name}, ${i + 1} of ${generated.length}`)),
         make("div", {}, make("p", { class: "kind", text: near.length ? "Nearest targets, cosine" : "" }),
           near.length
-            ? make("div", { class: "targets" }, near.map((target, j) => make("div", {}, thumbnail(set, target, `Target near it, ${j + 1} of ${near.length}`),
+            ? make("div", { class: near.length > 1 ? "targets many" : "targets" }, near.map((target, j) => make("div", {}, thumbnail(set, target, `Target near it, ${j + 1} of ${near.length}`),
               make("span", { text: target.cosine === null ? "unknown" : number(target.cosine, 3) }))))
             : make("p", { class: "small", text: "The page has no targets of it." }))),
       make("figcaption", { text: picture.prompt ? `Prompt: ${picture.prompt}` : "Its prompt is unknown." }));
@@ -99,7 +99,7 @@ function picturesSection(shownPart, place, at) {
 function excludedOf(concept) {
   return make("section", { class: "plain" }, make("h3", { text: "What was left out, and why" }),
     concept.excluded.length
-      ? make("ul", {}, concept.excluded.map((one) => make("li", { text: `${STEPS[one.step]}: ${number(one.number)}, ${sentence(one.why)}` })))
+      ? make("ul", {}, concept.excluded.map((one) => make("li", { text: `${STEPS[one.step]}, ${number(one.number)}: ${one.why}` })))
       : make("p", { class: "small", text: "Nothing was left out." }));
 }
 

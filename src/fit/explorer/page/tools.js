@@ -41,9 +41,10 @@ function number(value, digits) {
 
 const interval = (ends, digits) => (ends ? `${number(ends[0], digits)} to ${number(ends[1], digits)}` : "none");
 
+// With a capital letter, unless it begins with a name such as sd1.4, and a full stop.
 function sentence(text) {
   const trimmed = text.trim();
-  const begun = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  const begun = /^\p{Ll}+(?=[\s,;:]|$)/u.test(trimmed) ? trimmed.charAt(0).toUpperCase() + trimmed.slice(1) : trimmed;
   return !begun || /[.!?:]$/.test(begun) ? begun : `${begun}.`;
 }
 
@@ -61,11 +62,15 @@ function saveAs(name, parts, type) {
 
 const fileName = (text) => text.replace(/[^A-Za-z0-9._-]+/g, "-");
 
-function saveFigure(id, kind, name) {
+const FIGURES = { svg: "image/svg+xml", pdf: "application/pdf" };
+
+// A figure lies in the page compressed.
+async function saveFigure(id, kind, name) {
   const figure = dataOf(id, false);
   if (!figure) return;
-  if (kind === "svg") saveAs(`${name}.svg`, [figure.svg], "image/svg+xml");
-  else saveAs(`${name}.pdf`, [Uint8Array.from(atob(figure.pdf), (sign) => sign.charCodeAt(0))], "application/pdf");
+  const packed = new Blob([Uint8Array.from(atob(figure[kind]), (sign) => sign.charCodeAt(0))]);
+  const data = await new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  saveAs(`${name}.${kind}`, [data], FIGURES[kind]);
 }
 
 const linkTo = (part, slug) => `#concept=${part.model}/${part.domain}/${slug}`;

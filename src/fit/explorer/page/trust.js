@@ -11,9 +11,9 @@ function startStrips(place) {
     const found = values.filter((value) => value.choice === choice).map((value) => value.threshold);
     return { choice, low: Math.min(...found), high: Math.max(...found) };
   });
-  const domain = countDomain(values.map((value) => value.threshold));
+  const domain = thresholdDomain(values.map((value) => value.threshold));
   new Chart(place, "strips", () => 90 + 38 * choices.length)
-    .draw({ values, spans }, { count_domain: domain, ticks: ticksTo(domain[1]) });
+    .draw({ values, spans }, { count_domain: domain, ticks: ticksBetween(domain) });
 }
 
 const begun = new Set();
