@@ -10,7 +10,7 @@ from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import SEED, Slugs
 from fit.cli.scores import EVIDENCE, TRAINING, check_training, optional_tables
 from fit.errors import FitError
-from fit.explorer.settings import PictureSettings, ShownSettings
+from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.thresholds.settings import ThresholdSettings
 
@@ -134,6 +134,30 @@ def gather(args: Namespace) -> None:
     print(f"{args.out}: {len(study.parts)} parts, {len(study.sources)} files, {len(study.missing)} things missing")
 
 
+def build_arguments(add: Add) -> None:
+    """Add the options of `fit explorer build`."""
+    add("study", metavar="STUDY.json", help="what `fit explorer gather` wrote")
+    add(
+        "--pictures",
+        nargs="*",
+        default=[],
+        metavar="PLACE",
+        help="folders of thumbnails that end in model/domain, or tables in such folders (default: no pictures)",
+    )
+    add_settings(add, PageSettings)
+    add("--out", metavar="FILE.html", help="the page to write")
+
+
+def build(args: Namespace) -> None:
+    """Write the page, and say what it has."""
+    from fit.explorer.page import MEGABYTE
+    from fit.explorer.page import build as build_page
+
+    made = build_page(args.study, args.pictures, args.out, read_settings(PageSettings, args))
+    left_out = f", {made.left_out:,} left out (page_mb)" if made.left_out else ""
+    print(f"{args.out}: {made.size / MEGABYTE:.1f} MB, {made.pictures:,} pictures{left_out}")
+
+
 COMMANDS = (
     Command(
         "pictures",
@@ -143,4 +167,5 @@ COMMANDS = (
         writes=("out", "excluded"),
     ),
     Command("gather", "what is said of a study, from its files, as JSON", gather_arguments, gather),
+    Command("build", "the page of a study, as one HTML file", build_arguments, build),
 )

@@ -93,7 +93,7 @@ def explain(
 def tabulate(table: Scores, outliers: Sequence[Outlier], medians: tuple[float, float] | None) -> str:
     """Return outliers as tab-separated text, a row each, with the columns COLUMNS.
 
-    own_side, other_side: median scores; past: Outlier.past; causes: their names; why: what was measured, BETWEEN each two.
+    own_side, other_side: median scores; past: Outlier.past; causes: their names; why: what was measured, with BETWEEN.
     """
     rows: list[tuple[str, ...]] = [COLUMNS]
     below, above = medians or (np.nan, np.nan)
