@@ -64,7 +64,9 @@ def concept(number, count, threshold, rng, **changed):
         "corrected_interval": [count * 0.7, count * 1.3],
         "scores": {kind: float(np.mean([prompt["scores"][kind] for prompt in prompts])) for kind in KINDS},
         "prompts": prompts,
-        "excluded": [{"step": "generated pictures", "number": 3, "why": "no face was found"}] if number % 5 == 0 else [],
+        "excluded": [{"step": "generated pictures", "number": 3, "why": "no face was found"}]
+        if number % 5 == 0
+        else [],
         "verdict": {
             "verdict": "above" if is_high else "below",
             "words": f"its {count:,} images are {'above' if is_high else 'below'} the threshold",
