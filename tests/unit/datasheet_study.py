@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,7 @@ def write_pictures(part: Part, root: Path, only: int | None = None) -> Path:
     return folder
 
 
+@cache
 def _picture(seed: int) -> bytes:
     drawn = np.random.default_rng(seed).integers(0, 255, (8 + seed % 5, 12, 3), np.uint8)
     file = io.BytesIO()

@@ -1,6 +1,7 @@
 """The datasheet: what it says, and `fit report`."""
 
 import base64
+import hashlib
 import html as html_module
 import io
 import json
@@ -24,6 +25,7 @@ from fit.explorer.datasheet_settings import DatasheetSettings
 from fit.explorer.words import LIMITS
 
 DATE = "2026-02-01"
+FIGURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 69 35"><path d="M0 0L69 35" stroke="#000"/></svg>'
 NONE = Answer(
     kind="none",
     sentence="no imitation threshold was found for my-model in painters: no change point was found",
@@ -39,8 +41,11 @@ GRADUAL = replace(
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
+def _in_a_folder(tmp_path, monkeypatch, request):
+    """Run in a folder of its own; only slow tests draw the figure, which takes longer than all else."""
     monkeypatch.chdir(tmp_path)
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("fit.explorer.datasheet.curve", lambda part, marked=None: FIGURE)
 
 
 def sheet_of(study, tmp_path, **more):
@@ -231,9 +236,23 @@ def test_people_are_left_out_where_only_the_study_leaves_them_out_and_others_sta
     people, others = make_part(is_of_people=True, domain="people"), make_part()
     for part in (people, others):
         write_pictures(part, tmp_path)
-    sheet = sheet_of(make_study(people, others, pictures_left_out="No people."), tmp_path)
+    study = make_study(people, others, pictures_left_out="No people.")
+    of = study.sources[0]
+    tables = [of, replace(of, file="results/explorer/pictures/my-model/painters/part_000.parquet")]
+    sheet = sheet_of(replace(study, sources=tables), tmp_path)
     assert "No people." in " ".join(sheet.texts())
     assert len(re.findall(r'<p class="of">', lay_out_html(sheet))) == 6
+
+
+def test_pictures_of_another_run_are_told(tmp_path):
+    part = make_part()
+    study = make_study(part)
+    (table,) = write_pictures(part, tmp_path).glob("*.parquet")
+    said = "Not the tables of pictures that the study was made with"
+    for sha256, is_other in ((hashlib.sha256(table.read_bytes()).hexdigest(), False), ("0" * 64, True)):
+        source = replace(study.sources[0], file=table.relative_to(tmp_path).as_posix(), sha256=sha256)
+        sheet = sheet_of(replace(study, sources=[source]), tmp_path)
+        assert (said in " ".join(sheet.texts())) == is_other
 
 
 def test_no_tables_of_pictures_is_said(tmp_path):
@@ -270,6 +289,7 @@ def test_markup_in_a_name_shows_as_text(tmp_path):
         assert set(re.findall(r'src="([a-z]+:[a-z+/]+)', html)) <= {"data:image/webp", "data:image/svg+xml"}
 
 
+@pytest.mark.slow
 def test_the_page_asks_nothing_of_a_network(tmp_path):
     html = lay_out_html(sheet_of(make_study(make_part()), tmp_path))
     assert "default-src 'none'" in html
@@ -464,7 +484,7 @@ def test_errors_say_the_remedy(tmp_path, capsys, words, said):
         ({"parts": "none"}, "parts: "),
         ({"extra": 1}, "extra: "),
         ({"parts": []}, "it has no model and domain"),
-        ({"sources": [{"file": "x"}]}, "sources.0."),
+        ({"sources": [{"file": "x"}]}, "sources[0]."),
     ],
 )
 def test_a_study_json_that_is_not_one_names_the_field(tmp_path, capsys, change, said):
@@ -485,8 +505,6 @@ def test_a_file_that_is_not_json_is_an_error(tmp_path, capsys, data, said):
 
 
 def test_verify_says_which_files_differ_or_are_missing(tmp_path, capsys):
-    import hashlib
-
     study = make_study(make_part(concepts=3))
     files = {name: tmp_path / "results" / name for name in ("same.tsv", "differs.tsv", "missing.tsv")}
     (tmp_path / "results").mkdir()

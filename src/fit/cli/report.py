@@ -37,7 +37,8 @@ def report(args: Namespace) -> int:
     """Write the datasheet of a study, or of one of its concepts; or hold its files against their hashes."""
     from pathlib import Path
 
-    from fit.explorer.reading import base_of, find_study, place_of, read_study, sha256_of, verify
+    from fit.explorer.reading import base_of, find_study, place_of, read_study, verify
+    from fit.io.digest import sha256_of
     from fit.io.shown import plain
 
     if not (args.html or args.pdf or args.verify):

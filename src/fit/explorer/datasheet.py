@@ -18,9 +18,10 @@ from fit.errors import DataError, FitError, ImageTableError
 from fit.explorer.contents import PICTURES, Concept, Estimate, Interval, Part, Study
 from fit.explorer.datasheet_figure import curve
 from fit.explorer.datasheet_settings import DatasheetSettings
-from fit.explorer.reading import COMMAND, sha256_of
+from fit.explorer.reading import COMMAND
 from fit.explorer.words import METHOD
 from fit.io.concept_tables import ConceptTables
+from fit.io.digest import sha256_of
 from fit.io.nearby import nearest
 
 LONGEST = 600
@@ -199,12 +200,24 @@ class Pictures:
 
     def __init__(self, study: Study, folder: str | Path, shown: str):
         """`folder`: of the tables, {model}/{domain}/*.parquet; `shown`: DatasheetSettings.pictures."""
-        self._folder, self._shown = Path(folder), shown
-        self.hidden_by_study = study.pictures_left_out
-        self._has_people = any(part.is_of_people for part in study.parts)
+        self._folder, self._shown, self._left_out = Path(folder), shown, study.pictures_left_out
+        self._known = {source.file: source.sha256 for source in study.sources}
         self._tables: dict[tuple[str, str], ConceptTables | None] = {}
         self.used: dict[str, str] = {}
         """Tables that pictures were read from -> their SHA-256."""
+
+    @property
+    def others(self) -> list[str]:
+        """Tables that pictures were read from, and that are not the ones that the study was made with."""
+        return [table for table, sha256 in self.used.items() if self._sources_of(table) not in (set(), {sha256})]
+
+    def _sources_of(self, table: str) -> set[str]:
+        return {sha256 for file, sha256 in self._known.items() if file.endswith(f"explorer/{table}")}
+
+    def _is_shown_by_study(self, part: Part) -> bool:
+        """Whether the study shows pictures of a part: then their tables are among its sources."""
+        inside = f"explorer/pictures/{part.model}/{part.domain}/"
+        return not self._left_out or any(inside in file for file in self._known)
 
     def why_none(self, part: Part) -> str:
         """Say why a part is shown without pictures; empty if it has some."""
@@ -212,8 +225,8 @@ class Pictures:
             return "Pictures are left out of this datasheet."
         if self._shown == "without_people" and part.is_of_people:
             return "Pictures of people are left out of this datasheet."
-        if self.hidden_by_study and (part.is_of_people or not self._has_people):
-            return self.hidden_by_study
+        if not self._is_shown_by_study(part):
+            return self._left_out
         if self._of(part) is None:
             return f"The tables of pictures were not found in {self._folder.name}/{part.model}/{part.domain}."
         return ""
@@ -632,6 +645,10 @@ def _versions(study: Study, pictures: Pictures) -> Section:
     if pictures.used:
         columns = ("table of the pictures shown", "SHA-256")
         blocks.append(_grid(columns, sorted(pictures.used.items()), (10, 9), code=frozenset({1})))
+    if pictures.others:
+        blocks.append(
+            Text(f"Not the tables of pictures that the study was made with: {', '.join(pictures.others)}.", "warning")
+        )
     return Section("Versions and files", blocks)
 
 

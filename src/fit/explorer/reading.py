@@ -1,7 +1,7 @@
 """Reads study.json, and holds its files against the hashes in it."""
 
-import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ import pydantic
 
 from fit.errors import DataError, FitError, again
 from fit.explorer.contents import VERSION, Study
+from fit.io.digest import sha256_of
 from fit.io.nearby import entries, nearest
 from fit.io.shown import plain, shown
 
@@ -71,15 +72,13 @@ def read_study(path: str | Path) -> Study:
         return pydantic.TypeAdapter(Study).validate_json(text)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the whole"
         more = f", and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise DataError(f"{path}: {field}: {first['msg']}{more}; run `{COMMAND}` again") from None
+        raise DataError(f"{path}: {_field(first['loc'])}: {first['msg']}{more}; run `{COMMAND}` again") from None
 
 
-def sha256_of(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _field(place: Sequence[str | int]) -> str:
+    """Return the place of a field as one writes it: parts[0].answer.threshold."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".") or "the whole"
 
 
 def base_of(path: str | Path) -> Path:

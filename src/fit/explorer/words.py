@@ -140,7 +140,7 @@ class Measured:
     downloaded_share: float | None = None
     """Images that were collected, of all that captions of the concepts asked for: 0 to 1."""
     copies_share: float | None = None
-    """Of the collected images, those that are the same file as another of their concept: 0 to 1."""
+    """Of the collected images, those that are copies of another of their concept by a perceptual hash: 0 to 1."""
     groups: tuple[str, ...] = ()
     """Groups of concepts whose thresholds were compared."""
     group_p_value: float | None = None
@@ -229,7 +229,8 @@ def _links(of: Measured) -> tuple[Status, str]:
 def _alike(of: Measured) -> tuple[Status, str]:
     said = "Copies, crops, small and large images count as one image each. No training with other images tested this."
     if of.copies_share is not None:
-        said += f" {_share(of.copies_share)} of the collected images are the same file as another one of their concept."
+        said += f" {_share(of.copies_share)} of the collected images are copies of another one of their concept, maybe "
+        said += "encoded again or resized."
     return "not checked", said
 
 
