@@ -171,8 +171,12 @@ class _Writer:
         if one.kind == "answer":
             self.text(one.text, size=11, style="B", after=3)
         elif one.kind == "warning":
-            self.page.set_draw_color(*ACCENT)
-            self.text(f"Note: {one.text}", style="B")
+            page = self.page
+            for text, style, colour in (("Note: ", "B", ACCENT), (one.text, "", INK)):
+                page.set_font(SANS, style, SIZE)
+                page.set_text_color(*colour)
+                page.write(SIZE * 0.52, text)
+            page.ln(SIZE * 0.52 + 2)
         else:
             if one.text.endswith(":") and self.page.will_page_break(25):  # what it leads to is on the same page
                 self.page.add_page()
