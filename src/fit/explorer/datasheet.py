@@ -663,8 +663,8 @@ def _versions(study: Study, pictures: Pictures) -> Section:
     else:
         blocks.append(Text("The study does not say which files its numbers come from.", "warning"))
     if pictures.used:
-        columns = ("table of the pictures shown", "SHA-256")
-        blocks.append(_grid(columns, sorted(pictures.used.items()), (10, 9), code=frozenset({1})))
+        shown = ("table of the pictures shown", "SHA-256")
+        blocks.append(_grid(shown, sorted(pictures.used.items()), (10, 9), code=frozenset({1})))
     if pictures.others:
         blocks.append(
             Text(f"Not the tables of pictures that the study was made with: {', '.join(pictures.others)}.", "warning")
