@@ -412,7 +412,9 @@ def _evidence(part: Part, pictures: Pictures, settings: DatasheetSettings) -> Se
         ]
         more = f" The first 20 of {len(outliers)}." if len(outliers) > 20 else ""
         blocks += [
-            Text(f"Concepts that defy the threshold, and what was measured that may explain it.{more}"),
+            Text(
+                f"Concepts whose score is unlike that of most concepts with such a count, and what was measured that may explain it.{more}"
+            ),
             _grid(("concept", "images", "score", "possible causes"), rows, (4, 2, 2, 8), numbers=frozenset({1, 2})),
         ]
     return Section(name_of(part), [*blocks, *_examples(part, pictures, settings.examples)])
@@ -514,7 +516,9 @@ def _verdict(part: Part, concept: Concept) -> Section:
     if concept.outlier:
         causes = "; ".join(concept.outlier.causes) or "no cause was found"
         blocks.append(
-            Text(f"Its score defies the threshold. What was measured that may explain it: {visible(causes)}.")
+            Text(
+                f"Its score is unlike that of most concepts with such a count. What was measured that may explain it: {visible(causes)}."
+            )
         )
     return Section(name_of(part), blocks)
 
