@@ -413,7 +413,8 @@ def _evidence(part: Part, pictures: Pictures, settings: DatasheetSettings) -> Se
         more = f" The first 20 of {len(outliers)}." if len(outliers) > 20 else ""
         blocks += [
             Text(
-                f"Concepts whose score is unlike that of most concepts with such a count, and what was measured that may explain it.{more}"
+                "Concepts whose score is unlike that of most concepts with such a count, "
+                f"and what was measured that may explain it.{more}"
             ),
             _grid(("concept", "images", "score", "possible causes"), rows, (4, 2, 2, 8), numbers=frozenset({1, 2})),
         ]
@@ -517,7 +518,8 @@ def _verdict(part: Part, concept: Concept) -> Section:
         causes = "; ".join(concept.outlier.causes) or "no cause was found"
         blocks.append(
             Text(
-                f"Its score is unlike that of most concepts with such a count. What was measured that may explain it: {visible(causes)}."
+                "Its score is unlike that of most concepts with such a count. What was measured that may explain it: "
+                f"{visible(causes)}."
             )
         )
     return Section(name_of(part), blocks)
