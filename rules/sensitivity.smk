@@ -53,7 +53,7 @@ rule measure_sensitivity:
         "results/benchmarks/measure_sensitivity/{model}/{domain}.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -62,8 +62,8 @@ rule measure_sensitivity:
     shell:
         "fit sensitivity measure {input.table:q} --threshold {input.threshold:q} --rescored {input.rescored:q} "
         "{params.settings[flags]:q} --match-threshold {input.match_threshold:q} --counts {input.counts:q} "
-        "--title {wildcards.model}:' '{wildcards.domain} --out {output.sensitivity:q} --figure {output.figure:q} "
-        "> {log:q} 2>&1"
+        "--threads {threads} --title {wildcards.model}:' '{wildcards.domain} --out {output.sensitivity:q} "
+        "--figure {output.figure:q} > {log:q} 2>&1"
 
 
 rule list_outliers:

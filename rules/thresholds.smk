@@ -13,11 +13,12 @@ rule detect_threshold:
         "results/benchmarks/detect_threshold/{model}/{domain}.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 1
+    threads: 2
     params:
         settings=settings("detect_threshold"),
     shell:
-        "fit thresholds detect {input.table:q} {params.settings[flags]:q} --out {output.threshold:q} > {log:q} 2>&1"
+        "fit thresholds detect {input.table:q} {params.settings[flags]:q} --threads {threads} "
+        "--out {output.threshold:q} > {log:q} 2>&1"
 
 
 rule plot_threshold:

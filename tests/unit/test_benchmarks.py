@@ -44,7 +44,7 @@ SMALL = {
     ),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
-        r"\| logistic, 20 resamples \| [\d.]+ s",
+        r"\| `fit sensitivity measure --resamples 20` \| [\d.]+ s",
     ),
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""

@@ -20,8 +20,6 @@ from fit.thresholds.headline import CHANCE, follow
 from fit.thresholds.report import measure
 from fit.thresholds.scores import Scores, nested_lists
 
-MOST_RESAMPLES = 2000
-"""Of the bootstrap and the tests of each other score, at most: four more scores would take four times as long."""
 Found = dict[str, Any]
 """A result, or a part of one, in builtins."""
 
@@ -205,7 +203,7 @@ def measure_by_score(
         path: of the table.
         published: what fit.thresholds.scores.read_table found in it.
         found: what fit.thresholds.report.measure found for it.
-        penalty, resamples, seed, estimators, more: as `measure` takes them; of resamples, MOST_RESAMPLES at most.
+        penalty, resamples, seed, estimators, more: as `measure` takes them.
 
     Returns:
         A dict of builtins; None where the table has no other score. fixed_targets (None if unknown), scores (name of
@@ -216,10 +214,15 @@ def measure_by_score(
     if not tables and not left_out:
         return None
     labels = _labels(size)
-    settings: dict[str, Any] = {"penalty": penalty, "seed": seed, "estimators": estimators} | more
+    settings: dict[str, Any] = {
+        "penalty": penalty,
+        "resamples": resamples,
+        "seed": seed,
+        "estimators": estimators,
+    } | more
     scores = {}
     for name, table in tables.items():
-        measured = measure(table, resamples=min(resamples, MOST_RESAMPLES), **settings)
+        measured = measure(table, **settings)
         scores[name] = {"label": labels[name], "rise_p_value": rise_p_value(table), **measured}
     p_value = found["permutation_test"]["p_value"]
     claims = follow(found)["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
