@@ -112,9 +112,9 @@ def main():
         made = build(study, places, out)
         rows = measure(out, args.rounds, args.steps)
     lines = [
-        f"| {args.concepts} concepts, {made.pictures:,} pictures | bar | " + " | ".join(
-            f"{name}, {width} x {height}" for name, (width, height) in WIDTHS.items()
-        ) + " |",
+        f"| {args.concepts} concepts, {made.pictures:,} pictures | bar | "
+        + " | ".join(f"{name}, {width} x {height}" for name, (width, height) in WIDTHS.items())
+        + " |",
         "| --- | --- | " + " | ".join("--:" for _ in WIDTHS) + " |",
         *rows,
     ]

@@ -64,7 +64,9 @@ def concept(number, count, threshold, rng, **changed):
         "corrected_interval": [count * 0.7, count * 1.3],
         "scores": {kind: float(np.mean([prompt["scores"][kind] for prompt in prompts])) for kind in KINDS},
         "prompts": prompts,
-        "excluded": [{"step": "generated pictures", "number": 3, "why": "no face was found"}] if number % 5 == 0 else [],
+        "excluded": [{"step": "generated pictures", "number": 3, "why": "no face was found"}]
+        if number % 5 == 0
+        else [],
         "verdict": {
             "verdict": "above" if is_high else "below",
             "words": f"its {count:,} images are {'above' if is_high else 'below'} the threshold",
@@ -83,6 +85,7 @@ def part(model, domain, concepts, threshold, seed=0, **changed):
     rng = np.random.default_rng(seed)
     counts = np.unique(np.round(10 ** np.linspace(0, 4.6, concepts))).astype(int).tolist()
     counts = sorted([0] * (concepts - len(counts)) + counts) if len(counts) < concepts else counts
+    counts[0] = 0
     found = [concept(number, count, threshold, rng) for number, count in enumerate(counts)]
     estimates = [
         {

@@ -7,7 +7,6 @@ policy names the hash of each script, so that no other one runs, and forbids eve
 
 import base64
 import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -346,9 +345,7 @@ def _script(text: str) -> Markup:
 
 def _policy(scripts: Sequence[str]) -> str:
     """Return the content security policy: only these scripts run, and nothing is loaded. Vega makes functions of text."""
-    hashes = [
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
-    ]
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts]
     return (
         f"default-src 'none'; script-src {' '.join(hashes)} 'unsafe-eval'; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -394,27 +391,29 @@ def build(
     data: dict[str, Any] = {
         "charts": charts.page_charts(),
         "glossary": [{"term": one.term, "words": one.words} for one in study.glossary],
-        "parts": [
-            {"name": f"{part.model}/{part.domain}", "concepts": len(part.concepts)} for part in study.parts
-        ],
+        "parts": [{"name": f"{part.model}/{part.domain}", "concepts": len(part.concepts)} for part in study.parts],
         "comparisons": [_dumped(Comparison, one) for one in study.comparisons],
     }
     data |= {f"part-{place}": _dumped(Part, part) for place, part in enumerate(study.parts)}
     later: dict[str, Any] = _figures(study)
     later |= {f"table-{place}": _csv(one.columns, one.rows) for place, one in enumerate(study.tables)}
-    text = _environment().get_template("page.html.j2").render(
-        study=study,
-        policy=_policy(scripts),
-        style=Markup(_asset("page.css")),
-        scripts=scripts,
-        first={name: htmlsafe_json_dumps(value) for name, value in data.items()},
-        later={name: htmlsafe_json_dumps(value) for name, value in later.items()},
-        pictures=chosen.each(study.parts),
-        shown=chosen.number,
-        left_out=chosen.left_out,
-        page_mb=settings.page_mb,
-        ruler=_ruler(study.parts),
-        outliers=[[one for one in part.concepts if one.outlier] for part in study.parts],
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            study=study,
+            policy=_policy(scripts),
+            style=Markup(_asset("page.css")),
+            scripts=scripts,
+            first={name: htmlsafe_json_dumps(value) for name, value in data.items()},
+            later={name: htmlsafe_json_dumps(value) for name, value in later.items()},
+            pictures=chosen.each(study.parts),
+            shown=chosen.number,
+            left_out=chosen.left_out,
+            page_mb=settings.page_mb,
+            ruler=_ruler(study.parts),
+            outliers=[[one for one in part.concepts if one.outlier] for part in study.parts],
+        )
     )
     write_text(out, text)
     return Summary(len(text.encode()), chosen.number, chosen.left_out)
