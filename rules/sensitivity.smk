@@ -40,7 +40,13 @@ rule measure_sensitivity:
         match_threshold=MATCH_THRESHOLD,
     output:
         sensitivity="results/sensitivity/{model}/{domain}.json",
-        figure="results/sensitivity/{model}/{domain}.png",
+        figure=report(
+            "results/sensitivity/{model}/{domain}.png",
+            caption="../workflow/report/sensitivity.rst",
+            category="Sensitivity",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "threshold under every choice"},
+        ),
     log:
         "results/logs/measure_sensitivity/{model}/{domain}.log",
     benchmark:
@@ -74,8 +80,20 @@ rule list_outliers:
         rescored=tables("sensitivity/{model}/{domain}"),
         match_threshold=MATCH_THRESHOLD,
     output:
-        table="results/sensitivity/{model}/{domain}.outliers.tsv",
-        figure="results/sensitivity/{model}/{domain}.outliers.png",
+        table=report(
+            "results/sensitivity/{model}/{domain}.outliers.tsv",
+            caption="../workflow/report/outliers.rst",
+            category="Sensitivity",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "outliers, and what may explain them"},
+        ),
+        figure=report(
+            "results/sensitivity/{model}/{domain}.outliers.png",
+            caption="../workflow/report/outliers.rst",
+            category="Sensitivity",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "pictures of outliers"},
+        ),
     log:
         "results/logs/list_outliers/{model}/{domain}.log",
     benchmark:

@@ -1,6 +1,6 @@
 """What `study.json` holds: everything that the explorer and the datasheet say of a study, but for its pictures.
 
-`fit explorer gather` writes it from the files of a study; `fit explorer build` and `fit report` only lay it out. So both
+`fit explorer gather` writes it from the files of a study; `fit explorer build` and `fit report` lay it out. So both
 say the same, and a page can be tested without a study.
 """
 

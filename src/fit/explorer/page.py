@@ -22,12 +22,12 @@ from markupsafe import Markup
 
 from fit.errors import DataError, ImageTableError
 from fit.explorer import charts
-from fit.explorer.contents import PICTURES, VERSION, Comparison, Part, Study
+from fit.explorer.contents import PICTURES, Comparison, Part, Study
+from fit.explorer.reading import read_study
 from fit.explorer.settings import PageSettings
 from fit.io.concept_tables import ConceptTables
 from fit.io.escaping import delimited
 from fit.io.files import write_text
-from fit.io.json_files import read_json
 
 SCRIPTS = ("tools", "terms", "charts", "pictures", "curve", "search", "slider", "concept", "beside", "trust", "start")
 """Files of the folder `page`, in the order in which they run."""
@@ -64,29 +64,6 @@ class _Picture:
     height: int
     digest: bytes
     size: int
-
-
-def read_study(path: str | Path) -> Study:
-    """Return the study in a file that `fit explorer gather` wrote.
-
-    Raises:
-        FitError: it is missing, not JSON, of another version, or a field is not valid; the message names the field.
-    """
-    found = read_json(path, ("version", "parts"), "fit explorer gather")
-    remedy = "make it again with `fit explorer gather`"
-    if found["version"] != VERSION:
-        raise DataError(f"{path}: version {found['version']!r}, not {VERSION}, which this FIT reads; {remedy}")
-    try:
-        return pydantic.TypeAdapter(Study).validate_python(found)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise DataError(f"{path}: {_field(first['loc'])}: {first['msg']}{more}; {remedy}") from None
-
-
-def _field(place: Sequence[str | int]) -> str:
-    """Return the place of a field as one writes it: parts[0].answer.threshold."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".") or "the file"
 
 
 def _parts_of(place: Path, parts: Sequence[Part]) -> int:

@@ -29,8 +29,8 @@ class ShownSettings:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     pictures: Literal["all", "without_people", "none"] = "all"
-    """Which pictures the page shows. without_people: none of domains of people (`of_people` of a domain), which is what a
-    page for publication uses. The page says what is left out."""
+    """Which pictures the page shows. without_people: none of domains of people (`of_people` of a domain), as a page for
+    publication needs it. The page says what is left out."""
     beside: tuple[str, ...] = ()
     """Folders of results of other studies, whose thresholds are compared with this study's, domain by domain."""
 
