@@ -43,7 +43,7 @@ rule gather_study:
         by_prompt=tables_of_complete("scores", "scores/null", "explorer/excluded"),
         pictures=shown_pictures,
         asked_for=measured_before,
-        beside=tables_beside,
+        beside=tables_of_others,
     output:
         study="results/explorer/{study}/study.json",
     log:

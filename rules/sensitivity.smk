@@ -1,5 +1,5 @@
-"""How much each choice moves the threshold, and which concepts defy it. This is not part of a study: ask for the milestone
-sensitivity."""
+"""How much each choice moves the threshold, and which concepts defy it. The page of a study shows both; the milestone
+sensitivity makes them alone."""
 
 
 rule rescore_imitation:

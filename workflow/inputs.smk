@@ -1,6 +1,7 @@
 """Inputs of rules that take more than a look-up, in the order of the stages."""
 
 from fit import alternatives
+from fit.explorer.beside import tables_beside
 
 # --- captions ---------------------------------------------------------------------------------------------------------
 
@@ -267,11 +268,9 @@ def measured_before(wildcards):
     return [path for path in dict.fromkeys(asked) if Path(path).exists()]
 
 
-def tables_beside(wildcards):
+def tables_of_others(wildcards):
     """Return the tables of scores of other studies that a study is compared with."""
-    folders = [folder for beside in CONFIG.explorer.beside for folder in (Path(beside), Path(beside, "results"))]
-    tables = [table for folder in folders for table in sorted(folder.glob("scores/*/*.parquet"))]
-    return [str(table) for table in tables if table.parent.name != "null"]
+    return [str(table) for folder in CONFIG.explorer.beside for table in tables_beside(folder)]
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pydantic
 from fit.compare.compare import compare, shared_concepts
 from fit.compare.words import sentence
 from fit.errors import DataError
+from fit.explorer.beside import name_of, nothing_beside, tables_beside
 from fit.explorer.contents import Comparison, PairedConcept, Part, Study, Table
 from fit.explorer.part import PartOf, Read, read_part
 from fit.explorer.settings import ShownSettings
@@ -86,29 +87,19 @@ def compare_tables(
     )
 
 
-def study_of(results: Path) -> str:
-    """Return what a folder of results of another study is called: its name, or that of the folder that it is in."""
-    place = results.resolve()
-    return place.parent.name if place.name == "results" else place.name
-
-
 def _beside(folder: str, sources: Sources) -> list[tuple[str, str, Scores]]:
     """Return (name, domain, table) of each table of scores in another study's folder of results.
 
     Raises:
         DataError: there is none.
     """
-    results = Path(folder)
-    results = results / "results" if (results / "results" / "scores").is_dir() else results
-    paths = sorted(path for path in results.glob("scores/*/*.parquet") if path.parent.name != "null")
+    paths = tables_beside(folder)
     if not paths:
-        raise DataError(
-            f"{folder}: no scores/MODEL/DOMAIN.parquet in it; name the folder of results of another study (--beside)"
-        )
+        raise DataError(f"{nothing_beside(folder)} (--beside)")
     found = []
     for path in paths:
         sources.given(path, "counts and scores of another study")
-        found.append((f"{study_of(results)}: {path.parent.name}/{path.stem}", path.stem, read_table(path)))
+        found.append((f"{name_of(folder)}: {path.parent.name}/{path.stem}", path.stem, read_table(path)))
     return found
 
 
