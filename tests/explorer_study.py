@@ -1,4 +1,4 @@
-"""A made-up study of any size, as study.json and tables of thumbnails, for tests of the explorer and its measurement."""
+"""A made-up study of any size, as study.json and tables of thumbnails, for tests of the explorer and a benchmark."""
 
 import hashlib
 import io

@@ -232,7 +232,8 @@ def test_the_marker_is_where_its_concept_is_drawn(opened, two_parts):
     page.keyboard.press("End")
     marker, point = page.evaluate(
         """() => {
-          const points = [...document.querySelectorAll('#curve-chart .mark-symbol path')].map((e) => e.getBoundingClientRect());
+          const paths = [...document.querySelectorAll('#curve-chart .mark-symbol path')];
+          const points = paths.map((path) => path.getBoundingClientRect());
           const last = Math.max(...points.map((box) => box.left + box.width / 2));
           return [document.querySelector('#over .marker').getBoundingClientRect().left, last];
         }"""

@@ -15,7 +15,7 @@ from fit.cli.main import main
 from fit.errors import DataError, FitError, ImageTableError
 from fit.explorer import charts, page
 from fit.explorer.contents import PICTURES
-from fit.explorer.page import build, number, read_study, sentence, thin
+from fit.explorer.page import build, number, sentence, thin
 from fit.explorer.settings import PageSettings
 from fit.io.concept_tables import write_concepts
 
@@ -196,21 +196,23 @@ def broken(study, field, value):
         ("parts.0.concepts.2.scores", None, r"parts\[0\]\.concepts\[2\]\.scores"),
         ("parts.0.answer.kind", "leap", r"parts\[0\]\.answer\.kind"),
         ("parts.0.surprise", 1, r"parts\[0\]\.surprise"),
-        ("version", 99, "version 99"),
+        ("version", 99, "of version 99"),
     ],
 )
 def test_a_field_that_is_not_valid_is_named(small, tmp_path, field, value, said):
     path, _ = explorer_study.write(tmp_path, broken(small, field, value), pictures=False)
-    with pytest.raises(DataError, match=rf"study\.json: .*{said}.*fit explorer gather"):
-        read_study(path)
+    with pytest.raises(DataError, match=rf"study\.json: .*{said}.*snakemake explorer"):
+        build(path, [], tmp_path / "index.html")
+    assert not (tmp_path / "index.html").exists()
 
 
 def test_a_file_that_is_not_a_study_is_named(tmp_path):
-    with pytest.raises(FitError, match="no such file; `fit explorer gather` writes it"):
-        read_study(tmp_path / "study.json")
+    out = tmp_path / "index.html"
+    with pytest.raises(FitError, match="no such file"):
+        build(tmp_path / "study.json", [], out)
     (tmp_path / "study.json").write_text("{", encoding="utf-8")
-    with pytest.raises(FitError, match="not valid JSON"):
-        read_study(tmp_path / "study.json")
+    with pytest.raises(FitError, match="study.json: not JSON"):
+        build(tmp_path / "study.json", [], out)
 
 
 def test_pictures_of_no_part_are_an_error(small, tmp_path):
