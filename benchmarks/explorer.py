@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser"), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
 import chromium
 import explorer_study
@@ -112,9 +114,9 @@ def main():
         made = build(study, places, out)
         rows = measure(out, args.rounds, args.steps)
     lines = [
-        f"| {args.concepts} concepts, {made.pictures:,} pictures | bar | " + " | ".join(
-            f"{name}, {width} x {height}" for name, (width, height) in WIDTHS.items()
-        ) + " |",
+        f"| {args.concepts} concepts, {made.pictures:,} pictures | bar | "
+        + " | ".join(f"{name}, {width} x {height}" for name, (width, height) in WIDTHS.items())
+        + " |",
         "| --- | --- | " + " | ".join("--:" for _ in WIDTHS) + " |",
         *rows,
     ]

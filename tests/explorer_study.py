@@ -1,4 +1,4 @@
-"""A made-up study of any size, as study.json and tables of thumbnails, for tests of the explorer and its measurement."""
+"""A made-up study of any size, as study.json and tables of thumbnails, for tests of the explorer and a benchmark."""
 
 import hashlib
 import io
@@ -85,6 +85,7 @@ def part(model, domain, concepts, threshold, seed=0, **changed):
     rng = np.random.default_rng(seed)
     counts = np.unique(np.round(10 ** np.linspace(0, 4.6, concepts))).astype(int).tolist()
     counts = sorted([0] * (concepts - len(counts)) + counts) if len(counts) < concepts else counts
+    counts[0] = 0
     found = [concept(number, count, threshold, rng) for number, count in enumerate(counts)]
     estimates = [
         {

@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pydantic
 import pytest
 from explored_study import CORPUS, DOMAIN, MISSING, MODEL, ExploredStudy
@@ -18,7 +20,7 @@ from fit.explorer.contents import Study
 from fit.explorer.facts import calibration_of, penalties_of
 from fit.explorer.gather import gather, write_gathered
 from fit.explorer.settings import ShownSettings
-from fit.explorer.sources import MADE_BY, Sources, rule_of
+from fit.explorer.sources import MADE_BY, Sources, rule_of, settings_of
 from fit.io.parquet import write
 from fit.scores.settings import ScoreSettings
 from fit.scores.tabulate import OF_CONCEPT
@@ -193,6 +195,19 @@ def test_tables_can_be_taken_away(told):
     assert len(tables["concepts"].rows) == 24
     assert [row[:2] for row in tables["thresholds"].rows] == [[MODEL, DOMAIN], ["other", DOMAIN]]
     assert f"other in {DOMAIN}: weights: put them there." in told.missing
+
+
+def test_settings_of_a_file_are_shown_as_far_as_they_are_finite_and_few(tmp_path):
+    made_by = {"steps": 12, "clip": float("-inf"), "weights": {str(at): "f" for at in range(100)}, "betas": [0.1, 0.2]}
+    table = pa.table({"x": [1]}).replace_schema_metadata(
+        {b"generated": json.dumps(made_by).encode(), b"concepts": b"[]"}
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    shown = made_by | {"clip": "-inf", "weights": "100 values"}
+    assert settings_of(tmp_path / "t.parquet") == {"generated": shown}
+    (tmp_path / "t.json").write_text(json.dumps({"penalty": 0.9, "quantiles": [1, 2], "p": float("nan")}))
+    assert settings_of(tmp_path / "t.json") == {"penalty": 0.9, "p": "nan"}
+    assert settings_of(tmp_path / "other.tsv") == {}
 
 
 # --- a study that lacks things ----------------------------------------------------------------------------------------

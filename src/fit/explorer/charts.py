@@ -218,12 +218,14 @@ def _pairs(x_title: str | None, y_title: str | None) -> dict[str, Any]:
     return _look(alt.layer(same, points), score_domain=[0, 1])
 
 
+@cache
 def page_charts() -> dict[str, dict[str, Any]]:
     """Return the charts that the page draws, by name, compiled to Vega: it fills their data and parameters."""
     charts = {"curve": _curve(None), "two": _curve(None, "part"), "strips": _strips(), "pairs": _pairs(None, None)}
     return {name: vl_convert.vegalite_to_vega(chart, vl_version=_VEGA_LITE) for name, chart in charts.items()}
 
 
+@cache
 def runtime() -> str:
     """Return the JavaScript that draws Vega, from the installed wheel: it defines `vegaEmbed`."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE).replace("\r\n", "\n")

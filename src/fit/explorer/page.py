@@ -119,13 +119,14 @@ def _looked_at(tables: ConceptTables, wanted: Sequence[str]) -> dict[str, list[_
             numbers = {name: row[name] or 0 for name in ("rank", "width", "height")}
             texts = {name: row[name] or "" for name in ("role", "image_id", "prompt", "near")}
             digest = hashlib.sha256(data).digest()
-            pictures.append(_Picture(**numbers, **texts, cosine=row["cosine"], digest=digest, size=len(data)))
+            about: dict[str, Any] = numbers | texts | {"cosine": row["cosine"]}
+            pictures.append(_Picture(**about, digest=digest, size=len(data)))
         found[slug] = _in_order(pictures)
     return found
 
 
 def _in_order(pictures: Sequence[_Picture]) -> list[_Picture]:
-    """Return pictures so that the first few are the best few: a reference, a generated picture, its nearest targets..."""
+    """Return pictures so that the first few are the best few: a reference, a generated one, its targets ..."""
     rank_of = {one.image_id: one.rank for one in pictures if one.role == "generated"}
 
     def place(one: _Picture) -> tuple[int, int, int]:
@@ -143,8 +144,8 @@ def _cost(picture: _Picture) -> int:
 def thin(costs: Sequence[Sequence[int]], budget: float) -> list[int]:
     """Return how many pictures each concept keeps, so that all together fit a budget and no concept has many more.
 
-    First each concept gets its first picture, then each its second, as long as there is room. In the last round, concepts
-    that still get one are spread evenly over all.
+    First each concept gets its first picture, then each its second, as long as there is room. In the last round, the
+    concepts that still get one are spread evenly over all.
 
     Args:
         costs: per concept, what each of its pictures takes, in bytes, in the order in which they are shown.
@@ -321,7 +322,7 @@ def _script(text: str) -> Markup:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return the content security policy: only these scripts run, and nothing is loaded. Vega makes functions of text."""
+    """Return the content security policy: only these scripts run, nothing is loaded. Vega makes functions of text."""
     hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts]
     return (
         f"default-src 'none'; script-src {' '.join(hashes)} 'unsafe-eval'; style-src 'unsafe-inline'; "

@@ -49,8 +49,8 @@ MADE_BY: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 """Pattern of a file below results/ -> the rules that may have made it, and what the page takes from it."""
 
-_LONGEST = 20
-"""A list of JSON with more items is not shown as a setting."""
+_MOST, _DEEPEST = 80, 3
+"""Values of a setting that are shown, at most, and how deep lists and dicts may lie in one another."""
 
 
 def rule_of(path: str, results: str | Path) -> tuple[str, str]:
@@ -76,15 +76,15 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _plain(value: Any, depth: int = 0) -> bool:
-    """Whether a value is short enough to be shown as a setting."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, list):
-        return len(value) <= _LONGEST and all(_plain(one, depth + 1) for one in value) and depth < 3
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a value of JSON as a setting is shown: infinite numbers as text, what is long or deep by its size."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list | dict) and (len(value) > _MOST or depth > _DEEPEST):
+        return f"{len(value):,} values"
     if isinstance(value, dict):
-        return len(value) <= 4 * _LONGEST and all(_plain(one, depth + 1) for one in value.values()) and depth < 3
-    return value is None or isinstance(value, str | int | bool)
+        return {str(key): plain(one, depth + 1) for key, one in value.items()}
+    return [plain(one, depth + 1) for one in value] if isinstance(value, list) else value
 
 
 def _of_json(path: Path) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _of_json(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {key: value for key, value in found.items() if not isinstance(value, dict | list) and _plain(value)}
+    return {key: plain(value) for key, value in found.items() if not isinstance(value, dict | list)}
 
 
 def _of_parquet(path: Path) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _of_parquet(path: Path) -> dict[str, Any]:
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value.decode(errors="replace")
-    return {name: value for name, value in found.items() if _plain(value)}
+    return {name: plain(value) for name, value in found.items()}
 
 
 def settings_of(path: Path) -> dict[str, Any]:

@@ -10,8 +10,9 @@ let places = []; // Their [x, y] in pixels.
 const curveWatchers = []; // What follows the curve: the slider, the list.
 
 const part = () => partOf(state.part);
-const kindOf = () => part().scores.find((kind) => kind.name === state.kind) || part().scores[0];
-const isFirstKind = () => kindOf() === part().scores[0];
+const NO_KIND = { name: "", label: "no score", words: "This part has no scores.", estimates: [], penalties: [] };
+const kindOf = () => part().scores.find((kind) => kind.name === state.kind) || part().scores[0] || NO_KIND;
+const isFirstKind = () => kindOf() === (part().scores[0] || NO_KIND);
 
 function options(select, entries, chosen) {
   select.replaceChildren(...entries.map(([value, text]) => make("option", { value, text, selected: value === chosen })));
@@ -40,8 +41,8 @@ function fillSwitches() {
   const { scores } = part();
   options(byId("kind"), scores.map((kind) => [kind.name, kind.label]), state.kind);
   options(byId("estimator"), estimates().map((one) => [one.key, `${one.label}: ${one.threshold === null ? "none" : number(one.threshold)}`]), state.estimator);
-  byId("kind-words").textContent = kindOf() ? kindOf().words : "";
-  const { penalties } = kindOf() || { penalties: [] };
+  byId("kind-words").textContent = kindOf().words;
+  const { penalties } = kindOf();
   byId("penalty-field").hidden = penalties.length < 2;
   const slider = byId("penalty");
   slider.max = String(Math.max(penalties.length - 1, 1));
@@ -50,7 +51,7 @@ function fillSwitches() {
 }
 
 function sayPenalty() {
-  const { penalties } = kindOf() || { penalties: [] };
+  const { penalties } = kindOf();
   const one = penalties[Number(byId("penalty").value)];
   const said = one ? `${one.penalty}: ${one.threshold === null ? "no threshold" : number(one.threshold)}` : "";
   byId("penalty-value").textContent = said;
@@ -91,15 +92,14 @@ function sayCurve(all) {
   if (!one) byId("line-words").textContent = "no estimator was asked for this score";
   else if (one.threshold === null) byId("line-words").textContent = `no threshold (${one.label})${one.reason ? `: ${one.reason}` : ""}`;
   else byId("line-words").textContent = `threshold, ${one.label}: ${number(one.threshold)}${one.interval ? ` (${interval(one.interval)})` : ""}`;
-  const name = isFirstKind() ? part().score_label : kindOf()?.label || "";
+  const name = isFirstKind() ? part().score_label : kindOf().label;
   byId("y-title").textContent = `↑ ${name}`;
   byId("curve-chart").setAttribute("aria-label",
     `${name} of ${shown.length} concepts against their effective counts. ${byId("line-words").textContent}. All concepts are in the list below.`);
 }
 
 function drawCurve() {
-  const kind = kindOf();
-  const all = kind ? rowsOf(part(), kind.name) : [];
+  const all = rowsOf(part(), kindOf().name);
   shown = all.filter((one) => state.groups.has(part().concepts[one.place].group)).sort((a, b) => a.count - b.count || a.place - b.place);
   const drawn = lines();
   const domain = countDomain([...all.map((one) => one.high), ...drawn.map((line) => line.high)]);
@@ -153,7 +153,7 @@ function showTip(i) {
   const one = shown[i];
   const concept = part().concepts[one.place];
   tip.replaceChildren(make("b", { text: concept.name }),
-    document.createTextNode(`${number(one.count)} images, score ${number(one.score, 3)}`));
+    document.createTextNode(`${images(one.count)}, score ${number(one.score, 3)}`));
   const [x, y] = places[i];
   ring.style.transform = `translate(${x}px, ${y}px)`;
   const plot = byId("plot");
@@ -222,6 +222,6 @@ function fillList() {
     make("th", { scope: "row" }, make("a", { href: linkTo(part(), concept.slug), text: concept.name })),
     make("td", { text: concept.group }),
     make("td", { class: "n", text: concept.count === null ? "unknown" : number(concept.count) }),
-    make("td", { class: "n", text: number(concept.scores[kindOf()?.name], 3) }),
+    make("td", { class: "n", text: number(concept.scores[kindOf().name], 3) }),
     make("td", { text: concept.verdict ? concept.verdict.verdict : "" }))));
 }

@@ -12,7 +12,7 @@ function picturesOf(partPlace, conceptPlace) {
 }
 
 function thumbnail(set, picture, alt) {
-  const image = make("img", { alt, width: picture.width || 1, height: picture.height || 1, decoding: "async", loading: "lazy" });
+  const image = make("img", { alt, width: picture.width || 1, height: picture.height || 1, decoding: "async" });
   if (picture.width && picture.width < SMALL_PX) image.className = "small-picture";
   image.src = `data:image/webp;base64,${set.data[picture.data]}`;
   return image;

@@ -57,7 +57,7 @@ function showFound() {
   const items = found.map((hit, i) => {
     const concept = part().concepts[hit.place];
     const item = make("li", { role: "option", id: `found-${i}`, "aria-selected": "false" }, make("span", { text: concept.name }));
-    const count = concept.count === null ? "count unknown" : `${number(concept.count)} images`;
+    const count = concept.count === null ? "count unknown" : images(concept.count);
     item.append(make("span", { class: "small", text: `${hit.alias ? ` (${hit.alias})` : ""} ${count}` }));
     item.addEventListener("pointerdown", (event) => event.preventDefault());
     item.addEventListener("click", () => openFound(i));

@@ -28,15 +28,28 @@ function sayPlace() {
   const one = shown[state.at];
   slider.setAttribute("aria-valuemax", String(Math.max(shown.length - 1, 0)));
   slider.setAttribute("aria-valuenow", String(Math.max(state.at, 0)));
-  slider.setAttribute("aria-valuetext", one ? `${part().concepts[one.place].name}, ${number(one.count)} images, score ${number(one.score, 3)}` : "no concept");
+  slider.setAttribute("aria-valuetext", one ? `${part().concepts[one.place].name}, ${images(one.count)}, score ${number(one.score, 3)}` : "no concept");
 }
+
+const CARDS_KEPT = 24;
+const cards = new Map(); // Cards that were shown of late, by what they say: while one drags, most are shown again.
 
 function stripCard(i) {
   const one = shown[i];
+  const key = `${state.part} ${state.kind} ${document.readyState} ${one.place}`;
+  const card = cards.get(key) || newCard(one);
+  cards.delete(key);
+  cards.set(key, card);
+  if (cards.size > CARDS_KEPT) cards.delete(cards.keys().next().value);
+  card.classList.toggle("here", i === state.at);
+  return card;
+}
+
+function newCard(one) {
   const concept = part().concepts[one.place];
-  return make("article", { class: i === state.at ? "beside here" : "beside" },
+  return make("article", { class: "beside" },
     make("h4", {}, make("a", { href: linkTo(part(), concept.slug), text: concept.name, title: concept.name })),
-    make("p", { class: "small", text: `${number(one.count)} images, score ${number(one.score, 3)}` }),
+    make("p", { class: "small", text: `${images(one.count)}, score ${number(one.score, 3)}` }),
     besideEachOther(part(), state.part, one.place, 2));
 }
 
@@ -55,7 +68,12 @@ function showStrip() {
   const said = `${state.part} ${state.kind} ${document.readyState} ${state.at} ${wanted.map((i) => shown[i].place)}`;
   if (said === stripSaid) return;
   stripSaid = said;
-  byId("strip").replaceChildren(...wanted.map(stripCard));
+  const strip = byId("strip");
+  const now = wanted.map(stripCard);
+  for (const card of [...strip.children]) if (!now.includes(card)) card.remove();
+  now.forEach((card, i) => {
+    if (strip.children[i] !== card) strip.insertBefore(card, strip.children[i] || null);
+  });
 }
 
 function goTo(i, x) {

@@ -13,6 +13,7 @@ function openWord(button, entry) {
   word.replaceChildren(make("b", { text: entry.term }), document.createTextNode(entry.words));
   word.setAttribute("aria-label", entry.term);
   word.togglePopover(true);
+  word.focus({ preventScroll: true });
   const at = button.getBoundingClientRect();
   const room = document.documentElement.clientWidth - word.offsetWidth - 12;
   const below = at.bottom + 8 + word.offsetHeight < window.innerHeight;

@@ -39,6 +39,8 @@ function number(value, digits) {
   return value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
 }
 
+const images = (count) => `${number(count)} ${count === 1 ? "image" : "images"}`;
+
 const interval = (ends, digits) => (ends ? `${number(ends[0], digits)} to ${number(ends[1], digits)}` : "none");
 
 // With a capital letter, unless it begins with a name such as sd1.4, and a full stop.
