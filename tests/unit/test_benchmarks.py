@@ -28,6 +28,10 @@ SMALL = {
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
     "counts": ("--studies 3 --write {folder}/page.md", r"\| 0\.8, 0\.05 \| 600 \| \d+"),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
+    "explorer": (
+        "--concepts 8 --rounds 1 --steps 5 --docs {folder}/page.md",
+        r"\| a frame while dragging, median \| .* \| [\d.]+ ms \|",
+    ),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
         "--images-per-prompt 1 --batch-size 3 --rounds 1 --steps 1 --compared 1",
@@ -52,6 +56,7 @@ MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
     "counts": ["coverage"],
+    "explorer": ["explorer"],
     "jump_tests": ["tests"],
     "planning": ["planning"],
     "ratings": ["coverage"],
