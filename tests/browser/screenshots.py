@@ -15,7 +15,8 @@ from fit.io.files import atomic_write
 
 MOST_BYTES = 300_000
 """Of a picture; one that is larger gets fewer colours, then fewer pixels."""
-WIDTH, HEIGHT = 1280, 1120
+WIDTH, HEIGHT = 1280, 3000
+"""Of the window, so high that nothing has to be scrolled."""
 
 
 def within(png, most=MOST_BYTES):
@@ -40,22 +41,26 @@ def settle(page):
     page.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => 0)))")
 
 
+def picture_of(page, selector, margin=24):
+    """Return a PNG of an element and what is around it."""
+    box = page.locator(selector).bounding_box()
+    clip = {"x": box["x"] - margin, "y": box["y"], "width": box["width"] + 2 * margin, "height": box["height"]}
+    return page.screenshot(clip=clip)
+
+
 def of_page(page):
     """Yield (name, PNG) of the curve with pictures along the counts, and of a concept's page."""
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.add_style_tag(content=".link { display: none; } html { scroll-behavior: auto !important; }")
     settle(page)
-    page.evaluate("document.documentElement.classList.remove('moving')")
-    page.locator("#curve").scroll_into_view_if_needed()
-    page.evaluate("window.scrollTo(0, document.getElementById('curve').getBoundingClientRect().top + scrollY - 60)")
-    page.wait_for_timeout(300)
-    settle(page)
-    yield "explorer", page.screenshot()
-    # The concept at the slider has pictures on either side of the threshold near it; a frequent one shows imitation.
+    yield "explorer", picture_of(page, "#curve")
+    # Of all concepts, the most frequent shows best what imitation is.
     page.get_by_role("slider", name="Along the counts").press("End")
     page.get_by_role("slider", name="Along the counts").press("Enter")
     page.locator("#concept-title").wait_for()
+    page.evaluate("document.activeElement.blur()")
     settle(page)
-    page.mouse.move(0, 0)
-    yield "explorer-concept", page.screenshot()
+    yield "explorer-concept", picture_of(page, "#concept")
 
 
 def write(html, folder):
