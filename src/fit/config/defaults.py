@@ -16,8 +16,8 @@ EMBEDDERS: dict[str, dict[str, Any]] = {
 }
 """Name -> section of an embedder that a configuration may use without a section of its own.
 
-Weights in `weights/` are files that a user puts into the folder of the study: their licence has to be read first (ArcFace),
-or they have to be converted (CSD).
+Weights in `weights/` are files that a user puts into the folder of the study: to read their
+licence first (ArcFace), or to convert them (CSD).
 """
 STUDY = "study"
 """Name of the study of all models in all domains, where a configuration has no `studies`."""
