@@ -68,7 +68,7 @@ def _of_count(found: Found) -> Iterator[str]:
     """Yield what the count is."""
     name, count = found.concept.name, found.count
     if found.captions is not None:
-        share = f", {found.captions / found.rows:.2g} of them" if found.rows and found.captions else ""
+        share = f", 1 in {round(found.rows / found.captions):,}" if found.rows and found.captions else ""
         yield f"{found.captions:,} of {found.rows:,} captions mention {name}{share}."
     if found.captions and found.doubtful:
         yield (
@@ -133,7 +133,8 @@ def answer(found: Found, compared: Compared) -> Answer:
     if of_captions and number:
         caveats.append(
             "This counts captions, not images that show the concept. A threshold is in images, and not every "
-            "caption that mentions a name has one that shows it. With --images, --references and --embedder, images are counted."
+            "caption that mentions a name has one that shows it. With --images, --references and --embedder, images are "
+            "counted."
         )
     return Answer(
         verdict,
