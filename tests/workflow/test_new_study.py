@@ -14,13 +14,14 @@ from fit.images.table import encode_png
 
 SLUGS = [f"painter-{letter}" for letter in "abcdefghijklmn"]
 COUNTS = [2 * 2**index for index in range(len(SLUGS))]
+ANSWER = "my-model begins to imitate styles at about 256 training images"
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder") / "style"
-    command = ["fit", "atelier", "train-style-encoder", "--encoder-steps", "5", "--seed", "0", "--out", str(folder)]
+    command = ["fit", "atelier", "train-style-encoder", "--encoder-steps", "12", "--seed", "0", "--out", str(folder)]
     subprocess.run(command, check=True, capture_output=True)
     return folder
 
@@ -78,10 +79,10 @@ def test_two_folders_and_a_table_give_an_answer_in_three_commands(tmp_path, enco
     assert "everything that can be checked is in order" in fit("check", cwd=tmp_path / "mine")
     said = fit("run", "mine", cwd=tmp_path)
     # Painters from 256 pictures on are imitated, as the pictures were made.
-    assert "the imitation threshold of my-model in styles is 256" in said
+    assert ANSWER in said
     assert "results/explorer/mine/index.html" in said
     assert (tmp_path / "mine" / "results" / "explorer" / "mine" / "index.html").is_file()
-    assert "the imitation threshold of my-model in styles is 256" in fit("answer", cwd=tmp_path / "mine")
+    assert ANSWER in fit("answer", cwd=tmp_path / "mine")
     # Nothing is left to do, and a milestone is a word.
     assert "256" in fit("run", cwd=tmp_path / "mine")
     assert "thresholds:" in fit("run", "mine", "thresholds", cwd=tmp_path)

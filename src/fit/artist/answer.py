@@ -133,8 +133,8 @@ def answer(found: Found, compared: Compared) -> Answer:
     if of_captions and number:
         caveats.append(
             "This counts captions, not images that show the concept. A threshold is in images, and not every "
-            "caption that mentions a name has one that shows it. With --images, --references and --embedder, images are "
-            "counted."
+            "caption that mentions a name has one that shows it. To count images, give --images, --references and "
+            "--embedder."
         )
     return Answer(
         verdict,
