@@ -159,7 +159,8 @@ def artist(args: Namespace) -> None:
     if args.embedder and not args.references:
         raise FitError("--embedder: it compares pictures with references; name a folder of them with --references")
     out, settings = Path(args.out), read_settings(ArtistSettings, args)
-    if out.is_dir() and any(out.iterdir()) and not (out / "answer.json").is_file():
+    others = {path.name for path in out.iterdir()} - {"tables", "index.html"} if out.is_dir() else set()
+    if others and "answer.json" not in others:
         raise FitError(f"{out}: not empty, and not of an earlier `fit artist`; name a new folder with --out")
     compared, recogniser = given(args.threshold) if args.threshold else published(args.of), _recogniser(args)
     work = make_folder(out / "tables")
