@@ -139,3 +139,17 @@ def test_at_a_terminal_it_asks_for_what_is_left_open(place, monkeypatch, capsys)
     assert config["models"]["my-model"]["pipeline"] == "owner/name"
     assert config["corpora"]["my-corpus"]["captions"]["files"] == ["../crawl.csv"]
     assert next(answers, None) is None
+
+
+def test_references_may_be_a_table(place, monkeypatch):
+    (place / "references.parquet").write_bytes(b"")
+    new("mine", "--references", "references.parquet")
+    monkeypatch.chdir(place / "mine")
+    assert load("config.yaml").domains["styles"].references.table == "../references.parquet"
+
+
+def test_a_study_is_looked_at_from_outside_its_folder(place, capsys):
+    new("mine")
+    assert main(["check", "mine"]) == 1
+    said = capsys.readouterr().err
+    assert "references: 2 of 2 concepts have fewer than 10" in said and "study mine:" in said

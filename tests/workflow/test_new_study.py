@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder") / "style"
-    command = ["fit", "atelier", "train-style-encoder", "--encoder-steps", "12", "--seed", "0", "--out", str(folder)]
+    command = ["fit", "atelier", "train-style-encoder", "--encoder-steps", "24", "--seed", "0", "--out", str(folder)]
     subprocess.run(command, check=True, capture_output=True)
     return folder
 

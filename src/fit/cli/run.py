@@ -4,6 +4,7 @@ import argparse
 import re
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fit.cli.command import Command
@@ -58,6 +59,8 @@ def run(args: Namespace) -> None:
 
     args, words = sorted_out(args)
     folder, targets = study_folder(words)
+    if folder != Path():
+        print(f"in {folder}:", flush=True)
     replace_process(Run(folder, targets, args.dry_run, args.cores, args.profile))
 
 

@@ -172,6 +172,7 @@ def _config(study: NewStudy, domain: str) -> str:
             "study": slug_of(folder.resolve().name) or "study",
             "domain": domain,
             "of": study.of,
+            "references_are_a_table": bool(study.references) and Path(str(study.references)).is_file(),
             "embedder": embedder,
             "backend": study.embedder[0] if own else "",
             "weights": _weights(folder, study.embedder[1]) if own else "",
