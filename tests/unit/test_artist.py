@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pipelines
 import polars as pl
 import pytest
 from PIL import Image
@@ -144,6 +145,17 @@ def test_images_behind_captions_give_an_effective_count(place):
     counts = found["counts"]
     assert (counts["downloaded"], counts["captions"]) == (3, 6) and counts["effective_count"] == 2 * counts["matches"]
     assert counts["low"] <= counts["effective_count"] <= counts["high"]
+
+
+@pytest.mark.slow
+def test_the_model_itself_makes_pictures(place):
+    pipelines.save("sd", place / "model")
+    fill(place / "references", *[RED] * 3)
+    options = ["--references", "references", "--embedder", "colours", "any", "--match-threshold", "0.9"]
+    model = ["--model", "model", "--steps", 1, "--generated-per-prompt", 2, "--prompts", "by {name}", "{name}, oil"]
+    found = artist("Ann Bell", *corpus(), *model, *options)
+    assert any(text.startswith("Of 4 pictures by the model, ") for text in found["reasons"])
+    assert page().count('<img src="data:image/webp') == 4 + 3
 
 
 @pytest.mark.slow

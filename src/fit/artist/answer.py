@@ -61,7 +61,12 @@ def given(threshold: str) -> Compared:
     """
     read = read_threshold(threshold)
     source = f"{threshold}: {read}" if threshold.endswith(".json") else f"a threshold of {read.images} images, as given"
-    return Compared(read, source, read.remarks)
+    sure = (
+        ()
+        if read.has_interval or read.images is None
+        else ("The threshold is given without an interval: how far off it may be is not known.",)
+    )
+    return Compared(read, source, (*sure, *read.remarks))
 
 
 def _of_count(found: Found) -> Iterator[str]:
