@@ -97,6 +97,7 @@ def test_captions_of_others_are_text_on_a_page_that_loads_nothing():
     text = page()
     assert "<script" not in text and "&lt;script&gt;" in text and "&lt;/script&gt; &amp; sons" in text
     assert "default-src 'none'" in text
+    assert text.count("<dt>") == 5  # each term that the page explains is in the glossary
     assert not re.search(r'(src|href)="(?!data:)', text)
     artist('<b onclick="x">Ann Bell</b> {{ 7 * 7 }}', *corpus())
     assert "<b onclick" not in page() and "{{ 7 * 7 }}" in page()

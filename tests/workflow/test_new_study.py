@@ -91,13 +91,13 @@ def test_two_folders_and_a_table_give_an_answer_in_three_commands(tmp_path, enco
 
 
 def test_captions_and_pictures_within_them(tmp_path, encoder, pictures):
-    (tmp_path / "names.txt").write_text("".join(f"Painter {slug[-1].upper()}. Bell\n" for slug in SLUGS))
+    (tmp_path / "names.txt").write_text("".join(f"Painter {slug[-1].upper()}. Bell\n" for slug in SLUGS[:4]))
     given = ["--names", "names.txt", "--evidence", "captions", "--images", "embedded", "--cpu"]
     fit("new", "mine", *given, "--embedder", "openclip", f"local-dir:{encoder}", cwd=tmp_path)
     study, rows = tmp_path / "mine", []
     said = fit("check", cwd=study, status=1)
-    assert "references: 14 of 14 concepts have fewer than 10" in said and "captions: " in said
-    for slug, (references, generated) in pictures.items():
+    assert "references: 4 of 4 concepts have fewer than 10" in said and "captions: " in said
+    for slug, (references, generated) in list(pictures.items())[:4]:
         place = slug + "-bell"
         assert (study / "references" / place).is_dir()
         put(study / "references", place, references[:10])
@@ -108,8 +108,8 @@ def test_captions_and_pictures_within_them(tmp_path, encoder, pictures):
     fit("check", cwd=study)
     fit("run", "counts", "--cores", "2", cwd=study)
     counts = pl.read_parquet(study / "results/counts/my-corpus/styles.parquet")
-    assert counts["captions"].to_list() == [6] * len(SLUGS) == counts["downloaded"].to_list()
-    assert 0 < counts["effective_count"].sum() <= 6 * len(SLUGS)
+    assert counts["captions"].to_list() == [6] * 4 == counts["downloaded"].to_list()
+    assert 0 < counts["effective_count"].sum() <= 6 * 4
 
 
 def test_training_images_and_a_model(tmp_path, encoder, pictures):

@@ -13,12 +13,15 @@ from PIL import Image
 from fit.artist.answer import Answer, Compared
 from fit.artist.find import Found, Shown
 from fit.artist.settings import ArtistSettings
+from fit.explorer.words import GLOSSARY
 from fit.images.table import pictures_at, rows_to_show
 from fit.io.files import write_text
 from fit.io.parquet import read
 
 _QUALITY = 80
 """Of WebP."""
+_TERMS = ("imitation threshold", "effective count", "reference", "match", "interval")
+"""What the page explains, in the explorer's words."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def page(found: Found, said: Answer, compared: Compared, settings: ArtistSetting
         compared=compared,
         captions=found.sample[: settings.captions_shown],
         pictures=pictures,
+        terms=[term for term in GLOSSARY if term.term in _TERMS],
         when=when,
     )
 

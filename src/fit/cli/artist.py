@@ -11,6 +11,7 @@ from fit.artist.settings import ArtistSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.parser import Number
 from fit.errors import FitError
 from fit.published import MATCH_THRESHOLDS
 
@@ -52,7 +53,7 @@ def artist_arguments(add: Callable[..., None]) -> None:
     add("--generated", default=None, metavar="FOLDER", help="pictures of it that the model made, likewise")
     add("--model", default=None, metavar="MODEL", help="the model itself, to make such pictures with: folder or hub id")
     add("--prompts", nargs="+", default=None, metavar="TEXT", help="what the model is asked for, with {name}")
-    add("--steps", type=int, default=30, metavar="N", help="denoising steps of the model")
+    add("--steps", type=Number(int, 1, 10_000), default=30, metavar="N", help="denoising steps of the model")
     add(
         "--embedder",
         nargs="+",
