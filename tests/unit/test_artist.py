@@ -148,6 +148,19 @@ def test_images_behind_captions_give_an_effective_count(place):
     assert counts["low"] <= counts["effective_count"] <= counts["high"]
 
 
+def test_folders_of_others_are_not_of_this_name(place):
+    for slug in ("ann-bell", "bo-bell"):
+        fill(place / "made" / slug, RED, BLUE)
+    found = artist("Nobody", *corpus(), "--generated", "made", "--references", "made")
+    assert sum("no folder nobody in it" in text for text in found["caveats"]) == 2 and "<img" not in page()
+    artist("Ann Bell", *corpus(), "--generated", "made")
+    assert page().count("<img") == 2
+    fill(place / "mine" / "deep", RED)  # pictures beside a folder: all of one name
+    fill(place / "mine", BLUE)
+    artist("Ann Bell", *corpus(), "--generated", "mine")
+    assert page().count("<img") == 2
+
+
 @pytest.mark.slow
 def test_the_model_itself_makes_pictures(place):
     pipelines.save("sd", place / "model")

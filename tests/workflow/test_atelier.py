@@ -166,7 +166,7 @@ def test_one_name_alone_has_the_count_of_the_study(shrunken):
     """`fit artist` of a painter with many pictures, of one with few, and of one who is not there."""
     results = shrunken.folder / "results"
     counts = pl.read_parquet(results / "counts/atelier/painters.parquet").sort("effective_count")
-    names = {concept.slug: concept.name for concept in read_sheet(shrunken.folder / "painters.tsv")}
+    concepts = {concept.slug: concept for concept in read_sheet(shrunken.folder / "painters.tsv")}
     most, least = counts.row(-1, named=True), counts.row(0, named=True)
     limit = max(least["high"], 0) + 1
     assert most["low"] > limit
@@ -176,7 +176,9 @@ def test_one_name_alone_has_the_count_of_the_study(shrunken):
     embedder += ["--match-threshold", str(results / "matches/painters.threshold.json")]
     for row, verdict in ((most, "above"), (least, "below")):
         out = shrunken.folder / "one" / row["concept"]
-        command = ["fit", "artist", names[row["concept"]], *place, str(out), *embedder]
+        concept = concepts[row["concept"]]
+        aliases = [word for alias in concept.aliases for word in ("--alias", alias)]
+        command = ["fit", "artist", concept.name, *aliases, *place, str(out), *embedder]
         subprocess.run(command, check=True, capture_output=True)
         found = json.loads((out / "answer.json").read_text())
         # The study's art filter drops some of the pictures that match.

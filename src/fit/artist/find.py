@@ -28,13 +28,16 @@ from fit.images.settings import DecodeSettings, FetchSettings
 from fit.images.table import COLLECTED, rows_to_show
 from fit.io.concept_tables import ConceptTables, write_concepts
 from fit.io.files import make_folder
-from fit.io.nearby import slug_of
+from fit.io.folders import is_picture
+from fit.io.nearby import entries, slug_of
 from fit.io.parquet import read
 from fit.matches.match import MATCHES, match_images
 from fit.matches.similarity import highest_similarities
 
 OF_CAPTIONS = ("embedded", "http")
 """Where the images behind captions may be: in the same files, or behind the links."""
+WHAT = {"training": "training images", "references": "references", "generated": "pictures by the model"}
+"""Kind of pictures -> their name in messages."""
 LEAST_REFERENCES = 3
 """References from which on pictures are compared with them; a study asks for 10."""
 
@@ -158,7 +161,28 @@ def _count(
     return outputs
 
 
-def _import(place: str, slug: str, out: Path, what: str, work: Path) -> None:
+def _is_of_others(place: str, slug: str) -> bool:
+    """Whether a folder has only folders, and none of this slug: they are of other concepts."""
+    if not Path(place).is_dir() or Path(place, slug).is_dir():
+        return False
+    inside = [Path(place, name) for name in entries(place)]
+    return any(path.is_dir() for path in inside) and not any(is_picture(path) for path in inside if path.is_file())
+
+
+def _import(found: Found, kind: str, place: str, work: Path) -> None:
+    """Take somebody's pictures of the concept; where a folder has only those of others, say so and take none."""
+    if _is_of_others(place, found.concept.slug):
+        found.remarks.append(
+            f"{place}: no folder {found.concept.slug} in it, so there are no {WHAT[kind]}; put the pictures into such "
+            "a folder, or name the folder that they are in"
+        )
+        return
+    table = work / f"{kind}.parquet"
+    _import_table(place, found.concept.slug, table, WHAT[kind], work / f".{kind}")
+    setattr(found, kind, _shown(table))
+
+
+def _import_table(place: str, slug: str, out: Path, what: str, work: Path) -> None:
     """Make an image table of somebody's pictures of one concept.
 
     Args:
@@ -230,32 +254,27 @@ def find(
     sampling = SamplingSettings(**{**vars(base), "max_matched_captions": settings.collected})
     files = find_files(sources.captions) if sources.captions else []
     counted = _count(found, sources, sampling, reading or ReadingSettings(), files, work) if files else None
-    if sources.images and (sources.images not in OF_CAPTIONS or found.captions):
+    if sources.images and sources.images not in OF_CAPTIONS:
+        _import(found, "training", sources.images, work)
+    elif sources.images and found.captions:
+        if counted is None:
+            raise DataError(f"--images {sources.images}: these are behind captions; name files with --captions")
         table = work / "training.parquet"
-        if sources.images in OF_CAPTIONS:
-            if counted is None:
-                raise DataError(f"--images {sources.images}: these are behind captions; name files with --captions")
-            collect(
-                sources.images,
-                counted.matched_captions,
-                files,
-                [slug],
-                table,
-                work=work / ".collected",
-                fetching=fetching or FetchSettings(),
-                decoding=DecodeSettings(),
-                decoders=1,
-            )
-        else:
-            _import(sources.images, slug, table, "training images", work / ".imported")
+        collect(
+            sources.images,
+            counted.matched_captions,
+            files,
+            [slug],
+            table,
+            work=work / ".collected",
+            fetching=fetching or FetchSettings(),
+            decoding=DecodeSettings(),
+            decoders=1,
+        )
         found.training = _shown(table)
     for kind in ("references", "generated"):
         if place := getattr(sources, kind):
-            table = work / f"{kind}.parquet"
-            _import(
-                place, slug, table, f"{kind} pictures".replace("references pic", "reference pic"), work / f".{kind}"
-            )
-            setattr(found, kind, _shown(table))
+            _import(found, kind, place, work)
     if sources.recogniser and found.references:
         _recognise(found, sources, counted, work)
     return found
