@@ -152,9 +152,17 @@ def test_folders_of_others_are_not_of_this_name(place):
     for slug in ("ann-bell", "bo-bell"):
         fill(place / "made" / slug, RED, BLUE)
     found = artist("Nobody", *corpus(), "--generated", "made", "--references", "made")
-    assert sum("no folder nobody in it" in text for text in found["caveats"]) == 2 and "<img" not in page()
+    assert sum("made: it has no nobody" in text for text in found["caveats"]) == 2 and "<img" not in page()
     artist("Ann Bell", *corpus(), "--generated", "made")
     assert page().count("<img") == 2
+    pl.DataFrame({"concept": ["bo-bell", "ann-bell"], "bytes": [picture(RED), picture(BLUE)]}).write_parquet(
+        "t.parquet"
+    )
+    assert any(
+        "t.parquet: it has no nobody" in t for t in artist("Nobody", *corpus(), "--generated", "t.parquet")["caveats"]
+    )
+    artist("Ann Bell", *corpus(), "--generated", "t.parquet")
+    assert page().count("<img") == 1
     fill(place / "mine" / "deep", RED)  # pictures beside a folder: all of one name
     fill(place / "mine", BLUE)
     artist("Ann Bell", *corpus(), "--generated", "mine")

@@ -171,7 +171,7 @@ def test_one_name_alone_has_the_count_of_the_study(shrunken):
     limit = max(least["high"], 0) + 1
     assert most["low"] > limit
     place = ["--captions", f"{results}/atelier/corpus/*.parquet", "--images", "embedded", "--threshold", str(limit)]
-    place += ["--references", str(results / "atelier/references.parquet"), "--out"]
+    place += ["--collected", "2000", "--references", str(results / "atelier/references.parquet"), "--out"]
     embedder = ["--embedder", "openclip", f"local-dir:{results}/atelier/style-encoder"]
     embedder += ["--match-threshold", str(results / "matches/painters.threshold.json")]
     for row, verdict in ((most, "above"), (least, "below")):

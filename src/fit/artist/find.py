@@ -30,7 +30,7 @@ from fit.io.concept_tables import ConceptTables, write_concepts
 from fit.io.files import make_folder
 from fit.io.folders import is_picture
 from fit.io.nearby import entries, slug_of
-from fit.io.parquet import read
+from fit.io.parquet import open_parquet, read
 from fit.matches.match import MATCHES, match_images
 from fit.matches.similarity import highest_similarities
 
@@ -161,8 +161,15 @@ def _count(
     return outputs
 
 
+def _names_concepts(table: str) -> bool:
+    """Whether a table says of each picture which concept it is of."""
+    return "concept" in open_parquet(table).schema_arrow.names
+
+
 def _is_of_others(place: str, slug: str) -> bool:
-    """Whether a folder has only folders, and none of this slug: they are of other concepts."""
+    """Whether a folder has only folders, or a table only rows, of other concepts than this slug."""
+    if is_table(place):
+        return _names_concepts(place) and slug not in read(place, ["concept"]).column("concept").to_pylist()
     if not Path(place).is_dir() or Path(place, slug).is_dir():
         return False
     inside = [Path(place, name) for name in entries(place)]
@@ -173,8 +180,8 @@ def _import(found: Found, kind: str, place: str, work: Path) -> None:
     """Take somebody's pictures of the concept; where a folder has only those of others, say so and take none."""
     if _is_of_others(place, found.concept.slug):
         found.remarks.append(
-            f"{place}: no folder {found.concept.slug} in it, so there are no {WHAT[kind]}; put the pictures into such "
-            "a folder, or name the folder that they are in"
+            f"{place}: it has no {found.concept.slug}, only others, so there are no {WHAT[kind]}; put the pictures "
+            "into a folder of this name, or name the folder that they are in"
         )
         return
     table = work / f"{kind}.parquet"
@@ -193,7 +200,7 @@ def _import_table(place: str, slug: str, out: Path, what: str, work: Path) -> No
         work: folder for work in progress.
     """
     common: dict[str, Any] = {"work": work, "decoding": DecodeSettings(), "decoders": 1}
-    if Path(place, slug).is_dir() or is_table(place):
+    if _names_concepts(place) if is_table(place) else Path(place, slug).is_dir():
         import_images(place, [slug], out, what=what, **common)
     elif not Path(place).exists():
         raise DataError(f"{place}: there is no such folder or file of {what}; correct the path")
