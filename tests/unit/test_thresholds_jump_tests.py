@@ -11,6 +11,7 @@ from fit.thresholds.estimators.pelt import change_points, changes_between_counts
 from fit.thresholds.estimators.pelt_scaled import scaled_penalty
 from fit.thresholds.families import families_of
 from fit.thresholds.jump_tests import against_no_jump, sign_p_value
+from fit.thresholds.report import measure
 from fit.thresholds.scores import sort_scores
 from fit.thresholds.uncertainty import permutation_p_value
 

@@ -148,7 +148,7 @@ def test_an_audit_refuses_a_threshold_without_an_interval_for_that_reason(tmp_pa
 
 
 def test_a_comparison_says_why_the_ratio_has_no_interval():
-    names, counts, scores = studies_with_neighbours_alike()
+    _, counts, scores = studies_with_neighbours_alike()
     other = np.append(scores[20:], scores[-20:])
     found = compare(table(counts, scores), table(counts, other), **SETTINGS)
     answer = found["estimators"]["logistic"]
