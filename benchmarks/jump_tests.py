@@ -3,8 +3,8 @@
     python benchmarks/jump_tests.py --studies 500
 
 The spread of the scores is equal, grows tenfold with the count, or has heavy tails (Student's t, 2 degrees of freedom);
-or concepts are of families of 1 to some 14, with like counts and like scores; or scores correlate by 0.7 between concepts
-next to each other in count.
+or concepts are of families of 1 to some 14, with like counts and like scores; or scores correlate by 0.7 between
+concepts next to each other in count.
 """
 
 import argparse

@@ -321,7 +321,8 @@ def verdict_tables(heads):
         *table_of([(name, [share(values[key]) for key in of_tests]) for name, values in of.items()], of_tests.values()),
         "",
         "The headline, where there is one: how often it is a gradual rise, how often an interval is offered, and the",
-        "coverage, where they are offered, of its interval, of the intervals of its width, and of the likelihood-ratio set:",
+        "coverage, where they are offered, of its interval, of the intervals of its width, and of the likelihood-ratio",
+        "set:",
         "",
         *table_of(
             [(name, [share(values[key]) for key in of_head]) for name, values in with_rise.items()], of_head.values()

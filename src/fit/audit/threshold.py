@@ -154,7 +154,8 @@ def read_threshold(given: str) -> Threshold:
 
     Its interval is widened where it leaves its own threshold out. Without an interval, a count as large as the
     threshold is above. A study without a threshold, with a fall of the scores, with a jump that chance makes
-    (p > CHANCE), whose neighbours in count are alike or with an answer in fewer than FEWEST_RESAMPLES of its resamples gives a threshold with a refusal.
+    (p > CHANCE), whose neighbours in count are alike, or with an answer in fewer than FEWEST_RESAMPLES of its resamples
+    gives a threshold with a refusal.
 
     Raises:
         DataError: it is neither.

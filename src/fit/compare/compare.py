@@ -107,8 +107,8 @@ def compare(
     Returns:
         A dict of builtins: paired, concepts (of each table, that take part), left_out (of each, that do not), first and
         second (results of fit.thresholds.report.measure), estimators (name -> ratio of the second threshold to the
-        first, interval, p_value, resamples_with_both; or reason, why there is no ratio, or no interval of it) and estimator (the one that
-        answers; None if none has a ratio).
+        first, interval, p_value, resamples_with_both; or reason, why there is no ratio, or no interval of it) and
+        estimator (the one that answers; None if none has a ratio).
 
     Raises:
         DataError: `paired`, and fewer than FEWEST concepts are in both tables; or as `measure` raises it.

@@ -19,8 +19,8 @@ from fit.scores.prompts import align_prompts, prompt_places
 from fit.scores.settings import TargetSettings
 from fit.scores.targets import RULES
 from fit.sensitivity.choices import Answer, locate
-from fit.thresholds.scores import EVIDENCE, Scores, sort_scores
 from fit.thresholds.neighbours import measure_neighbours, why_no_interval
+from fit.thresholds.scores import EVIDENCE, Scores, sort_scores
 from fit.thresholds.uncertainty import bootstrap, interval
 
 GIVEN = "given"

@@ -48,9 +48,10 @@ def decide(found: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         A dict: kind ("jump", "gradual" or "none"), threshold, interval, interval_reason (why a threshold has none, else
-        None), estimator, direction, resamples_with_a_change, reason (None with a threshold), agree (names of the estimators that look for one rise and agree), width (of a
-        gradual rise: from, to, fold, and the interval of each; else None) and beside (what the first estimator says,
-        where it is not the headline: estimator, threshold, direction, penalty; else None).
+        None), estimator, direction, resamples_with_a_change, reason (None with a threshold), agree (names of the
+        estimators that look for one rise and agree), width (of a gradual rise: from, to, fold, and the interval of
+        each; else None) and beside (what the first estimator says, where it is not the headline: estimator, threshold,
+        direction, penalty; else None).
     """
     answers, first = found["estimators"], found["estimator"]
     p_value = decisive_p_value(found)

@@ -39,8 +39,8 @@ def sign_p_value(table: Scores, families: np.ndarray | None, permutations: int, 
     """Test "the mean score does not depend on the count", whatever the spread does: a wild bootstrap.
 
     The residuals around the mean get random signs (Liu 1988), one for all concepts of a family (Cameron, Gelbach and
-    Miller 2008), and are centred again. Statistic: of concepts, the largest difference of two sides in its errors, since
-    signs alone find too much in small studies whose spread grows with the count (Davidson and Flachaire 2008); of
+    Miller 2008), and are centred again. Statistic: of concepts, the largest difference of two sides in its errors,
+    since signs alone find too much in small studies whose spread grows with the count (Davidson and Flachaire 2008); of
     families, the squared error that the best single split removes.
 
     Args:

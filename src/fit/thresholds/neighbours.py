@@ -82,7 +82,8 @@ def measure_neighbours(table: Scores, seed: int) -> dict[str, Any]:
 
     Returns:
         A dict: correlation (less the mean of those draws), p_value (one-sided), both None with fewer than FEWEST_PLACES
-        different counts, or without noise; alike, whether the p-value is at most ALIKE; and families, whether families were allowed for.
+        different counts, or without noise; alike, whether the p-value is at most ALIKE; and families, whether families
+        were allowed for.
     """
     families = families_of(table)
     found: dict[str, Any] = {"correlation": None, "p_value": None, "alike": False, "families": families is not None}

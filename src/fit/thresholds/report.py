@@ -11,8 +11,8 @@ from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
 from fit.thresholds.estimators.pelt import changes_between_counts
-from fit.thresholds.groups import difference_p_value
 from fit.thresholds.families import families_of
+from fit.thresholds.groups import difference_p_value
 from fit.thresholds.headline import CHANCE, GRADUAL, NO_RESAMPLE, decide, decisive_p_value, follow, withhold_intervals
 from fit.thresholds.jump_tests import TEST, against_no_jump
 from fit.thresholds.neighbours import measure_neighbours, why_no_interval
@@ -171,9 +171,9 @@ def measure(
         and above (the concepts on its sides, None without a threshold). headline: what a reader is told, in the same
         keys (fit.thresholds.headline). Of all: estimators (name -> threshold, interval, direction, last_below,
         first_above, and what else it says), changes (all that PELT finds), one_change (the best single split),
-        permutation_test, neighbours (whether the scores of neighbours in count are alike: then there are no intervals, and
-        interval_reason says so), reason (why no estimator can answer, None if they can), groups (name -> such a dict; only if
-        the table has groups) and group_difference.
+        permutation_test, neighbours (whether the scores of neighbours in count are alike: then there are no intervals,
+        and interval_reason says so), reason (why no estimator can answer, None if they can), groups (name -> such a
+        dict; only if the table has groups) and group_difference.
 
     Raises:
         DataError: an estimator is not in ESTIMATORS, the penalty is not above 0, or there are no resamples.
