@@ -111,16 +111,18 @@ def _why_no_set(table: Scores, found: Found) -> str | None:
     """Return why the likelihood-ratio set of one jump does not hold for a result; None if it does."""
     if found["headline"]["kind"] != "jump":
         return "the scores do not show one jump"
+    if np.isfinite(table.evidence).any():
+        return "the counts have errors"
+    if families_of(table) is not None:
+        return "concepts of a family are alike"
+    if why := why_no_interval(found["neighbours"]):
+        return why
     width = found["estimators"].get("logistic", {}).get("fold_interval")
     if width and width[1] > GRADUAL:
         return f"the rise may be gradual: over a factor of {width[1]:.2g}"
     if (found["estimators"]["one_change"]["if_it_is_one_jump"]["kurtosis"] or 0) > HEAVY:
         return "some scores are far from the others"
-    if np.isfinite(table.evidence).any():
-        return "the counts have errors"
-    if families_of(table) is not None:
-        return "concepts of a family are alike"
-    return why_no_interval(found["neighbours"])
+    return None
 
 
 def _offer_likelihood_ratio_set(table: Scores, found: Found) -> None:
