@@ -7,6 +7,8 @@ import numpy as np
 
 from fit.errors import DataError
 from fit.thresholds.estimators import ESTIMATORS, find_estimator
+from fit.thresholds.families import draw_rows
+from fit.thresholds.neighbours import why_no_interval
 from fit.thresholds.report import FEWEST, measure
 from fit.thresholds.scores import Scores
 from fit.thresholds.uncertainty import CHUNK, CONFIDENCE, Replicates, replicate
@@ -43,7 +45,7 @@ def _resamples_in_pairs(
         counts[at] = of_first.counts
         of_second = Replicates(second, of_second.images, counts)
     for start in range(0, resamples, CHUNK):
-        rows = rng.integers(len(first), size=(min(CHUNK, resamples - start), len(first)))
+        rows = draw_rows(first, min(CHUNK, resamples - start), rng)
         # Two generators in the same state: prompts and errors of counts are drawn alike.
         draws = [np.random.default_rng([seed, start]) for _ in range(2)]
         yield of_first.resample(rows, draws[0]), of_second.resample(at[rows], draws[1])
@@ -57,9 +59,7 @@ def _resamples_apart(
     replicates = replicate(first, rng), replicate(second, rng)
     for start in range(0, resamples, CHUNK):
         number = min(CHUNK, resamples - start)
-        one, other = (
-            each.resample(rng.integers(len(each.table), size=(number, len(each.table))), rng) for each in replicates
-        )
+        one, other = (each.resample(draw_rows(each.table, number, rng), rng) for each in replicates)
         yield one, other
 
 
@@ -107,8 +107,8 @@ def compare(
     Returns:
         A dict of builtins: paired, concepts (of each table, that take part), left_out (of each, that do not), first and
         second (results of fit.thresholds.report.measure), estimators (name -> ratio of the second threshold to the
-        first, interval, p_value, resamples_with_both; or reason, why there is no ratio) and estimator (the one that
-        answers; None if none has a ratio).
+        first, interval, p_value, resamples_with_both; or reason, why there is no ratio, or no interval of it) and
+        estimator (the one that answers; None if none has a ratio).
 
     Raises:
         DataError: `paired`, and fewer than FEWEST concepts are in both tables; or as `measure` raises it.
@@ -152,13 +152,18 @@ def _ratios(
     able = [name for name in found_twice if not find_estimator(name).why_no_interval]
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in able}
     resampled = _resamples_in_pairs if paired else _resamples_apart
-    for one, other in resampled(first, second, resamples, seed) if able else ():
+    why = next((why for result in results if (why := why_no_interval(result["neighbours"]))), None)
+    for one, other in resampled(first, second, resamples, seed) if able and not why else ():
         for name in able:
             estimator = find_estimator(name)
             found = [np.log1p(estimator.many(*table, penalty)) for table in (one, other)]
             drawn[name].append(found[1] - found[0])
     answers: dict[str, Found] = {}
     for name, both in thresholds.items():
+        if name in able and why:
+            ratio = float((1 + both[1]) / (1 + both[0]))
+            answers[name] = {"ratio": ratio, "interval": None, "p_value": None, "reason": f"no interval: {why}"}
+            continue
         if name in able:
             answers[name] = _ratio(np.concatenate(drawn[name]), float(np.log1p(both[1]) - np.log1p(both[0])))
             continue

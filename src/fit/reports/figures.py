@@ -142,6 +142,8 @@ def threshold_figure(
         title += "\n" + textwrap.fill(f"no imitation threshold: {why}", WIDEST)
     if other := beside(found):
         title += "\n" + textwrap.fill(other, WIDEST)
+    if threshold is not None and not why and found.get("interval_reason"):
+        title += "\n" + textwrap.fill(f"no interval: {found['interval_reason']}", WIDEST)
     if threshold is not None:
         is_gradual = (found.get("headline") or {}).get("kind") == "gradual"
         said = "middle of a gradual rise" if is_gradual else "imitation threshold"

@@ -13,7 +13,7 @@ from typing import Any
 from fit.errors import DataError, again
 from fit.io.shown import ratio
 from fit.thresholds.estimators import estimator_of_result, usual_headline
-from fit.thresholds.headline import CHANCE, follow
+from fit.thresholds.headline import CHANCE, NO_RESAMPLE, follow
 
 REASONS = (
     (r"all scores are equal: (?P<value>.*)", "all scores are alike ({value})"),
@@ -84,8 +84,8 @@ def why_none(found: dict[str, Any]) -> str | None:
 def _interval(found: dict[str, Any]) -> str:
     """Say the interval, and in how many resamples there was no threshold."""
     if not found["interval"]:
-        why = ": no resample has a threshold" if found.get("resamples_with_a_change") == 0 else ""
-        return f"no interval{why}"
+        why = found.get("interval_reason") or (NO_RESAMPLE if found.get("resamples_with_a_change") == 0 else None)
+        return f"no interval: {why}" if why else "no interval"
     low, high = (f"{end:.0f}" for end in found["interval"])
     text = f"95 %: from no image at all to {high}" if low == "0" else f"95 %: {low} to {high}"
     none = 1 - found.get("resamples_with_a_change", 1.0)

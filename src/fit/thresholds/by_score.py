@@ -125,9 +125,10 @@ def read_by_score(path: str | Path, published: Scores) -> tuple[dict[str, Scores
         lists = _lists(table, one.lists)
         if one.null:
             lists = [_minus(*pair) for pair in zip(lists, _lists(table, one.null_lists), strict=True)]
-        found[name] = replace(
-            published, scores=numbers - nulls, images=[lists[row] for row in order], groups=np.full(len(order), "")
-        )
+        # No thresholds of groups; but groups may be the families (fit.thresholds.families).
+        families = published.groups if published.families is None else published.families
+        without = {"groups": np.full(len(order), ""), "families": families}
+        found[name] = replace(published, scores=numbers - nulls, images=[lists[row] for row in order], **without)
     sizes = {size for size in values["fixed_targets"] or [] if size is not None}
     return found, left_out, int(sizes.pop()) if len(sizes) == 1 else None
 
