@@ -120,6 +120,15 @@ def provided_pictures(wildcards):
     return CONFIG.models[wildcards.model].provided_images
 
 
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def scores_of_base_model(wildcards):
+    """Return the table of scores of a job's model before it was trained on the concepts; none if it has no base model."""
+    before = CONFIG.models[wildcards.model].before
+    return [f"results/scores/{before}/{wildcards.domain}.parquet"] if before else []
+
+
 # --- alternatives -----------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,10 @@ SMALL = {
     ),
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
     "counts": ("--studies 3 --write {folder}/page.md", r"\| 0\.8, 0\.05 \| 600 \| \d+"),
+    "difficulty": (
+        "--studies 2 --docs {folder}/page.md",
+        r"\| a curve of the count \| 400 \| none \| 0% \|",
+    ),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
@@ -52,6 +56,7 @@ MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
     "counts": ["coverage"],
+    "difficulty": ["difficulty"],
     "jump_tests": ["tests"],
     "planning": ["planning"],
     "ratings": ["coverage"],

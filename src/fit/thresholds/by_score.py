@@ -6,7 +6,7 @@ at a fixed number of targets, and both minus their null, which is the same score
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fit.errors import DataError
 from fit.io.numbers import as_number
 from fit.io.shown import plain, shown
 from fit.io.user_tables import UserTable, once, read_user_table
+from fit.thresholds.difficulty import COVARIATES, Effect, adjust
 from fit.thresholds.headline import CHANCE, follow
 from fit.thresholds.report import measure
 from fit.thresholds.scores import Scores, nested_lists
@@ -52,6 +53,10 @@ OTHER_SCORES = {
     "null": OtherScore("null (other concepts' pictures)", "null_score", "null_others"),
 }
 """Name -> what it is made of, in the order in which they are shown."""
+ADJUSTED = "adjusted"
+"""Name of the published score without what the difficulty of concepts does to it."""
+LABELS = {name: one.label for name, one in OTHER_SCORES.items()} | {ADJUSTED: "score adjusted for difficulty"}
+"""Name of every score -> what tables, figures and sentences call it."""
 
 
 def _column(table: UserTable, name: str) -> list[float | None] | None:
@@ -134,6 +139,44 @@ def read_by_score(path: str | Path, published: Scores) -> tuple[dict[str, Scores
     return found, left_out, int(sizes.pop()) if len(sizes) == 1 else None
 
 
+def read_adjusted(path: str | Path, published: Scores) -> tuple[Scores | None, dict[str, Effect], str | None]:
+    """Read the covariates of a table of concepts, and adjust the published score for them.
+
+    Args:
+        path: of the table, as read_by_score takes it. Optional columns: those of COVARIATES.
+        published: what read_table found in it.
+
+    Returns:
+        (the same concepts with the adjusted score, None if there is none; key of COVARIATES -> its Effect, of those
+        that the table has; why there is no adjusted score, None if there is one or the table has no covariate).
+
+    Raises:
+        DataError: a cell is not a number.
+    """
+    table = read_user_table(path, ("concept", "effective_count", "score"), empty=True)
+    columns = {name: _column(table, name) for name in COVARIATES}
+    row_of = {concept: row for row, concept in enumerate(once(table))}
+    order = [row_of[str(concept)] for concept in published.concepts]
+    known, effects = {}, {}
+    for name, column in columns.items():
+        if column is None or not order:
+            continue
+        values = [column[row] for row in order]
+        lacking = [str(c) for c, value in zip(published.concepts, values, strict=True) if value is None]
+        if lacking:
+            effects[name] = Effect(COVARIATES[name], f"{len(lacking)} concepts have none: {plain(lacking, 5)}")
+        else:
+            known[name] = np.array(values, np.float64)
+    off, found = adjust(published.counts, published.scores, known) if known else (None, {})
+    effects = {name: (effects | found)[name] for name in COVARIATES if name in effects | found}
+    if off is None:
+        why = "; ".join(f"{effect.label}: {effect.reason}" for effect in effects.values())
+        return None, effects, why or None
+    lists = [[prompt - less for prompt in prompts] for prompts, less in zip(published.images, off, strict=True)]
+    adjusted = replace(published, scores=published.scores - off, images=lists, groups=np.full(len(order), ""))
+    return adjusted, effects, None
+
+
 def rise_p_value(table: Scores) -> float | None:
     """Return the p-value of Spearman's rank correlation of score and count where it is positive; None where it is not.
 
@@ -147,6 +190,10 @@ def rise_p_value(table: Scores) -> float | None:
         return None
     found = spearmanr(table.counts, table.scores)
     return float(found.pvalue) if found.statistic > 0 else None
+
+
+def _decides(name: str) -> bool:
+    return name in OTHER_SCORES and OTHER_SCORES[name].decides
 
 
 def _holds(found: Found) -> bool:
@@ -168,7 +215,7 @@ def _why_not(found: Found) -> str:
 
 def _warning(scores: Mapping[str, Found], labels: Mapping[str, str]) -> str | None:
     """Say in which scores the published score's jump is not found; None where it is in all that decide."""
-    lost = [name for name in scores if OTHER_SCORES[name].decides and not _holds(scores[name])]
+    lost = [name for name in scores if _decides(name) and not _holds(scores[name])]
     if not lost:
         return None
     of_each = " and ".join(f"by the {labels[name]} ({_why_not(scores[name])})" for name in lost)
@@ -179,9 +226,9 @@ def _warning(scores: Mapping[str, Found], labels: Mapping[str, str]) -> str | No
 
 
 def _labels(size: int | None) -> dict[str, str]:
-    """Return name of OTHER_SCORES -> its label, with the number of targets where it is known."""
+    """Return name of LABELS -> its label, with the number of targets where it is known."""
     fixed = "a fixed number of targets" if size is None else f"{size} targets for each concept"
-    return {name: one.label.replace("a fixed number of targets", fixed) for name, one in OTHER_SCORES.items()}
+    return {name: label.replace("a fixed number of targets", fixed) for name, label in LABELS.items()}
 
 
 def measure_by_score(
@@ -209,10 +256,16 @@ def measure_by_score(
 
     Returns:
         A dict of builtins; None where the table has no other score. fixed_targets (None if unknown), scores (name of
-        OTHER_SCORES -> label, rise_p_value, and what `measure` returns), left_out (name -> why), survives (None where
-        the published score has no jump that could, or no score decides), warning (why it does not survive, or None).
+        LABELS -> label, rise_p_value, and what `measure` returns), left_out (name -> why), difficulty (key of
+        COVARIATES -> its Effect), survives (None where the published score has no jump that could, or no score
+        decides), warning (why it does not survive, or None).
     """
     tables, left_out, size = read_by_score(path, published)
+    adjusted, effects, why = read_adjusted(path, published)
+    if adjusted is not None:
+        tables[ADJUSTED] = adjusted
+    elif why:
+        left_out[ADJUSTED] = why
     if not tables and not left_out:
         return None
     labels = _labels(size)
@@ -223,12 +276,13 @@ def measure_by_score(
         scores[name] = {"label": labels[name], "rise_p_value": rise_p_value(table), **measured}
     p_value = found["permutation_test"]["p_value"]
     claims = follow(found)["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
-    decided = claims and any(OTHER_SCORES[name].decides for name in scores)
+    decided = claims and any(_decides(name) for name in scores)
     warning = _warning(scores, labels) if decided else None
     return {
         "fixed_targets": size,
         "scores": scores,
         "left_out": left_out,
+        "difficulty": {name: asdict(effect) for name, effect in effects.items()},
         "survives": warning is None if decided else None,
         "warning": warning,
     }
@@ -264,6 +318,14 @@ def describe_by_score(found: Mapping[str, Any]) -> Iterator[str]:
     for one in by_score["scores"].values():
         yield f"by the {one['label']}: {in_short(one)}"
     for name, why in by_score["left_out"].items():
-        yield f"by the {OTHER_SCORES[name].label}: left out, {why}"
+        yield f"by the {LABELS[name]}: left out, {why}"
+    for effect in by_score.get("difficulty", {}).values():
+        if effect["reason"]:
+            yield f"  not adjusted for the {effect['label']}: {effect['reason']}"
+        else:
+            yield (
+                f"  adjusted for the {effect['label']}: {effect['slope']:+.3g} in score per unit (standard error "
+                f"{effect['standard_error']:.2g}, p = {effect['p_value']:.2g})"
+            )
     if by_score["warning"]:
         yield f"the published score's jump does not survive: {by_score['warning']}"
