@@ -9,6 +9,8 @@ covariate, with noise of sd 0.08. Four covariates: one that does nothing; one th
 
 import argparse
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +39,9 @@ def study(name, concepts, step, rng):
     return counts, step * (counts >= AT) + slope * covariate + rng.normal(0, NOISE, concepts), covariate, slope
 
 
-def jump(counts, scores, rng):
+def jump(table, test, seed):
     """(count of the first concept above the best split, whether chance makes such a jump in at most 5 %)."""
-    table = sort_scores([f"{row:04d}" for row in range(len(counts))], counts, scores)
-    at = best_split(table.counts, table.scores)[0]
-    return counts[at], permutation_p_value(table, PERMUTATIONS, int(rng.integers(2**31))) <= 0.05
+    return table.counts[best_split(table.counts, table.scores)[0]], test(seed) <= 0.05
 
 
 def summary(found):
@@ -57,11 +57,13 @@ def row(name, concepts, step, studies, rng):
     slopes, before, after = [], [], []
     for _ in range(studies):
         counts, scores, covariate, slope = study(name, concepts, step, rng)
-        off, effects = adjust(counts, scores, {"before_score": covariate})
-        before.append(jump(counts, scores, rng))
-        if off is not None:
-            slopes.append(effects["before_score"].slope - slope)
-            after.append(jump(counts, scores - off, rng))
+        table, seed = sort_scores([f"{at:04d}" for at in range(concepts)], counts, scores), int(rng.integers(2**31))
+        found = adjust(counts, scores, {"before_score": covariate})
+        before.append(jump(table, partial(permutation_p_value, table, PERMUTATIONS), seed))
+        if found.is_possible:
+            slopes.append(found.effects["before_score"].slope - slope)
+            adjusted = replace(table, scores=found.take_off(scores))
+            after.append(jump(adjusted, partial(found.p_value, table, PERMUTATIONS), seed))
     error = f"{np.mean(slopes):+.3f}" if slopes else ""
     told = f"{len(slopes) / studies:.0%}"
     return [name, str(concepts), f"{AT}" if step else "none", told, error, *summary(before), *summary(after)]

@@ -1,6 +1,7 @@
 """The threshold adjusted for difficulty, in simulated studies whose truth is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,10 @@ import pytest
 
 from fit.cli.main import main
 from fit.reports.by_score import by_score_rows
+from fit.thresholds.by_score import adjusted_scores, read_adjustment
 from fit.thresholds.difficulty import FEWEST_GROUPS, GROUP, adjust, groups_of_like_counts, share_apart
-from fit.thresholds.scores import read_table
+from fit.thresholds.scores import read_table, sort_scores
+from fit.thresholds.uncertainty import permutation_p_value
 
 SLOPE = 0.3
 
@@ -26,7 +29,7 @@ def slopes(covariate_of, studies=40, slope=SLOPE):
         counts = counts_of(rng)
         covariate = covariate_of(counts, rng)
         scores = 0.4 * (counts >= 300) + slope * covariate + rng.normal(0, 0.08, len(counts))
-        effect = adjust(counts, scores, {"before_score": covariate})[1]["before_score"]
+        effect = adjust(counts, scores, {"before_score": covariate}).effects["before_score"]
         found.append((effect.slope, effect.standard_error, effect.p_value))
     return np.array(found).T
 
@@ -64,8 +67,9 @@ def test_a_function_of_the_count_cannot_be_told_apart_from_it(number, function):
     covariate = function(counts).astype(float)
     if number == 20 and set(covariate) == {0.0, 1.0}:
         return  # of four groups, the one with the step in it has a quarter of the concepts
-    off, effects = adjust(counts, rng.normal(0, 1, number), {"reference_spread": covariate})
-    assert off is None and effects["reference_spread"].reason == "it cannot be told apart from the count"
+    found = adjust(counts, rng.normal(0, 1, number), {"reference_spread": covariate})
+    effects = found.effects
+    assert not found.is_possible and effects["reference_spread"].reason == "it cannot be told apart from the count"
     assert effects["reference_spread"].slope is None and effects["reference_spread"].apart < 0.1
 
 
@@ -73,20 +77,38 @@ def test_two_covariates_that_say_the_same_are_taken_off_once():
     rng = np.random.default_rng(5)
     counts, covariate = counts_of(rng), rng.normal(0, 1, 100)
     scores = SLOPE * covariate + rng.normal(0, 0.05, 100)
-    off, effects = adjust(counts, scores, {"before_score": covariate, "reference_spread": 2 - 3 * covariate})
+    found = adjust(counts, scores, {"before_score": covariate, "reference_spread": 2 - 3 * covariate})
+    effects = found.effects
     assert effects["before_score"].slope == pytest.approx(SLOPE, abs=0.02)
     assert effects["reference_spread"].reason == "it cannot be told apart from the score of the base model"
-    assert np.std(scores - off) == pytest.approx(0.05, rel=0.2)
+    assert np.std(found.take_off(scores)) == pytest.approx(0.05, rel=0.2)
 
 
 def test_too_few_concepts_and_a_constant_have_no_slope():
     counts = np.arange(FEWEST_GROUPS * GROUP - 1.0)
     scores = np.random.default_rng(0).normal(size=len(counts))
-    off, effects = adjust(counts, scores, {"before_score": scores})
-    assert off is None and "too few concepts" in effects["before_score"].reason
+    found = adjust(counts, scores, {"before_score": scores})
+    assert not found.is_possible and "too few concepts" in found.effects["before_score"].reason
     counts = np.arange(50.0)
-    off, effects = adjust(counts, counts, {"before_score": np.ones(50)})
-    assert off is None and effects["before_score"].reason == "it is the same for all concepts"
+    found = adjust(counts, counts, {"before_score": np.ones(50)})
+    assert not found.is_possible and found.effects["before_score"].reason == "it is the same for all concepts"
+
+
+@pytest.mark.slow
+def test_the_test_of_an_adjusted_score_knows_the_error_of_the_slope():
+    """Where the covariate rises with the count, an error of its slope looks like a rise."""
+    p_values = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        counts = counts_of(rng, 48)
+        covariate = 0.9 * np.log10(1 + counts) + rng.normal(size=48)
+        scores = 0.1 * covariate + rng.normal(0, 0.08, 48)
+        table = sort_scores([f"{row:02d}" for row in range(48)], counts, scores)
+        found = adjust(counts, scores, {"before_score": covariate})
+        adjusted = replace(table, scores=found.take_off(scores))
+        p_values.append((found.p_value(table, 99, seed), permutation_p_value(adjusted, 99, seed)))
+    by_freedman_lane, as_if_known = (np.array(p_values) <= 0.05).mean(axis=0)
+    assert by_freedman_lane <= 0.1 and as_if_known > by_freedman_lane
 
 
 def test_groups_keep_concepts_of_one_count_together():
@@ -118,6 +140,7 @@ def detect(table, folder, capsys):
     return json.loads(out.read_text()), capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_jump_that_easy_concepts_make_is_gone_when_adjusted(tmp_path, capsys):
     found, said = detect(study(), tmp_path, capsys)
     assert found["headline"]["threshold"] == pytest.approx(3000, rel=0.2)
@@ -129,12 +152,15 @@ def test_a_jump_that_easy_concepts_make_is_gone_when_adjusted(tmp_path, capsys):
     assert "  adjusted for the score of the base model: +0.58" in said
 
 
+@pytest.mark.slow
 def test_a_true_jump_that_easy_concepts_hide_is_found_when_adjusted(tmp_path, capsys):
     table = study(step=0.4, confounder=-0.6)
     found, _ = detect(table, tmp_path, capsys)
     assert found["one_change"]["threshold"] != pytest.approx(300, rel=0.2)
     assert found["by_score"]["scores"]["adjusted"]["one_change"]["threshold"] == pytest.approx(300, rel=0.2)
-    assert main(["sensitivity", "measure", str(tmp_path / "scores.csv"), "--threshold", str(tmp_path / "found.json")]) == 0
+    assert (
+        main(["sensitivity", "measure", str(tmp_path / "scores.csv"), "--threshold", str(tmp_path / "found.json")]) == 0
+    )
     assert "  score adjusted for difficulty: " in capsys.readouterr().out
     rows = [row[2] for row in by_score_rows({("m", "d"): tmp_path / "found.json"})]
     assert rows == ["published score", "score adjusted for difficulty"]
@@ -164,12 +190,11 @@ def test_a_covariate_that_a_concept_lacks_is_left_out_by_name(tmp_path, capsys):
 
 
 def test_image_scores_are_adjusted_by_as_much_as_their_mean(tmp_path):
-    from fit.thresholds.by_score import read_adjusted
-
     table = study(step=0.4)
     lists = [[[score - 0.1, score + 0.1], [score]] for score in table["score"]]
     path = tmp_path / "scores.parquet"
     table.with_columns(image_scores=pl.Series(lists)).write_parquet(path)
-    adjusted, _, _ = read_adjusted(path, read_table(path))
+    published = read_table(path)
+    adjusted = adjusted_scores(published, read_adjustment(path, published))
     means = [np.mean([prompt.mean() for prompt in prompts]) for prompts in adjusted.images]
     assert means == pytest.approx(adjusted.scores.tolist())

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.answer import read
-from fit.thresholds.by_score import LABELS, in_short, reason_of
+from fit.thresholds.by_score import LABELS, in_short, p_value_of, reason_of
 from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
 
@@ -35,7 +35,7 @@ def by_score_rows(thresholds: Mapping[tuple[str, str], str | Path]) -> list[tupl
         of_scores = {"published score": found} | {one["label"]: one for one in by_score["scores"].values()}
         for label, one in of_scores.items():
             told = follow(one)
-            ends, p_value = told["interval"], one["permutation_test"]["p_value"]
+            ends, p_value = told["interval"], p_value_of(one)
             rows.append(
                 (
                     *pair,
@@ -46,10 +46,7 @@ def by_score_rows(thresholds: Mapping[tuple[str, str], str | Path]) -> list[tupl
                     SURVIVES[by_score["survives"]] if one is found else "",
                 )
             )
-        rows += [
-            (*pair, LABELS[name], f"left out: {why}", "", "", "")
-            for name, why in by_score["left_out"].items()
-        ]
+        rows += [(*pair, LABELS[name], f"left out: {why}", "", "", "") for name, why in by_score["left_out"].items()]
     return rows
 
 

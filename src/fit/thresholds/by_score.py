@@ -16,8 +16,8 @@ from fit.errors import DataError
 from fit.io.numbers import as_number
 from fit.io.shown import plain, shown
 from fit.io.user_tables import UserTable, once, read_user_table
-from fit.thresholds.difficulty import COVARIATES, Effect, adjust
-from fit.thresholds.headline import CHANCE, follow
+from fit.thresholds.difficulty import COVARIATES, Adjustment, Effect, adjust
+from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow
 from fit.thresholds.report import measure
 from fit.thresholds.scores import Scores, nested_lists
 
@@ -139,16 +139,13 @@ def read_by_score(path: str | Path, published: Scores) -> tuple[dict[str, Scores
     return found, left_out, int(sizes.pop()) if len(sizes) == 1 else None
 
 
-def read_adjusted(path: str | Path, published: Scores) -> tuple[Scores | None, dict[str, Effect], str | None]:
-    """Read the covariates of a table of concepts, and adjust the published score for them.
+def read_adjustment(path: str | Path, published: Scores) -> Adjustment:
+    """Read the covariates of a table of concepts, and find what they do to the published score.
 
     Args:
-        path: of the table, as read_by_score takes it. Optional columns: those of COVARIATES.
+        path: of the table, as read_by_score takes it. Optional columns: those of COVARIATES; one that a concept lacks is
+            not adjusted for.
         published: what read_table found in it.
-
-    Returns:
-        (the same concepts with the adjusted score, None if there is none; key of COVARIATES -> its Effect, of those
-        that the table has; why there is no adjusted score, None if there is one or the table has no covariate).
 
     Raises:
         DataError: a cell is not a number.
@@ -157,24 +154,38 @@ def read_adjusted(path: str | Path, published: Scores) -> tuple[Scores | None, d
     columns = {name: _column(table, name) for name in COVARIATES}
     row_of = {concept: row for row, concept in enumerate(once(table))}
     order = [row_of[str(concept)] for concept in published.concepts]
-    known, effects = {}, {}
+    known, lacking = {}, {}
     for name, column in columns.items():
         if column is None or not order:
             continue
         values = [column[row] for row in order]
-        lacking = [str(c) for c, value in zip(published.concepts, values, strict=True) if value is None]
-        if lacking:
-            effects[name] = Effect(COVARIATES[name], f"{len(lacking)} concepts have none: {plain(lacking, 5)}")
+        without = [str(c) for c, value in zip(published.concepts, values, strict=True) if value is None]
+        if without:
+            lacking[name] = Effect(COVARIATES[name], f"{len(without)} concepts have none: {plain(without, 5)}")
         else:
             known[name] = np.array(values, np.float64)
-    off, found = adjust(published.counts, published.scores, known) if known else (None, {})
-    effects = {name: (effects | found)[name] for name in COVARIATES if name in effects | found}
-    if off is None:
-        why = "; ".join(f"{effect.label}: {effect.reason}" for effect in effects.values())
-        return None, effects, why or None
-    lists = [[prompt - less for prompt in prompts] for prompts, less in zip(published.images, off, strict=True)]
-    adjusted = replace(published, scores=published.scores - off, images=lists, groups=np.full(len(order), ""))
-    return adjusted, effects, None
+    found = adjust(published.counts, published.scores, known)
+    effects = lacking | found.effects
+    return replace(found, effects={name: effects[name] for name in COVARIATES if name in effects})
+
+
+def adjusted_scores(published: Scores, adjustment: Adjustment) -> Scores:
+    """Return the same concepts with adjusted scores; those of a concept's images are moved as far as its score."""
+    scores = adjustment.take_off(published.scores)
+    moved = published.scores - scores
+    lists = [[prompt - less for prompt in prompts] for prompts, less in zip(published.images, moved, strict=True)]
+    return replace(published, scores=scores, images=lists, groups=np.full(len(scores), ""))
+
+
+def _measure_adjusted(published: Scores, adjustment: Adjustment, resamples: int, settings: Mapping[str, Any]) -> Found:
+    """Return what `measure` does of the adjusted score, with a test that knows the error of the slopes."""
+    table = adjusted_scores(published, adjustment)
+    found = measure(table, resamples=resamples, **settings)
+    if found["reason"] is None:
+        found["permutation_test"]["p_value_adjusted"] = adjustment.p_value(published, resamples, settings["seed"])
+        if (decisive_p_value(found) or 0) > CHANCE:
+            found["headline"] = decide(found) | {"below": None, "above": None}
+    return {"label": LABELS[ADJUSTED], "rise_p_value": rise_p_value(table), **found}
 
 
 def rise_p_value(table: Scores) -> float | None:
@@ -261,12 +272,11 @@ def measure_by_score(
         decides), warning (why it does not survive, or None).
     """
     tables, left_out, size = read_by_score(path, published)
-    adjusted, effects, why = read_adjusted(path, published)
-    if adjusted is not None:
-        tables[ADJUSTED] = adjusted
-    elif why:
-        left_out[ADJUSTED] = why
-    if not tables and not left_out:
+    adjustment = read_adjustment(path, published)
+    if adjustment.effects and not adjustment.is_possible:
+        why = (f"{effect.label}: {effect.reason}" for effect in adjustment.effects.values())
+        left_out[ADJUSTED] = "; ".join(why)
+    if not tables and not adjustment.effects and not left_out:
         return None
     labels = _labels(size)
     settings: dict[str, Any] = {"penalty": penalty, "seed": seed, "estimators": estimators} | more
@@ -274,6 +284,8 @@ def measure_by_score(
     for name, table in tables.items():
         measured = measure(table, resamples=min(resamples, MOST_RESAMPLES), **settings)
         scores[name] = {"label": labels[name], "rise_p_value": rise_p_value(table), **measured}
+    if adjustment.is_possible:
+        scores[ADJUSTED] = _measure_adjusted(published, adjustment, min(resamples, MOST_RESAMPLES), settings)
     p_value = found["permutation_test"]["p_value"]
     claims = follow(found)["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
     decided = claims and any(_decides(name) for name in scores)
@@ -282,7 +294,7 @@ def measure_by_score(
         "fixed_targets": size,
         "scores": scores,
         "left_out": left_out,
-        "difficulty": {name: asdict(effect) for name, effect in effects.items()},
+        "difficulty": {name: asdict(effect) for name, effect in adjustment.effects.items()},
         "survives": warning is None if decided else None,
         "warning": warning,
     }
@@ -296,9 +308,16 @@ def reason_of(told: Mapping[str, Any]) -> str:
     return str(told["reason"] or told["estimators"][told["estimator"]]["reason"])
 
 
+def p_value_of(found: Mapping[str, Any]) -> float | None:
+    """Return the p-value against no jump of one score: of an adjusted one, that which knows the error of the slopes."""
+    tests = found["permutation_test"]
+    known: float | None = tests.get("p_value_adjusted", tests["p_value"])
+    return known
+
+
 def in_short(found: Mapping[str, Any]) -> str:
     """Say the threshold of one score, by its headline, in a few words."""
-    p_value, told = found["permutation_test"]["p_value"], follow(found)
+    told, p_value = follow(found), p_value_of(found)
     if told["threshold"] is None:
         text = f"none: {reason_of(told)}"
     else:
