@@ -199,8 +199,9 @@ def _unlike_bases(config: Config, layers: _Layers) -> Iterator[str]:
             yield f"{where}: `{key}` leads back to {name!r}: a model is not its own base; take one `before` out"
         elif base.corpus != model.corpus:
             yield (
-                f"{where}: `{key}` names {model.before!r}, whose corpus is {base.corpus!r} and not {model.corpus!r}, so "
-                f"its pictures are compared with other targets; add a model of its pipeline with `corpus: {model.corpus}`"
+                f"{where}: `{key}` names {model.before!r}, whose corpus is {base.corpus!r} and not {model.corpus!r}: "
+                "its pictures would be compared with other targets; add a model of its pipeline with "
+                f"`corpus: {model.corpus}`"
             )
 
 

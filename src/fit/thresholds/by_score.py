@@ -143,8 +143,8 @@ def read_adjustment(path: str | Path, published: Scores) -> Adjustment:
     """Read the covariates of a table of concepts, and find what they do to the published score.
 
     Args:
-        path: of the table, as read_by_score takes it. Optional columns: those of COVARIATES; one that a concept lacks is
-            not adjusted for.
+        path: of the table, as read_by_score takes it. Optional columns: those of COVARIATES; one that a concept lacks
+            is not adjusted for.
         published: what read_table found in it.
 
     Raises:

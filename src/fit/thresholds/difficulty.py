@@ -2,8 +2,8 @@
 
 A covariate is a number per concept that says how easy it is. If easy concepts happen to be the frequent ones, a score
 rises with the count although more images change nothing. The linear effect of covariates on the score *within counts*
-is taken off: their slopes come from concepts of like counts alone, so that a covariate which rises with the count is not
-given what the count itself does.
+is taken off: their slopes come from concepts of like counts alone, so that a covariate which rises with the count is
+not given what the count itself does.
 """
 
 from collections.abc import Mapping
