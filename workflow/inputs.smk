@@ -161,6 +161,12 @@ def alternative_files(study):
 MATCH_THRESHOLD = branch(is_compared, then="results/matches/{domain}.threshold.json")
 
 
+def missed_before(wildcards):
+    """Return what captions miss of a job's corpus and domain, if somebody asked for it before."""
+    path = filled("results/missed/{corpus}/{domain}.parquet", wildcards)
+    return [path] if Path(path).exists() else []
+
+
 # --- missed -----------------------------------------------------------------------------------------------------------
 
 

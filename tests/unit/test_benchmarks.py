@@ -55,7 +55,7 @@ SMALL = {
 MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
-    "counts": ["coverage"],
+    "counts": ["coverage", "concepts"],
     "difficulty": ["difficulty"],
     "jump_tests": ["tests"],
     "planning": ["planning"],

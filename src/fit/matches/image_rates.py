@@ -153,7 +153,9 @@ def measure_image_rates(references: dict[str, np.ndarray], match_threshold: floa
     return found
 
 
-def _spread_of_rates(rates: np.ndarray, images: np.ndarray, variances: np.ndarray, trials: float) -> tuple[float, float]:
+def _spread_of_rates(
+    rates: np.ndarray, images: np.ndarray, variances: np.ndarray, trials: float
+) -> tuple[float, float]:
     """Return the beta distribution of the rates of concepts, by its moments: (mean, how many images it is worth).
 
     Args:
