@@ -4,9 +4,10 @@
 
 Of 2,000 captions some show the concept, and a random part of their images is downloaded. The first table is of a
 recogniser without errors, beside the interval that FIT had before (Wilson's for the share of the downloads, times the
-captions). The second is of one that errs at rates which were measured on references. The third is of a recogniser that confuses
-some concepts more often than others: 50 concepts with 20 references each, a false positive rate for each pair, a true
-one for each concept. Its rates are taken for one, as FIT did before, or each concept's are found. Seeds are fixed.
+captions). The second is of one that errs at rates which were measured on references. The third is of a recogniser that
+confuses some concepts more often than others: 50 concepts with 20 references each, a false positive rate for each pair,
+a true one for each concept. Its rates are taken for one, as FIT did before, or each concept's are found. Seeds are
+fixed.
 """
 
 import argparse
@@ -92,7 +93,7 @@ def erring_recogniser(studies, rng):
 def confused_concepts(spread, fpr, rng):
     """(accepted references [C, C], true rates of each concept [2, C]) of concepts whose rates differ.
 
-    `spread` is the deviation of concepts' log odds; pairs of concepts deviate by 1 besides, an image's origin is a draw.
+    `spread` is the deviation of concepts' log odds; pairs of concepts deviate by 1 besides.
     """
     of_concept, of_pair = rng.normal(0, spread, CONCEPTS), rng.normal(0, 1, (CONCEPTS, CONCEPTS))
     middle = logit(fpr) + of_concept

@@ -98,14 +98,8 @@ def row(found, pairs, concepts, shared, spread):
         truth, value, low, high = np.array(answers).T
         cells += [f"{np.sqrt(((value - truth) ** 2).mean()):.3f}", f"{((low <= truth) & (truth <= high)).mean():.0%}"]
     held = "" if spread == 0 else f"{np.mean(spreads):.0%}"
-    return [
-        f"{concepts}{', shared' if shared else ''}",
-        str(pairs),
-        f"{spread:g}",
-        *cells,
-        f"{np.mean(common):.0%}",
-        held,
-    ]
+    kind = f"{concepts}, shared" if shared else f"{concepts}"
+    return [kind, str(pairs), f"{spread:g}", *cells, f"{np.mean(common):.0%}", held]
 
 
 def simulate(concepts, shared, spread, sets, resamples):

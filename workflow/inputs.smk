@@ -241,6 +241,12 @@ def asked_for_before(wildcards):
     return [path for path in asked if Path(path).exists()]
 
 
+def missed_tables_before(wildcards):
+    """Return what captions miss of a study's corpora and domains, where somebody asked for it before."""
+    tables = [path for path in missed_files(wildcards.study) if path.endswith(".parquet")]
+    return [path for path in tables if Path(path).exists()]
+
+
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,8 @@
 """The thresholds of several models or domains together: each borrows from the others as far as they are alike.
 
-A hierarchical model with two levels: the logarithm of each estimate is normal about the logarithm of its threshold, with
-the bootstrap's standard error; these are normal about a common one, with a spread that is found too. It is small enough
-to be solved on a grid of spreads, exactly, so it needs no library of its own.
+A hierarchical model with two levels: the logarithm of each estimate is normal about the logarithm of its threshold,
+with the bootstrap's standard error; these are normal about a common one, with a spread that is found too. It is small
+enough to be solved on a grid of spreads, so it needs no library of its own.
 """
 
 from collections.abc import Sequence

@@ -97,9 +97,8 @@ def read_image_errors(match_threshold: str | Path, art_threshold: str | Path | N
         return None
     if not all(0 <= rate.rate <= 1 for rate in (tpr, fpr)):
         raise FitError(f"{match_threshold}: image_tpr and image_fpr are not from 0 to 1; make the file again")
-    of_concepts = {
-        concept: _rates_of(rates, match_threshold) for concept, rates in (found.get("image_rates") or {}).items()
-    }
+    of_each = found.get("image_rates") or {}
+    of_concepts = {concept: _rates_of(rates, match_threshold) for concept, rates in of_each.items()}
     others = found.get("image_rates_of_others")
     of_others = _rates_of(others, match_threshold) if others else None
     if not art_threshold:

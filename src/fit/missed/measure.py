@@ -15,6 +15,7 @@ from fit.images.table import COLLECTED
 from fit.io.parquet import read
 from fit.matches.similarity import highest_similarity
 from fit.missed.sample import Population
+from fit.published import FACES_THAT_CAPTIONS_MISS, SOURCE
 from fit.thresholds.unseen import interval_of_total
 
 MISSED = pa.schema(
@@ -167,6 +168,8 @@ def describe(table: pa.Table) -> Iterator[str]:
     )
     shares = np.array(table.column("share").to_pylist())
     yield f"share that shows a concept: {shares.min():.3%} to {shares.max():.3%}, median {np.median(shares):.3%}"
+    low, high = FACES_THAT_CAPTIONS_MISS
+    yield f"published share, of faces: {low:.3%} to {high:.3%} ({SOURCE})"
     corrected = [row["corrected_missed"] for row in table.to_pylist() if row["corrected_missed"] is not None]
     if corrected:
         without = sum(number == 0 for number in corrected)

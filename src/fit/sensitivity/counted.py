@@ -1,4 +1,5 @@
-"""The threshold by which images are counted: as they match, without the recogniser's errors, with what captions miss."""
+"""The threshold by which images are counted: as they match, without the recogniser's errors, or with what captions
+miss."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
