@@ -41,6 +41,10 @@ SMALL = {
     "jump_tests": ("--studies 1 --draws 9 --docs {folder}/page.md", r"\| families, 400 concepts, a step \| \d"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
+    "pooling": (
+        "--sets 1 --resamples 20 --write {folder}/page.md",
+        r"\| 100, shared \| 8 \| 0.5 \| [\d.]+",
+    ),
     "ratings": ("--studies 1 --resamples 20 --docs {folder}/page.md", r"\| 2 alike \| [\d.]+ of \d"),
     "scores": (
         "--studies 1 --repeats 1 --permutations 19 --sds 0.06 --concepts 30 --docs {folder}/page.md",
@@ -59,6 +63,7 @@ MARKS = {
     "difficulty": ["difficulty"],
     "jump_tests": ["tests"],
     "planning": ["planning"],
+    "pooling": ["pooling"],
     "ratings": ["coverage"],
     "scores": ["strangers", "without", "with"],
     "threshold": ["simulation", "verdicts", "timing"],

@@ -5,14 +5,20 @@ with the bootstrap's standard error; these are normal about a common one, with a
 enough to be solved on a grid of spreads, so it needs no library of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fit.compare.resampling import resample_together
-from fit.thresholds.estimators import find_estimator
+from fit.compare.compare import MOST_PRECISE
+from fit.compare.resampling import resample_together, shared_concepts
+from fit.thresholds.estimators import estimator_of_result, find_estimator
+from fit.thresholds.report import FEWEST
 from fit.thresholds.scores import Scores
+
+Found = dict[str, Any]
+"""A result in builtins."""
 
 CONFIDENCE = 0.95
 SPREAD = 0.5
@@ -118,3 +124,108 @@ def log_thresholds(
         parts = [np.column_stack([np.log1p(find(*table, penalty)) for table in of_all]) for of_all in drawn]
         columns.append(np.concatenate(parts))
     return np.hstack(columns)
+
+
+def group_tables(tables: Sequence[Scores]) -> list[list[int]]:
+    """Return which tables [K] have concepts in common: their indices, group by group.
+
+    A table is in a group if the concepts that all of the group have are half of its own or more, and FEWEST at least.
+    """
+    groups: list[list[int]] = []
+    for at, table in enumerate(tables):
+        for group in groups:
+            both = shared_concepts(*(tables[other] for other in group), table)[0]
+            if len(both) >= max(FEWEST, min(len(tables[group[0]]), len(table)) / 2):
+                group.append(at)
+                break
+        else:
+            groups.append([at])
+    return groups
+
+
+def pool_tables(
+    tables: Sequence[Scores], *, penalty: float, resamples: int, seed: int, estimators: Sequence[str]
+) -> Found:
+    """Pool the thresholds of tables of concepts, of several models or domains.
+
+    Tables that have concepts in common are compared on these, and resampled together, so that the errors that they have
+    in common are known.
+
+    Args:
+        tables: K of them, at least 2.
+        penalty: of PELT.
+        resamples: of the bootstrap.
+        seed: of its draws.
+        estimators: names; the first of MOST_PRECISE among them that finds a threshold in every table answers.
+
+    Returns:
+        A dict of builtins: estimator, concepts [K], groups (indices of tables that share concepts), thresholds (each
+        alone: threshold, interval), and in images common and each (value, low, high), as a factor spread (the ratio of
+        a threshold one standard deviation above the common one to it). reason, and None for all the rest, where no
+        estimator finds a threshold in every table and in half of the resamples.
+    """
+    groups = group_tables(tables)
+    kept: list[Scores] = list(tables)
+    for group in groups:
+        for at, table in zip(group, shared_concepts(*(tables[one] for one in group)), strict=True):
+            kept[at] = table
+    order = [at for group in groups for at in group]
+    base: Found = {"concepts": [len(table) for table in kept], "groups": groups}
+    for name in (name for name in MOST_PRECISE if name in estimators):
+        alone = [find_estimator(name).estimate(table, penalty).threshold for table in kept]
+        found = [threshold for threshold in alone if threshold is not None]
+        if len(found) < len(kept):
+            continue
+        drawn = np.empty((resamples, len(kept)))
+        in_groups = [[kept[at] for at in group] for group in groups]
+        drawn[:, order] = log_thresholds(in_groups, name, penalty, resamples, seed)
+        drawn = drawn[np.isfinite(drawn).all(axis=1)]
+        if len(drawn) < resamples / 2 or len(drawn) < 2:
+            continue
+        tail = (1 - CONFIDENCE) / 2
+        ends = np.expm1(np.quantile(drawn, [tail, 1 - tail], axis=0)).T
+        pooled = pool(np.log1p(found), np.cov(drawn.T) + 1e-9 * np.eye(len(kept)))
+        return base | {
+            "estimator": name,
+            "reason": None,
+            "thresholds": [
+                {"threshold": float(one), "interval": of_ends.tolist()}
+                for one, of_ends in zip(found, ends, strict=True)
+            ],
+            "common": _in_images(pooled.common),
+            "spread": {key: float(np.exp(value)) for key, value in vars(pooled.spread).items()},
+            "each": [_in_images(one) for one in pooled.each],
+        }
+    why = "no estimator finds a threshold in every table, and in half of the resamples or more"
+    return base | {"reason": why} | dict.fromkeys(("estimator", "thresholds", "common", "spread", "each"))
+
+
+def _in_images(estimate: Estimate) -> dict[str, float]:
+    return {key: float(np.expm1(value)) for key, value in vars(estimate).items()}
+
+
+def describe_pool(found: Found, names: Sequence[str]) -> Iterator[str]:
+    """Say what pool_tables found in lines of text."""
+    if found["reason"]:
+        yield f"the thresholds cannot be pooled: {found['reason']}"
+        return
+    common, spread = found["common"], found["spread"]
+    label = estimator_of_result(found["estimator"]).label
+    yield (
+        f"the thresholds of {len(names)} tables lie about {common['value']:.0f} images by the {label} (95 %: "
+        f"{common['low']:.0f} to {common['high']:.0f})"
+    )
+    yield (
+        f"they differ by a factor of {spread['value']:.2f} (standard deviation; 95 %: {spread['low']:.2f} to "
+        f"{spread['high']:.2f})"
+    )
+    for name, alone, one in zip(names, found["thresholds"], found["each"], strict=True):
+        low, high = alone["interval"]
+        yield (
+            f"  {name}: {one['value']:.0f} images ({one['low']:.0f} to {one['high']:.0f}); alone "
+            f"{alone['threshold']:.0f} ({low:.0f} to {high:.0f})"
+        )
+    for group in found["groups"]:
+        if len(group) > 1:
+            shared = ", ".join(names[at] for at in group)
+            yield f"resampled together, on {found['concepts'][group[0]]} concepts that all have: {shared}"

@@ -146,8 +146,7 @@ def measure_image_rates(references: dict[str, np.ndarray], match_threshold: floa
         found |= {"image_fpr": rate, "image_fpr_interval": _interval(rate, trials), "image_fpr_trials": trials}
         found["worst_pair"] = _worst_pair(concepts, others, sizes)
     if found["image_tpr_trials"] and found["image_fpr_trials"]:
-        trials = found["image_tpr_trials"], found["image_fpr_trials"]
-        of_each, of_others = rates_of_concepts(accepted, sizes, *trials)
+        of_each, of_others = rates_of_concepts(accepted, sizes, found["image_tpr_trials"], found["image_fpr_trials"])
         found["image_rates"] = dict(zip(concepts, of_each, strict=True))
         found["image_rates_of_others"] = of_others
     return found
