@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.set-up
+# A test process for each core, at most 8: each takes up to 2 GB of memory. A file's tests stay together: they share what the
+# file makes, or build on each other.
+SIDE_BY_SIDE := pytest -n auto --maxprocesses 8 --dist loadfile
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env PATH="$$PATH")
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 SERVICE := pypi
 AUDITED := requirements.lock
 
-.PHONY: run test unit slow workflow test-slurm lint format schema setup vulnerabilities lock clean
+.PHONY: run test unit slow workflow test-slurm lint format screenshots schema setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
@@ -17,16 +20,17 @@ run: setup            ## run the default study and say what it found
 	@echo
 	@fit answer
 
-test: setup           ## every test, and how much of the package they run
-	coverage run -m pytest tests/unit
+test: setup           ## every test but test-slurm's, and how much of the package they run
+	@tests/browser/install.sh || echo "make test: so the tests in a browser are left out"
+	$(SIDE_BY_SIDE) --cov --cov-report= tests/unit tests/browser
 	coverage report --skip-covered --sort=cover | tail -n 15
-	pytest tests/workflow
+	$(SIDE_BY_SIDE) tests/workflow
 
 unit: setup           ## the fast half of the tests of the package, in about a minute
-	pytest -q -n auto -m "not slow" tests/unit
+	pytest -q -n auto --maxprocesses 8 -m "not slow" tests/unit
 
 workflow: setup       ## tests of the workflow: a shrunken study from end to end
-	pytest tests/workflow
+	$(SIDE_BY_SIDE) tests/workflow
 
 test-slurm: export PATH := $(PATH):/usr/sbin:/sbin
 test-slurm: setup     ## the shrunken study on a real SLURM of one node, which is installed where it is missing
@@ -47,6 +51,9 @@ format: setup
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile rules workflow
+
+screenshots: setup    ## the README's pictures of the explorer, from the page of the default study
+	python tests/browser/screenshots.py results/explorer/atelier/index.html docs
 
 schema: setup         ## config.schema.json, from the declarations of the settings
 	python -m fit.config.schema

@@ -16,18 +16,29 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 from pages import write_between
 from ruptures import Pelt
 from scipy.special import expit
 
+from fit.io.concept_tables import ConceptTables, write_concepts
+from fit.scores.settings import ScoreSettings, TargetSettings
+from fit.sensitivity.measure import measure as measure_sensitivity
+from fit.sensitivity.rescore import RESCORED, TOP_K, thresholds_around
+from fit.sensitivity.ways import settings_to_try
+from fit.thresholds.by_score import measure_by_score
 from fit.thresholds.compiled import critical_penalty, noise_variance
 from fit.thresholds.estimators import ESTIMATORS, find_estimator
 from fit.thresholds.estimators.logistic import WIDTH
 from fit.thresholds.estimators.pelt_scaled import CRITICAL, FALSE_ALARMS
+from fit.thresholds.headline import follow
 from fit.thresholds.report import measure
-from fit.thresholds.scores import sort_scores
+from fit.thresholds.scores import EVIDENCE, read_table, sort_scores
+from fit.thresholds.threads import use_threads
 from fit.thresholds.uncertainty import bootstrap
 
 ROOT = Path(__file__).parents[1]
@@ -354,35 +365,132 @@ def penalties(studies):
     return found
 
 
-def timing_table(resamples, seed, loops, concepts=420):
-    """Lines of a table: processor seconds of `resamples` resamples, and of a plain loop over ruptures' Pelt."""
-    rng = np.random.default_rng(seed)
+def timed_study(concepts, rng):
+    """A study of a step at 300 images, 5 prompts of 20 images: counts [N], their evidence, and a function that draws
+    image scores [N, 5, 20] of two levels."""
     counts = np.floor(10 ** rng.uniform(0, 4, concepts))
-    images = sample_images(np.where(counts >= 300, 0.5, 0.15) + rng.normal(0, 0.1, concepts), rng)
-    found, evidence = sample_counts(counts, rng)
-    names = [f"c{i:03d}" for i in range(concepts)]
-    table = sort_scores(names, found, images.mean(axis=(1, 2)), images=images.tolist(), evidence=evidence)
+
+    def images(low, high, sd=0.1):
+        return sample_images(np.where(counts >= 300, high, low) + rng.normal(0, sd, concepts), rng)
+
+    return *sample_counts(counts, rng), images
+
+
+def write_other_scores(path, table, images):
+    """Write the table with the columns of the scores that can't rise by themselves (fit.thresholds.by_score)."""
+    columns = {"concept": table.concepts, "effective_count": table.counts.astype(int), "score": table.scores}
+    columns["image_scores"] = [[prompt.tolist() for prompt in prompts] for prompts in table.images]
+    columns |= {name: table.evidence[:, at].astype(int) for at, name in enumerate(EVIDENCE[:3])}
+    fixed, null, fixed_null = images(0.15, 0.45), images(0.1, 0.1, 0.03), images(0.1, 0.1, 0.03)
+    for name, lists, scores in (
+        ("fixed_score", "fixed_images", fixed),
+        ("null_score", "null_others", null),
+        ("fixed_null_score", "fixed_null_others", fixed_null),
+    ):
+        columns |= {name: scores.mean(axis=(1, 2)), lists: scores.tolist()}
+    pl.DataFrame(columns).write_parquet(path)
+
+
+METHODS_FOUND = {"midpoint": 0.28, "best_f1": 0.3, "best_f1_published": 0.25}
+MATCH_THRESHOLD = {
+    **{"match_threshold": 0.28, "method": "midpoint", "midpoint": 0.28, "best_f1": 0.3, "mean_with_itself": False},
+    **{"lowest_positive": 0.35, "highest_negative": 0.2},
+    "by_mean": {
+        "without_itself": METHODS_FOUND,
+        "with_itself": {name: cosine + 0.02 for name, cosine in METHODS_FOUND.items()},
+    },
+}
+"""As `fit matches threshold` finds it."""
+PROMPTS = [f"a picture by {{}}, {number}" for number in range(5)]
+
+
+def write_rescored(path, table, rng):
+    """Write what `fit sensitivity rescore` finds: scores that differ a little at every other setting."""
+    targets, use = TargetSettings(targets="matches_and_references"), ScoreSettings()
+    settings = settings_to_try(targets, MATCH_THRESHOLD)
+    thresholds, tops = thresholds_around(MATCH_THRESHOLD), np.arange(1, TOP_K + 1)
+    shifts = rng.normal(0, 0.01, (len(table), len(thresholds) + len(settings), len(PROMPTS)))
+
+    def rows_of(row):
+        images = table.images[row]
+        matches = [int(table.evidence[row, 2] * (1 + (0.28 - value))) for value in thresholds]
+        for at, value in enumerate(thresholds):
+            for prompt, scores, shift in zip(PROMPTS, images, shifts[row, at], strict=True):
+                shift = shift * (value != MATCH_THRESHOLD["match_threshold"]) - 0.002 * (tops - use.top_k)
+                given = {"match_threshold": value, "matches": matches[at], "prompt": prompt}
+                yield from (
+                    {**given, "top_k": int(k), "score": scores.mean() + s} for k, s in zip(tops, shift, strict=True)
+                )
+        for at, one in enumerate(settings, len(thresholds)):
+            for prompt, scores, shift in zip(PROMPTS, images, shifts[row, at], strict=True):
+                shifted = scores + shift * (not one.in_use)
+                yield {
+                    **{
+                        "match_threshold": one.match_threshold,
+                        "matches": int(table.evidence[row, 2]),
+                        "prompt": prompt,
+                    },
+                    **{"top_k": use.top_k, "score": shifted.mean(), "choice": one.choice, "setting": one.name},
+                    **{"in_use": one.in_use, "published": one.published, "image_scores": shifted.tolist()},
+                }
+
+    tables = (
+        (str(concept), pa.Table.from_pylist(list(rows_of(row)), schema=RESCORED.remove(0)))
+        for row, concept in enumerate(table.concepts)
+    )
+    write_concepts(tables, path, RESCORED, row_group=4096)
+
+
+def timed(function):
+    """Call it; return (its result, cells of processor seconds and elapsed seconds)."""
+    processor, elapsed = time.process_time(), time.perf_counter()
+    result = function()
+    processor, elapsed = time.process_time() - processor, time.perf_counter() - elapsed
+    return result, [f"{processor:.1f} s", f"{elapsed:.1f} s"]
+
+
+def timing_table(resamples, seed, loops, threads, concepts=420):
+    """Lines of a table: seconds of `resamples` resamples, and of a plain loop over ruptures' Pelt."""
+    rng = np.random.default_rng(seed)
+    found, evidence, images = timed_study(concepts, rng)
+    names, scores = [f"c{i:03d}" for i in range(concepts)], images(0.15, 0.5)
+    table = sort_scores(names, found, scores.mean(axis=(1, 2)), images=scores.tolist(), evidence=evidence)
     rows = []
     measure(table, penalty=PENALTY, resamples=1, seed=seed)  # what is compiled is compiled once
     for name in RESAMPLED:
-        started = time.process_time()
-        bootstrap(table, [name], PENALTY, resamples, seed)
-        rows.append((f"{name}, {resamples:,} resamples", [f"{time.process_time() - started:.1f} s"]))
-    started = time.process_time()
-    measure(table, penalty=PENALTY, resamples=resamples, seed=seed)
-    rows.append(
-        (
-            f"`fit thresholds detect --resamples {resamples}`: all, and the tests",
-            [f"{time.process_time() - started:.1f} s"],
-        )
-    )
+        _, cells = timed(lambda name=name: bootstrap(table, [name], PENALTY, resamples, seed))
+        rows.append((f"{name}, {resamples:,} resamples", cells))
+    use_threads(threads)
+    of_measure = {"penalty": PENALTY, "resamples": resamples, "seed": seed}
+    of = f"`fit thresholds detect --resamples {resamples}`"
+    result, cells = timed(lambda: measure(table, **of_measure))
+    rows.append((f"{of}: all, and the tests", cells))
+    with TemporaryDirectory() as folder:
+        path, rescored = Path(folder) / "scores.parquet", Path(folder) / "rescored.parquet"
+        write_other_scores(path, table, images)
+
+        def by_every_score():
+            of_table = read_table(path)
+            published = measure(of_table, **of_measure)
+            measure_by_score(path, of_table, published, **of_measure, estimators=ESTIMATORS)
+
+        rows.append((f"{of}: by four other scores too", timed(by_every_score)[1]))
+        write_rescored(rescored, table, rng)
+
+        def sensitivity():
+            tables, use = ConceptTables([rescored]), ScoreSettings()
+            given = {"rescored": tables, "settings": use, "match_threshold": MATCH_THRESHOLD, "prompts": PROMPTS}
+            measure_sensitivity(table, follow(result), **given, resamples=resamples, seed=seed)
+
+        rows.append((f"`fit sensitivity measure --resamples {resamples}`", timed(sensitivity)[1]))
+    use_threads(1)
     started = time.process_time()
     for _ in range(loops):
         sample = np.sort(rng.integers(concepts, size=concepts))
         Pelt(model="l2", min_size=1, jump=1).fit(table.scores[sample]).predict(pen=PENALTY)
     each = (time.process_time() - started) / loops
-    rows.append((f"a loop over ruptures' Pelt, from {loops} of {resamples:,}", [f"{each * resamples:,.0f} s"]))
-    return table_of(rows, ["processor time"])
+    rows.append((f"a loop over ruptures' Pelt, from {loops} of {resamples:,}", [f"{each * resamples:,.0f} s", ""]))
+    return table_of(rows, ["processor time", f"elapsed, {threads} threads"])
 
 
 def main():
@@ -395,6 +503,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", metavar="TEXT", help="scenarios whose name has this text")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="of the timed commands")
+    parser.add_argument("--timing", action="store_true", help="time, and do not simulate")
     parser.add_argument("--penalties", action="store_true", help="print the penalties of pelt_scaled, and nothing else")
     parser.add_argument(
         "--docs", type=Path, default=None, help="file whose tables are written again: docs/thresholds.md"
@@ -403,10 +513,10 @@ def main():
     if args.penalties:
         print(penalties(args.studies))
         return
-    started = time.process_time()
-    tables = simulation_tables(args.studies, args.resamples, args.seed, args.only, args.processes)
-    print(f"{time.process_time() - started:.0f} s")
-    tables["timing"] = timing_table(args.timed_resamples, args.seed, args.loops)
+    tables = {}
+    if not args.timing:
+        tables = simulation_tables(args.studies, args.resamples, args.seed, args.only, args.processes)
+    tables["timing"] = timing_table(args.timed_resamples, args.seed, args.loops, args.threads)
     for mark, lines in tables.items():
         print("\n".join(lines))
         if args.docs:

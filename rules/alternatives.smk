@@ -75,7 +75,13 @@ use rule plot_threshold as plot_alternative with:
         table="results/alternatives/{model}/{domain}.{kind}.parquet",
         threshold="results/alternatives/{model}/{domain}.{kind}.json",
     output:
-        figure="results/alternatives/{model}/{domain}.{kind}.scores.png",
+        figure=report(
+            "results/alternatives/{model}/{domain}.{kind}.scores.png",
+            caption="../workflow/report/alternative.rst",
+            category="Other scores",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "{kind} against counts"},
+        ),
     log:
         "results/logs/plot_alternative/{model}/{domain}.{kind}.log",
     benchmark:

@@ -64,7 +64,13 @@ rule plot_counts:
     input:
         counts="results/captions/{corpus}/{domain}/counts.parquet",
     output:
-        figure="results/captions/{corpus}/{domain}/counts.png",
+        figure=report(
+            "results/captions/{corpus}/{domain}/counts.png",
+            caption="../workflow/report/counts.rst",
+            category="Counts",
+            subcategory="{domain}",
+            labels={"corpus": "{corpus}", "domain": "{domain}", "shows": "captions of concepts"},
+        ),
     log:
         "results/logs/plot_counts/{corpus}/{domain}.log",
     benchmark:

@@ -8,7 +8,13 @@ rule find_match_threshold:
         embeddings=embeddings("references/{domain}/candidates"),
     output:
         threshold="results/matches/{domain}.threshold.json",
-        figure="results/matches/{domain}.threshold.png",
+        figure=report(
+            "results/matches/{domain}.threshold.png",
+            caption="../workflow/report/match_threshold.rst",
+            category="Calibration",
+            subcategory="{domain}",
+            labels={"domain": "{domain}", "shows": "match threshold"},
+        ),
     log:
         "results/logs/find_match_threshold/{domain}.log",
     benchmark:
@@ -33,7 +39,13 @@ rule find_art_threshold:
         texts=of_art_filter("texts/{domain}"),
     output:
         threshold="results/matches/{domain}.art.json",
-        figure="results/matches/{domain}.art.png",
+        figure=report(
+            "results/matches/{domain}.art.png",
+            caption="../workflow/report/art_threshold.rst",
+            category="Calibration",
+            subcategory="{domain}",
+            labels={"domain": "{domain}", "shows": "threshold of the art filter"},
+        ),
     log:
         "results/logs/find_art_threshold/{domain}.log",
     benchmark:

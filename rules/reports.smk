@@ -11,10 +11,34 @@ rule report_study:
         figures=report_figures,
     output:
         report="results/reports/{study}/report.md",
+        thresholds=report(
+            "results/reports/{study}/thresholds.tsv",
+            caption="../workflow/report/thresholds_table.rst",
+            category="Tables",
+            labels={"study": "{study}", "shows": "thresholds"},
+        ),
+        scores=report(
+            "results/reports/{study}/scores.tsv",
+            caption="../workflow/report/scores_table.rst",
+            category="Tables",
+            labels={"study": "{study}", "shows": "thresholds by each score"},
+        ),
+        counts=report(
+            "results/reports/{study}/counts.tsv",
+            caption="../workflow/report/counts_table.rst",
+            category="Tables",
+            labels={"study": "{study}", "shows": "counts"},
+        ),
+        calibration=report(
+            "results/reports/{study}/calibration.tsv",
+            caption="../workflow/report/calibration_table.rst",
+            category="Tables",
+            labels={"study": "{study}", "shows": "calibration"},
+        ),
         tables=expand(
             "results/reports/{{study}}/{table}.{suffix}",
             table=["thresholds", "scores", "counts", "calibration"],
-            suffix=["tsv", "md", "tex"],
+            suffix=["md", "tex"],
         ),
     log:
         "results/logs/report_study/{study}.log",
@@ -44,9 +68,16 @@ rule report_paper:
         missed=missed_tables_before,
     output:
         page="results/reports/{study}/paper/paper.md",
+        list=report(
+            "results/reports/{study}/paper/list.tsv",
+            caption="../workflow/report/paper.rst",
+            category="Tables",
+            labels={"study": "{study}", "shows": "the paper's tables and figures"},
+        ),
+        list_as_text=expand("results/reports/{{study}}/paper/list.{suffix}", suffix=["md", "tex"]),
         tables=expand(
             "results/reports/{{study}}/paper/{table}.{suffix}",
-            table=["list", "published", "changes", "captions", "invariance", "missed"],
+            table=["published", "changes", "captions", "invariance", "missed"],
             suffix=["tsv", "md", "tex"],
         ),
     log:

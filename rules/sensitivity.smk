@@ -1,5 +1,5 @@
-"""How much each choice moves the threshold, and which concepts defy it. This is not part of a study: ask for the milestone
-sensitivity."""
+"""How much each choice moves the threshold, and which concepts defy it. The page of a study shows both; the milestone
+sensitivity makes them alone."""
 
 
 rule rescore_imitation:
@@ -41,14 +41,20 @@ rule measure_sensitivity:
         missed=missed_before,
     output:
         sensitivity="results/sensitivity/{model}/{domain}.json",
-        figure="results/sensitivity/{model}/{domain}.png",
+        figure=report(
+            "results/sensitivity/{model}/{domain}.png",
+            caption="../workflow/report/sensitivity.rst",
+            category="Sensitivity",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "threshold under every choice"},
+        ),
     log:
         "results/logs/measure_sensitivity/{model}/{domain}.log",
     benchmark:
         "results/benchmarks/measure_sensitivity/{model}/{domain}.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -58,8 +64,8 @@ rule measure_sensitivity:
         "fit sensitivity measure {input.table:q} --threshold {input.threshold:q} --rescored {input.rescored:q} "
         "{params.settings[flags]:q} --match-threshold {input.match_threshold:q} --counts {input.counts:q} "
         "--missed {input.missed:q} "
-        "--title {wildcards.model}:' '{wildcards.domain} --out {output.sensitivity:q} --figure {output.figure:q} "
-        "> {log:q} 2>&1"
+        "--threads {threads} --title {wildcards.model}:' '{wildcards.domain} --out {output.sensitivity:q} "
+        "--figure {output.figure:q} > {log:q} 2>&1"
 
 
 rule list_outliers:
@@ -76,8 +82,20 @@ rule list_outliers:
         rescored=tables("sensitivity/{model}/{domain}"),
         match_threshold=MATCH_THRESHOLD,
     output:
-        table="results/sensitivity/{model}/{domain}.outliers.tsv",
-        figure="results/sensitivity/{model}/{domain}.outliers.png",
+        table=report(
+            "results/sensitivity/{model}/{domain}.outliers.tsv",
+            caption="../workflow/report/outliers.rst",
+            category="Sensitivity",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "outliers, and what may explain them"},
+        ),
+        figure=report(
+            "results/sensitivity/{model}/{domain}.outliers.png",
+            caption="../workflow/report/outliers.rst",
+            category="Sensitivity",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "pictures of outliers"},
+        ),
     log:
         "results/logs/list_outliers/{model}/{domain}.log",
     benchmark:

@@ -69,6 +69,13 @@ rule sensitivity:
         ],
 
 
+rule explorer:
+    """The page of the default study, as far as its inputs are there."""
+    input:
+        looked_at(CONFIG.default_study, partly=True),
+        f"results/explorer/{CONFIG.default_study}/index.html",
+
+
 rule missed:
     """What captions of the default study's corpora miss, and what that does to its thresholds."""
     input:

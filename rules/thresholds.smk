@@ -13,11 +13,12 @@ rule detect_threshold:
         "results/benchmarks/detect_threshold/{model}/{domain}.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 1
+    threads: 2
     params:
         settings=settings("detect_threshold"),
     shell:
-        "fit thresholds detect {input.table:q} {params.settings[flags]:q} --out {output.threshold:q} > {log:q} 2>&1"
+        "fit thresholds detect {input.table:q} {params.settings[flags]:q} --threads {threads} "
+        "--out {output.threshold:q} > {log:q} 2>&1"
 
 
 rule plot_threshold:
@@ -26,7 +27,13 @@ rule plot_threshold:
         table="results/scores/{model}/{domain}.parquet",
         threshold="results/thresholds/{model}/{domain}.json",
     output:
-        figure="results/thresholds/{model}/{domain}.scores.png",
+        figure=report(
+            "results/thresholds/{model}/{domain}.scores.png",
+            caption="../workflow/report/threshold.rst",
+            category="Thresholds",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "scores against counts"},
+        ),
     log:
         "results/logs/plot_threshold/{model}/{domain}.log",
     benchmark:
@@ -47,7 +54,13 @@ rule plot_by_score:
         table="results/scores/{model}/{domain}.parquet",
         threshold="results/thresholds/{model}/{domain}.json",
     output:
-        figure="results/thresholds/{model}/{domain}.by-score.png",
+        figure=report(
+            "results/thresholds/{model}/{domain}.by-score.png",
+            caption="../workflow/report/by_score.rst",
+            category="Thresholds",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "scores that do not rise by themselves"},
+        ),
     log:
         "results/logs/plot_by_score/{model}/{domain}.log",
     benchmark:
@@ -70,7 +83,13 @@ rule draw_contact_sheet:
         references=tables("references/{domain}"),
         generated=tables("generated/{model}/{domain}"),
     output:
-        sheet="results/thresholds/{model}/{domain}.pictures.png",
+        sheet=report(
+            "results/thresholds/{model}/{domain}.pictures.png",
+            caption="../workflow/report/pictures.rst",
+            category="Thresholds",
+            subcategory="{domain}",
+            labels={"model": "{model}", "domain": "{domain}", "shows": "references beside generated pictures"},
+        ),
     log:
         "results/logs/draw_contact_sheet/{model}/{domain}.log",
     benchmark:

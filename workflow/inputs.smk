@@ -1,6 +1,7 @@
 """Inputs of rules that take more than a look-up, in the order of the stages."""
 
 from fit import alternatives
+from fit.explorer.beside import tables_beside
 
 # --- captions ---------------------------------------------------------------------------------------------------------
 
@@ -247,13 +248,60 @@ def missed_tables_before(wildcards):
     return [path for path in tables if Path(path).exists()]
 
 
+# --- explorer ---------------------------------------------------------------------------------------------------------
+
+
+def tables_of_complete(*folders):
+    """Return an input function: the tables in `folders`, each with MODEL/DOMAIN, of the pairs of a study that lack nothing."""
+    return lambda wildcards: [
+        table
+        for folder in folders
+        for model, domain in complete_pairs(wildcards.study)
+        for table in _tables(f"{folder}/{model}/{domain}", domain, None)
+    ]
+
+
+def shown_pictures(wildcards):
+    """Return the tables of the pictures that a study's page shows."""
+    return [
+        table
+        for model, domain in CONFIG.shown_pairs(wildcards.study)
+        for table in _tables(f"explorer/pictures/{model}/{domain}", domain, None)
+    ]
+
+
+def caption_names_of(wildcards):
+    """Return the captions by name of a study's corpora and domains."""
+    return [f"results/captions/{c}/{d}/names.parquet" for c, d in counted(complete_pairs(wildcards.study))]
+
+
+def sheets_of(wildcards):
+    """Return the concept sheets of a study's domains."""
+    return list(dict.fromkeys(CONFIG.domains[domain].concepts for _, domain in complete_pairs(wildcards.study)))
+
+
+def measured_before(wildcards):
+    """Return what is no part of a study and exists, as somebody asked for it: errors by group, what captions miss."""
+    pairs = complete_pairs(wildcards.study)
+    asked = [f"results/matches/{domain}.verification.tsv" for _, domain in pairs]
+    asked += [f"results/missed/{m}/{d}.json" for m, d in pairs]
+    asked += [f"results/missed/{CONFIG.models[m].corpus}/{d}.parquet" for m, d in pairs]
+    return [path for path in dict.fromkeys(asked) if Path(path).exists()]
+
+
+def tables_of_others(wildcards):
+    """Return the tables of scores of other studies that a study is compared with."""
+    return [str(table) for folder in CONFIG.explorer.beside for table in tables_beside(folder)]
+
+
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
 def files_of(study, pairs):
-    """Return what a study ends with: its report, a figure and a contact sheet per threshold, a figure per caption count."""
+    """Return what a study ends with: its report and page, a figure and a contact sheet per threshold, a figure per caption
+    count."""
     return (
-        [f"results/reports/{study}/report.md"]
+        [f"results/reports/{study}/report.md", f"results/explorer/{study}/index.html"]
         + [
             f"results/thresholds/{model}/{domain}.{kind}.png"
             for model, domain in pairs

@@ -28,12 +28,13 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("sample_unnamed", "collect_unnamed", "measure_missed", "count_missed"),
     ),
     ("writing the report", ("report_study", "report_paper")),
+    ("laying out the explorer", ("select_pictures", "gather_study", "build_explorer")),
 )
 """(words of a stage, names of its rules)."""
 
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
-    *("verification", "alternatives", "sensitivity", "missed", "paper"),
+    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer"),
 )
 """Rules that only gather files: they are not a stage."""
 

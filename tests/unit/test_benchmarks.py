@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,10 @@ SMALL = {
         r"\| a curve of the count \| 400 \| none \| 0% \|",
     ),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
+    "explorer": (
+        "--concepts 8 --rounds 1 --steps 5 --docs {folder}/page.md",
+        r"\| a frame while dragging, median \| .* \| [\d.]+ ms \|",
+    ),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
         "--images-per-prompt 1 --batch-size 3 --rounds 1 --steps 1 --compared 1",
@@ -52,7 +57,7 @@ SMALL = {
     ),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
-        r"\| logistic, 20 resamples \| [\d.]+ s",
+        r"\| `fit sensitivity measure --resamples 20` \| [\d.]+ s",
     ),
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
@@ -61,6 +66,7 @@ MARKS = {
     "compare": ["comparison"],
     "counts": ["coverage", "concepts"],
     "difficulty": ["difficulty"],
+    "explorer": ["explorer"],
     "jump_tests": ["tests"],
     "planning": ["planning"],
     "pooling": ["pooling"],
@@ -88,6 +94,8 @@ def test_a_benchmark_prints_its_table(script, tmp_path):
     page, marks = tmp_path / "page.md", MARKS.get(script, [])
     page.write_text("".join(PAGE.format(mark) for mark in marks), encoding="utf-8")
     arguments, row = SMALL[script]
+    if script == "explorer" and not (shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("no browser, whose speed it measures; tests/browser/install.sh installs one")
     done = run(script, arguments.format(folder=tmp_path))
     assert done.returncode == 0, done.stderr
     assert re.search(row, done.stdout), done.stdout

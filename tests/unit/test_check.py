@@ -287,3 +287,12 @@ def test_captions_in_a_txt_name_it(study):
     study["corpora"]["my-corpus"] = {"captions": {"files": ["x.txt"], "max_matched_captions": 0}, "images": "http"}
     Path("x.txt").write_text("caption,url\nx,u\n")
     assert any("x.txt, line 1: 'caption,url' is not" in f.text and f.stops for f in look(study))
+
+
+def test_another_study_to_compare_with_has_to_be_there(study, tmp_path):
+    study["explorer"] = {"beside": ["elsewhere"]}
+    (finding,) = [one for one in look(study) if one.key == "explorer.beside"]
+    assert finding.kind == WRONG and "elsewhere: no scores/MODEL/DOMAIN.parquet in it" in finding.text
+    (tmp_path / "elsewhere/results/scores/sd").mkdir(parents=True)
+    (tmp_path / "elsewhere/results/scores/sd/people.parquet").touch()
+    assert not [one for one in look(study) if one.key == "explorer.beside"]

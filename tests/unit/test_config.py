@@ -162,7 +162,7 @@ def test_settings_are_builtins_in_sorted_order_with_a_version(data):
 def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
     changed = broken(data, "threshold/penalty", 0.5)
     stages = [s for s in STAGES if stage_settings(check(data), s, **JOB) != stage_settings(check(changed), s, **JOB)]
-    assert stages == ["detect_threshold", "count_missed"]
+    assert stages == ["detect_threshold", "count_missed", "gather_study"]
 
 
 def test_how_links_are_fetched_redoes_no_local_photographs(data):
@@ -316,3 +316,23 @@ def test_a_value_of_the_command_line_is_not_blamed_on_a_file():
     data = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seed": "abc"}
     with pytest.raises(ConfigError, match=r"^--config: `seed`"):
         check(data, files=[ROOT / "config.yaml"] * 2, command_line={"seed": "abc"})
+
+
+def test_an_embedder_that_may_look_for_faces_makes_a_domain_one_of_people(data):
+    config = check(data)
+    assert [d for d in config.domains if config.is_of_people(d)] == ["celebrities", "politicians"]
+    # One of another package is not known, so it counts as one of faces; the key says otherwise.
+    elsewhere = check(broken(data, "embedders/csd/backend", "elsewhere"))
+    assert elsewhere.is_of_people("classical_artists")
+    assert not check(broken(data, "domains/celebrities/of_people", False)).is_of_people("celebrities")
+
+
+@pytest.mark.parametrize(("pictures", "shown"), [("all", 2), ("without_people", 1), ("none", 0)])
+def test_the_page_gets_only_the_pictures_that_it_may_show(data, pictures, shown):
+    data["explorer"]["pictures"] = pictures
+    data["domains"]["people"] = data["domains"]["painters"] | {"of_people": True}
+    data["studies"]["atelier"]["domains"] = ["painters", "people"]
+    folders = stage_settings(check(data), "build_explorer", study="atelier")["folders"]
+    assert folders == [f"results/explorer/pictures/atelier/{d}" for d in ("painters", "people")][:shown]
+    told = stage_settings(check(data), "gather_study", study="atelier")
+    assert told["people"] == ["people"] and f"--pictures={pictures}" in told["flags"]

@@ -33,6 +33,7 @@ PLACES = {
     "embeddings": ("embedders", None, "domains", "concepts"),
     "photographs": ("domains",),
     "reports": ("studies",),
+    "explorer": ("studies",),  # or pictures and excluded, see check_place
     "atelier": (),
     "cache": (),
     "logs": (),
@@ -193,6 +194,8 @@ def check_place(place):
     domain, named_after = None, PLACES[kind]
     if kind == "scores" and parts[0] == "null":  # of other concepts' pictures, in folders of the same names
         parts = parts[1:]
+    if kind == "explorer" and parts[0] in ("pictures", "excluded"):
+        parts, named_after = parts[1:], PLACES["scores"]
     if kind == "matches" and len(parts) == 1 and "." in parts[0]:  # a threshold of a domain, for every corpus
         named_after = ("domains",)
     for part, of in zip(parts, named_after, strict=False):

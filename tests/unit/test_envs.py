@@ -89,9 +89,11 @@ INSTALLS = re.compile(r"\b(?:pip|uv)\b[^\n|;&]*? (?:install|sync)\b(?:\\\n|[^\n]
 
 
 def test_no_step_of_the_set_up_installs_what_is_not_pinned():
-    places = [ROOT / "Makefile", *(ROOT / "envs").glob("*.sh"), *(ROOT / "tests/slurm").glob("*"), ROOT / ".ci/run"]
-    steps = {path.name: INSTALLS.findall(path.read_text()) for path in places if path.is_file()}
-    assert len(steps["Makefile"]) == 4 and len(steps["fit.post-deploy.sh"]) == 2
+    scripts = [path for pattern in ("envs/*.sh", "tests/slurm/*", "tests/browser/*") for path in ROOT.glob(pattern)]
+    places = [ROOT / "Makefile", ROOT / ".ci/run", *scripts]
+    steps = {str(path.relative_to(ROOT)): INSTALLS.findall(path.read_text()) for path in places if path.is_file()}
+    assert len(steps["Makefile"]) == 4 and len(steps["envs/fit.post-deploy.sh"]) == 2
+    assert {"tests/slurm/install.sh", "tests/browser/install.sh"} <= set(steps)
     for step in (step for of_file in steps.values() for step in of_file):
         # fit itself is built with packages that the lock pins, not with those that a build environment would fetch.
         is_own = "--no-deps" in step and "--no-build-isolation" in step and "--editable" in step

@@ -189,12 +189,13 @@ def config(*models, lacks=()):
     )
 
 
-def test_a_study_ends_with_its_sentence_and_three_paths(place):
+def test_a_study_ends_with_its_sentence_and_four_paths(place):
     assert of_study(config("my-model"), "mine") == [
         "my-model begins to imitate people at about 215 training images (95 %: 146 to 681; 40 people)",
         "  report    results/reports/mine/report.md",
         "  figure    results/thresholds/my-model/people.scores.png  (not made yet)",
         "  pictures  results/thresholds/my-model/people.pictures.png  (not made yet)",
+        "  explorer  results/explorer/mine/index.html  (not made yet)",
     ]
 
 
@@ -203,7 +204,7 @@ def test_what_a_model_lacks_is_said_in_its_place(place):
     assert lines[1] == (
         "no imitation threshold yet for other-model in people: refs: put it there, and 2 more inputs that are missing"
     )
-    assert len(lines) == 5
+    assert len(lines) == 6
 
 
 def test_a_milestone_says_what_it_made_and_where(place):
@@ -241,11 +242,11 @@ def test_another_score_is_named_in_its_sentence(place):
     assert said[0].startswith("by the CLIP score: my-model begins to imitate people")
 
 
-def test_a_study_that_was_asked_for_by_its_report_says_its_answer(place):
-    lines = of_targets(
-        config("my-model"), [("", ["results/reports/mine/report.md", "results/reports/mine/counts.tsv"])]
-    )
-    assert lines[0].startswith("my-model begins to imitate people")
+@pytest.mark.parametrize("page", ["results/reports/mine/report.md", "results/explorer/mine/index.html"])
+def test_a_study_that_was_asked_for_by_its_report_or_page_says_its_answer_once(place, page):
+    files = [page, "results/explorer/mine/index.html", "results/reports/mine/counts.tsv"]
+    lines = of_targets(config("my-model"), [("explorer", files)])
+    assert lines == of_study(config("my-model"), "mine")
 
 
 def test_the_report_begins_with_the_answer(place):

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruptures import Pelt
+from scipy.special import expit
 from threshold_data import rise
 
 from fit.errors import DataError
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.isotonic import isotonic, isotonic_middle
-from fit.thresholds.estimators.logistic import logistic, logistic_grid
+from fit.thresholds.estimators.logistic import SHARPEST, WIDTH, logistic, logistics
 from fit.thresholds.estimators.one_change import best_split
 from fit.thresholds.estimators.pelt import change_points
 
@@ -83,22 +84,61 @@ def test_the_logistic_recovers_what_scores_were_drawn_from():
     assert logistic(counts, -counts / 40) is None
 
 
-@pytest.mark.slow
-def test_many_fits_at_once_agree_with_one_at_a_time():
+def drawn(number=12, concepts=80):
+    """Data sets [number, concepts] of a step at 40 images."""
     rng = np.random.default_rng(4)
-    counts = np.sort(np.floor(10 ** rng.uniform(0, 3, (12, 80))), axis=1)
-    scores = np.where(counts > 40, 0.5, 0.1) + rng.normal(0, 0.1, counts.shape)
-    for c, s, grid in zip(counts, scores, np.expm1(logistic_grid(counts, scores)[0]), strict=True):
-        # Within a gap between concepts every midpoint of a step is as good.
-        exact = logistic(c, s)["midpoint"]
-        between = np.searchsorted(np.unique(c), [grid, exact])
-        assert abs(int(between[0]) - int(between[1])) <= 1
+    counts = np.sort(np.floor(10 ** rng.uniform(0, 3, (number, concepts))), axis=1)
+    return counts, np.where(counts > 40, 0.5, 0.1) + rng.normal(0, 0.1, counts.shape)
+
+
+def test_many_fits_at_once_are_those_of_one_at_a_time():
+    counts, scores = drawn()
+    midpoints = find_estimator("logistic").many(counts, scores, 0.9)
+    assert midpoints.tolist() == [logistic(c, s)["midpoint"] for c, s in zip(counts, scores, strict=True)]
     assert find_estimator("one_change").many(counts, scores, 0.9).tolist() == [
         c[best_split(c, s)[0]] for c, s in zip(counts, scores, strict=True)
     ]
     assert find_estimator("pelt").many(counts, np.zeros_like(scores), 0.9).tolist() == pytest.approx(
         [np.nan] * 12, nan_ok=True
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slope", [0.7, 1.5, 40])
+@pytest.mark.parametrize("noise", [0.02, 0.2])
+def test_no_logistic_of_a_fine_grid_fits_better(slope, noise):
+    rng = np.random.default_rng(20)
+    counts = np.sort(np.floor(10 ** rng.uniform(0, 3, (8, 60))), axis=1)
+    scores = 0.5 * expit(slope * (np.log1p(counts) - np.log(41))) + rng.normal(0, noise, counts.shape)
+    x = np.log1p(counts)
+    for c, s, (midpoint, scale, low, high) in zip(x, scores, logistics(counts, scores), strict=True):
+        found = ((s - low - (high - low) * expit((c - midpoint) / scale)) ** 2).sum()
+        scales = np.geomspace(SHARPEST, np.ptp(c) / WIDTH, 40)
+        rises = expit((c - np.linspace(c[0], c[-1], 500)[:, None, None]) / scales[:, None])
+        rises -= rises.mean(axis=-1, keepdims=True)
+        gain = np.maximum(rises @ s, 0) ** 2 / np.maximum((rises**2).sum(axis=-1), 1e-9)
+        assert found <= ((s - s.mean()) ** 2).sum() - gain.max() + 1e-9
+
+
+def test_the_isotonic_middle_of_many_is_that_of_each_also_with_equal_counts():
+    rng = np.random.default_rng(21)
+    counts = np.sort(rng.integers(0, 12, (40, 33)), axis=1).astype(float)
+    scores = 0.05 * counts + rng.normal(0, 0.4, counts.shape)
+    scores[:5] *= -1
+    alone = [isotonic_middle(c, s) for c, s in zip(counts, scores, strict=True)]
+    expected = [np.nan if at is None else c[at] for c, at in zip(counts, alone, strict=True)]
+    assert None in alone
+    assert find_estimator("isotonic").many(counts, scores, 0.9).tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_published_pelt_of_many_is_that_of_each():
+    counts, scores = drawn()
+    scores[0], scores[1] = 0.1, -scores[1]
+    estimator = find_estimator("pelt_published")
+    alone = [estimator.first_above(c, s, 0.2) for c, s in zip(counts, scores, strict=True)]
+    expected = [np.nan if at is None else c[at] for c, at in zip(counts, alone, strict=True)]
+    assert alone[0] is None and alone[1] is not None
+    assert estimator.many(counts, scores, 0.2).tolist() == pytest.approx(expected, nan_ok=True)
 
 
 def test_the_earlier_name_of_an_estimator_leads_to_its_name_now():

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from fit.thresholds import uncertainty
 from fit.thresholds.estimators import ESTIMATORS
 from fit.thresholds.groups import difference_p_value
 from fit.thresholds.scores import sort_scores
+from fit.thresholds.threads import in_order, use_threads
 from fit.thresholds.uncertainty import bootstrap, draw_counts, interval, permutation_p_value, resample
 
 
@@ -139,3 +141,39 @@ def test_the_test_of_groups_is_fair():
         p_values.append(difference_p_value(one, ["a", "b"], 99, 0)["p_value"])
     assert (np.array(p_values) <= 0.05).mean() <= 0.12
     assert np.mean(p_values) > 0.4
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_results_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
+    monkeypatch.setattr(uncertainty, "CHUNK", 7)
+    rng = np.random.default_rng(5)
+    counts = np.floor(10 ** rng.uniform(0, 3, 40))
+    study = table(counts, (counts > 30) * 0.5 + rng.normal(0, 0.1, 40))
+    one = bootstrap(study, ESTIMATORS, 0.9, 50, 1)
+    use_threads(threads)
+    try:
+        several = bootstrap(study, ESTIMATORS, 0.9, 50, 1)
+    finally:
+        use_threads(1)
+    for name in ESTIMATORS:
+        assert len(one[name]) == 50
+        np.testing.assert_array_equal(one[name], several[name])
+
+
+def test_threads_take_few_items_ahead_and_pass_on_errors():
+    taken = []
+
+    def items():
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    use_threads(2)
+    try:
+        answers = in_order(lambda number: 1 / (5 - number), items())
+        assert next(answers) == 0.2
+        assert len(taken) <= 4
+        with pytest.raises(ZeroDivisionError):
+            list(answers)
+    finally:
+        use_threads(1)

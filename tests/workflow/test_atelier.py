@@ -5,16 +5,28 @@ import os
 import re
 import signal
 import time
+from hashlib import sha256
 
 import polars as pl
+import pyarrow.compute as pc
+import pydantic
 import pytest
-from workplace import HOSTILE_NAMES
+from workplace import HOSTILE_NAMES, ROOT
 
+from fit.concepts.sheet import read_sheet
+from fit.explorer.contents import Study
 from fit.io.concept_tables import ConceptTables
+from fit.io.parquet import read
+from fit.thresholds.answer import sentence
 from fit.thresholds.report import measure
 from fit.thresholds.scores import read_table
 
 SCORING = "score_imitation"
+OF_THRESHOLD = {
+    *("detect_threshold", "plot_threshold", "plot_by_score", "draw_contact_sheet", "report_study"),
+    *("measure_sensitivity", "list_outliers", "gather_study", "build_explorer"),
+}
+"""Rules of a study that depend on its threshold."""
 
 
 def newest(folder):
@@ -44,6 +56,7 @@ def test_a_second_run_has_nothing_to_do(shrunken):
     assert "Nothing to be done" in output
     assert "for atelier in painters" in output or re.search("atelier (begins to imitate|imitates) painters", output)
     assert "results/thresholds/atelier/painters.scores.png\n" in output
+    assert output.rstrip().endswith("explorer  results/explorer/atelier/index.html")
 
 
 def test_hostile_names_do_no_harm(shrunken):
@@ -121,18 +134,74 @@ def test_one_concept_is_made_again_by_naming_its_file(shrunken):
     target.unlink()
 
 
+def test_the_page_of_the_study(shrunken):
+    results = shrunken.folder / "results"
+    told = pydantic.TypeAdapter(Study).validate_json((results / "explorer/atelier/study.json").read_bytes())
+    (part,) = told.parts
+    sheet = read_sheet(shrunken.folder / "painters.tsv")
+    assert {one.slug: one.name for one in part.concepts} == {one.slug: one.name for one in sheet}
+    counts = pl.read_parquet(results / "counts/atelier/painters.parquet")
+    assert {one.slug: one.count for one in part.concepts} == dict(
+        counts.select("concept", "effective_count").iter_rows()
+    )
+    found = json.loads((results / "thresholds/atelier/painters.json").read_text())
+    assert part.answer.sentence == sentence(found, "atelier", "painters")
+    assert len(part.scores) == 5 and part.sensitivity and part.calibration and not part.is_of_people
+    rules = (ROOT / "rules").glob("*.smk")
+    known = {rule for path in rules for rule in re.findall(r"^rule (\w+)", path.read_text(), re.M)} | {"given"}
+    assert {source.rule for source in told.sources} <= known
+    for source in told.sources:
+        assert sha256((shrunken.folder / source.file).read_bytes()).hexdigest() == source.sha256
+    excluded = [source for source in told.sources if "excluded" in source.file]
+    assert [source.settings["generated"]["steps"] for source in excluded] == [2]
+    page = (results / "explorer/atelier/index.html").read_text()
+    assert page.startswith("<!") and "https://cdn" not in page
+    pictures = ConceptTables([results / "explorer/pictures/atelier/painters"])
+    assert sorted(pictures) == sorted(one.slug for one in sheet)
+    assert all(1 <= len(rows) <= 10 for _, rows in pictures.each(["role"]))
+
+
+def test_the_pictures_of_one_concept_are_made_again_alone(shrunken):
+    one = (
+        "results/explorer/pictures/atelier/painters/"
+        + sorted(ConceptTables([shrunken.folder / "results/explorer/pictures/atelier/painters"]))[2]
+    )
+    assert shrunken.planned("-f", f"{one}.parquet") == {"select_pictures": 1, "total": 1}
+    shrunken.run("-f", f"{one}.parquet")
+    alone = shrunken.folder / f"{one}.parquet"
+    study = read(shrunken.folder / "results/explorer/pictures/atelier/painters/part_000.parquet")
+    assert read(alone).equals(study.filter(pc.field("concept") == alone.stem))
+    assert "Nothing to be done" in shrunken.run()
+    for kind in ("pictures", "excluded"):
+        (shrunken.folder / one.replace("pictures", kind, 1)).with_name(f"{alone.stem}.parquet").unlink()
+
+
+def test_snakemakes_report_has_the_figures_and_the_page(shrunken):
+    shrunken.environment = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    try:
+        shrunken.run("--report", "report.html")
+    finally:
+        shrunken.environment = {}
+    text = (shrunken.folder / "report.html").read_text()
+    for name in ("painters.scores.png", "painters.pictures.png", "painters.outliers.tsv", "index.html"):
+        assert f'"name": "{name}"' in text, name
+    for category in ("Thresholds", "Sensitivity", "Calibration", "Counts", "Tables", "Explorer"):
+        assert f'"{category}"' in text, category
+    assert "Imitation score against effective count" in text
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "expected"),
     [
         (
             ("threshold", "penalty"),
             0.06,
-            {"detect_threshold", "plot_threshold", "plot_by_score", "draw_contact_sheet", "report_study"},
+            OF_THRESHOLD,
         ),
         (
             ("models", "atelier", "guidance"),
             2.0,
-            {"generate_images", "embed_images", SCORING},
+            {"generate_images", "embed_images", "rescore_imitation", "select_pictures", SCORING},
         ),
     ],
 )
@@ -145,16 +214,7 @@ def test_a_changed_setting_makes_exactly_its_dependants_again(shrunken, keys, va
         planned = shrunken.planned()
     finally:
         inside[keys[-1]] = old
-    after_scores = {
-        "gather_pictures",
-        "score_null",
-        "tabulate_scores",
-        "detect_threshold",
-        "plot_threshold",
-        "plot_by_score",
-        "draw_contact_sheet",
-        "report_study",
-    }
+    after_scores = {"gather_pictures", "score_null", "tabulate_scores", *OF_THRESHOLD}
     assert set(planned) - {"all", "total"} == (expected | after_scores if SCORING in expected else expected)
 
 

@@ -35,7 +35,7 @@ def test_every_stage_is_one_job(study):
     planned = study.planned()
     several = {name: count for name, count in planned.items() if count > 1 and name != "total"}
     assert set(several) <= {"embed_images"}  # of references, and of generated images
-    assert planned["total"] <= 19
+    assert planned["total"] <= 25
     one = "results/scores/my-model/people/person-03.parquet"
     study.run(TABLE)
     assert study.planned("-f", one) == {"score_imitation": 1, "total": 1}

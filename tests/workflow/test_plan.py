@@ -23,11 +23,21 @@ def test_the_papers_studies_are_planned(workplace):
     assert planned["embed_images"] == (2 * 400 + 2 * 400 * 2) + 3 * 4 * 400 + (4 + 2) * 7 + 2
 
 
-def test_sensitivity_is_planned_beside_a_study(workplace):
+def test_the_page_of_a_study_is_planned_with_its_sensitivity(workplace):
     planned = workplace.planned("sensitivity")
     assert planned["rescore_imitation"] == planned["score_imitation"] == 1
     assert planned["measure_sensitivity"] == planned["list_outliers"] == 1
-    assert "rescore_imitation" not in workplace.planned()
+    assert "build_explorer" not in planned
+    page = {
+        "rescore_imitation",
+        "measure_sensitivity",
+        "list_outliers",
+        "select_pictures",
+        "gather_study",
+        "build_explorer",
+    }
+    for planned in (workplace.planned("explorer"), workplace.planned()):
+        assert {name: count for name, count in planned.items() if name in page} == dict.fromkeys(page, 1)
 
 
 def test_a_profile_may_say_how_many_concepts_share_a_job(workplace):

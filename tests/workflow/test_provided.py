@@ -75,14 +75,15 @@ def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     answer = [f"no imitation threshold was found for {m} in people: {few} ({len(SLUGS)} people)" for m in STUDIED]
     lines = output.splitlines()
     assert len(lines) <= 50
-    assert lines[-5:-3] == answer
-    assert [line.split()[:2] for line in lines[-3:]] == [
+    assert lines[-6:-4] == answer
+    assert [line.split()[:2] for line in lines[-4:]] == [
         ["report", "results/reports/mine/report.md"],
         ["figures", "results/thresholds/{model}/{domain}.scores.png"],
         ["pictures", "results/thresholds/{model}/{domain}.pictures.png"],
+        ["explorer", "results/explorer/mine/index.html"],
     ]
     # So it does where nothing is to be done, and on a milestone.
-    assert study.run().splitlines()[-5:-3] == answer
+    assert study.run().splitlines()[-6:-4] == answer
     made = study.run("thresholds").splitlines()
     assert made[-5:] == [
         "thresholds:",

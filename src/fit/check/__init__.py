@@ -13,6 +13,7 @@ from fit.check.machine import of_machine
 from fit.check.models import of_embedder, of_model
 from fit.check.tables import of_captions, of_counts, of_sheet, of_vetoes
 from fit.config.config import Config
+from fit.explorer.beside import nothing_beside, tables_beside
 from fit.published import MATCH_THRESHOLDS
 
 __all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "run", "screen"]
@@ -68,6 +69,9 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
     for corpus in dict.fromkeys(corpus for corpus, _ in corpora):
         of_captions(config, corpus, found, quick)
     of_shared_places(config, [(model, domain) for model, domain in pairs if slugs[domain]], found)
+    for folder in config.explorer.beside:
+        if not tables_beside(folder):
+            found.add(WRONG, "explorer.beside", f"{nothing_beside(folder)} (`explorer.beside`)")
     if not quick:
         of_machine(config, study, found)
     return found.sorted()

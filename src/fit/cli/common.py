@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fit.cli.parser import Number
 from fit.errors import FitError
 from fit.io.json_files import read_json
 
@@ -12,6 +13,11 @@ def add_work(add: Callable[..., None]) -> None:
     """Add the option that names the folder of what a stopped job continues with."""
     says = "keeps work in progress, so that a stopped job continues (default: beside --out)"
     add("--work", default=None, metavar="FOLDER", help=says)
+
+
+def add_threads(add: Callable[..., None]) -> None:
+    """Add the option that says how many processor cores resamples are estimated on."""
+    add("--threads", type=Number(int, 0, 4096), default=0, metavar="N", help="processor threads (0: one a core)")
 
 
 def read_match_threshold(path: str | Path, *also: str) -> dict[str, Any]:

@@ -24,6 +24,8 @@ COMMANDS = {
     "sensitivity": "how much each choice moves the threshold, and the concepts that defy it",
     "missed": "training images that captions do not name",
     "reports": "a study's tables, and a page that shows them",
+    "explorer": "a page on which a study is looked at: curve, pictures, evidence",
+    "report": "a datasheet of a study, or of one concept, to hand over: as PDF or HTML",
     "answer": "what a study found, in a sentence, and where its report is",
     "compare": "whether two thresholds differ: of two models, checkpoints, scores or domains",
     "audit": "which concepts lie above a threshold, and which rows would have to go",

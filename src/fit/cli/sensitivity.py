@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from fit.cli.command import Command
-from fit.cli.common import read_match_threshold, read_threshold
+from fit.cli.common import add_threads, read_match_threshold, read_threshold
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, OptionalPath
 from fit.cli.scores import EVIDENCE, add_evidence, evidence_places, optional_tables
@@ -72,6 +72,7 @@ def measure_arguments(add: Callable[..., None]) -> None:
     add("--missed", action=OptionalPath, help="table of `fit missed measure`, if it was made")
     add("--resamples", type=Number(int, 1, 10_000_000), default=1000, help="of the bootstrap, for intervals")
     add("--seed", type=Number(int, 0, 2**63 - 1), default=0, help="of its draws")
+    add_threads(add)
     add("--title", default="", help="of the figure")
     add("--out", default=None, help="JSON to write")
     add("--figure", default=None, help="picture to write")
@@ -84,7 +85,9 @@ def measure(args: Namespace) -> None:
     from fit.sensitivity.measure import CHOICES, describe, measure, say
     from fit.thresholds.headline import follow
     from fit.thresholds.scores import read_table
+    from fit.thresholds.threads import use_threads
 
+    use_threads(args.threads)
     found = measure(
         read_table(args.table),
         follow(read_threshold(args.threshold)),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from fit.cli.command import Command
-from fit.cli.common import read_threshold
+from fit.cli.common import add_threads, read_threshold
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number
 from fit.io.json_files import write_json
@@ -20,6 +20,7 @@ def detect_arguments(add: Add) -> None:
     add("table", help="CSV or Parquet with the columns concept, effective_count, score (and more: docs/thresholds.md)")
     add_settings(add, ThresholdSettings)
     add("--seed", type=SEED, default=0, metavar="N", help="of the resamples and permutations")
+    add_threads(add)
     add("--out", default=None, help="JSON to write")
 
 
@@ -29,7 +30,9 @@ def detect(args: Namespace) -> None:
     from fit.thresholds.by_score import describe_by_score, measure_by_score
     from fit.thresholds.report import describe, measure
     from fit.thresholds.scores import read_table
+    from fit.thresholds.threads import use_threads
 
+    use_threads(args.threads)
     settings = read_settings(ThresholdSettings, args)
     table = read_table(args.table)
     found = measure(table, **asdict(settings), seed=args.seed)

@@ -18,7 +18,8 @@ from fit.config.domain import Domain
 from fit.config.model import Embedder, Model
 from fit.config.parts import Partition, size_of_parts
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
-from fit.config.study import Atelier, Study, Threshold
+from fit.config.study import Atelier, Explorer, Study, Threshold
+from fit.embeddings import WHOLE_IMAGES
 from fit.errors import ConfigError, CorpusError
 from fit.io.folders import caption_files, check_listed
 from fit.io.names import expand
@@ -62,6 +63,8 @@ class Config(pydantic.BaseModel):
     """How images are fetched and decoded."""
     threshold: Threshold = Threshold()
     """Scores, and the estimation of the threshold."""
+    explorer: Explorer = Explorer()
+    """The page on which a study is understood."""
     atelier: Atelier
     """The built-in world."""
 
@@ -99,12 +102,12 @@ class Config(pydantic.BaseModel):
 
         Args:
             tables: the folder below results/, such as images/CORPUS/DOMAIN, or embeddings/EMBEDDER/ before that, or
-                scores/null/MODEL/DOMAIN.
+                scores/null/MODEL/DOMAIN or explorer/pictures/MODEL/DOMAIN.
         """
         kind, *names = tables.removeprefix("results/").split("/")
         if kind == "embeddings":
             kind, *names = names[1:]
-        if kind == "scores":
+        if kind in ("scores", "explorer"):
             names = names[-2:]
         domain = names[0] if kind in ("references", "photographs") else names[1]
         if kind == "images":
@@ -131,6 +134,13 @@ class Config(pydantic.BaseModel):
         pairs = [(m, domain) for model, domain in self.pairs(study) for m in (model, *self.models_before(model))]
         return list(dict.fromkeys(pairs))
 
+    def shown_pairs(self, study: str) -> list[tuple[str, str]]:
+        """The (model, domain) pairs of a study that lack no input, and whose pictures its page may show."""
+        if self.explorer.pictures == "none":
+            return []
+        pairs = [pair for pair in self.pairs(study) if not self.lacks(*pair)]
+        return [p for p in pairs if self.explorer.pictures == "all" or not self.is_of_people(p[1])]
+
     def study_named(self, study: str | None = None) -> str:
         """`study`, or the default study where left out.
 
@@ -152,6 +162,12 @@ class Config(pydantic.BaseModel):
             if domain in study.domains
             for model in study.models
         )
+
+    def is_of_people(self, domain: str) -> bool:
+        """Whether the pictures of a domain show people, as `of_people` says, or else its embedder: all but those that
+        are known to embed whole images are taken for embedders of faces."""
+        said = self.domains[domain].of_people
+        return self.embedders[self.domains[domain].embedder].backend not in WHOLE_IMAGES if said is None else said
 
     def matched_corpus(self, corpus: str) -> str:
         """The corpus whose images are compared with: `corpus` itself, or the one that its counts are scaled from."""

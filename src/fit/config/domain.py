@@ -89,6 +89,9 @@ class Domain(TargetSettings, MeanSettings, Section):
     prompt_embedder: Name | None = None
     """An embedder with a text tower, for the CLIP score of generated images to their prompts, one of the alternatives
     that an imitation score can be compared with; none: no CLIP score."""
+    of_people: bool | None = None
+    """Whether its pictures show people, so that a page for publication leaves them out (`explorer.pictures`). Left out:
+    whether its embedder may look for faces."""
     concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
     what is collected or generated), so that a stop costs little, and more where a stage would have over 2,000 jobs; 64

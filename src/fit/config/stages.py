@@ -14,6 +14,7 @@ from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
 from fit.counts.settings import ScalingSettings
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
+from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.matches.settings import MeanSettings
@@ -26,7 +27,7 @@ from fit.thresholds.settings import ThresholdSettings
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "missed", "reports", "atelier"),
+    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -230,6 +231,34 @@ def _report_study(config: Config, job: Job) -> dict[str, Any]:
     return {"missing": [f"{pair}: {text}" for pair, texts in lacking.items() for text in texts]}
 
 
+def _select_pictures(config: Config, job: Job) -> dict[str, Any]:
+    of_targets = [f"--targets={config.domains[job['domain']].targets}"]
+    return {"flags": [*of_targets, *written_settings(config.explorer, PictureSettings)]}
+
+
+def _gather_study(config: Config, job: Job) -> dict[str, Any]:
+    pairs = [pair for pair in config.pairs(job["study"]) if not config.lacks(*pair)]
+    domains = list(dict.fromkeys(domain for _, domain in pairs))
+    corpora = {model: config.models[model].corpus for model, _ in pairs}
+    scaled = {corpus: config.matched_corpus(corpus) for corpus in corpora.values()}
+    flags = written_settings(config.threshold, ThresholdSettings, ScoreSettings)
+    return {
+        "parts": [f"{model}/{domain}" for model, domain in pairs],
+        "corpora": [f"{model}={corpus}" for model, corpus in corpora.items()],
+        "counts_from": [f"{corpus}={other}" for corpus, other in scaled.items() if other != corpus],
+        "sheets": [f"{domain}={config.domains[domain].concepts}" for domain in domains],
+        "embedders": [f"{domain}={config.domains[domain].embedder}" for domain in domains],
+        "people": [domain for domain in domains if config.is_of_people(domain)],
+        "flags": [*flags, *written_settings(config.explorer, ShownSettings), f"--seed={config.seed}"],
+        **_report_study(config, job),
+    }
+
+
+def _build_explorer(config: Config, job: Job) -> dict[str, Any]:
+    folders = [f"results/explorer/pictures/{model}/{domain}" for model, domain in config.shown_pairs(job["study"])]
+    return {"flags": written_settings(config.explorer, PageSettings), "folders": folders}
+
+
 def _report_paper(config: Config, job: Job) -> dict[str, Any]:
     return {
         **_report_study(config, job),
@@ -282,6 +311,9 @@ STAGES: dict[str, Pick] = {
     "count_missed": _detect_threshold,
     "report_study": _report_study,
     "report_paper": _report_paper,
+    "select_pictures": _select_pictures,
+    "gather_study": _gather_study,
+    "build_explorer": _build_explorer,
 }
 """Stage -> which settings it depends on."""
 

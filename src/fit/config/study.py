@@ -7,6 +7,7 @@ from pydantic import Field
 
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.config.section import Name, Section, section
+from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
 from fit.thresholds.estimators import ESTIMATORS, no_estimator
 from fit.thresholds.settings import ThresholdSettings
@@ -44,6 +45,11 @@ class Threshold(ThresholdSettings, ScoreSettings, FixedTargetSettings, NullSetti
         if len(set(estimators)) < len(estimators):
             raise ValueError("an estimator occurs twice; name each once")
         return estimators
+
+
+@section
+class Explorer(PictureSettings, ShownSettings, PageSettings, Section):
+    """The explorer: which pictures it shows, and how large the page may be."""
 
 
 @section

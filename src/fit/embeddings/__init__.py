@@ -17,6 +17,8 @@ REGISTRY = {
     "transformers": "fit.embeddings.transformers:Transformers",
 }
 """Name in config.yaml -> class of fit.embeddings.base.Embedder."""
+WHOLE_IMAGES = ("csd", "openclip", "timm", "transformers")
+"""Names of embedders that embed images as they are; the others, and those of other packages, may look for faces."""
 ENTRY_POINTS = "fit.embedders"
 """Group of entry points by which other packages bring embedders."""
 VERSIONS = {"embed_images": 3, "embed_art_texts": 2, "embed_prompts": 1}

@@ -57,13 +57,13 @@ def _lies(published: float, found: float, interval: Sequence[float] | None, is_o
     return "lies within the interval"
 
 
-def _published_way(found: dict[str, Any]) -> str:
+def published_way(found: dict[str, Any]) -> str:
     """Return the estimator of a result that is nearest to the paper's, rather one with an interval."""
     there = [name for name in PUBLISHED_WAY if name in found["estimators"]]
     return next((name for name in there if found["estimators"][name].get("interval")), [*there, found["estimator"]][0])
 
 
-def _why_none(found: dict[str, Any], name: str) -> str | None:
+def why_no_threshold(found: dict[str, Any], name: str) -> str | None:
     """Return why an estimator found no threshold of imitation; None if it found one."""
     answer = found["estimators"][name]
     if answer.get("threshold") is None:
@@ -82,8 +82,8 @@ def _threshold(pair: Pair, found: dict[str, Any] | None) -> Comparison:
     begin = ("imitation threshold", *pair, f"{published} images")
     if found is None:
         return Comparison(*begin, "", "", "not compared: inputs are missing")
-    name = _published_way(found)
-    label, why = estimator_of_result(name).label, _why_none(found, name)
+    name = published_way(found)
+    label, why = estimator_of_result(name).label, why_no_threshold(found, name)
     if why:
         return Comparison(*begin, f"none by {label}: {why}", "", "not compared: none was found")
     answer = found["estimators"][name]

@@ -73,7 +73,7 @@ def common_size(scores: ConceptTables, concepts: Collection[str]) -> int | None:
     return fewest
 
 
-def _at_size(rows: pa.Table, column: str, size: int) -> list[Any]:
+def at_size(rows: pa.Table, column: str, size: int) -> list[Any]:
     """Return the values [rows] of a column that holds one for each of `fixed_sizes`, at one size."""
     found: list[Any] = []
     for sizes, values in zip(rows.column("fixed_sizes").to_pylist(), rows.column(column), strict=True):
@@ -89,8 +89,8 @@ def _at_fixed_targets(scores: ConceptTables, concepts: Collection[str], size: in
     for concept, table in scores.each(columns, schema=OF_PROMPT):
         if concept in concepts:
             rows = table.filter(pc.field("score").is_valid())
-            images = zip(rows.column("prompt").to_pylist(), _at_size(rows, "fixed_image_scores", size), strict=True)
-            found[concept] = (float(np.mean(_at_size(rows, "fixed_scores", size))), dict(images))
+            images = zip(rows.column("prompt").to_pylist(), at_size(rows, "fixed_image_scores", size), strict=True)
+            found[concept] = (float(np.mean(at_size(rows, "fixed_scores", size))), dict(images))
     return found
 
 
@@ -108,7 +108,7 @@ def _nulls(nulls: ConceptTables, scored: dict[str, ByPrompt], size: int) -> dict
             {
                 "prompt": rows.column("prompt").to_pylist(),
                 "score": rows.column("score").to_pylist(),
-                "fixed": _at_size(rows, "fixed_scores", size),
+                "fixed": at_size(rows, "fixed_scores", size),
             },
             schema={"prompt": pl.String, "score": pl.Float64, "fixed": pl.Float64},
         )

@@ -14,6 +14,8 @@ from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
 
 NONE_FOUND = "no cause found in the measurements"
+BETWEEN = " | "
+"""Between causes in the column `why`; a semicolon may be in one."""
 COLUMNS = (
     "concept",
     "side",
@@ -91,7 +93,7 @@ def explain(
 def tabulate(table: Scores, outliers: Sequence[Outlier], medians: tuple[float, float] | None) -> str:
     """Return outliers as tab-separated text, a row each, with the columns COLUMNS.
 
-    own_side, other_side: median scores; past: Outlier.past; causes: their names; why: what was measured.
+    own_side, other_side: median scores; past: Outlier.past; causes: their names; why: what was measured, with BETWEEN.
     """
     rows: list[tuple[str, ...]] = [COLUMNS]
     below, above = medians or (np.nan, np.nan)
@@ -107,7 +109,7 @@ def tabulate(table: Scores, outliers: Sequence[Outlier], medians: tuple[float, f
                 *(f"{value:.3f}" for value in (table.scores[one.row], own, other)),
                 f"{one.past:.2f}",
                 ", ".join(name for name, _ in one.causes) or NONE_FOUND,
-                "; ".join(why for _, why in one.causes),
+                BETWEEN.join(why for _, why in one.causes),
             )
         )
     return delimited(rows)

@@ -231,6 +231,7 @@ def of_study(config: Any, study: str) -> list[str]:
         _path("report", f"results/reports/{study}/report.md"),
         _path("figure" if len(pairs) == 1 else "figures", f"results/thresholds/{place}.scores.png"),
         _path("pictures", f"results/thresholds/{place}.pictures.png"),
+        _path("explorer", f"results/explorer/{study}/index.html"),
     ]
 
 
@@ -258,6 +259,9 @@ MADE = (
     (r"results/missed/.*\.parquet", "images of each concept that captions miss"),
     (r"results/missed/.*\.json", "threshold with the images that captions miss"),
     (r"results/captions/.*\.png", "figure: captions of each concept"),
+    (r"results/explorer/[^/]+/study\.json", "what is said of the study, as JSON"),
+    (r"results/explorer/pictures/.*\.parquet", "thumbnails of references, generated pictures and targets"),
+    (r"results/explorer/excluded/.*\.parquet", "what each step left out, and why"),
     (r"results/reports/[^/]+/paper/paper\.md", "the paper's tables and figures, made or not"),
 )
 """Pattern of a file that a milestone asks for -> what is in it."""
@@ -307,7 +311,7 @@ def made(files: Iterable[str], label_of: Callable[[str], str] = str) -> list[str
 def of_targets(
     config: Any, targets: Iterable[tuple[str, Iterable[str]]], label_of: Callable[[str], str] = str
 ) -> list[str]:
-    """Say what was asked for and now exists: the answer of each study whose report is among it, and other files.
+    """Say what was asked for and now exists: the answer of each study whose report or page is among it, and files.
 
     Args:
         config: fit.config.config.Config.
@@ -317,9 +321,11 @@ def of_targets(
     lines: list[str] = []
     for name, files in targets:
         paths = [str(path) for path in files]
-        reports = [re.fullmatch(r"results/reports/([^/]+)/report\.md", path) for path in paths]
-        studies = [report[1] for report in reports if report and report[1] in config.studies]
-        for study in studies:
+        pages = [
+            re.fullmatch(r"results/(?:reports|explorer)/([^/]+)/(?:report\.md|index\.html)", path) for path in paths
+        ]
+        studies = [page[1] for page in pages if page and page[1] in config.studies]
+        for study in dict.fromkeys(studies):
             lines += of_study(config, study)
         if not studies:
             lines += ([f"{name}:"] if name else []) + made(paths, label_of)

@@ -21,8 +21,6 @@ from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow
 from fit.thresholds.report import measure
 from fit.thresholds.scores import Scores, nested_lists
 
-MOST_RESAMPLES = 2000
-"""Of the bootstrap and the tests of each other score, at most: four more scores would take four times as long."""
 Found = dict[str, Any]
 """A result, or a part of one, in builtins."""
 
@@ -177,12 +175,14 @@ def adjusted_scores(published: Scores, adjustment: Adjustment) -> Scores:
     return replace(published, scores=scores, images=lists, groups=np.full(len(scores), ""))
 
 
-def _measure_adjusted(published: Scores, adjustment: Adjustment, resamples: int, settings: Mapping[str, Any]) -> Found:
+def _measure_adjusted(published: Scores, adjustment: Adjustment, settings: Mapping[str, Any]) -> Found:
     """Return what `measure` does of the adjusted score, with a test that knows the error of the slopes."""
     table = adjusted_scores(published, adjustment)
-    found = measure(table, resamples=resamples, **settings)
+    found = measure(table, **settings)
     if found["reason"] is None:
-        found["permutation_test"]["p_value_adjusted"] = adjustment.p_value(published, resamples, settings["seed"])
+        found["permutation_test"]["p_value_adjusted"] = adjustment.p_value(
+            published, settings["resamples"], settings["seed"]
+        )
         if (decisive_p_value(found) or 0) > CHANCE:
             found["headline"] = decide(found) | {"below": None, "above": None}
     return {"label": LABELS[ADJUSTED], "rise_p_value": rise_p_value(table), **found}
@@ -203,7 +203,8 @@ def rise_p_value(table: Scores) -> float | None:
     return float(found.pvalue) if found.statistic > 0 else None
 
 
-def _decides(name: str) -> bool:
+def decides(name: str) -> bool:
+    """Return whether the published score's jump has to be found in a score of LABELS too."""
     return name in OTHER_SCORES and OTHER_SCORES[name].decides
 
 
@@ -226,7 +227,7 @@ def _why_not(found: Found) -> str:
 
 def _warning(scores: Mapping[str, Found], labels: Mapping[str, str]) -> str | None:
     """Say in which scores the published score's jump is not found; None where it is in all that decide."""
-    lost = [name for name in scores if _decides(name) and not _holds(scores[name])]
+    lost = [name for name in scores if decides(name) and not _holds(scores[name])]
     if not lost:
         return None
     of_each = " and ".join(f"by the {labels[name]} ({_why_not(scores[name])})" for name in lost)
@@ -263,7 +264,7 @@ def measure_by_score(
         path: of the table.
         published: what fit.thresholds.scores.read_table found in it.
         found: what fit.thresholds.report.measure found for it.
-        penalty, resamples, seed, estimators, more: as `measure` takes them; of resamples, MOST_RESAMPLES at most.
+        penalty, resamples, seed, estimators, more: as `measure` takes them.
 
     Returns:
         A dict of builtins; None where the table has no other score. fixed_targets (None if unknown), scores (name of
@@ -279,16 +280,21 @@ def measure_by_score(
     if not tables and not adjustment.effects and not left_out:
         return None
     labels = _labels(size)
-    settings: dict[str, Any] = {"penalty": penalty, "seed": seed, "estimators": estimators} | more
+    settings: dict[str, Any] = {
+        "penalty": penalty,
+        "resamples": resamples,
+        "seed": seed,
+        "estimators": estimators,
+    } | more
     scores = {}
     for name, table in tables.items():
-        measured = measure(table, resamples=min(resamples, MOST_RESAMPLES), **settings)
+        measured = measure(table, **settings)
         scores[name] = {"label": labels[name], "rise_p_value": rise_p_value(table), **measured}
     if adjustment.is_possible:
-        scores[ADJUSTED] = _measure_adjusted(published, adjustment, min(resamples, MOST_RESAMPLES), settings)
+        scores[ADJUSTED] = _measure_adjusted(published, adjustment, settings)
     p_value = found["permutation_test"]["p_value"]
     claims = follow(found)["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
-    decided = claims and any(_decides(name) for name in scores)
+    decided = claims and any(decides(name) for name in scores)
     warning = _warning(scores, labels) if decided else None
     return {
         "fixed_targets": size,

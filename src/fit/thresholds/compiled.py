@@ -8,10 +8,24 @@ import numpy as np
 
 _compiled = numba.njit(nogil=True, cache=True)
 
-ITERATIONS = 40
-"""Of least squares, from each start; the fit is found in some ten."""
-SETTLED = 1e-9
+ITERATIONS = 100
+"""Of least squares, from each start; most ways take fewer than ten."""
+SETTLED = 1e-10
 """Share of the squared error below which a step gains nothing."""
+ROUNDING = 1e-14
+"""The same, as a share of the squares of the scores: of scores without noise the error is 0."""
+FIRST_DAMPING, LEAST_DAMPING = 1e-3, 1e-7
+"""So that the equations of a step can be solved."""
+SPLITS = 2
+"""Single splits from which narrow fits start."""
+APART = 0.05
+"""In log(1 + count): these splits are as far from each other."""
+NEAR = 0.3
+"""In scales, and in their logarithm: fits that are as near to each other are one."""
+FLAT = 36.0
+"""Scales from the midpoint beyond which a logistic is 0 or 1 to double precision."""
+LEAST_RISE = 1e-12
+"""Sum of squares of a rise around its mean, below which it is a constant."""
 LEAST_VARIANCE = 1e-9
 """Least variance of noise, in variances of the scores: of scores without noise it would be 0."""
 
@@ -150,6 +164,56 @@ def first_rises(counts: np.ndarray, scores: np.ndarray, penalties: np.ndarray, i
 
 
 @_compiled
+def first_changes(scores: np.ndarray, penalty: float) -> np.ndarray:
+    """Return the index [R] of the first of N concepts after the first change of each row [R, N], by order; 0: none."""
+    places, found = np.arange(float(scores.shape[1])), np.zeros(len(scores), np.int64)
+    for row in range(len(scores)):
+        changes = segment(places, scores[row], penalty)
+        if len(changes):
+            found[row] = changes[0]
+    return found
+
+
+@_compiled
+def isotonic_middles(counts: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the counts [R] at which the isotonic fit of each row [R, N] reaches the middle of its rise; NaN for none.
+
+    The fit pools neighbours that fall (Barlow et al. 1972); fit.thresholds.estimators.isotonic says what the middle is.
+    """
+    rows, total = scores.shape
+    found = np.full(rows, np.nan)
+    sums, ends = np.empty(total), np.empty(total + 1, np.int64)
+    fifth = max(1, total // 5)
+    ends[0] = 0
+    for row in range(rows):
+        blocks, at = 0, 0
+        while at < total:
+            value, start = 0.0, at
+            while at < total and counts[row, at] == counts[row, start]:
+                value += scores[row, at]
+                at += 1
+            # A block whose mean is not below that of the next one is pooled with it.
+            while blocks and sums[blocks - 1] * (at - ends[blocks]) >= value * (ends[blocks] - ends[blocks - 1]):
+                blocks -= 1
+                value += sums[blocks]
+            sums[blocks], ends[blocks + 1] = value, at
+            blocks += 1
+        low, high = 0.0, 0.0
+        for one in range(blocks):
+            mean = sums[one] / (ends[one + 1] - ends[one])
+            sums[one] = mean
+            low += mean * max(min(ends[one + 1], fifth) - ends[one], 0)
+            high += mean * max(ends[one + 1] - max(ends[one], total - fifth), 0)
+        low, high = low / fifth, high / fifth
+        if low < high:
+            one = 0
+            while sums[one] < (low + high) / 2:
+                one += 1
+            found[row] = counts[row, ends[one]]
+    return found
+
+
+@_compiled
 def critical_penalty(counts: np.ndarray, scores: np.ndarray) -> float:
     """Return the penalty from which on the best segmentation of N scores has no change.
 
@@ -173,146 +237,265 @@ def critical_penalty(counts: np.ndarray, scores: np.ndarray) -> float:
         penalty = gain / len(changes)
 
 
-@_compiled
-def _levels(
-    x: np.ndarray, y: np.ndarray, midpoint: float, scale: float, rise: np.ndarray
-) -> tuple[float, float, float]:
-    """Fill `rise` [N], and return the levels low and high - low of least squared error, and that error.
+# --- the logistic -----------------------------------------------------------------------------------------------------
 
-    A fall is fitted by the constant.
+
+@_compiled
+def _best_of_grid(x: np.ndarray, weights: np.ndarray, sums: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Return for each of S scales which of M midpoints leaves the least squared error, [S]; -1 where none rises.
+
+    Args:
+        x, weights, sums: [U] as _at_shape takes them.
+        shapes: [BINS, S, M] rises over the range of x.
     """
-    mean_rise = 0.0
-    for one in range(len(x)):
-        z = (x[one] - midpoint) / scale
-        rise[one] = 1 / (1 + np.exp(-z)) if z > -700 else 0.0
-        mean_rise += rise[one]
-    mean_rise /= len(x)
-    mean = y.mean()
-    covariance, variance, error = 0.0, 0.0, 0.0
-    for one in range(len(x)):
-        away = rise[one] - mean_rise
-        covariance += away * (y[one] - mean)
-        variance += away * away
-        error += (y[one] - mean) ** 2
-    if covariance <= 0 or variance < 1e-12:
-        return mean, 0.0, error
-    height = covariance / variance
-    return mean - height * mean_rise, height, max(error - height * covariance, 0.0)
+    bins, scales, midpoints = shapes.shape
+    number = scales * midpoints
+    rises, squares, with_scores = np.zeros(number), np.zeros(number), np.zeros(number)
+    per_bin = (bins - 1) / (x[-1] - x[0])
+    at = 0
+    while at < len(x):
+        its = round((x[at] - x[0]) * per_bin)
+        weight, of_scores = 0.0, 0.0
+        while at < len(x) and round((x[at] - x[0]) * per_bin) == its:
+            weight += weights[at]
+            of_scores += sums[at]
+            at += 1
+        of_bin = shapes[its].ravel()
+        for one in range(number):
+            rise = of_bin[one]
+            rises[one] += weight * rise
+            squares[one] += weight * rise * rise
+            with_scores[one] += of_scores * rise
+    total = weights.sum()
+    found = np.full(scales, -1, np.int64)
+    for scale in range(scales):
+        most = 0.0
+        for midpoint in range(midpoints):
+            one = scale * midpoints + midpoint
+            variance = squares[one] - rises[one] * rises[one] / total
+            if with_scores[one] > 0 and variance > LEAST_RISE:
+                gain = with_scores[one] * with_scores[one] / variance
+                if gain > most:
+                    found[scale], most = midpoint, gain
+    return found
 
 
 @_compiled
-def _step(
+def _best_rises(x: np.ndarray, before: np.ndarray, sums_before: np.ndarray) -> np.ndarray:
+    """Return the middles between places at which single splits rise best, [SPLITS]; NaN where there are fewer.
+
+    They are more than APART from each other.
+    """
+    removed = np.zeros(len(x))
+    for at in range(1, len(x)):
+        if sums_before[at] < 0:
+            removed[at] = sums_before[at] * sums_before[at] * (1 / before[at] + 1 / (before[-1] - before[at]))
+    found = np.full(SPLITS, np.nan)
+    for one in range(SPLITS):
+        at = int(removed.argmax())
+        if removed[at] == 0:
+            break
+        found[one] = (x[at - 1] + x[at]) / 2
+        first = at
+        while first > 1 and x[first - 1] > found[one] - APART:
+            first -= 1
+        last = at
+        while last < len(x) and x[last] < found[one] + APART:
+            last += 1
+        removed[first : last + 1] = 0
+    return found
+
+
+@_compiled
+def _at_shape(
     x: np.ndarray,
-    y: np.ndarray,
+    weights: np.ndarray,
+    sums: np.ndarray,
+    before: np.ndarray,
+    sums_before: np.ndarray,
     midpoint: float,
-    log_scale: float,
-    low: float,
-    height: float,
-    rise: np.ndarray,
-    damping: float,
-) -> tuple[float, float]:
-    """Return a damped Gauss-Newton step in (midpoint, log scale), the levels being solved for.
+    scale: float,
+) -> tuple[float, float, float, float, float, float, float, float]:
+    """Look at the logistic of one shape, with its best levels, which are linear in the scores.
 
-    The derivative of the residuals is Kaufman's (1975): that of the rise, without what the levels can take up.
+    Args:
+        x: [U] places; weights: concepts at each; sums: of their scores, whose mean is 0.
+        before, sums_before: [U + 1] sums of weights and sums before each place.
+        midpoint, scale: of the shape.
+
+    Returns:
+        (squared error removed, its half derivatives by midpoint / scale and by log scale, its half second derivatives
+        downwards, a, b and c of [[a, b], [b, c]], mean of the rise, and height). All are 0 where nothing rises.
     """
-    total, scale = len(x), np.exp(log_scale)
-    mean_rise = rise.mean()
-    variance = 0.0
-    means = np.zeros(2)
-    with_rise = np.zeros(2)
-    derivative = np.empty((2, total))
-    for one in range(total):
-        slope = height * rise[one] * (1 - rise[one]) / scale
-        derivative[0, one] = -slope
-        derivative[1, one] = -slope * (x[one] - midpoint)
-        away = rise[one] - mean_rise
-        variance += away * away
-        for which in range(2):
-            means[which] += derivative[which, one] / total
-            with_rise[which] += derivative[which, one] * away
-    a, b, c, of_midpoint, of_scale = 0.0, 0.0, 0.0, 0.0, 0.0
-    for one in range(total):
-        away = (rise[one] - mean_rise) / variance
-        d0 = derivative[0, one] - means[0] - with_rise[0] * away
-        d1 = derivative[1, one] - means[1] - with_rise[1] * away
-        left = y[one] - low - height * rise[one]
-        a += d0 * d0
-        b += d0 * d1
-        c += d1 * d1
-        of_midpoint += d0 * left
-        of_scale += d1 * left
-    a, c = a * (1 + damping) + 1e-15, c * (1 + damping) + 1e-15
-    determinant = a * c - b * b
-    if determinant <= 1e-300:
-        return 0.0, 0.0
-    return (c * of_midpoint - b * of_scale) / determinant, (a * of_scale - b * of_midpoint) / determinant
+    first = np.searchsorted(x, midpoint - FLAT * scale)
+    last = np.searchsorted(x, midpoint + FLAT * scale)
+    total = before[-1]
+    # The rise is 0 before `first`, and 1 from `last` on. Sums over the places: of weights (w) or scores (s) times the
+    # rise r, its slope q = r (1 - r), that slope's slope u = q (1 - 2 r), and powers of z.
+    w_r = total - before[last]
+    w_rr, s_r = w_r, sums_before[-1] - sums_before[last]
+    w_q, w_qz, w_u, w_uz, w_uzz = 0.0, 0.0, 0.0, 0.0, 0.0
+    w_qr, w_qzr, w_ur, w_uzr, w_uzzr = 0.0, 0.0, 0.0, 0.0, 0.0
+    w_qq, w_qqz, w_qqzz = 0.0, 0.0, 0.0
+    s_q, s_qz, s_u, s_uz, s_uzz = 0.0, 0.0, 0.0, 0.0, 0.0
+    for one in range(first, last):
+        z = (x[one] - midpoint) / scale
+        r = 1 / (1 + np.exp(-z))
+        q = r * (1 - r)
+        u = q * (1 - 2 * r)
+        qz, uz = q * z, u * z
+        uzz = uz * z
+        w, s = weights[one], sums[one]
+        w_r += w * r
+        w_rr += w * r * r
+        w_q += w * q
+        w_qz += w * qz
+        w_u += w * u
+        w_uz += w * uz
+        w_uzz += w * uzz
+        w_qr += w * q * r
+        w_qzr += w * qz * r
+        w_ur += w * u * r
+        w_uzr += w * uz * r
+        w_uzzr += w * uzz * r
+        w_qq += w * q * q
+        w_qqz += w * q * qz
+        w_qqzz += w * qz * qz
+        s_r += s * r
+        s_q += s * q
+        s_qz += s * qz
+        s_u += s * u
+        s_uz += s * uz
+        s_uzz += s * uzz
+    mean = w_r / total
+    variance = w_rr - w_r * mean
+    if s_r <= 0 or variance < LEAST_RISE:
+        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    height = s_r / variance
+    # Derivatives by midpoint / scale (1) and by log scale (2): of s_r, and half of those of the variance.
+    c1, c2 = -s_q, -s_qz
+    v1, v2 = w_q * mean - w_qr, w_qz * mean - w_qzr
+    q11 = w_qq - w_q * w_q / total
+    q12 = w_qqz - w_q * w_qz / total
+    q22 = w_qqzz - w_qz * w_qz / total
+    h1, h2 = c1 - 2 * height * v1, c2 - 2 * height * v2
+    g1, g2 = height * (c1 - height * v1), height * (c2 - height * v2)
+    # Of the error removed, s_r^2 / variance, half of the second derivatives: downwards.
+    a = height * (height * (q11 + w_ur - mean * w_u) - s_u) - h1 * h1 / variance
+    b = height * (height * (q12 + w_uzr + w_qr - mean * (w_uz + w_q)) - s_uz - s_q) - h1 * h2 / variance
+    c = height * (height * (q22 + w_uzzr + w_qzr - mean * (w_uzz + w_qz)) - s_uzz - s_qz) - h2 * h2 / variance
+    if not (a > 0 and c > 0 and a * c > b * b):
+        # There is no maximum ahead: Gauss and Newton's approximation, with Kaufman's derivative (1975).
+        a = height * height * (q11 - v1 * v1 / variance)
+        b = height * height * (q12 - v1 * v2 / variance)
+        c = height * height * (q22 - v2 * v2 / variance)
+    return height * s_r, g1, g2, a, b, c, mean, height
 
 
 @_compiled
 def _descend(
-    x: np.ndarray, y: np.ndarray, midpoint: float, log_scale: float, narrow: float, wide: float
+    x: np.ndarray,
+    weights: np.ndarray,
+    sums: np.ndarray,
+    before: np.ndarray,
+    sums_before: np.ndarray,
+    squares: float,
+    start: tuple[float, float],
+    bounds: tuple[float, float],
+    known: tuple[float, float],
 ) -> tuple[float, float, float, float, float]:
-    """Go down from one start: (squared error, midpoint, log scale, low, high - low)."""
-    rise, tried = np.empty(len(x)), np.empty(len(x))
-    low, height, error = _levels(x, y, midpoint, np.exp(log_scale), rise)
-    damping = 1e-2
+    """Go down from one start, by damped Newton steps: (squared error removed, midpoint, log scale, mean rise, height).
+
+    Args:
+        x, weights, sums, before, sums_before: as _at_shape takes them.
+        squares: of the scores, whose mean is 0.
+        start: midpoint and log scale.
+        bounds: of the log scale; the midpoint is bounded by x.
+        known: midpoint and log scale of a fit; a way that leads there is left, and nothing is returned.
+    """
+    midpoint, log_scale = start
+    narrow, wide = bounds
+    here = _at_shape(x, weights, sums, before, sums_before, midpoint, np.exp(log_scale))
+    damping = FIRST_DAMPING
     for _ in range(ITERATIONS):
-        if height <= 0 or damping > 1e5:
+        removed, g1, g2, a, b, c = here[:6]
+        # A parameter at its bound stays there, if the error falls beyond it; so does one that changes nothing.
+        is_free = a > 0 and not (midpoint <= x[0] and g1 < 0) and not (midpoint >= x[-1] and g1 > 0)
+        is_scale_free = c > 0 and not (log_scale <= narrow and g2 < 0) and not (log_scale >= wide and g2 > 0)
+        a, c = a * (1 + damping), c * (1 + damping)
+        step, step_scale = 0.0, 0.0
+        if is_free and is_scale_free:
+            determinant = a * c - b * b
+            if determinant > 0:
+                step, step_scale = (c * g1 - b * g2) / determinant, (a * g2 - b * g1) / determinant
+        elif is_free:
+            step = g1 / a
+        elif is_scale_free:
+            step_scale = g2 / c
+        if not step * g1 + step_scale * g2 > SETTLED * (squares - removed) + ROUNDING * squares:
             break
-        by_midpoint, by_scale = _step(x, y, midpoint, log_scale, low, height, rise, damping)
-        to_midpoint = min(max(midpoint + by_midpoint, x[0]), x[-1])
-        to_scale = min(max(log_scale + by_scale, narrow), wide)
-        to_low, to_height, to_error = _levels(x, y, to_midpoint, np.exp(to_scale), tried)
-        if to_height > 0 and to_error < error:
-            gain = error - to_error
-            midpoint, log_scale, low, height, error = to_midpoint, to_scale, to_low, to_height, to_error
-            rise, tried = tried, rise
-            damping = max(damping / 10, 1e-12)
-            if gain < SETTLED * error:
-                break
+        to = min(max(midpoint + step * np.exp(log_scale), x[0]), x[-1])
+        to_scale = min(max(log_scale + step_scale, narrow), wide)
+        there = _at_shape(x, weights, sums, before, sums_before, to, np.exp(to_scale))
+        if there[0] > removed:
+            here, midpoint, log_scale = there, to, to_scale
+            damping = max(damping / 10, LEAST_DAMPING)
+            if abs(midpoint - known[0]) < NEAR * np.exp(known[1]) and abs(log_scale - known[1]) < NEAR:
+                return 0.0, midpoint, log_scale, 0.0, 0.0
         else:
-            damping *= 10
-    return error, midpoint, log_scale, low, height
+            damping = max(damping * 10, FIRST_DAMPING)
+    return here[0], midpoint, log_scale, here[6], here[7]
 
 
 @_compiled
-def refine_logistics(
+def fit_logistics(
     x: np.ndarray,
-    y: np.ndarray,
+    scores: np.ndarray,
+    shapes: np.ndarray,
     midpoints: np.ndarray,
     scales: np.ndarray,
-    steps: np.ndarray,
-    narrow: np.ndarray,
-    wide: np.ndarray,
+    bounds: tuple[float, float],
 ) -> np.ndarray:
-    """Fit a logistic to each row by least squares, from several starts around the shape of a grid.
+    """Fit a logistic to each row by least squares: from SPLITS single splits, and the best of a grid at each scale.
 
     Args:
         x: [R, N] log(1 + count), ascending.
-        y: [R, N] scores.
-        midpoints, scales: [R] of the grid; NaN where nothing rises.
-        steps: [R] midpoint of the best single split, or NaN.
-        narrow, wide: [R] bounds of the logarithm of the scale.
+        scores: [R, N].
+        shapes: [BINS, S, M] rises of a grid of logistics over the range of x.
+        midpoints, scales: [M] and [S] of the grid, in shares of that range.
+        bounds: of the scale: the least one, and the largest in shares of the range.
 
     Returns:
         [R, 4]: midpoint, scale, low, high; NaN where nothing rises.
     """
     found = np.full((len(x), 4), np.nan)
     for row in range(len(x)):
-        if np.isnan(midpoints[row]):
+        if x[row, 0] == x[row, -1] or scores[row].min() == scores[row].max():
             continue
-        near, far = narrow[row], wide[row]
-        least = np.inf
-        for start in range(3):
-            midpoint, log_scale = midpoints[row], min(max(np.log(scales[row]), near), far)
-            if start == 1:
-                midpoint, log_scale = steps[row], near
-                if np.isnan(midpoint):
-                    continue
-            elif start == 2:
-                log_scale = (log_scale + far) / 2
-            error, midpoint, log_scale, low, height = _descend(x[row], y[row], midpoint, log_scale, near, far)
-            if height > 0 and error < least:
-                least = error
+        first, sums_before = _places(x[row], scores[row])
+        places, sums, before = x[row][first[:-1]], np.diff(sums_before), first.astype(np.float64)
+        weights = np.diff(before)
+        mean = scores[row].mean()
+        squares = ((scores[row] - mean) ** 2).sum()
+        span = places[-1] - places[0]
+        narrow = np.log(bounds[0])
+        wide = max(np.log(bounds[1] * span), np.log(2 * bounds[0]))
+        best, splits = _best_of_grid(places, weights, sums, shapes), _best_rises(places, before, sums_before)
+        most, known = 0.0, (np.inf, 0.0)
+        for start in range(len(splits) + len(best)):
+            if start < len(splits):
+                midpoint, log_scale = splits[start], narrow
+            else:
+                of_scale = start - len(splits)
+                midpoint = places[0] + span * midpoints[best[of_scale]] if best[of_scale] >= 0 else np.nan
+                log_scale = min(max(np.log(span * scales[of_scale]), narrow), wide)
+            if np.isnan(midpoint):
+                continue
+            removed, midpoint, log_scale, rise, height = _descend(
+                places, weights, sums, before, sums_before, squares, (midpoint, log_scale), (narrow, wide), known
+            )
+            if removed > most:
+                most, known = removed, (midpoint, log_scale)
+                low = mean - height * rise
                 found[row] = midpoint, np.exp(log_scale), low, low + height
     return found

@@ -26,13 +26,14 @@ def threshold_quantiles(name: str, found: np.ndarray, counts: Sequence[float] | 
         The quantiles at (k + 1/2) / QUANTILES, in images, to six digits; empty if no resample has a threshold.
     """
     places, estimator = np.unique(counts), find_estimator(name)
-    spread = []
-    for at, times in zip(*np.unique(found[np.isfinite(found)], return_counts=True), strict=True):
-        above = int(np.searchsorted(places, at))
-        around = places[[max(above - 1, 0), min(above, len(places) - 1)]].astype(np.float64)
-        low, high = np.log1p(estimator.interval(np.array([at, at], np.float64), around))
-        spread.append(low + (high - low) * (np.arange(times) + 0.5) / times)
-    if not spread:
+    at, times = np.unique(found[np.isfinite(found)], return_counts=True)
+    if not len(at):
         return []
+    above = np.searchsorted(places, at)
+    around = places[[np.maximum(above - 1, 0), np.minimum(above, len(places) - 1)]].astype(np.float64)
+    low, high = np.log1p(estimator.interval(np.array([at, at], np.float64), around))
+    # Of the resamples with one threshold the first, the second, ...
+    which = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    spread = np.repeat(low, times) + np.repeat((high - low) / times, times) * (which + 0.5)
     levels = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    return [float(f"{of_level:.6g}") for of_level in np.expm1(np.quantile(np.concatenate(spread), levels))]
+    return [float(f"{of_level:.6g}") for of_level in np.expm1(np.quantile(spread, levels))]

@@ -8,6 +8,7 @@ import numpy as np
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.one_change import error_removed
 from fit.thresholds.scores import Scores
+from fit.thresholds.threads import in_order
 from fit.thresholds.unseen import draw_totals
 
 CONFIDENCE = 0.95
@@ -118,12 +119,14 @@ def bootstrap_all(
     """
     estimators = {name: find_estimator(name) for name in names}
     rng = np.random.default_rng(seed)
-    found: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in estimators}
-    for counts, scores in resample(table, resamples, rng):
-        for name, estimator in estimators.items():
-            found[name].append(estimator.many_and_more(counts, scores, penalty))
+
+    def estimate(drawn: tuple[np.ndarray, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        return {name: estimator.many_and_more(*drawn, penalty) for name, estimator in estimators.items()}
+
+    parts = list(in_order(estimate, resample(table, resamples, rng)))
     return {
-        name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in found.items()
+        name: {key: np.concatenate([part[name][key] for part in parts]) for key in of_name}
+        for name, of_name in parts[0].items()
     }
 
 
@@ -178,6 +181,6 @@ def permutation_p_value(table: Scores, permutations: int, seed: int) -> float:
     reached = 0
     for start in range(0, permutations, CHUNK):
         number = min(CHUNK, permutations - start)
-        dealt = rng.permuted(np.tile(table.scores, (number, 1)), axis=1)
+        dealt = rng.permuted(np.broadcast_to(table.scores, (number, len(table))), axis=1)
         reached += int((error_removed(table.counts, dealt).max(axis=1) >= observed * (1 - 1e-12)).sum())
     return (1 + reached) / (1 + permutations)

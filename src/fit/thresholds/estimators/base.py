@@ -108,8 +108,8 @@ class Estimator(ABC):
         between the last concept below and the first one above.
 
         Args:
-            ends: [2] percentiles of the resampled thresholds.
-            around: [2] counts of the concept before the lower end, and of the concept at or after the upper end.
+            ends: [2, ...] percentiles of the resampled thresholds, of one interval or of several.
+            around: [2, ...] counts of the concept before the lower end, and of the concept at or after the upper end.
         """
         return around
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from fit.thresholds.compiled import isotonic_middles
 from fit.thresholds.estimators.base import ConceptEstimator, Curve
 from fit.thresholds.scores import Scores
 
@@ -57,3 +58,7 @@ class Isotonic(ConceptEstimator):
             return None
         counts, scores = np.array(answer["curve"]).T
         return Curve(counts, scores, is_step=True)
+
+    def many(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:
+        """Fit many data sets."""
+        return isotonic_middles(np.asarray(counts, np.float64), np.asarray(scores, np.float64))

@@ -1,15 +1,15 @@
 """The logistic: two levels and a smooth rise between them, whose middle is the threshold."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from fit.io.shown import ratio
-from fit.thresholds.compiled import refine_logistics
+from fit.thresholds.compiled import fit_logistics
 from fit.thresholds.estimators.base import Curve, Estimate, Estimator
-from fit.thresholds.estimators.one_change import error_removed
 from fit.thresholds.headline import GRADUAL
 from fit.thresholds.scores import Scores
 
@@ -17,52 +17,19 @@ SHARPEST = 0.02
 """Smallest scale of the logistic in log(1 + count): 10 to 90 % of the rise within 9 %."""
 WIDTH = 2 * np.log(9)
 """From 10 to 90 % of a logistic's rise, in its scales."""
-MIDPOINTS, SCALES, BINS = 160, 10, 320
-"""Sizes of the grid on which many logistics are fitted at once."""
+NARROWEST = 0.02
+"""Smallest scale of the grid, as a share of the range of log(1 + count)."""
+SCALES, MIDPOINTS, BINS = 3, 32, 128
+"""Sizes of the grid of logistics: fits start from the best of each scale. Counts are binned by their logarithm for it,
+so that all data sets share its values."""
 
 
-def _grid(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return midpoints and scales [G] of the logistics that are tried between two values of log(1 + count)."""
-    scales = np.geomspace(SHARPEST, max((high - low) / WIDTH, 2 * SHARPEST), SCALES)
-    midpoints, scales = np.meshgrid(np.linspace(low, high, MIDPOINTS), scales, indexing="ij")
-    return midpoints.ravel(), scales.ravel()
-
-
-def logistic_grid(counts: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the logistic in log(1 + count) that fits best, of a grid of shapes, for many data sets at once.
-
-    The two levels are linear in the scores, so each shape has its best levels in closed form. Counts are binned by
-    their logarithm, so that all data sets share the shapes' values.
-
-    Args:
-        counts, scores: [R, N].
-
-    Returns:
-        (midpoints [R] in log(1 + count), scales [R]); NaN where no rising logistic is better than a constant.
-    """
-    x = np.log1p(counts)
-    low, high = x.min(), x.max()
-    if high == low:
-        return np.full(len(x), np.nan), np.full(len(x), np.nan)
-    midpoints, scales = _grid(low, high)
-    centres = np.linspace(low, high, BINS)
-    shapes = expit((centres[:, None] - midpoints) / scales)
-    found = np.full((2, len(x)), np.nan)
-    rows = 256
-    for start in range(0, len(x), rows):
-        part = slice(start, start + rows)
-        y = scores[part] - scores[part].mean(axis=1, keepdims=True)
-        number = len(y)
-        bins = np.rint((x[part] - low) / (high - low) * (BINS - 1)).astype(int) + BINS * np.arange(number)[:, None]
-        weights = np.bincount(bins.ravel(), minlength=number * BINS).reshape(number, BINS).astype(float)
-        sums = np.bincount(bins.ravel(), y.ravel(), minlength=number * BINS).reshape(number, BINS)
-        covariance = sums @ shapes
-        variance = weights @ shapes**2 - (weights @ shapes) ** 2 / x.shape[1]
-        gain = np.where((covariance > 0) & (variance > 1e-9), covariance**2 / np.maximum(variance, 1e-9), 0)
-        best = gain.argmax(axis=1)
-        rises = gain[np.arange(number), best] > 0
-        found[:, part] = np.where(rises, [midpoints[best], scales[best]], np.nan)
-    return found[0], found[1]
+@cache
+def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a grid of logistics over 0 to 1: (rises [BINS, SCALES, MIDPOINTS], midpoints, scales)."""
+    midpoints, scales = np.linspace(0, 1, MIDPOINTS), np.geomspace(NARROWEST, 1 / WIDTH, SCALES)
+    away = np.linspace(0, 1, BINS)[:, None, None] - midpoints
+    return expit(away / scales[:, None]), midpoints, scales
 
 
 def logistics(counts: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -70,8 +37,9 @@ def logistics(counts: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
     score = low + (high - low) / (1 + exp(-(log(1 + count) - midpoint) / scale)), with low < high, the midpoint among
     the counts and the rise from 10 to 90 % no wider than they are. The levels are linear, and solved for at each shape
-    (variable projection: Golub and Pereyra 1973); the shape goes down by damped Gauss-Newton steps (Levenberg 1944)
-    from the best of a grid, from there with a wider scale, and from the best single split with the narrowest.
+    (variable projection: Golub and Pereyra 1973); the shape goes down by damped Newton steps (Levenberg 1944), with
+    exact second derivatives, from the best single splits with the narrowest scale and from the best of each scale of a
+    grid. The fit of a data set does not depend on the others.
 
     Args:
         counts, scores: [R, N], each row ascending in counts.
@@ -79,20 +47,8 @@ def logistics(counts: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Returns:
         [R, 4]: midpoint and scale, in log(1 + count); low and high. NaN where nothing rises.
     """
-    counts, scores = np.asarray(counts, np.float64), np.asarray(scores, np.float64)
-    x = np.log1p(counts)
-    spans = np.ptp(x, axis=1)
-    midpoints, scales = logistic_grid(counts, scores)
-    midpoints = np.where((spans > 0) & (np.ptp(scores, axis=1) > 0), midpoints, np.nan)
-    if counts.shape[1] < 2:
-        return np.full((len(counts), 4), np.nan)
-    removed = error_removed(counts, scores)
-    at = removed.argmax(axis=1)
-    rows = np.arange(len(x))
-    steps = np.where(removed[rows, at] > 0, (x[rows, at] + x[rows, at + 1]) / 2, np.nan)
-    wide = np.log(np.maximum(spans / WIDTH, 2 * SHARPEST))
-    narrow = np.full(len(x), np.log(SHARPEST))
-    return refine_logistics(x, scores, midpoints, scales, steps, narrow, wide)
+    x = np.log1p(np.asarray(counts, np.float64))
+    return fit_logistics(x, np.asarray(scores, np.float64), *_grid(), (SHARPEST, 1 / WIDTH))
 
 
 def logistic(counts: np.ndarray, scores: np.ndarray) -> dict[str, float] | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fit.thresholds.compiled import segment
+from fit.thresholds.compiled import first_changes
 from fit.thresholds.estimators.pelt import Pelt, change_points
 from fit.thresholds.scores import Scores
 
@@ -33,12 +33,8 @@ class PeltPublished(Pelt):
 
     def many(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:
         """Split many data sets: as if no two counts were equal, which is the same cost, and faster than ruptures."""
-        found, places = np.full(len(counts), np.nan), np.arange(float(counts.shape[1]))
-        for row, y in enumerate(scores):
-            changes = segment(places, y, float(penalty))
-            if len(changes):
-                found[row] = counts[row, changes[0]]
-        return found
+        at = first_changes(np.asarray(scores, np.float64), float(penalty))
+        return np.where(at > 0, counts[np.arange(len(counts)), at], np.nan)
 
     def remarks(self, answer: dict[str, Any]) -> Iterator[str]:
         """Say that the change lies within concepts of one count, or is a fall."""

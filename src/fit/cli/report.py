@@ -1,0 +1,97 @@
+"""`fit report`."""
+
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+from fit.cli.command import Command
+from fit.errors import FitError
+
+
+def _date(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a date; write it as 2026-01-31") from None
+
+
+def report_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit report`."""
+    from fit.cli.flags import add_settings
+    from fit.explorer.datasheet_settings import DatasheetSettings
+
+    add("study", help="its name, or the path of its study.json, which `snakemake explorer` makes")
+    add("--html", default=None, metavar="FILE", help="datasheet to write, as one file that opens without a network")
+    add("--pdf", default=None, metavar="FILE", help="datasheet to write, on A4")
+    add("--verify", action="store_true", help="hold the files that numbers come from against their hashes")
+    add("--concept", default=None, metavar="SLUG", help="of one concept alone: its counts, scores, verdict, pictures")
+    add("--author", default="", metavar="TEXT", help="who hands the datasheet over; written into it")
+    add("--date", default=None, type=_date, metavar="DATE", help="of the datasheet: 2026-01-31 (default: today)")
+    add_settings(add, DatasheetSettings)
+    add("--font", nargs="*", default=[], metavar="FILE", help="fonts for characters that those of the PDF lack")
+    add("--tables", default=None, metavar="FOLDER", help="of thumbnails (default: pictures, beside the study's)")
+    add("--results", default="results", metavar="FOLDER", help="where the name of a study is looked up")
+
+
+def report(args: Namespace) -> int:
+    """Write the datasheet of a study, or of one of its concepts; or hold its files against their hashes."""
+    from pathlib import Path
+
+    from fit.explorer.reading import base_of, find_study, place_of, read_study, verify
+    from fit.io.digest import sha256_of
+    from fit.io.shown import plain
+
+    if not (args.html or args.pdf or args.verify):
+        raise FitError("report: name a file to write, with --html FILE or --pdf FILE; or --verify")
+    path = find_study(args.study, args.results)
+    study = read_study(path)
+    status = 0
+    if args.verify:
+        base = base_of(path)
+        held = verify(study, base)
+        for one in held:
+            if one.found != "same":
+                print(f"{one.found}: {one.file}")
+        others = sum(one.found != "same" for one in held)
+        print(f"{path}: of {len(held)} files, {len(held) - others} are the same as when it was made")
+        status = int(bool(others) or not held)
+    if args.html or args.pdf:
+        from fit.cli.flags import read_settings
+        from fit.explorer.datasheet import make_datasheet
+        from fit.explorer.datasheet_settings import DatasheetSettings
+
+        sheet = make_datasheet(
+            study,
+            sha256=sha256_of(path),
+            place=place_of(path),
+            folder=args.tables or Path(path.absolute().parent.parent, "pictures"),
+            date=args.date or datetime.now(UTC).date().isoformat(),
+            author=args.author,
+            concept=args.concept,
+            settings=read_settings(DatasheetSettings, args),
+        )
+        if args.html:
+            from fit.explorer.datasheet_html import lay_out as lay_out_html
+            from fit.io.files import write_text
+
+            write_text(args.html, lay_out_html(sheet))
+            print(args.html)
+        if args.pdf:
+            from fit.explorer.datasheet_pdf import lay_out as lay_out_pdf
+            from fit.io.files import atomic_write
+
+            data, lacks = lay_out_pdf(sheet, args.font)
+            with atomic_write(args.pdf) as part:
+                part.write_bytes(data)
+            said = f": its fonts lack {plain(lacks)}, which are written as numbers; --font adds a font" if lacks else ""
+            print(f"{args.pdf}{said}")
+    return status
+
+
+COMMAND = Command(
+    "report",
+    "a datasheet of a study, or of one concept, to hand over: as PDF or HTML",
+    report_arguments,
+    report,
+    writes=("html", "pdf"),
+)
