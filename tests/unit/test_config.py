@@ -72,6 +72,9 @@ def broken(data, path, value):
         ("models/atelier/steps", 0, ["`models.atelier.steps`", "greater than or equal to 1"]),
         ("seed", None, ["`seed` is missing"]),
         ("studies/atelier/domains", ["sculptors"], ["`studies.atelier.domains`", "'sculptors'", "painters"]),
+        ("models/atelier/before", "base", ["`models.atelier.before`", "'base'", "sd1.1"]),
+        ("models/atelier/before", "atelier", ["`models.atelier.before`", "not its own base"]),
+        ("models/atelier/before", "sd1.1", ["`models.atelier.before`", "'laion2b_en'", "`corpus: atelier`"]),
         ("models/atelier/corpus", "laion", ["`models.atelier.corpus`", "'laion'", "laion2b_en"]),
         ("domains/painters/prompts", ["by {name}", "by {name}"], ["`domains.painters.prompts`", "twice"]),
         ("domains/painters/embedder", "dscs", ["`domains.painters.embedder`", "'dscs'"]),
@@ -115,6 +118,23 @@ def test_a_model_and_a_corpus_may_have_the_name_of_a_domain(data):
     folders = ["scores/celebrities/painters", "matches/politicians/painters", "sensitivity/celebrities/painters"]
     folders += ["references/painters/candidates", "embeddings/csd/references/painters/candidates"]
     assert all(config.partition_of(folder).parts == painters for folder in folders)
+
+
+def test_a_study_needs_what_its_base_models_need(data, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    data["models"]["sd1.5"]["before"] = "sd1.1"
+    data["models"]["sd1.1"] |= {"before": "blank", "pipeline": "./weights/sd1.1"}
+    data["models"]["blank"] = data["models"]["sd1.5"] | {"before": None, "pipeline": "./weights/blank"}
+    data["studies"]["paper"] |= {"models": ["sd1.5"], "domains": ["celebrities"]}
+    config = check(data)
+    assert config.models_before("sd1.5") == ["sd1.1", "blank"] and config.models_before("blank") == []
+    needed = [(model, "celebrities") for model in ("sd1.5", "sd1.1", "blank")]
+    assert config.pairs("paper") == needed[:1] and config.pairs_with_bases("paper") == needed
+    keys = [key for key, _ in config.missing("sd1.5", "celebrities")]
+    assert {"models.sd1.1.pipeline", "models.blank.pipeline"} <= set(keys) and len(keys) == len(set(keys))
+    data["models"]["blank"]["before"] = "sd1.5"
+    with pytest.raises(ConfigError, match=r"leads back to 'blank'"):
+        check(data)
 
 
 def test_every_key_is_described():

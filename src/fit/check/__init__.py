@@ -44,7 +44,7 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
         The findings; those that stop the study come first.
     """
     found = Findings(only)
-    pairs = config.pairs(study)
+    pairs = config.pairs_with_bases(study)
     for model, domain in pairs:
         for key, text in config.missing(model, domain):
             found.add(ABSENT, key, text + next((how for end, how in HOW_TO_GET.items() if end in key), ""))

@@ -43,6 +43,7 @@ def paper_arguments(add: Add) -> None:
     add("--captions", nargs="*", default=[], metavar="FILE", help="caption counts, CORPUS/DOMAIN/counts.parquet")
     add("--made", nargs="*", default=[], metavar="FILE", help="other tables and figures of the study that exist")
     add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
+    add("--missed", nargs="*", default=[], metavar="FILE", help="tables of what captions miss, CORPUS/DOMAIN.parquet")
     add("--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap")
     add("--seed", type=SEED, default=0, metavar="N", help="of the resamples")
     add("--out", help="folder to write into")
@@ -54,7 +55,7 @@ def paper(args: Namespace) -> None:
     from fit.reports.report import StudyFiles
 
     missing = StudyFiles.named([], [], [], [], args.missing).missing
-    files = PaperFiles.named(args.thresholds, args.scores, args.captions, args.made, list(missing))
+    files = PaperFiles.named(args.thresholds, args.scores, args.captions, args.made, list(missing), args.missed)
     for line in said(write_paper(args.study, files, args.out, resamples=args.resamples, seed=args.seed)):
         print(line)
 

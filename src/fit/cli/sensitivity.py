@@ -69,6 +69,7 @@ def measure_arguments(add: Callable[..., None]) -> None:
     _add_match_threshold(add)
     add("--prompts", nargs="*", default=[], help="their templates, to name them by")
     add("--counts", action=OptionalPath, help="effective counts, also of concepts that have no score in the study")
+    add("--missed", action=OptionalPath, help="table of `fit missed measure`, if it was made")
     add("--resamples", type=Number(int, 1, 10_000_000), default=1000, help="of the bootstrap, for intervals")
     add("--seed", type=Number(int, 0, 2**63 - 1), default=0, help="of its draws")
     add_threads(add)
@@ -95,6 +96,7 @@ def measure(args: Namespace) -> None:
         match_threshold=_match_threshold(args),
         prompts=args.prompts,
         counts=args.counts,
+        missed=args.missed,
         resamples=args.resamples,
         seed=args.seed,
     )

@@ -33,7 +33,7 @@ from fit.io.parquet import read as read_parquet
 from fit.published import SOURCE, THRESHOLDS
 from fit.reports.comparison import comparisons, published_way, why_no_threshold
 from fit.thresholds.answer import read, sentence, why_none
-from fit.thresholds.by_score import OTHER_SCORES, read_by_score
+from fit.thresholds.by_score import decides, read_by_score
 from fit.thresholds.estimators import estimator_of_result
 from fit.thresholds.headline import CHANCE, decisive_p_value, follow
 from fit.thresholds.scores import Scores, read_table
@@ -172,7 +172,7 @@ def _tests(found: Found) -> Iterator[str]:
         yield f"These estimators agree: {', '.join(labels)}."
     by_score = found.get("by_score") or {}
     if by_score.get("survives"):
-        names = [one["label"] for name, one in by_score["scores"].items() if OTHER_SCORES[name].decides]
+        names = [one["label"] for name, one in by_score["scores"].items() if decides(name)]
         yield f"The rise is there too by the {' and by the '.join(names)}."
 
 
