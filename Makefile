@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SERVICE := pypi
 AUDITED := requirements.lock
 
-.PHONY: run test unit slow workflow test-slurm lint format schema setup vulnerabilities lock clean
+.PHONY: run test unit slow workflow test-slurm lint format screenshots schema setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
@@ -47,6 +47,9 @@ format: setup
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile rules workflow
+
+screenshots: setup    ## the README's pictures of the explorer, from the page of the default study
+	python tests/browser/screenshots.py results/explorer/atelier/index.html docs
 
 schema: setup         ## config.schema.json, from the declarations of the settings
 	python -m fit.config.schema

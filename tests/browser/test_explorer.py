@@ -7,7 +7,9 @@ import subprocess
 import chromium
 import explorer_study
 import pytest
+import screenshots
 from explorer_study import MARKUP
+from PIL import Image
 
 from fit.explorer.page import build
 
@@ -524,6 +526,23 @@ def test_many_parts_have_a_switch(opened, tmp_path):
     until_drawn(page, lambda: page.get_by_label("Model and domain").first.select_option("11"))
     assert "1,200" in page.locator("#line-words").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_pictures_for_the_readme_are_small(opened, two_parts, tmp_path):
+    written = screenshots.save(opened(two_parts), tmp_path)
+    assert [path.name for path in written] == ["explorer.png", "explorer-concept.png"]
+    for path in written:
+        assert path.stat().st_size <= screenshots.MOST_BYTES
+        with Image.open(path) as picture:
+            assert picture.width >= 900 and len(picture.convert("RGB").getcolors(1 << 24)) > 30
+
+
+def test_a_large_picture_is_made_small(tmp_path):
+    rng = explorer_study.np.random.default_rng(0)
+    large = tmp_path / "large.png"
+    Image.fromarray(rng.integers(0, 256, (400, 400, 3), dtype="uint8")).save(large)
+    small = screenshots.within(large.read_bytes(), 100_000)
+    assert len(small) <= 100_000 and small.startswith(b"\x89PNG")
 
 
 def test_scripts_are_valid_without_the_page(tmp_path):

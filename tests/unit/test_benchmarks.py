@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,10 @@ SMALL = {
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
     "counts": ("--studies 3 --write {folder}/page.md", r"\| 0\.8, 0\.05 \| 600 \| \d+"),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
+    "explorer": (
+        "--concepts 8 --rounds 1 --steps 5 --docs {folder}/page.md",
+        r"\| a frame while dragging, median \| .* \| [\d.]+ ms \|",
+    ),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
         "--images-per-prompt 1 --batch-size 3 --rounds 1 --steps 1 --compared 1",
@@ -52,6 +57,7 @@ MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
     "counts": ["coverage"],
+    "explorer": ["explorer"],
     "jump_tests": ["tests"],
     "planning": ["planning"],
     "ratings": ["coverage"],
@@ -78,6 +84,8 @@ def test_a_benchmark_prints_its_table(script, tmp_path):
     page, marks = tmp_path / "page.md", MARKS.get(script, [])
     page.write_text("".join(PAGE.format(mark) for mark in marks), encoding="utf-8")
     arguments, row = SMALL[script]
+    if script == "explorer" and not (shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("no browser, whose speed it measures; tests/browser/install.sh installs one")
     done = run(script, arguments.format(folder=tmp_path))
     assert done.returncode == 0, done.stderr
     assert re.search(row, done.stdout), done.stdout

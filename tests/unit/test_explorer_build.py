@@ -15,7 +15,7 @@ from fit.cli.main import main
 from fit.errors import DataError, FitError, ImageTableError
 from fit.explorer import charts, page
 from fit.explorer.contents import PICTURES
-from fit.explorer.page import build, number, sentence, thin
+from fit.explorer.page import build, code, date, number, sentence, thin
 from fit.explorer.settings import PageSettings
 from fit.io.concept_tables import write_concepts
 
@@ -211,7 +211,7 @@ def test_a_file_that_is_not_a_study_is_named(tmp_path):
     with pytest.raises(FitError, match="no such file"):
         build(tmp_path / "study.json", [], out)
     (tmp_path / "study.json").write_text("{", encoding="utf-8")
-    with pytest.raises(FitError, match="study.json: not JSON"):
+    with pytest.raises(FitError, match=r"study\.json: not JSON"):
         build(tmp_path / "study.json", [], out)
 
 
@@ -282,6 +282,23 @@ def test_numbers(value, said):
 )
 def test_sentences(text, said):
     assert sentence(text) == said
+
+
+def test_backticks_are_code_and_the_rest_is_escaped():
+    assert code("a `b < c` & `<i>` d`e") == "a <code>b &lt; c</code> &amp; <code>&lt;i&gt;</code> d`e"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-11-27T20:38:16+00:00", "2026-11-27 20:38 UTC"),
+        ("2026-11-27T20:38:16+02:00", "2026-11-27 18:38 UTC"),
+        ("2026-01-02 03:04 UTC", "2026-01-02 03:04 UTC"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_dates(text, said):
+    assert date(text) == said
 
 
 @pytest.mark.parametrize(("largest", "said"), [(0, [0, 1]), (9, [0, 1]), (1200, [0, 1, 10, 100, 1000])])

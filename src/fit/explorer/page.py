@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import jinja2
 import pydantic
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from fit.errors import DataError, ImageTableError
 from fit.explorer import charts
@@ -278,6 +279,28 @@ def sentence(text: str) -> str:
     return begun + ("" if text.endswith((".", "!", "?", ":")) or not text else ".")
 
 
+_CODE = re.compile("`([^`]+)`")
+
+
+def code(text: str) -> Markup:
+    """Return a text for HTML, escaped, in which what is between backticks is code."""
+    pieces = _CODE.split(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces)
+    )
+
+
+def date(text: str) -> str:
+    """Return a date and time in ISO 8601 as a reader writes it, to the minute; another text as it is."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if found.tzinfo is None:
+        return text
+    return f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return delimited([columns, *rows], ",")
 
@@ -338,7 +361,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Callable[..., Any]] = {"number": number, "sentence": sentence, "json": htmlsafe_json_dumps}
+    filters: dict[str, Callable[..., Any]] = {"number": number, "sentence": sentence, "code": code, "date": date}
     environment.filters |= filters
     return environment
 

@@ -84,6 +84,7 @@ function lines() {
 
 function sayCurve(all) {
   const one = estimate();
+  byId("line-key").hidden = !one || one.threshold === null;
   const without = part().concepts.length - all;
   const said = [`${number(shown.length)} of ${number(part().concepts.length)} concepts are shown`];
   if (without) said.push(`${number(without)} have no count or no score of this kind`);
