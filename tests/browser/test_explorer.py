@@ -12,6 +12,7 @@ from explorer_study import MARKUP
 from PIL import Image
 
 from fit.explorer.page import build
+from fit.explorer.settings import ShownSettings
 
 pytestmark = pytest.mark.slow
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -526,6 +527,82 @@ def test_many_parts_have_a_switch(opened, tmp_path):
     until_drawn(page, lambda: page.get_by_label("Model and domain").first.select_option("11"))
     assert "1,200" in page.locator("#line-words").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """The path of a page of 400 concepts with 10 thumbnails each."""
+    folder = tmp_path_factory.mktemp("many")
+    rng = explorer_study.np.random.default_rng(0)
+    pool = [explorer_study.thumbnail(rng, level) for level in rng.random(60)]
+    part = explorer_study.part("model-a", "painters", 400, 300)
+    make_page(folder, explorer_study.study([part]), pool=pool)
+    return folder / "index.html"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_four_hundred_concepts_with_their_pictures(opened, many, width):
+    """The page is below 40 MB and behaves as a small one does; benchmarks/explorer.py measures how fast."""
+    assert many.stat().st_size < 40_000_000
+    page = opened(many.as_uri(), width)
+    assert shown_concepts(page) == drawn_points(page) == 400
+    assert page.locator("#pictures-thinned").count() == 0
+    slider = page.get_by_role("slider", name="Along the counts")
+    slider.press("Home")
+    box = page.locator("#track").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    seen = set()
+    page.mouse.move(box["x"] + 60, middle)
+    page.mouse.down()
+    for step in range(1, 21):
+        page.mouse.move(box["x"] + 60 + (box["width"] - 70) * step / 20, middle)
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        seen.add(at_slider(page))
+    page.mouse.up()
+    assert len(seen) > 15
+    assert page.locator(".beside.here a").inner_text() == at_slider(page).split(",")[0]
+    slider.press("End")
+    slider.press("Enter")
+    assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 399"
+    assert page.locator("#concept img").count() == 10
+    decoded = "images => Promise.all(images.map((image) => image.decode().then(() => image.naturalWidth)))"
+    assert page.locator("#concept img").evaluate_all(decoded) == [112] * 10
+
+
+def test_what_was_gathered_of_a_study_is_shown(opened, tmp_path):
+    """From the files of a study to the page: every concept opens, nothing keeps people from using it."""
+    from explored_study import DOMAIN, MODEL, ExploredStudy
+
+    from fit.explorer.gather import gather, write_gathered
+    from fit.scores.settings import ScoreSettings
+    from fit.thresholds.settings import ThresholdSettings
+
+    study = ExploredStudy(tmp_path)
+    study.write_pictures()
+    found = gather(
+        "mine",
+        [study.part()],
+        study.results,
+        missing={},
+        thresholds=ThresholdSettings(resamples=20, estimators=["pelt", "one_change", "logistic"]),
+        scores=ScoreSettings(),
+        shown=ShownSettings(),
+        seed=3,
+    )
+    write_gathered(found, tmp_path / "study.json")
+    build(tmp_path / "study.json", [study.results / "explorer/pictures" / MODEL / DOMAIN], tmp_path / "index.html")
+    page = opened((tmp_path / "index.html").as_uri())
+    assert page.locator(".card .says").inner_text().lower().startswith(found.parts[0].answer.sentence.lower())
+    assert drawn_points(page) == len(found.parts[0].concepts)
+    for kind in found.parts[0].scores:
+        page.get_by_label("Score", exact=True).select_option(kind.name)
+        assert page.locator("#kind-words").inner_text() == kind.words
+    assert chromium.barriers(page) == []
+    for concept in found.parts[0].concepts:
+        page.evaluate("hash => { location.hash = hash }", f"#concept={MODEL}/{DOMAIN}/{concept.slug}")
+        assert page.get_by_role("heading", level=1).inner_text() == concept.name
+        assert page.locator("#concept .generated img").count() >= 2
+    assert chromium.barriers(page) == []
 
 
 def test_pictures_for_the_readme_are_small(opened, two_parts, tmp_path):
