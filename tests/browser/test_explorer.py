@@ -12,7 +12,7 @@ from explorer_study import MARKUP
 from PIL import Image
 
 from fit.explorer.page import build
-from fit.explorer.settings import ShownSettings
+from fit.explorer.settings import PageSettings, ShownSettings
 
 pytestmark = pytest.mark.slow
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -86,6 +86,17 @@ def opened(page):
         return page
 
     return open_at
+
+
+def strip(page):
+    """What the strip of pictures says, after the frames in which it follows the slider."""
+    page.evaluate(
+        """() => new Promise((done) => {
+          const wait = (frames) => requestAnimationFrame(() => (frames ? wait(frames - 1) : done()));
+          wait(3);
+        })"""
+    )
+    return page.locator("#strip").inner_text()
 
 
 def at_slider(page):
@@ -164,7 +175,7 @@ def test_groups_filter_the_curve(opened, two_parts):
     for name in ("south", "no group"):
         until_drawn(page, lambda name=name: page.get_by_label(name).uncheck())
     assert shown_concepts(page) == drawn_points(page) == 0
-    assert "No concept is shown." in page.locator("#strip").inner_text()
+    assert "No concept is shown." in strip(page)
     until_drawn(page, lambda: page.get_by_label("north").check())
     assert shown_concepts(page) == 8
 
@@ -213,6 +224,7 @@ def test_the_slider_follows_keys_and_the_mouse(opened, two_parts, width):
     assert at_slider(page).startswith("Painter Nr. 001")
     page.keyboard.press("End")
     assert at_slider(page).startswith("Painter Nr. 023")
+    assert "Painter Nr. 023" in strip(page)
     here = page.locator(".beside.here")
     assert "Painter Nr. 023" in here.inner_text()
     assert here.locator("img").count() == 6
@@ -297,6 +309,18 @@ def test_back_returns_to_where_the_page_was_read(opened, two_parts):
     assert page.evaluate("window.scrollY") == 0
     page.go_back()
     page.wait_for_function("at => Math.abs(window.scrollY - at) < 3", arg=at)
+
+
+def test_pictures_that_do_not_fit_are_said_of_each_concept_too(opened, tmp_path):
+    part = explorer_study.part("model-a", "painters", 6, 300)
+    path, places = explorer_study.write(tmp_path, explorer_study.study([part]), px=48)
+    made = build(path, places, tmp_path / "index.html", PageSettings(page_mb=0.05))
+    page = opened((tmp_path / "index.html").as_uri())
+    said = f"{made.left_out} of 60 pictures are left out evenly"
+    assert made.left_out > 0 and said in page.locator("#pictures-thinned").inner_text()
+    page.evaluate("location.hash = '#concept=model-a/painters/painter-003'")
+    assert said in page.locator("#concept").inner_text()
+    assert 0 < page.locator("#concept img").count() < 10
 
 
 def test_a_concept_that_is_not_there_is_said(opened, two_parts):
@@ -498,6 +522,7 @@ def lacking(tmp_path_factory):
 
 def test_what_is_lacking_is_said(opened, lacking):
     page = opened(lacking)
+    strip(page)
     text = page.locator("#overview").inner_text()
     for said in ("no threshold", "The sensitivity was not measured.", "Pictures of people are left out."):
         assert said in text
@@ -505,7 +530,7 @@ def test_what_is_lacking_is_said(opened, lacking):
     for place in (1, 2, 3):
         until_drawn(page, lambda place=place: page.get_by_label("Model and domain").first.select_option(str(place)))
         assert shown_concepts(page) == 0
-        assert "No concept is shown." in page.locator("#strip").inner_text()
+        assert "No concept is shown." in strip(page)
     said = {
         "one/painter-000": "The study was not audited.",
         "unscored/painter-001": "It was not scored at any prompt.",
@@ -556,10 +581,10 @@ def test_four_hundred_concepts_with_their_pictures(opened, many, width):
     page.mouse.down()
     for step in range(1, 21):
         page.mouse.move(box["x"] + 60 + (box["width"] - 70) * step / 20, middle)
-        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        strip(page)
         seen.add(at_slider(page))
     page.mouse.up()
-    assert len(seen) > 15
+    assert len(seen) > 15 and at_slider(page).split(",")[0] in strip(page)
     assert page.locator(".beside.here a").inner_text() == at_slider(page).split(",")[0]
     slider.press("End")
     slider.press("Enter")
