@@ -17,7 +17,7 @@ from datasheet_study import CHINESE, COMPARISON, MARKUP, make_part, make_study, 
 from PIL import Image
 
 from fit.cli.main import main
-from fit.explorer.contents import Answer, Verdict
+from fit.explorer.contents import Answer, Strip, StripValue, Verdict
 from fit.explorer.datasheet import find_concept, make_datasheet, visible
 from fit.explorer.datasheet_html import lay_out as lay_out_html
 from fit.explorer.datasheet_pdf import lay_out as lay_out_pdf
@@ -126,6 +126,7 @@ def test_the_parts_of_a_datasheet(tmp_path):
     ("answer", "said", "not_said"),
     [
         (NONE, "No imitation threshold was found for my-model in painters", "95 % interval above"),
+        (NONE, "so no number of an estimator is one", "the vertical line"),
         (GRADUAL, "gradual rise: this is its middle, not a line", "jump: scores rise"),
     ],
 )
@@ -142,6 +143,22 @@ def test_no_word_claims_a_right_or_a_proof(tmp_path, word):
     study = make_study(make_part())
     for concept in (None, "painter-030"):
         assert word not in " ".join(sheet_of(study, tmp_path, concept=concept).texts()).casefold()
+
+
+def test_many_values_of_a_choice_are_told_as_a_range(tmp_path):
+    def values(*thresholds):
+        return [StripValue(label=f"top {at}", threshold=value, is_used=at == 1) for at, value in enumerate(thresholds)]
+
+    few = Strip(choice="few", values=values(90.0, 100.0, None))
+    many = Strip(choice="many", values=values(50.0, 100.0, None, *range(60, 70)))
+    text = text_of_html(lay_out_html(sheet_of(make_study(make_part(sensitivity=[few, many])), tmp_path)))
+    assert "few top 0: 90; top 2: - top 1: 100" in text
+    assert "many 12 other values, from top 0 to top 12: 50 to 69; none at 1 top 1: 100" in text
+
+
+def test_times_are_written_as_one_reads_them(tmp_path):
+    study = make_study(make_part(), made="2026-01-30T12:00:00+00:00")
+    assert "gathered on 2026-01-30 12:00:00 UTC" in text_of_html(lay_out_html(sheet_of(study, tmp_path)))
 
 
 def test_a_refused_verdict_and_none_at_all(tmp_path):
@@ -352,6 +369,7 @@ def _fonts_of(page):
     return [font.get_object() for font in page["/Resources"]["/Font"].values()]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_font_is_an_error(tmp_path, capsys):
     path = write_study(make_study(make_part(concepts=3)), tmp_path)
     (tmp_path / "no.ttf").write_text("no font")
@@ -423,6 +441,7 @@ def test_a_pdf_says_its_title_author_language_and_sections(tmp_path):
     assert all(Image.open(io.BytesIO(image.data)).size[0] <= 112 for image in images)
 
 
+@pytest.mark.slow
 def test_a_study_without_threshold_scores_or_pictures_gets_a_datasheet(tmp_path):
     bare = make_part(concepts=0, answer=NONE, scores=[], calibration=[], sensitivity=[], assumptions=[])
     sheet = sheet_of(make_study(bare, sources=[], versions={}, missing=[], seed=None), tmp_path)

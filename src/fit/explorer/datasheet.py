@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fit.errors import DataError, FitError, ImageTableError
-from fit.explorer.contents import PICTURES, Concept, Estimate, Interval, Part, Study
+from fit.explorer.contents import PICTURES, Concept, Estimate, Interval, Part, Strip, Study
 from fit.explorer.datasheet_figure import curve
 from fit.explorer.datasheet_settings import DatasheetSettings
 from fit.explorer.reading import COMMAND
@@ -185,6 +185,11 @@ def _facts(rows: Sequence[tuple[str, str]]) -> Grid:
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], **more: Any) -> Grid:
     return Grid(tuple(columns), tuple(tuple(map(visible, row)) for row in rows), tuple(widths), **more)
+
+
+def _when(time: str) -> str:
+    """Return a date and time as one reads it: ISO's "T" and offset of UTC in words."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T([\d:.]+)(?:\+00:00|Z)$", r"\1 \2 UTC", time)
 
 
 def name_of(part: Part) -> str:
@@ -384,6 +389,8 @@ def _evidence(part: Part, pictures: Pictures, settings: DatasheetSettings) -> Se
     blocks: list[Block] = [_figure(part)]
     for kind in part.scores[:1]:
         blocks += [Text(f"Thresholds by the {visible(kind.label)}, by every estimator:"), _estimates(kind.estimates)]
+    if part.answer.kind == "none":
+        blocks.append(Text("The study found no imitation threshold, so no number of an estimator is one."))
     others = [(kind.label, kind.words, *_first(kind.estimates)) for kind in part.scores[1:]]
     if others:
         columns = ("score", "what it is", "images", "95 % interval")
@@ -405,7 +412,10 @@ def _evidence(part: Part, pictures: Pictures, settings: DatasheetSettings) -> Se
         ]
         more = f" The first 20 of {len(outliers)}." if len(outliers) > 20 else ""
         blocks += [
-            Text(f"Concepts that defy the threshold, and what was measured that may explain it.{more}"),
+            Text(
+                "Concepts whose score is unlike that of most concepts with such a count, "
+                f"and what was measured that may explain it.{more}"
+            ),
             _grid(("concept", "images", "score", "possible causes"), rows, (4, 2, 2, 8), numbers=frozenset({1, 2})),
         ]
     return Section(name_of(part), [*blocks, *_examples(part, pictures, settings.examples)])
@@ -416,20 +426,33 @@ def _first(estimates: Sequence[Estimate]) -> tuple[str, str]:
     return (_images(found.threshold), _span(found.interval)) if found else ("none", "-")
 
 
+FEW = 8
+"""Values of a choice that are told one by one; of more, the range."""
+
+
+def _moved(strip: Strip) -> str:
+    """Say the thresholds at the values of a choice that the study does not use."""
+    others = [value for value in strip.values if not value.is_used]
+    if len(others) <= FEW:
+        return "; ".join(f"{value.label}: {_images(value.threshold)}" for value in others) or "-"
+    found = [value.threshold for value in others if value.threshold is not None]
+    none = len(others) - len(found)
+    without = f"; none at {none}" if none else ""
+    span = f"{_images(min(found))} to {_images(max(found))}" if found else "no threshold"
+    return f"{len(others)} other values, from {others[0].label} to {others[-1].label}: {span}{without}"
+
+
+def _used(strip: Strip) -> str:
+    return "; ".join(f"{value.label}: {_images(value.threshold)}" for value in strip.values if value.is_used) or "-"
+
+
 def _rests_on(part: Part) -> Section:
     rows = [(one.assumption, one.status, one.words) for one in part.assumptions]
     blocks: list[Block] = [_grid(("assumption", "status", "how it was checked"), rows, (6, 3, 9))] if rows else []
     if part.calibration:
         facts = [(fact.label, f"{fact.value}{'. ' if fact.words else ''}{fact.words}") for fact in part.calibration]
         blocks += [Text("Calibration:"), _facts(facts)]
-    strips = [
-        (
-            strip.choice,
-            "; ".join(f"{value.label}: {_images(value.threshold)}" for value in strip.values if not value.is_used),
-            "; ".join(f"{value.label}: {_images(value.threshold)}" for value in strip.values if value.is_used) or "-",
-        )
-        for strip in part.sensitivity
-    ]
+    strips = [(strip.choice, _moved(strip), _used(strip)) for strip in part.sensitivity]
     if strips:
         blocks += [
             Text("How each choice moves the threshold, in training images (-: no threshold):"),
@@ -494,7 +517,10 @@ def _verdict(part: Part, concept: Concept) -> Section:
     if concept.outlier:
         causes = "; ".join(concept.outlier.causes) or "no cause was found"
         blocks.append(
-            Text(f"Its score defies the threshold. What was measured that may explain it: {visible(causes)}.")
+            Text(
+                "Its score is unlike that of most concepts with such a count. What was measured that may explain it: "
+                f"{visible(causes)}."
+            )
         )
     return Section(name_of(part), blocks)
 
@@ -529,7 +555,7 @@ def _evidence_on(part: Part, concept: Concept, pictures: Pictures) -> Section:
         numbers = frozenset(range(1, len(columns)))
         blocks += [
             Text("Its scores, by prompt:"),
-            _grid(columns, rows, (6, *([3] * len(kinds)), 2, 2), numbers=numbers),
+            _grid(columns, rows, (10, *([6] * len(kinds)), 5, 5), numbers=numbers),
         ]
     if concept.excluded:
         rows = [(one.step, str(one.number), one.why) for one in concept.excluded]
@@ -637,14 +663,14 @@ def _versions(study: Study, pictures: Pictures) -> Section:
     versions = ", ".join(f"{package} {version}" for package, version in sorted(study.versions.items()))
     blocks: list[Block] = [Text(visible(f"fit {study.fit}; {versions}" if versions else f"fit {study.fit}"))]
     if study.sources:
-        rows = [(one.file, f"{one.rule}, {one.made}", one.says, one.sha256) for one in study.sources]
+        rows = [(one.file, f"{one.rule}, {_when(one.made)}", one.says, one.sha256) for one in study.sources]
         columns = ("file", "made by, on", "what it says", "SHA-256")
         blocks.append(_grid(columns, rows, (5, 4, 5, 6), code=frozenset({3})))
     else:
         blocks.append(Text("The study does not say which files its numbers come from.", "warning"))
     if pictures.used:
-        columns = ("table of the pictures shown", "SHA-256")
-        blocks.append(_grid(columns, sorted(pictures.used.items()), (10, 9), code=frozenset({1})))
+        shown = ("table of the pictures shown", "SHA-256")
+        blocks.append(_grid(shown, sorted(pictures.used.items()), (10, 9), code=frozenset({1})))
     if pictures.others:
         blocks.append(
             Text(f"Not the tables of pictures that the study was made with: {', '.join(pictures.others)}.", "warning")
@@ -756,7 +782,7 @@ def make_datasheet(
     facts = [
         ("study", study.study),
         ("models and domains", "; ".join(name_of(part) for part in parts)),
-        ("gathered on", study.made),
+        ("gathered on", _when(study.made)),
         ("date of this datasheet", date),
         *([("handed over by", author)] if author else []),
         ("made with", f"fit {study.fit}"),

@@ -28,7 +28,7 @@ def curve(part: Part, marked: str | None = None) -> str:
         part: concepts without a count or a score are left out.
         marked: slug of a concept that gets a larger mark.
     """
-    style = {
+    style: Any = {
         "svg.hashsalt": "fit",
         "svg.fonttype": "path",
         "font.family": "DejaVu Sans",
@@ -77,6 +77,6 @@ def curve(part: Part, marked: str | None = None) -> str:
         axes.set_ylabel(part.score_label)
         if not known:
             axes.text(0.5, 0.5, "no concept has a count and a score", transform=axes.transAxes, ha="center")
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata=NO_METADATA)
-    return file.getvalue()
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=NO_METADATA)
+    return buffer.getvalue()

@@ -13,6 +13,7 @@ import matplotlib
 from fontTools.ttLib import TTLibError
 from fpdf import FPDF, FontFace, TextStyle
 from fpdf.enums import MethodReturnValue, TableBordersLayout, WrapMode
+from fpdf.fonts import TTFFont
 from PIL import Image
 
 from fit.errors import FitError
@@ -95,8 +96,8 @@ def _document(sheet: Datasheet, fonts: Sequence[str | Path]) -> _Page:
 def lacking(sheet: Datasheet, page: FPDF) -> list[str]:
     """Return the characters of a datasheet that no font of a document has, sorted."""
     signs = {sign for text in sheet.texts() for sign in text}
-    given = [font for name, font in page.fonts.items() if name.startswith("given")]
-    known = [*given, page.fonts[_key(SANS, "")]]
+    names = [_key(SANS, ""), *(name for name in page.fonts if name.startswith("given"))]
+    known = [font for name in names if isinstance(font := page.fonts[name], TTFFont)]
     return sorted(sign for sign in signs if not sign.isspace() and not any(ord(sign) in font.cmap for font in known))
 
 
@@ -171,8 +172,12 @@ class _Writer:
         if one.kind == "answer":
             self.text(one.text, size=11, style="B", after=3)
         elif one.kind == "warning":
-            self.page.set_draw_color(*ACCENT)
-            self.text(f"Note: {one.text}", style="B")
+            page = self.page
+            for text, style, colour in (("Note: ", "B", ACCENT), (one.text, "", INK)):
+                page.set_font(SANS, style, SIZE)
+                page.set_text_color(*colour)
+                page.write(SIZE * 0.52, text)
+            page.ln(SIZE * 0.52 + 2)
         else:
             if one.text.endswith(":") and self.page.will_page_break(25):  # what it leads to is on the same page
                 self.page.add_page()
@@ -267,7 +272,9 @@ class _Writer:
         if not caption:
             return 0
         self.page.set_font(SANS, "", 5.5)
-        lines = self.page.multi_cell(PICTURE, 2.6, caption, align="L", dry_run=True, output=MethodReturnValue.LINES)
+        lines: Any = self.page.multi_cell(
+            PICTURE, 2.6, caption, align="L", dry_run=True, output=MethodReturnValue.LINES
+        )
         return 2.6 * len(lines) + 0.5
 
     def _thumbnail(self, picture: Thumbnail, label: str, x: float, y: float, above: float) -> None:
