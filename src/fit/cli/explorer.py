@@ -131,7 +131,7 @@ def gather(args: Namespace) -> None:
         seed=args.seed,
     )
     write_gathered(study, args.out)
-    print(f"{args.out}: {len(study.parts)} parts, {len(study.sources)} files, {len(study.missing)} things missing")
+    print(f"{args.out}: parts: {len(study.parts)}, files: {len(study.sources)}, missing: {len(study.missing)}")
 
 
 def build_arguments(add: Add) -> None:

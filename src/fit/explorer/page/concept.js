@@ -62,8 +62,9 @@ function picturesSection(shownPart, place, at) {
   const concept = shownPart.concepts[at];
   const set = picturesOf(place, at);
   const section = make("section", { class: "plain", id: "concept-pictures" });
-  const left = byId("pictures-left-out");
-  if (left) section.append(make("p", { class: "note", text: left.textContent }));
+  for (const id of ["pictures-left-out", "pictures-thinned"]) {
+    if (byId(id)) section.append(make("p", { class: "note", text: byId(id).textContent }));
+  }
   if (set === null) {
     section.append(make("p", { class: "small", text: "Its pictures are still being read." }));
     document.addEventListener("DOMContentLoaded", () => section.replaceWith(picturesSection(shownPart, place, at)), { once: true });
