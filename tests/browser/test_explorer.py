@@ -99,6 +99,11 @@ def strip(page):
     return page.locator("#strip").inner_text()
 
 
+def followed(page):
+    """Wait until the page shows what its address says."""
+    page.wait_for_function("shownAddress === location.hash")
+
+
 def at_slider(page):
     """What the slider says of its place."""
     return page.locator("#slider").get_attribute("aria-valuetext")
@@ -130,6 +135,7 @@ def test_the_answer_is_first_and_nothing_is_wider_than_the_screen(opened, two_pa
     assert drawn_points(page) == shown_concepts(page) == 24
     for hash in ("", "#concept=model-a/painters/painter-010"):
         page.evaluate("hash => { location.hash = hash }", hash)
+        followed(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS[width][0]
 
 
@@ -157,8 +163,10 @@ def test_a_search_finds_names_and_aliases_and_opens_by_keyboard(opened, two_part
     assert search.get_attribute("aria-activedescendant") == "found-1"
     chosen = page.locator("#found-1 span").first.inner_text()
     search.press("Enter")
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == chosen
     page.go_back()
+    followed(page)
     search.fill("nobody")
     assert page.get_by_text("No concept has such a name.").is_visible()
     search.press("Escape")
@@ -238,6 +246,7 @@ def test_the_slider_follows_keys_and_the_mouse(opened, two_parts, width):
     page.mouse.up()
     assert at_slider(page).startswith("Painter Nr. 000")
     page.keyboard.press("Enter")
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 000"
 
 
@@ -269,6 +278,7 @@ def test_a_mark_says_its_name_and_a_click_opens_it(opened, two_parts):
     tip = page.locator("#tip")
     assert "Painter Nr. 023" in tip.inner_text() and "images, score 0." in tip.inner_text()
     page.mouse.click(x, y)
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 023"
     assert page.url.endswith("#concept=model-a/painters/painter-023")
 
@@ -290,10 +300,13 @@ def test_a_link_opens_a_concept_and_back_goes_back(opened, two_parts):
     assert "0.600" in page.locator("#concept .targets").first.inner_text()
     assert page.get_by_label("Link to this concept").input_value() == page.url
     page.get_by_role("link", name="More images: Painter Nr. 016").click()
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 016"
     page.go_back()
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 015"
     page.get_by_role("link", name="The curve").click()
+    followed(page)
     page.locator("#overview").wait_for()
     is_drawn(page)
     assert page.get_by_label("Model and domain").first.input_value() == "1"
@@ -306,8 +319,10 @@ def test_back_returns_to_where_the_page_was_read(opened, two_parts):
     link.scroll_into_view_if_needed()
     at = page.evaluate("window.scrollY")
     link.click()
+    followed(page)
     assert page.evaluate("window.scrollY") == 0
     page.go_back()
+    followed(page)
     page.wait_for_function("at => Math.abs(window.scrollY - at) < 3", arg=at)
 
 
@@ -319,6 +334,7 @@ def test_pictures_that_do_not_fit_are_said_of_each_concept_too(opened, tmp_path)
     said = f"{made.left_out} of 60 pictures are left out evenly"
     assert made.left_out > 0 and said in page.locator("#pictures-thinned").inner_text()
     page.evaluate("location.hash = '#concept=model-a/painters/painter-003'")
+    followed(page)
     assert said in page.locator("#concept").inner_text()
     assert 0 < page.locator("#concept img").count() < 10
 
@@ -327,6 +343,7 @@ def test_a_concept_that_is_not_there_is_said(opened, two_parts):
     page = opened(two_parts, hash="#concept=model-a/painters/nobody")
     assert "No such concept" in page.locator("#concept").inner_text()
     page.get_by_role("link", name="The curve").click()
+    followed(page)
     assert page.locator("#answer").is_visible()
 
 
@@ -394,6 +411,7 @@ def test_nothing_keeps_people_from_using_it(opened, two_parts, scheme, width):
     page.get_by_label("Find a concept").fill("painter")
     assert chromium.barriers(page) == []
     page.evaluate("location.hash = '#concept=model-a/painters/painter-007'")
+    followed(page)
     assert chromium.barriers(page) == []
 
 
@@ -460,6 +478,7 @@ def test_markup_in_any_text_is_text(opened, marked_up, noticed):
     overview = page.locator("#overview").inner_text()
     assert overview.count(MARKUP) > 20 and "<script>alert(1)</script>" in overview
     page.evaluate("location.hash = '#concept=model-a/painters/painter-004'")
+    followed(page)
     text = page.locator("#concept").inner_text()
     assert text.count(MARKUP) > 10
     assert page.locator("img[src='x'], img[onerror]").count() == 0
@@ -538,6 +557,7 @@ def test_what_is_lacking_is_said(opened, lacking):
     }
     for slug, words in said.items():
         page.evaluate("slug => { location.hash = `#concept=model-a/${slug}` }", slug)
+        followed(page)
         concept = page.locator("#concept").inner_text()
         assert words in concept and "This page has no pictures of it." in concept
     assert chromium.barriers(page) == []
@@ -588,6 +608,7 @@ def test_four_hundred_concepts_with_their_pictures(opened, many, width):
     assert page.locator(".beside.here a").inner_text() == at_slider(page).split(",")[0]
     slider.press("End")
     slider.press("Enter")
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 399"
     assert page.locator("#concept img").count() == 10
     decoded = "images => Promise.all(images.map((image) => image.decode().then(() => image.naturalWidth)))"
@@ -625,6 +646,7 @@ def test_what_was_gathered_of_a_study_is_shown(opened, tmp_path):
     assert chromium.barriers(page) == []
     for concept in found.parts[0].concepts:
         page.evaluate("hash => { location.hash = hash }", f"#concept={MODEL}/{DOMAIN}/{concept.slug}")
+        followed(page)
         assert page.get_by_role("heading", level=1).inner_text() == concept.name
         assert page.locator("#concept .generated img").count() >= 2
     assert chromium.barriers(page) == []
