@@ -16,7 +16,8 @@ from skimage.transform import SimilarityTransform, warp
 
 from fit.embeddings.alignment import TEMPLATE, align, similarity, template
 from fit.embeddings.arcface import normalises_itself
-from fit.embeddings.detection import Face, find_faces
+from fit.embeddings.detection import find_faces
+from fit.embeddings.faces import Face
 from fit.errors import ModelError
 
 PROJECTION = np.random.default_rng(0).normal(size=(3 * 7 * 7, 32)).astype(np.float32)
