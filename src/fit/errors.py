@@ -19,7 +19,7 @@ def say_once(message: str) -> None:
 
 
 EXTRA_OF = {
-    **dict.fromkeys(("aiohttp",), "images"),
+    **dict.fromkeys(("aiohttp", "yarl"), "images"),
     **dict.fromkeys(("altair", "fontTools", "fpdf", "vl_convert"), "pages"),
     **dict.fromkeys(("accelerate", "diffusers", "facenet_pytorch", "google", "huggingface_hub", "onnx"), "models"),
     **dict.fromkeys(("onnxruntime", "open_clip", "safetensors", "timm", "tokenizers", "torch"), "models"),

@@ -265,6 +265,36 @@ def test_embedding_depends_on_what_changes_vectors_and_on_nothing_of_the_machine
     }
 
 
+def test_a_number_for_each_channel_reaches_the_command(data):
+    data["embedders"]["facenet"] |= {"pixel_mean": [123.7, 116.3, 103.5], "pixel_std": 58}
+    config = check(data)
+    assert config.embedders["facenet"].pixel_mean == (123.7, 116.3, 103.5)
+    flags = stage_settings(config, "embed_images", embedder="facenet")["flags"]
+    at = flags.index("--pixel-mean")
+    assert flags[at : at + 4] == ["--pixel-mean", "123.7", "116.3", "103.5"] and "--pixel-std=58.0" in flags
+    args = make_parser("embeddings").parse_args(
+        ["embeddings", "images", "--images", "t", "--out", "e", *flags, "--threads", "1"]
+    )
+    faces = read_settings(FaceSettings, args)
+    assert faces.pixel_mean == (123.7, 116.3, 103.5) and faces.pixel_std == (58.0,)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("pixel_mean", [1, 2]),
+        ("pixel_mean", [1, True, 3]),
+        ("pixel_std", [1, 2, 0]),
+        ("upsample", 9),
+        ("detector", "x"),
+    ],
+)
+def test_wrong_settings_of_faces_are_named(data, key, value):
+    data["embedders"]["facenet"] |= {key: value}
+    with pytest.raises(ConfigError, match=f"embedders.facenet.{key}"):
+        check(data)
+
+
 def test_a_file_of_weights_is_an_input_once_it_is_there(data, tmp_path):
     weights = tmp_path / "glintr100.onnx"
     data["embedders"]["faces"] = {"backend": "arcface", "model": str(weights)}

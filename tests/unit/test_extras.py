@@ -67,6 +67,7 @@ def test_every_package_is_of_the_core_or_its_extra_is_known():
     brought = packages_distributions()
     # Modules whose package has another name, or which come with a package that is named.
     others = {"dlib": "dlib-bin", "elastic_transport": "elasticsearch", "google": "onnx", "markupsafe": "jinja2"}
+    others |= {"yarl": "aiohttp", "llvmlite": "numba"}
     for path in (ROOT / "src/fit").rglob("*.py"):
         for module in set(imported(path)) - sys.stdlib_module_names - {"fit"}:
             names = {normal(name) for name in brought.get(module, [])} | {normal(others.get(module, module))}
@@ -96,7 +97,9 @@ def test_a_missing_package_is_looked_for_among_causes():
 @pytest.mark.slow
 def test_captions_thresholds_audit_and_compare_need_no_extra(tmp_path):
     (tmp_path / "sheet.tsv").write_text("concept\tname\nann-lee\tAnn Lee\nbo-ek\tBo Ek\n")
-    (tmp_path / "captions.csv").write_text("caption\na photo of Ann Lee\nBo Ek by Ann Lee\nnothing\n")
+    (tmp_path / "captions.csv").write_text(
+        "caption,url\na photo of Ann Lee,http://a\nBo Ek by Ann Lee,http://b\nnothing,http://c\n"
+    )
     for name, jump in (("one", 400), ("two", 800)):
         rows = [f"c{n},{20 * n},{(0.2 if 20 * n < jump else 0.6) + 0.01 * (n % 3)}" for n in range(1, 61)]
         (tmp_path / f"{name}.csv").write_text("concept,effective_count,score\n" + "\n".join(rows) + "\n")
