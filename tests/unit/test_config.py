@@ -9,10 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fit.cli.flags import read_settings
+from fit.cli.main import make_parser
 from fit.config.parts import Partition, size_of_parts
 from fit.config.read import check, check_files, load
 from fit.config.schema import config_schema
 from fit.config.stages import STAGES, stage_settings, versions
+from fit.embeddings.settings import FaceSettings
 from fit.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
