@@ -123,7 +123,7 @@ def _words(field: SettingField, value: Any) -> Iterator[str]:
         return
     if field.kind is bool:
         yield field.flag if value else "--no-" + field.name.replace("_", "-")
-    elif field.is_list:
+    elif isinstance(value, (list, tuple)):
         yield from (field.flag, *map(str, value))
     else:
         # One word: a text that begins with a dash is not taken for an option.
