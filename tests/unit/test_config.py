@@ -9,10 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fit.cli.flags import read_settings
+from fit.cli.main import make_parser
 from fit.config.parts import Partition, size_of_parts
 from fit.config.read import check, check_files, load
 from fit.config.schema import config_schema
 from fit.config.stages import STAGES, stage_settings, versions
+from fit.embeddings.settings import FaceSettings
 from fit.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -263,6 +266,36 @@ def test_embedding_depends_on_what_changes_vectors_and_on_nothing_of_the_machine
         "--dtype=bfloat16",
         "--pixel-mean=0.0",
     }
+
+
+def test_a_number_for_each_channel_reaches_the_command(data):
+    data["embedders"]["facenet"] |= {"pixel_mean": [123.7, 116.3, 103.5], "pixel_std": 58}
+    config = check(data)
+    assert config.embedders["facenet"].pixel_mean == (123.7, 116.3, 103.5)
+    flags = stage_settings(config, "embed_images", embedder="facenet")["flags"]
+    at = flags.index("--pixel-mean")
+    assert flags[at : at + 4] == ["--pixel-mean", "123.7", "116.3", "103.5"] and "--pixel-std=58.0" in flags
+    args = make_parser("embeddings").parse_args(
+        ["embeddings", "images", "--images", "t", "--out", "e", *flags, "--threads", "1"]
+    )
+    faces = read_settings(FaceSettings, args)
+    assert faces.pixel_mean == (123.7, 116.3, 103.5) and faces.pixel_std == (58.0,)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("pixel_mean", [1, 2]),
+        ("pixel_mean", [1, True, 3]),
+        ("pixel_std", [1, 2, 0]),
+        ("upsample", 9),
+        ("detector", "x"),
+    ],
+)
+def test_wrong_settings_of_faces_are_named(data, key, value):
+    data["embedders"]["facenet"] |= {key: value}
+    with pytest.raises(ConfigError, match=f"embedders.facenet.{key}"):
+        check(data)
 
 
 def test_a_file_of_weights_is_an_input_once_it_is_there(data, tmp_path):
