@@ -32,12 +32,12 @@ def audit(args: Namespace) -> None:
     Raises:
         FitError: the study gives no verdict; the table, which says so, is written all the same, and no plan.
     """
-    from fit.audit.counts import read_counted
-    from fit.audit.likelihood import read_high_scores
-    from fit.audit.plan import plan
-    from fit.audit.threshold import read_threshold
-    from fit.audit.verdicts import audit as compare
-    from fit.audit.verdicts import write_audit
+    from fit.audits.counts import read_counted
+    from fit.audits.likelihood import read_high_scores
+    from fit.audits.plan import plan
+    from fit.audits.threshold import read_threshold
+    from fit.audits.verdicts import audit as compare
+    from fit.audits.verdicts import write_audit
     from fit.io.concept_tables import ConceptTables
     from fit.reports.tables import aligned
 

@@ -41,8 +41,8 @@ def _names(first: str, second: str) -> tuple[str, str]:
 
 def compare(args: Namespace) -> None:
     """Print how far the thresholds of two tables are apart, and write it as JSON and as a figure."""
-    from fit.compare import compare as compared
-    from fit.compare.words import describe
+    from fit.comparisons import compare as compared
+    from fit.comparisons.words import describe
     from fit.io.files import atomic_write
     from fit.thresholds.scores import read_table
 
@@ -53,7 +53,7 @@ def compare(args: Namespace) -> None:
     if args.out:
         write_json({"names": names} | found, args.out)
     if args.figure:
-        from fit.compare.figure import comparison_figure
+        from fit.comparisons.figure import comparison_figure
 
         with atomic_write(args.figure) as part:
             comparison_figure(tables, found, names, args.title, part)

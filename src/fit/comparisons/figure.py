@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from fit.compare.words import sentence
+from fit.comparisons.words import sentence
 from fit.reports.style import ACCENT, INK, SOFT
 from fit.thresholds.estimators import estimator_of_result
 from fit.thresholds.scores import Scores
@@ -48,7 +48,7 @@ def comparison_figure(
 
     Args:
         tables: the two.
-        found: dict of fit.compare.compare.compare.
+        found: dict of fit.comparisons.compare.compare.
         names: of the tables.
         title: of the figure; empty for the answer in a sentence.
         part: temporary path of the picture.

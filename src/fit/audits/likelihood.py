@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta, norm
 
-from fit.audit.threshold import Threshold
+from fit.audits.threshold import Threshold
 from fit.errors import DataError
 from fit.thresholds.estimators.isotonic import isotonic
 from fit.thresholds.scores import Scores, read_table

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fit.audit.counts import ConceptCount
-from fit.audit.likelihood import HighScores, probability_of_reaching
-from fit.audit.threshold import Threshold
+from fit.audits.counts import ConceptCount
+from fit.audits.likelihood import HighScores, probability_of_reaching
+from fit.audits.threshold import Threshold
 from fit.io.escaping import delimited
 from fit.io.files import atomic_write
 
