@@ -42,10 +42,15 @@ class Audit:
     """How many verdicts are expected to be wrong, in words."""
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns: those on scores and on a plan only where they are known."""
+        names = COLUMNS + SCORE_COLUMNS * any("p_high" in row for row in self.rows) + LAST_COLUMNS
+        return names + PLAN_COLUMNS * any("planned" in row for row in self.rows)
+
     def table(self) -> str:
         """Return the rows as tab-separated text; an unknown value is an empty cell."""
-        columns = COLUMNS + SCORE_COLUMNS * any("p_high" in row for row in self.rows) + LAST_COLUMNS
-        columns += PLAN_COLUMNS * any("planned" in row for row in self.rows)
+        columns = self.columns
         return delimited([columns, *([row.get(column, "") for column in columns] for row in self.rows)])
 
     def note(self) -> str:
@@ -56,6 +61,20 @@ class Audit:
         if self.threshold.refusal:
             found = f"{len(self.rows)} concepts, no verdict: {self.threshold.refusal}"
         return "\n".join([str(self.threshold), found, *self.expected, *self.remarks, STATEMENT]) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it in builtins: threshold, rows (as `table` has them, null where unknown), and the note."""
+        threshold = self.threshold
+        return {
+            "threshold": threshold.images,
+            "interval": [threshold.low, threshold.high] if threshold.has_interval else None,
+            "refusal": threshold.refusal,
+            "verdicts": {verdict: sum(row["verdict"] == verdict for row in self.rows) for verdict in VERDICTS},
+            "rows": [{name: row.get(name) for name in self.columns} for row in self.rows],
+            "expected": self.expected,
+            "remarks": self.remarks,
+            "statement": STATEMENT,
+        }
 
 
 def some(concepts: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.output import show
 from fit.errors import FitError
 
 
@@ -63,7 +64,7 @@ def audit(args: Namespace) -> None:
         seen = (ConceptTables(args.images), ConceptTables(args.matches)) if args.images else None
         plan(found, counted, args.matched_captions, out, seen)
     write_audit(found, args.out, out)
-    print(aligned(found.table()), found.note(), sep="\n\n", end="")
+    show(args, lambda: [aligned(found.table()), "", found.note().rstrip("\n")], found.to_dict)
     if threshold.refusal:
         raise FitError(
             f"{args.threshold}: no verdict, as {threshold.refusal}; give a number of images, or another study"
@@ -77,4 +78,5 @@ COMMAND = Command(
     audit,
     writes=("out", "plan"),
     written=_written,
+    prints=True,
 )

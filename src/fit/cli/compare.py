@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.io.json_files import write_json
 from fit.thresholds.settings import ThresholdSettings
@@ -42,7 +43,7 @@ def _names(first: str, second: str) -> tuple[str, str]:
 def compare(args: Namespace) -> None:
     """Print how far the thresholds of two tables are apart, and write it as JSON and as a figure."""
     from fit.comparisons import compare as compared
-    from fit.comparisons.words import describe
+    from fit.comparisons.words import describe, sentence
     from fit.io.files import atomic_write
     from fit.thresholds.scores import read_table
 
@@ -57,7 +58,11 @@ def compare(args: Namespace) -> None:
 
         with atomic_write(args.figure) as part:
             comparison_figure(tables, found, names, args.title, part)
-    print(*describe(found, names), sep="\n")
+    show(
+        args,
+        lambda: describe(found, names),
+        lambda: {"names": names, "sentence": sentence(found, names)} | found,
+    )
 
 
 COMMAND = Command(
@@ -65,4 +70,5 @@ COMMAND = Command(
     "whether two thresholds differ: of two models, checkpoints, scores or domains",
     compare_arguments,
     compare,
+    prints=True,
 )

@@ -57,6 +57,8 @@ def add_to(parser: Parser, command: Command) -> None:
 
     parser.set_defaults(command=command)
     command.add_arguments(add)
+    if command.prints:
+        add("--json", action="store_true", help="print the result as JSON, for programs")
 
 
 def make_parser(named: str | None = None) -> Parser:
