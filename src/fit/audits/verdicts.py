@@ -55,12 +55,15 @@ class Audit:
 
     def note(self) -> str:
         """Return the threshold, how many concepts lie where, what is unknown, and STATEMENT, as text."""
-        verdicts = [row["verdict"] for row in self.rows]
-        parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS[:4]]
-        found = f"{len(self.rows)} concepts: {', '.join(parts)}"
+        return "\n".join([str(self.threshold), self.summary, *self.expected, *self.remarks, STATEMENT]) + "\n"
+
+    @property
+    def summary(self) -> str:
+        """Say how many concepts have which verdict, or why none has one; without a full stop."""
         if self.threshold.refusal:
-            found = f"{len(self.rows)} concepts, no verdict: {self.threshold.refusal}"
-        return "\n".join([str(self.threshold), found, *self.expected, *self.remarks, STATEMENT]) + "\n"
+            return f"{len(self.rows)} concepts, no verdict: {self.threshold.refusal}"
+        verdicts = [row["verdict"] for row in self.rows]
+        return f"{len(self.rows)} concepts: {', '.join(f'{verdicts.count(one)} {one}' for one in VERDICTS[:4])}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in builtins: threshold, rows (as `table` has them, null where unknown), and the note."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fit.captions.settings import ReadingSettings, SamplingSettings, column_problem
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.output import rows_of, show
+from fit.cli.output import show
 from fit.cli.parser import Number, OptionalPath
 from fit.errors import FitError
 
@@ -43,32 +43,13 @@ def _written(args: Namespace) -> dict[str, list[str]]:
 
 
 def _report(args: Namespace, outputs: "CountFiles") -> None:
-    from dataclasses import asdict
+    from fit.captions.report import CountReport
 
-    from fit.captions.remarks import losses, remarks, unmentioned
-    from fit.io.parquet import read
-
-    counts, shards = read(outputs.counts), read(outputs.shards)
-    mentions, rows = sum(counts.column("captions").to_pylist()), counts.column("corpus_rows")[0].as_py()
-    names = read(outputs.names)
-    said = [*losses(shards), *unmentioned(counts), *remarks(names)]
-    skipped = [row for row in rows_of(shards) if row["status"] != "ok"]
-    show(
-        args,
-        lambda: f"{len(counts)} concepts are mentioned {mentions:,} times in {rows:,} captions: {outputs.counts}",
-        lambda: {
-            "corpus_rows": rows,
-            "mentions": mentions,
-            "counts": [{"concept": row["concept"], "captions": row["captions"]} for row in rows_of(counts)],
-            "names": [{key: row[key] for key in ("concept", "name", "captions")} for row in rows_of(names)],
-            "remarks": said,
-            "skipped": skipped,
-            "files": asdict(outputs),
-        },
-    )
-    for remark in said:
+    report = CountReport.of_files(outputs)
+    show(args, lambda: f"{report.sentence}: {outputs.counts}", lambda: report.to_dict(outputs))
+    for remark in report.remarks:
         print(f"fit: {remark}", file=sys.stderr)
-    for row in skipped:
+    for row in report.skipped:
         number = "an unknown number of" if row["rows"] is None else row["rows"]
         print(f"fit: skipped {number} captions: {row['reason']}", file=sys.stderr)
 

@@ -1,5 +1,6 @@
 """The command line: names of commands and a line about each. A command's file is imported when it is called."""
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -113,6 +114,7 @@ def check_outputs(args: Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; what a user can fix is printed without a traceback, and is 1."""
     args = parse(sys.argv[1:] if argv is None else argv)
+    os.environ["MPLBACKEND"] = "Agg"  # a command draws into files, whatever draws into windows elsewhere
 
     def run(args: Namespace) -> int | None:
         check_outputs(args)
