@@ -34,6 +34,7 @@ COMMANDS = {
     "plan": "what a study will cost: GPU and CPU hours, disk, links; how many concepts it needs",
     "check": "what a study lacks, and what is wrong with its inputs, before it runs",
     "atelier": "the built-in world",
+    "completion": "the script with which a shell completes commands, options and choices",
 }
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""
 
@@ -113,6 +114,10 @@ def check_outputs(args: Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; what a user can fix is printed without a traceback, and is 1."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line goes on; nothing is run
+        from fit.cli.completion import complete
+
+        complete(make_parser)
     args = parse(sys.argv[1:] if argv is None else argv)
     os.environ["MPLBACKEND"] = "Agg"  # a command draws into files, whatever draws into windows elsewhere
 
