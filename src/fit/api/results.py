@@ -20,10 +20,14 @@ Interval = tuple[float, float] | None
 
 
 def drawn(draw: "Callable[[], Figure]") -> "Figure":
-    """Return the figure that `draw` draws, without a change of the settings of matplotlib that a program has made."""
-    import matplotlib
+    """Return the figure that `draw` draws; the settings and the backend of matplotlib stay those of the program.
 
-    with matplotlib.rc_context({"text.parse_math": False}):
+    `draw` imports what it draws with: fit.reports.style changes settings when it is imported.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context():
+        plt.rcParams["text.parse_math"] = False
         return draw()
 
 
@@ -104,9 +108,13 @@ class ThresholdResult(Result):
 
     def plot(self, title: str = "") -> "Figure":
         """Draw scores against counts, with the threshold and its interval: the figure of `fit thresholds plot`."""
-        from fit.reports.figures import draw_threshold
 
-        return drawn(lambda: draw_threshold(self._scores.counts, self._scores.scores, self.found, title))
+        def draw() -> "Figure":
+            from fit.reports.figures import draw_threshold
+
+            return draw_threshold(self._scores.counts, self._scores.scores, self.found, title)
+
+        return drawn(draw)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that was measured in builtins: what `fit thresholds detect --out` writes."""
@@ -152,9 +160,13 @@ class CaptionCounts(Result):
 
     def plot(self, title: str = "") -> "Figure":
         """Draw how many concepts have how many captions: the figure of `fit captions plot`."""
-        from fit.reports.figures import draw_counts
 
-        return drawn(lambda: draw_counts(self._report.counts.column("captions").to_numpy(), title))
+        def draw() -> "Figure":
+            from fit.reports.figures import draw_counts
+
+            return draw_counts(self._report.counts.column("captions").to_numpy(), title)
+
+        return drawn(draw)
 
     def to_dict(self) -> dict[str, Any]:
         """Return counts and remarks in builtins: what `fit captions count --json` prints, but the files."""
@@ -190,9 +202,13 @@ class AuditResult(Result):
 
     def plot(self, title: str = "") -> "Figure":
         """Draw the counts, with their intervals, beside the threshold."""
-        from fit.audits.figure import draw_audit
 
-        return drawn(lambda: draw_audit(self._audit, title))
+        def draw() -> "Figure":
+            from fit.audits.figure import draw_audit
+
+            return draw_audit(self._audit, title)
+
+        return drawn(draw)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in builtins: what `fit audit --json` prints."""
@@ -236,9 +252,13 @@ class Comparison(Result):
 
     def plot(self, title: str = "") -> "Figure":
         """Draw both tables with their thresholds, and the ratio by each estimator: the figure of `fit compare`."""
-        from fit.comparisons.figure import draw_comparison
 
-        return drawn(lambda: draw_comparison(self._tables, self.found, self.names, title))
+        def draw() -> "Figure":
+            from fit.comparisons.figure import draw_comparison
+
+            return draw_comparison(self._tables, self.found, self.names, title)
+
+        return drawn(draw)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in builtins: what `fit compare --out` writes."""

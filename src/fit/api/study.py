@@ -149,7 +149,9 @@ class Study(Result):
         Raises:
             DataError: it is not one of `known`; or it is None, and there is not exactly one.
         """
-        has = ", ".join(known) or "none"
+        if not known:
+            raise DataError(f"{self.folder}: no {what} has such a table yet; run the stage of the study that makes it")
+        has = ", ".join(known)
         if name is None:
             if len(known) == 1:
                 return known[0]

@@ -68,13 +68,22 @@ def as_source(table: Table, what: str) -> "Source":
     return in_memory(as_arrow(table, what), what)
 
 
+TEXTS = ("concept", "model", "domain", "estimator", "verdict", "kind", "reason", "sentence")
+"""Columns of results that hold text, also where every cell is empty."""
+
+
 def as_frame(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> "pl.DataFrame":
-    """Return rows as a frame of polars with `columns`; a cell that a row lacks is null."""
+    """Return rows as a frame of polars with `columns`: TEXTS as text, others as numbers; a missing cell is null."""
     import polars as pl
 
     names = list(columns)
     cells = [[row.get(name) for name in names] for row in rows]
-    return pl.DataFrame(cells, schema=names, orient="row", infer_schema_length=None)
+    types = {name: pl.String if name in TEXTS else pl.Float64 for name in names}
+    for at, name in enumerate(names):
+        values = [row[at] for row in cells if row[at] is not None]
+        if name not in TEXTS and values and all(isinstance(value, int) for value in values):
+            types[name] = pl.Int64
+    return pl.DataFrame(cells, schema=types, orient="row")
 
 
 def as_concepts(names: Names) -> "list[Concept]":
@@ -158,7 +167,8 @@ def _caption_table(captions: Captions, caption_column: str, url_column: str) -> 
             )
     else:
         try:
-            texts = pa.array(list(captions), pa.string())
+            is_of_pandas = hasattr(captions, "iloc")  # whose missing texts are NaN
+            texts = pa.array(captions if is_of_pandas else list(captions), pa.string(), from_pandas=is_of_pandas)
         except (pa.ArrowException, TypeError) as error:
             why = str(error).partition("\n")[0]
             raise DataError(
