@@ -41,6 +41,8 @@ class Audit:
     expected: list[str] = field(default_factory=list)
     """How many verdicts are expected to be wrong, in words."""
     remarks: list[str] = field(default_factory=list)
+    high_score: float | None = None
+    """A score above this is high; None if no scores were given."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -73,6 +75,7 @@ class Audit:
             "interval": [threshold.low, threshold.high] if threshold.has_interval else None,
             "refusal": threshold.refusal,
             "verdicts": {verdict: sum(row["verdict"] == verdict for row in self.rows) for verdict in VERDICTS},
+            "high_score": self.high_score,
             "rows": [{name: row.get(name) for name in self.columns} for row in self.rows],
             "expected": self.expected,
             "remarks": self.remarks,
@@ -205,6 +208,7 @@ def audit(
             chances = (_rounded(chance) for chance in scores.probability(of.concept, row["count"]))
             row |= zip(SCORE_COLUMNS, chances, strict=True)
         found.expected += _expected_scores(rows)
+        found.high_score = scores.level
         found.remarks.append(
             f"A score is high above {scores.level:.3f}, the middle of the mean scores below and above the threshold."
         )

@@ -16,7 +16,7 @@ def check_arguments(add: Callable[..., None]) -> None:
 
 def check(args: Namespace) -> int:
     """Print what a study lacks, and what is wrong with its inputs; return 1 if the study would stop."""
-    from fit.check import examine, in_order
+    from fit.check import examine, in_order, looked_at
     from fit.config.read import load
 
     config = load(*args.config)
@@ -32,7 +32,12 @@ def check(args: Namespace) -> int:
         show(
             args,
             lambda: in_order(config, study),
-            lambda: {"study": study, "stops": bool(stopping), "findings": findings},
+            lambda: {
+                "study": study,
+                "stops": bool(stopping),
+                "findings": findings,
+                "looked_at": None if stopping else looked_at(config, study),
+            },
         )
     return int(bool(stopping))
 

@@ -79,8 +79,9 @@ def convert_arguments(add: Callable[..., None]) -> None:
 def convert(args: Namespace) -> None:
     from fit.embeddings.csd import convert
 
-    said = convert(args.checkpoint, args.out)
-    show(args, lambda: f"{args.out}: {said}", lambda: {"out": args.out, "network": said})
+    network = convert(args.checkpoint, args.out)
+    said = "{layers} layers of width {width}, patches of {patch} in {side} pixels, {numbers} numbers an image"
+    show(args, lambda: f"{args.out}: {said.format(**network)}", lambda: {"out": args.out, "network": network})
 
 
 COMMANDS = (

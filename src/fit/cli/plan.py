@@ -24,12 +24,12 @@ def plan_arguments(add: Callable[..., None]) -> None:
 
 
 def _plan_concepts(args: Namespace) -> None:
-    from fit.plan.concepts import describe, precision, rise_of
+    from fit.plan.concepts import describe, precision, rise_of, summary
     from fit.thresholds.scores import read_table
 
     rise = rise_of(read_table(args.concepts), args.seed)
     found = list(precision(rise, args.seed))
-    show(args, lambda: describe(rise, found, args.within), lambda: {"rise": rise.fit, "sizes": found})
+    show(args, lambda: describe(rise, found, args.within), lambda: {"rise": summary(rise), "sizes": found})
 
 
 def plan(args: Namespace) -> None:

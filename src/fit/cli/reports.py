@@ -56,7 +56,7 @@ def paper_arguments(add: Add) -> None:
 
 def paper(args: Namespace) -> None:
     """Write the list of the paper's tables and figures, and those tables that follow from a study's results."""
-    from fit.reports.paper import PaperFiles, said, write_paper
+    from fit.reports.paper import PaperFiles, count_made, said, write_paper
     from fit.reports.report import StudyFiles
 
     missing = StudyFiles.named([], [], [], [], args.missing).missing
@@ -65,7 +65,7 @@ def paper(args: Namespace) -> None:
     show(
         args,
         lambda: said(listed),
-        lambda: [dict(zip(listed.columns, row, strict=True)) for row in listed.rows],
+        lambda: count_made(listed) | {"rows": [dict(zip(listed.columns, row, strict=True)) for row in listed.rows]},
     )
 
 
