@@ -5,8 +5,10 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -327,3 +329,28 @@ def test_a_study_that_was_run_is_read(tmp_path):
         two.scores()
     with pytest.raises(DataError, match="there is no such file"):
         two.threshold("other")
+
+
+@pytest.mark.slow
+def test_the_blocks_of_the_page_on_python_run_in_order(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    assert len(blocks) > 4
+    monkeypatch.chdir(tmp_path)
+    Path("captions.csv").write_text("caption,url\na van Gogh,http://x/1\n", encoding="utf-8")
+    Path("sheet.tsv").write_text("concept\tname\nvan-gogh\tvan Gogh\n", encoding="utf-8")
+    results = Path("my-study/results")
+    for kind, name in (("scores", "my-model"), ("counts", "my-corpus"), ("thresholds", "my-model")):
+        (results / kind / name).mkdir(parents=True)
+    table().write_parquet(results / "scores/my-model/people.parquet")
+    table().drop("score").write_parquet(results / "counts/my-corpus/people.parquet")
+    found = fit.threshold(table(), resamples=20).to_dict()
+    (results / "thresholds/my-model/people.json").write_text(json.dumps(found), encoding="utf-8")
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    said = capsys.readouterr().out
+    assert "imitation begins at about 90 training images" in said and "the table: no column 'score'" in said
+    assert names["mentions"].table["captions"].to_list() == [2, 0] and names["of_files"].matched.height == 1
+    assert names["audit"].table["verdict"].to_list() == ["above", "below"] and names["comparison"].ratio > 1
+    assert names["study"].thresholds["threshold"].to_list() == [found["headline"]["threshold"]]
