@@ -132,7 +132,7 @@ def test_a_study_without_a_threshold_is_a_result_that_says_why():
         ({"concept": ["a"], "effective_count": [1.5], "score": [0.1]}, "the table, row 1, concept 'a'"),
         ({"concept": ["a", "a"], "effective_count": [1, 2], "score": [0.1, 0.2]}, "concept 'a' is in row 1 too"),
         ({"concept": ["a"], "effective_count": [1, 2], "score": [0.1]}, "the table: its columns can't be read"),
-        ({"concept": ["a"], "effective_count": [1], "score": [0.1], "grup": ["b"]}, "did you mean 'group'?"),
+        ({"concept": ["a"], "effective_count": [1], "score": [0.1], "Group": ["b"]}, "did you mean 'group'?"),
         (3, "the table: int is not a table"),
         ("no-such.csv", "no-such.csv: there is no such file"),
     ],

@@ -69,6 +69,24 @@ def test_bash_offers_every_command(offered):
     assert offered("fit ") >= set(COMMANDS)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish on this machine")
+def test_fish_completes_too(tmp_path):
+    ask = 'fit completion fish | source; complete -C "fit cap"; complete -C "fit captions count --tokens "'
+    done = subprocess.run(["fish", "--no-config", "-c", ask], capture_output=True, text=True, cwd=tmp_path, env=PLACES)
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["captions", "standard", "words"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh on this machine")
+def test_zsh_asks_fit(tmp_path):
+    ask = 'autoload -Uz compinit; compinit -D -u; eval "$(fit completion zsh)"; print $_comps[fit]; '
+    ask += 'BUFFER="fit cap" CURSOR=7 words=(fit cap); _describe() { print ${(P)2} }; _python_argcomplete'
+    done = subprocess.run(["zsh", "-f", "-c", ask], capture_output=True, text=True, cwd=tmp_path, env=PLACES)
+    registered, offered = done.stdout.splitlines()
+    assert registered == "_python_argcomplete" and offered.startswith("captions:")
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_has_a_script_for_fit_that_its_shell_can_read(shell, capsys, tmp_path):
     assert main(["completion", shell]) == 0

@@ -78,7 +78,7 @@ def as_frame(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> "pl.D
 
     names = list(columns)
     cells = [[row.get(name) for name in names] for row in rows]
-    types = {name: pl.String if name in TEXTS else pl.Float64 for name in names}
+    types: dict[str, Any] = {name: pl.String if name in TEXTS else pl.Float64 for name in names}
     for at, name in enumerate(names):
         values = [row[at] for row in cells if row[at] is not None]
         if name not in TEXTS and values and all(isinstance(value, int) for value in values):
