@@ -178,6 +178,7 @@ def test_settings_of_a_count_reach_it():
     assert fit.count_captions(["Monet"], ["Monet"]).matched is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("captions", "names", "error", "said"),
     [
@@ -231,6 +232,7 @@ def test_an_audit_against_no_threshold_says_so_and_gives_no_verdict():
     assert found.table["verdict"].to_list() == ["refused"]
 
 
+@pytest.mark.slow
 def test_captions_that_were_counted_are_audited_as_captions():
     counted = fit.count_captions(["Monet"] * 3, ["Monet", "Manet"])
     found = fit.audit(2, counted)

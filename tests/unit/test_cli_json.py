@@ -8,6 +8,7 @@ import json
 import math
 import re
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import explorer_study
@@ -44,10 +45,16 @@ def commands():
 PRINTING = [words for words, command in commands() if command.prints]
 
 
+@cache
+def functions_of(module):
+    """Return name -> syntax tree of the functions of a file."""
+    tree = ast.parse(inspect.getsource(module))
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
 def calls_in(function, module):
     """Return the names that a function calls, itself or through functions of its file."""
-    tree = ast.parse(inspect.getsource(module))
-    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    functions = functions_of(module)
     seen, waiting = set(), [function]
     while waiting:
         node = functions.get(waiting.pop())
@@ -179,6 +186,7 @@ def test_counts_of_captions(sheet, tmp_path, capsys):
     assert all(one["mention"] in text for one in found)
 
 
+@pytest.mark.slow  # rapidfuzz and numba are loaded
 def test_sheets(sheet, tmp_path, capsys):
     path = sheet("s.tsv", "van-gogh\tvan Gogh\t\tdutch", "claude-monet\tClaude Monet\tMonet\tfrench")
     _, found = agree(capsys, "concepts", "check", path)
