@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SERVICE := pypi
 AUDITED := requirements.lock
 
-.PHONY: run test unit slow workflow test-slurm lint format screenshots schema setup vulnerabilities lock clean
+.PHONY: run test unit slow workflow test-slurm lint format screenshots notebook schema setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
@@ -54,6 +54,9 @@ format: setup
 
 screenshots: setup    ## the README's pictures of the explorer, from the page of the default study
 	python tests/browser/screenshots.py results/explorer/atelier/index.html docs
+
+notebook: setup       ## the notebook of the docs, run again
+	python benchmarks/notebook.py
 
 schema: setup         ## config.schema.json, from the declarations of the settings
 	python -m fit.config.schema

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from fit.compare.pool import log_thresholds, pool
+from fit.comparisons.pool import log_thresholds, pool
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.scores import sort_scores
 

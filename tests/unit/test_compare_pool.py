@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from fit.cli.main import main
-from fit.compare.pool import GRID, SPREAD, group_tables, pool, pool_tables
+from fit.comparisons.pool import GRID, SPREAD, group_tables, pool, pool_tables
 from fit.thresholds.scores import sort_scores
 
 SETTINGS = {"penalty": 0.9, "resamples": 60, "seed": 0, "estimators": ["isotonic", "one_change"]}

@@ -178,6 +178,8 @@ def check_python(words):
 def check_command(command, whole=True):
     """Raise UnknownError if `command` names something that does not exist."""
     tool, *words = shlex.split(command, comments=True)
+    piped = next((at for at, word in enumerate(words) if word in ("|", ">")), len(words))
+    words = words[:piped]  # what a shell does with the output is not the command's
     if tool == "fit":
         check_fit(words, whole)
     elif words:
@@ -344,6 +346,13 @@ def test_commands_are_found_in_blocks_and_in_lines_and_over_the_end_of_a_line():
 def test_a_command_that_does_not_exist_is_found(command, whole):
     with pytest.raises(UnknownError):
         check_command(command, whole)
+
+
+def test_a_command_whose_output_goes_elsewhere_is_looked_at_up_to_there():
+    check_command("fit completion fish | source")
+    check_command("fit answer --json > answer.json")
+    with pytest.raises(UnknownError):
+        check_command("fit completion fsh | source")
 
 
 def test_a_command_in_a_block_needs_its_arguments():

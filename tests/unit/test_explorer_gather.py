@@ -14,7 +14,7 @@ import pydantic
 import pytest
 from explored_study import CORPUS, DOMAIN, MISSING, MODEL, ExploredStudy
 
-from fit.audit.threshold import from_study
+from fit.audits.threshold import from_study
 from fit.cli.main import main
 from fit.errors import DataError, FitError
 from fit.explorer.contents import Study

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from printed import agree
 
 from fit.cli.main import main
 from fit.errors import DataError
@@ -166,6 +167,8 @@ def test_the_command_makes_the_tables_and_lists_the_rest(results, tmp_path, caps
     printed = capsys.readouterr().out.splitlines()
     listed = read_list(out / "list.tsv")
     assert said(listed) == printed
+    _, found = agree(capsys, "reports", "paper", "mine", *arguments, besides=["1", "2"])
+    assert [tuple(row.values()) for row in found["rows"]] == listed.rows
     assert len(listed.rows) == len(PARTS)
     changes = row_of(listed, "all change points")
     assert changes["state"] == "made" and changes["where"] == "results/reports/mine/paper/changes.tsv"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from threshold_data import rise, step
 
-from fit.audit.threshold import read_threshold
-from fit.compare.compare import compare
-from fit.compare.words import sentence as compared
+from fit.audits.threshold import read_threshold
+from fit.comparisons.compare import compare
+from fit.comparisons.words import sentence as compared
 from fit.thresholds.answer import sentence
 from fit.thresholds.neighbours import ALIKE, measure_neighbours, neighbours_p_value
 from fit.thresholds.report import describe, detect, measure

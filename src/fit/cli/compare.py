@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.errors import FitError
 from fit.io.json_files import write_json
@@ -58,8 +59,8 @@ def _names(paths: list[str]) -> list[str]:
 
 def compare(args: Namespace) -> None:
     """Print how far the thresholds of two tables are apart, and write it as JSON and as a figure."""
-    from fit.compare import compare as compared
-    from fit.compare.words import describe
+    from fit.comparisons import compare as compared
+    from fit.comparisons.words import describe, sentence
     from fit.io.files import atomic_write
     from fit.thresholds.scores import read_table
 
@@ -79,16 +80,20 @@ def compare(args: Namespace) -> None:
     if args.out:
         write_json({"names": names} | found, args.out)
     if args.figure:
-        from fit.compare.figure import comparison_figure
+        from fit.comparisons.figure import comparison_figure
 
         with atomic_write(args.figure) as part:
             comparison_figure(tables, found, names, args.title, part)
-    print(*describe(found, names), sep="\n")
+    show(
+        args,
+        lambda: describe(found, names),
+        lambda: {"names": names, "sentence": sentence(found, names)} | found,
+    )
 
 
 def _pool(args: Namespace, tables: list["Scores"], names: list[str], settings: dict[str, Any]) -> None:
     """Print what tables say together, and write it as JSON."""
-    from fit.compare.pool import describe_pool, pool_tables
+    from fit.comparisons.pool import describe_pool, pool_tables
 
     if args.figure or args.paired is not None:
         raise FitError("--pool has neither a figure nor pairs; take --figure and --paired out")
@@ -103,4 +108,5 @@ COMMAND = Command(
     "whether two thresholds differ: of two models, checkpoints, scores or domains",
     compare_arguments,
     compare,
+    prints=True,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from fit.cli.command import Command
 from fit.cli.common import add_threads, read_match_threshold, read_threshold
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number, OptionalPath
 from fit.cli.scores import EVIDENCE, add_evidence, evidence_places, optional_tables
 from fit.io.json_files import write_json
@@ -106,7 +107,7 @@ def measure(args: Namespace) -> None:
         names = {key: (CHOICES[key], say(key, choice)) for key, choice in found["choices"].items()}
         with atomic_write(args.figure) as part:
             sensitivity_figure(found, names, args.title, part)
-    print("\n".join(describe(found)))
+    show(args, lambda: describe(found), lambda: found)
 
 
 def outliers_arguments(add: Callable[..., None]) -> None:
@@ -167,7 +168,11 @@ def outliers(args: Namespace) -> None:
         ]
         with atomic_write(args.figure) as part:
             contact_sheet(rows, part, args.title or "concepts that defy the threshold")
-    print("\n".join(outliers.describe(table, explained, medians)))
+    show(
+        args,
+        lambda: outliers.describe(table, explained, medians),
+        lambda: outliers.rows_of(table, explained, medians),
+    )
 
 
 COMMANDS = (
@@ -182,11 +187,13 @@ COMMANDS = (
         "thresholds over penalties, concepts, prompts, top-k and match thresholds",
         measure_arguments,
         measure,
+        prints=True,
     ),
     Command(
         "outliers",
         "concepts below with a high score, and above with a low one",
         outliers_arguments,
         outliers,
+        prints=True,
     ),
 )

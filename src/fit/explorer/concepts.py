@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fit.audit.counts import read_counted
-from fit.audit.likelihood import read_high_scores
-from fit.audit.threshold import Threshold
-from fit.audit.verdicts import audit
+from fit.audits.counts import read_counted
+from fit.audits.likelihood import read_high_scores
+from fit.audits.threshold import Threshold
+from fit.audits.verdicts import audit
 from fit.concepts.sheet import Concept as SheetConcept
 from fit.counts.estimate import Counts
 from fit.errors import DataError

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fit.audit.threshold import Threshold
-from fit.audit.threshold import read_threshold as read_audited
+from fit.audits.threshold import Threshold
+from fit.audits.threshold import read_threshold as read_audited
 from fit.concepts.sheet import Concept as SheetConcept
 from fit.concepts.sheet import read_sheet
 from fit.counts.estimate import Counts, read_counts_of, read_unrounded

@@ -117,13 +117,22 @@ def precision(rise: Rise, seed: int, sizes: Sequence[int] = SIZES, studies: int 
         yield Precision(size, ratios)
 
 
+def summary(rise: Rise) -> dict[str, float]:
+    """Return the rise in numbers: concepts, standard_deviations (its height), midpoint (images), fold (10 to 90 %)."""
+    return {
+        "concepts": len(rise.counts),
+        "standard_deviations": float((rise.fit["high"] - rise.fit["low"]) / rise.deviations.std()),
+        "midpoint": rise.fit["midpoint"],
+        "fold": (1 + rise.fit["to"]) / (1 + rise.fit["from"]),
+    }
+
+
 def describe(rise: Rise, found: Sequence[Precision], within: float | None) -> Iterator[str]:
     """Say in lines of text how precise studies of each size are, and how many concepts the ratio `within` takes."""
-    spread, height = rise.deviations.std(), rise.fit["high"] - rise.fit["low"]
+    of_rise = summary(rise)
     yield (
-        f"from {len(rise.counts)} concepts: a rise of {height / spread:.1f} standard deviations about "
-        f"{rise.fit['midpoint']:.0f} images, 10 to 90 % of it within a factor of "
-        f"{(1 + rise.fit['to']) / (1 + rise.fit['from']):.0f}"
+        f"from {of_rise['concepts']} concepts: a rise of {of_rise['standard_deviations']:.1f} standard deviations "
+        f"about {of_rise['midpoint']:.0f} images, 10 to 90 % of it within a factor of {of_rise['fold']:.0f}"
     )
     yield "concepts  95 % interval, high end to low end: logistic  best single split"
     for one in found:

@@ -256,10 +256,16 @@ def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples:
 
 
 def _summary(listed: Table) -> str:
+    number = count_made(listed)
+    partly = f", {number['in_part']} in part" if number["in_part"] else ""
+    return f"Of {number['parts']} tables and figures, {number['made']} are made{partly}."
+
+
+def count_made(listed: Table) -> dict[str, int]:
+    """Return how many tables and figures the list has (parts), and how many are made, and made in part."""
     states = [row[1] for row in listed.rows]
-    parts = sum(state.startswith(f"{MADE} for") for state in states)
-    partly = f", {parts} in part" if parts else ""
-    return f"Of {len(states)} tables and figures, {states.count(MADE)} are made{partly}."
+    in_part = sum(state.startswith(f"{MADE} for") for state in states)
+    return {"parts": len(states), "made": states.count(MADE), "in_part": in_part}
 
 
 def _notes(invariances: Mapping[Pair, Invariance]) -> tuple[str, ...]:

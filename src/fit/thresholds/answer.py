@@ -235,6 +235,26 @@ def of_study(config: Any, study: str) -> list[str]:
     ]
 
 
+def data_of_study(config: Any, study: str) -> dict[str, Any]:
+    """Return the answers of a study in builtins: what `of_study` says in lines.
+
+    Returns:
+        study, and answers: for each model and domain its sentence, threshold, interval, estimator and concepts by the
+        headline (None where there is none, or no result yet), the file that they are from, and what it lacks.
+    """
+    answers = []
+    for model, domain in config.pairs(study):
+        path = f"results/thresholds/{model}/{domain}.json"
+        lacks = list(config.lacks(model, domain))
+        found = follow(read(path)) if Path(path).exists() else {}
+        told = {name: found.get(name) for name in ("threshold", "interval", "estimator", "concepts")}
+        if found and why_none(found):
+            told |= {"threshold": None, "interval": None}
+        said = of_pair(model, domain, path, lacks)
+        answers.append({"model": model, "domain": domain, "sentence": said, **told, "file": path, "lacks": lacks})
+    return {"study": study, "answers": answers}
+
+
 # --- what a run has made ----------------------------------------------------------------------------------------------
 
 MADE = (

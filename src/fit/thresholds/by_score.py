@@ -7,7 +7,6 @@ at a fixed number of targets, and both minus their null, which is the same score
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from fit.errors import DataError
 from fit.io.numbers import as_number
 from fit.io.shown import plain, shown
-from fit.io.user_tables import UserTable, once, read_user_table
+from fit.io.user_tables import Source, UserTable, once, read_user_table
 from fit.thresholds.difficulty import COVARIATES, Adjustment, Effect, adjust
 from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow
 from fit.thresholds.report import measure
@@ -95,13 +94,13 @@ def _is_lacking(columns: Mapping[str, list[float | None] | None], row: int) -> b
     return any(values is None or values[row] is None for values in columns.values())
 
 
-def read_by_score(path: str | Path, published: Scores) -> tuple[dict[str, Scores], dict[str, str], int | None]:
+def read_by_score(path: Source, published: Scores) -> tuple[dict[str, Scores], dict[str, str], int | None]:
     """Read the other scores of a table of concepts, as far as it has their columns.
 
     Args:
-        path: CSV, TSV or Parquet, as fit.thresholds.scores.read_table reads it. Optional columns: fixed_score,
-            null_score, fixed_null_score; with lists per prompt for the bootstrap, fixed_images, null_others and
-            fixed_null_others; and fixed_targets.
+        path: CSV, TSV, Parquet or a table in memory, as fit.thresholds.scores.read_table reads it. Optional columns:
+            fixed_score, null_score, fixed_null_score; with lists per prompt for the bootstrap, fixed_images,
+            null_others and fixed_null_others; and fixed_targets.
         published: what read_table found in it.
 
     Returns:
@@ -138,7 +137,7 @@ def read_by_score(path: str | Path, published: Scores) -> tuple[dict[str, Scores
     return found, left_out, int(sizes.pop()) if len(sizes) == 1 else None
 
 
-def read_adjustment(path: str | Path, published: Scores) -> Adjustment:
+def read_adjustment(path: Source, published: Scores) -> Adjustment:
     """Read the covariates of a table of concepts, and find what they do to the published score.
 
     Args:
@@ -245,7 +244,7 @@ def _labels(size: int | None) -> dict[str, str]:
 
 
 def measure_by_score(
-    path: str | Path,
+    path: Source,
     published: Scores,
     found: Mapping[str, Any],
     *,

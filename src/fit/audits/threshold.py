@@ -172,13 +172,22 @@ def read_threshold(given: str) -> Threshold:
             raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
         return Threshold(number, *ends, False)
     try:
-        found = follow(json.loads(Path(given).read_text(encoding="utf-8")))
-        found["threshold"], found.get("interval")
-    except (ValueError, KeyError, TypeError, AttributeError):
+        found = json.loads(Path(given).read_text(encoding="utf-8"))
+        found["threshold"]
+    except (ValueError, KeyError, TypeError):
         raise DataError(
             f"{given}: not JSON with `threshold`; give a file that `fit thresholds detect --out` wrote"
         ) from None
+    return threshold_of(found, given)
+
+
+def threshold_of(found: Any, name: str) -> Threshold:
+    """Make the threshold of a result of `fit thresholds detect`, which errors call `name`.
+
+    Raises:
+        DataError: it is not such a result.
+    """
     try:
-        return from_study(found)
+        return from_study(follow(found))
     except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError):
-        raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
+        raise DataError(f"{name}: not a threshold; {_REMEDY}") from None

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fit.compare.resampling import resample_apart, resample_together, shared_concepts
+from fit.comparisons.resampling import resample_apart, resample_together, shared_concepts
 from fit.errors import DataError
 from fit.thresholds.estimators import ESTIMATORS, find_estimator
 from fit.thresholds.neighbours import why_no_interval

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fit.compare.compare import MOST_PRECISE
-from fit.compare.resampling import resample_together, shared_concepts
+from fit.comparisons.compare import MOST_PRECISE
+from fit.comparisons.resampling import resample_together, shared_concepts
 from fit.thresholds.estimators import estimator_of_result, find_estimator
 from fit.thresholds.report import FEWEST
 from fit.thresholds.scores import Scores
