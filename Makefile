@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SERVICE := pypi
 AUDITED := requirements.lock
 
-.PHONY: run test unit slow workflow test-slurm lint format screenshots schema setup vulnerabilities lock clean
+.PHONY: run test unit slow workflow test-slurm lint format screenshots schema site setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
@@ -57,6 +57,12 @@ screenshots: setup    ## the README's pictures of the explorer, from the page of
 
 schema: setup         ## config.schema.json, from the declarations of the settings
 	python -m fit.config.schema
+
+site: setup           ## the documents as a site, in site/; a link that leads nowhere is an error
+	python docs/site/prepare.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .site.yml
+	python docs/site/check.py site
+	@echo "site/index.html"
 
 setup: $(SETUP)
 
