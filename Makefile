@@ -61,7 +61,6 @@ schema: setup         ## config.schema.json, from the declarations of the settin
 site: setup           ## the documents as a site, in site/; a link that leads nowhere is an error
 	python docs/site/prepare.py
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .site.yml
-	python docs/site/check.py site
 	@echo "site/index.html"
 
 setup: $(SETUP)
@@ -91,4 +90,4 @@ lock: setup           ## pin everything again
 	sed -i "s/^LOCK=.*/LOCK=$$(sha256sum < requirements.lock | cut -d' ' -f1)/" envs/fit.post-deploy.sh
 
 clean:                ## forget everything made, but the environment
-	rm -rf results .snakemake
+	rm -rf results .snakemake site .site .site.yml

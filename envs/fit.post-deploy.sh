@@ -2,7 +2,7 @@
 # Fills the environment with what requirements.lock pins, and with `fit` itself. Snakemake runs this in the folder that it
 # was started in, and makes the environment anew when this file changes: so it names the lock, and `make lock` the lock's sum.
 set -euo pipefail
-LOCK=2467861f761575d5135a1c59c2d823813216e0965c1f40a1293b01bb86278e07
+LOCK=cf64f51fe3edb61926ccc3f36b91a7492860b5f73fa7ef77527b3ec932969fd7
 if [ ! -f requirements.lock ]; then
     echo "$PWD: no requirements.lock here; start snakemake in the project's root" >&2
     exit 1

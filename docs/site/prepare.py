@@ -5,6 +5,7 @@ The builder (`make site`) then only lays them out. In a page of the repository, 
 in a page is replaced by what NAME makes from the code.
 """
 
+import argparse
 import posixpath
 import re
 import shutil
@@ -30,6 +31,8 @@ PROJECT = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 ASSETS = ("style.css", "iframe-worker.js")
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 """A link to a file of the repository: what is before its path, the path, and the heading after it."""
+NESTED = re.compile(r"^ {2,3}(?=([-*]|\d+[.]) |\|)", re.M)
+"""The indent of an item or a table in an item of a list; the builder's Markdown needs four spaces."""
 CODE = re.compile(r"^( *)(```+).*?^\1\2 *$|(`+)(?!`).*?(?<!`)\3(?!`)", re.S | re.M)
 """A block or words of code, whose brackets are not links."""
 
@@ -67,8 +70,8 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
     return "".join([*parts, change(text[at:])])
 
 
-def with_links(text: str, path: str) -> tuple[str, set[str]]:
-    """The Markdown of the page `path` with links as the site has them, and the files of the repository they lead to."""
+def on_site(text: str, path: str) -> tuple[str, set[str]]:
+    """The Markdown of the page `path` as the site has it, and the files of the repository that it links to."""
     linked = set()
 
     def link(found: re.Match[str]) -> str:
@@ -77,7 +80,7 @@ def with_links(text: str, path: str) -> tuple[str, set[str]]:
         there = posixpath.relpath(place_of(target), posixpath.dirname(place_of(path)) or ".")
         return f"{found[1]}{there}{found[3]}"
 
-    return outside_code(text, lambda part: LINK.sub(link, part)), linked
+    return outside_code(text, lambda part: NESTED.sub("    ", LINK.sub(link, part))), linked
 
 
 def shown_file(name: str) -> str:
@@ -113,24 +116,22 @@ def write_pages(folder: Path) -> None:
     Raises:
         SystemExit: a link leads to no file of the repository.
     """
+    made = dict(pages())
     wanted: set[str] = set()
-    written: set[str] = set()
 
     def write(place: str, text: str) -> None:
         path = folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    for path, text in pages():
-        text, linked = with_links(text, path)
-        write(place_of(path), text)
-        written.add(path)
-        wanted |= {target for target in linked - {path} if not target.endswith(".md") or (ROOT / target).exists()}
-        if missing := sorted(t for t in linked if not (ROOT / t).is_file() and not t.startswith("docs/reference/")):
+    for path, markdown in made.items():
+        text, linked = on_site(markdown, path)
+        if missing := [target for target in sorted(linked - set(made)) if not (ROOT / target).is_file()]:
             sys.exit(f"{path} links to {', '.join(missing)}, which is not a file of this repository")
-    for target in sorted(wanted - written):
+        write(place_of(path), text)
+        wanted |= linked - set(made)
+    for target in sorted(wanted):
         if target.startswith("docs/"):
-            (folder / place_of(target)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / target, folder / place_of(target))
         else:
             write(place_of(target), shown_file(target))
@@ -155,11 +156,13 @@ def configuration() -> str:
 
 
 def main() -> None:
-    """Write the pages and the configuration; the pages' folder is made again."""
-    folder = ROOT / ".site"
-    shutil.rmtree(folder, ignore_errors=True)
-    write_pages(folder)
-    (ROOT / ".site.yml").write_text(configuration(), encoding="utf-8")
+    """Write the pages and the configuration into the root of the repository, or the folder that is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--into", type=Path, default=ROOT, help="folder that gets .site/ and .site.yml")
+    into = parser.parse_args().into
+    shutil.rmtree(into / ".site", ignore_errors=True)
+    write_pages(into / ".site")
+    (into / ".site.yml").write_text(configuration(), encoding="utf-8")
 
 
 if __name__ == "__main__":
