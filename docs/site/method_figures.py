@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.report import detect
@@ -69,8 +70,14 @@ def _drawn(draw: Callable[[Axes], str], ylabel: str, xlabel: str = "effective co
     return f'<figure class="drawn">{lines}<figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
-def _dots(axes: Axes, counts: np.ndarray, scores: np.ndarray) -> None:
+def _logarithmic(axes: Axes) -> None:
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _dots(axes: Axes, counts: np.ndarray, scores: np.ndarray) -> None:
+    _logarithmic(axes)
     axes.plot(counts, scores, "o", color=SOFT, markersize=3.5, label="a concept")
 
 
@@ -91,7 +98,7 @@ def _gradual(axes: Axes) -> str:
     logistic, pelt = found["estimators"]["logistic"], found["estimators"]["pelt"]["threshold"]
     low, high = logistic["from"], logistic["to"]
     _dots(axes, counts, scores)
-    axes.axvspan(low, high, color=LEAF, alpha=0.3, label=f"10 to 90 % of the rise: {low:.0f} to {high:.0f}")
+    axes.axvspan(low, high, color=LEAF, alpha=0.3, label=f"10 to 90 % of the rise: {low:,.0f} to {high:,.0f}")
     axes.axvline(logistic["threshold"], color=ACCENT, label=f"middle: {logistic['threshold']:.0f} images")
     beside = "finds no jump" if pelt is None else f"says {pelt:.0f} images, as if it were a jump"
     return (
@@ -107,7 +114,7 @@ def _targets(axes: Axes) -> str:
     drawn = [rng.normal(0.1, 0.06, (60, size)) for size in sizes]
     chosen = [np.sort(cosines, axis=1)[:, -NEAREST:].mean() for cosines in drawn]
     fixed = [np.sort(cosines[:, : sizes[0]], axis=1)[:, -NEAREST:].mean() for cosines in drawn]
-    axes.set_xscale("log")
+    _logarithmic(axes)
     axes.plot(sizes, chosen, "o-", color=ACCENT, markersize=3.5, label="all targets")
     axes.plot(sizes, fixed, "s--", color=INK, markersize=3.5, label=f"{sizes[0]} targets for each concept")
     axes.set_ylim(bottom=0)

@@ -28,7 +28,7 @@ from fit.explorer.words import GLOSSARY
 ROOT = Path(__file__).parents[2]
 PROJECT = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 """Pages outside docs/."""
-ASSETS = ("style.css", "iframe-worker.js")
+ASSETS = ("style.css", "page.js", "iframe-worker.js")
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 """A link to a file of the repository: what is before its path, the path, and the heading after it."""
 NESTED = re.compile(r"^ {2,3}(?=([-*]|\d+[.]) |\|)", re.M)

@@ -20,6 +20,25 @@ def as_code(text: str) -> str:
     return f"<code>{as_text(text)}</code>"
 
 
+def as_prose(text: str) -> str:
+    """A text of the code as Markdown, also in a cell of a table: what is between backticks is code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return as_text(text)
+    return "".join(as_code(part) if at % 2 else _spaced(part) for at, part in enumerate(parts))
+
+
+def _spaced(part: str) -> str:
+    """As `as_text`, with the spaces at the ends of a part of a sentence."""
+    before, after = (" " if part[:1].isspace() else ""), (" " if part[-1:].isspace() and part.strip() else "")
+    return f"{before}{as_text(part)}{after}"
+
+
+def as_sentence(text: str) -> str:
+    """A line about a command, which has neither a capital nor a full stop, as a sentence."""
+    return f"{as_prose(text[:1].upper() + text[1:])}."
+
+
 def commands_of(name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield (words, parser) of each command that a name of fit.cli.main.COMMANDS has."""
 
@@ -74,16 +93,16 @@ def usage_of(words: str, parser: argparse.ArgumentParser) -> str:
 def _meaning(action: argparse.Action) -> str:
     default = "" if action.default is argparse.SUPPRESS else action.default
     text = (action.help or "").replace("%(default)s", str(default)).replace("%%", "%")
-    return as_text(text)
+    return as_prose(text)
 
 
 def command_page(name: str) -> str:
     """The page of a name of COMMANDS: each of its commands with a line about it, its usage and its arguments."""
     commands = list(commands_of(name))
-    lines = [f"# fit {name}", "", f"{as_text(COMMANDS[name])}.", ""]
+    lines = [f"# fit {name}", "", as_sentence(COMMANDS[name]), ""]
     for words, parser in commands:
         if len(commands) > 1:
-            lines += [f"## {words}", "", f"{as_text(parser.description or '')}.", ""]
+            lines += [f"## {words}", "", as_sentence(parser.description or ''), ""]
         lines += ["```text", usage_of(words, parser), "```", ""]
         if arguments := arguments_of(parser):
             lines += ["| argument | must be given | meaning |", "| --- | --- | --- |"]
@@ -101,5 +120,5 @@ def command_list() -> str:
     for name in COMMANDS:
         for words, parser in commands_of(name):
             place = "" if words == f"fit {name}" else f"#{words.replace(' ', '-')}"
-            lines.append(f"| [{as_code(words)}](commands/{name}.md{place}) | {as_text(parser.description or '')} |")
+            lines.append(f"| [{as_code(words)}](commands/{name}.md{place}) | {as_prose(parser.description or '')} |")
     return "\n".join(lines)

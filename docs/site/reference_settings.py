@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from reference_commands import as_code, as_text
+from reference_commands import as_code, as_prose, as_text
 
 from fit.config.schema import config_schema
 
@@ -84,10 +84,10 @@ def settings_reference() -> str:
     lines: list[str] = []
     for path, _, its in sections(config_schema()):
         title = f"`{path}`" if path else "The top of the file"
-        lines += [f"## {title}", "", as_text(its.get("description", "")), ""]
+        lines += [f"## {title}", "", as_prose(its.get("description", "")), ""]
         lines += ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {as_code(key)} | {kind_of(value)} | {_default(key, value, its)} | {as_text(value['description'])} |"
+            f"| {as_code(key)} | {kind_of(value)} | {_default(key, value, its)} | {as_prose(value['description'])} |"
             for key, value in its["properties"].items()
         ]
         lines += [""]
