@@ -1,8 +1,8 @@
 """Writes what the site is built from: its pages into .site/, and mkdocs.yml with the commands' pages into .site.yml.
 
 The builder (`make site`) then only lays them out. In a page of the repository, docs/atelier.md may link to
-../config.yaml; here such a file is shown as a page of its text, and the link leads there. A comment `<!-- site: NAME -->`
-in a page is replaced by what NAME makes from the code.
+../config.yaml; here such a file is shown as a page of its text, and the link leads there. A comment
+`<!-- site: NAME -->` in a page is replaced by what NAME makes from the code.
 """
 
 import argparse

@@ -102,7 +102,7 @@ def command_page(name: str) -> str:
     lines = [f"# fit {name}", "", as_sentence(COMMANDS[name]), ""]
     for words, parser in commands:
         if len(commands) > 1:
-            lines += [f"## {words}", "", as_sentence(parser.description or ''), ""]
+            lines += [f"## {words}", "", as_sentence(parser.description or ""), ""]
         lines += ["```text", usage_of(words, parser), "```", ""]
         if arguments := arguments_of(parser):
             lines += ["| argument | must be given | meaning |", "| --- | --- | --- |"]

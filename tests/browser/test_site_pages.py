@@ -5,7 +5,15 @@ import chromium
 import pytest
 
 pytestmark = pytest.mark.slow
-PAGES = ("index", "method", "limits", "thresholds", "reference/commands/captions", "reference/settings", "project/readme")
+PAGES = (
+    "index",
+    "method",
+    "limits",
+    "thresholds",
+    "reference/commands/captions",
+    "reference/settings",
+    "project/readme",
+)
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
 

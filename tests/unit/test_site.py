@@ -116,7 +116,9 @@ def test_a_link_leads_to_a_page_and_a_heading_that_exist(site):
 def test_no_page_and_no_style_loads_anything_from_another_machine(site):
     loaded = [(path, address) for path in site.rglob("*.html") for address in read(path).loads]
     styles = [(path, path.read_text(encoding="utf-8")) for path in site.rglob("*.css")]
-    styled = [(path, found) for path, text in styles for found in re.findall(r"(?:url\(|@import )[\"']?([^\"')]+)", text)]
+    styled = [
+        (path, found) for path, text in styles for found in re.findall(r"(?:url\(|@import )[\"']?([^\"')]+)", text)
+    ]
     assert len(loaded) > 100 and styles
     outside = [(str(path), to) for path, to in loaded + styled if re.match(r"(?!data:)[a-z]+:|//", to)]
     assert not outside
