@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SERVICE := pypi
 AUDITED := requirements.lock
 
-.PHONY: run test unit slow workflow test-slurm lint format screenshots notebook schema setup vulnerabilities lock clean
+.PHONY: run test unit slow workflow test-slurm lint format screenshots notebook schema site setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
@@ -61,6 +61,11 @@ notebook: setup       ## the notebook of the docs, run again
 schema: setup         ## config.schema.json, from the declarations of the settings
 	python -m fit.config.schema
 
+site: setup           ## the documents as a site, in site/; a link that leads nowhere is an error
+	python docs/site/prepare.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .site.yml
+	@echo "site/index.html"
+
 setup: $(SETUP)
 
 # uv installs the locked packages in a fraction of pip's time and shares them between checkouts. Nothing comes unpinned: uv
@@ -88,4 +93,4 @@ lock: setup           ## pin everything again
 	sed -i "s/^LOCK=.*/LOCK=$$(sha256sum < requirements.lock | cut -d' ' -f1)/" envs/fit.post-deploy.sh
 
 clean:                ## forget everything made, but the environment
-	rm -rf results .snakemake
+	rm -rf results .snakemake site .site .site.yml

@@ -2,7 +2,7 @@
 # Fills the environment with what requirements.lock pins, and with `fit` itself. Snakemake runs this in the folder that it
 # was started in, and makes the environment anew when this file changes: so it names the lock, and `make lock` the lock's sum.
 set -euo pipefail
-LOCK=b87d5513374cc0db5749ece98a5ba9f49105cf5d902556b6daa643f07f1a2765
+LOCK=ab8315ada7e94c8c068e7a3bf2e1c1fc67ce77b1ea7a1fec5ae14d24fc4512dd
 if [ ! -f requirements.lock ]; then
     echo "$PWD: no requirements.lock here; start snakemake in the project's root" >&2
     exit 1
