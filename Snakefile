@@ -18,7 +18,6 @@ rule all:
         lambda wildcards: study_files(CONFIG.default_study),
 
 
-include: "rules/atelier.smk"
 include: "rules/captions.smk"
 include: "rules/images.smk"
 include: "rules/references.smk"
@@ -34,3 +33,8 @@ include: "rules/missed.smk"
 include: "rules/reports.smk"
 include: "rules/explorer.smk"
 include: "rules/targets.smk"
+
+
+if CONFIG.atelier:
+
+    include: "rules/atelier.smk"

@@ -21,6 +21,10 @@ from annotated_types import Ge, Gt, Le
 S = typing.TypeVar("S")
 RESOURCE = "a resource: it does not change results, so it triggers no rerun"
 """Marks a field, `Annotated[int, RESOURCE]`."""
+PLACE = "a path: in a file of configuration, it is relative to the folder of that file"
+"""Marks a field whose value is a file or folder, or a list of them, `Annotated[str, PLACE]`."""
+LOADED = "a path, or the name of something that is loaded from elsewhere"
+"""Marks a field as PLACE does, whose value may also be a model's name or the id of a hub."""
 STRICT: Any = {"extra": "forbid", "use_attribute_docstrings": True, "allow_inf_nan": False}
 """How pydantic reads a settings class, as `__pydantic_config__`: unknown keys and infinite numbers are errors."""
 
@@ -76,6 +80,8 @@ def _setting(name: str, annotation: Any, default: Any, text: str) -> SettingFiel
             for mark in inner[1:]:
                 if mark == RESOURCE:
                     found["is_resource"] = True
+                elif mark in (PLACE, LOADED):
+                    continue
                 elif isinstance(mark, (Ge, Gt)):
                     found["is_low_excluded"] = isinstance(mark, Gt)
                     low: Any = mark.gt if isinstance(mark, Gt) else mark.ge

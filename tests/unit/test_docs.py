@@ -19,6 +19,8 @@ from fit.config.read import load
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TOOLS = ("fit", "snakemake", "make", "python")
+NEW_STUDY = "painters-study"
+"""A study that pages make as an example, and its folder."""
 PLACES = {
     "counts": ("corpora", "domains"),
     "captions": ("corpora", "domains"),
@@ -131,7 +133,7 @@ def check_fit(words, whole, studies=frozenset()):
             raise
         return
     study = getattr(args, "study", None)
-    if study and not study.isupper() and study not in studies | config().studies.keys():
+    if study and not study.isupper() and study not in {*config().studies, *studies, NEW_STUDY}:
         raise UnknownError(f"study {study}")
 
 
@@ -209,7 +211,7 @@ def check_place(place, studies=frozenset()):
             continue
         known = getattr(config(), of) if of != "concepts" else slugs(domain) if domain else [part]
         name = part if part in known else part.split(".")[0]
-        if name not in known and not (of == "studies" and name in studies):
+        if name not in known and not (of == "studies" and name in {*studies, NEW_STUDY}):
             raise UnknownError(f"{name} of {place} is not one of the {of}")
         domain = name if of == "domains" else domain
 

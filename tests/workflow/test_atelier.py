@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from hashlib import sha256
 
@@ -159,6 +160,34 @@ def test_the_page_of_the_study(shrunken):
     pictures = ConceptTables([results / "explorer/pictures/atelier/painters"])
     assert sorted(pictures) == sorted(one.slug for one in sheet)
     assert all(1 <= len(rows) <= 10 for _, rows in pictures.each(["role"]))
+
+
+def test_one_name_alone_has_the_count_of_the_study(shrunken):
+    """`fit artist` of a painter with many pictures, of one with few, and of one who is not there."""
+    results = shrunken.folder / "results"
+    counts = pl.read_parquet(results / "counts/atelier/painters.parquet").sort("effective_count")
+    concepts = {concept.slug: concept for concept in read_sheet(shrunken.folder / "painters.tsv")}
+    most, least = counts.row(-1, named=True), counts.row(0, named=True)
+    limit = max(least["high"], 0) + 1
+    assert most["low"] > limit
+    place = ["--captions", f"{results}/atelier/corpus/*.parquet", "--images", "embedded", "--threshold", str(limit)]
+    place += ["--references", str(results / "atelier/references.parquet"), "--out"]
+    embedder = ["--embedder", "openclip", f"local-dir:{results}/atelier/style-encoder"]
+    embedder += ["--match-threshold", str(results / "matches/painters.threshold.json")]
+    for row, verdict in ((most, "above"), (least, "below")):
+        out = shrunken.folder / "one" / row["concept"]
+        concept = concepts[row["concept"]]
+        aliases = [word for alias in concept.aliases for word in ("--alias", alias)]
+        command = ["fit", "artist", concept.name, *aliases, *place, str(out), *embedder]
+        subprocess.run(command, check=True, capture_output=True)
+        found = json.loads((out / "answer.json").read_text())
+        # The study's art filter drops some of the pictures that match.
+        assert found["captions"] == row["captions"] and found["count"] >= row["effective_count"]
+        assert found["verdict"] == verdict or found["count"] > row["effective_count"]
+    out = shrunken.folder / "one" / "nobody"
+    subprocess.run(["fit", "artist", "Nobody Belwhere", *place, str(out), *embedder], check=True, capture_output=True)
+    found = json.loads((out / "answer.json").read_text())
+    assert (found["count"], found["verdict"], found["counts"]) == (0, "below", None)
 
 
 def test_the_pictures_of_one_concept_are_made_again_alone(shrunken):

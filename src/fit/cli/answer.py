@@ -4,13 +4,14 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.common import enter_study
 from fit.cli.output import show
 from fit.errors import FitError
 
 
 def answer_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit answer`."""
-    add("study", nargs="?", default=None, help="one of `studies` (default: the default study)")
+    add("study", nargs="?", default=None, help="of config.yaml, or the folder of one (default: the default study)")
     add("--config", nargs="+", default=["config.yaml"], help="as `snakemake --configfile` takes them, one over another")
 
 
@@ -19,6 +20,7 @@ def answer(args: Namespace) -> None:
     from fit.config.read import load
     from fit.thresholds.answer import data_of_study, of_study
 
+    enter_study(args)
     config = load(*args.config)
     study = args.study or config.default_study
     if study not in config.studies:

@@ -5,12 +5,13 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.common import enter_study
 from fit.cli.output import show
 
 
 def check_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fit check`."""
-    add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
+    add("study", nargs="?", default="", help="of config.yaml, or the folder of one (default: the default study)")
     add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later file overrides earlier ones")
 
 
@@ -19,6 +20,7 @@ def check(args: Namespace) -> int:
     from fit.check import examine, in_order, looked_at
     from fit.config.read import load
 
+    enter_study(args)
     config = load(*args.config)
     study = config.study_named(args.study)
     findings = examine(config, study)

@@ -1,5 +1,7 @@
 """What several commands share."""
 
+import os
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,16 @@ def read_threshold(path: str | Path) -> dict[str, Any]:
     """
     keys = ("threshold", "interval", "below", "above", "changes", "concepts", "estimator", "penalty")
     return read_json(path, keys, "fit thresholds detect --out")
+
+
+def enter_study(args: Namespace) -> None:
+    """Go into the folder of a study, where `args.study` names one in place of a study of config.yaml.
+
+    So `fit check FOLDER` is what `fit check` is in that folder. Its other paths are of that folder too.
+    """
+    if args.study and Path(args.study, "config.yaml").is_file():
+        os.chdir(args.study)
+        args.study = None
 
 
 def set_threads(count: int) -> None:

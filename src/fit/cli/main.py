@@ -11,6 +11,9 @@ from fit.cli.command import Command
 from fit.cli.parser import Parser, Version, guarded
 
 COMMANDS = {
+    "new": "a folder for a study of your own: configuration, sheet, places for pictures",
+    "run": "run the study of a folder, as far as wanted",
+    "artist": "one name: its captions, pictures and count, and whether it is above a threshold",
     "concepts": "make and check concept sheets",
     "captions": "count how often captions mention each concept",
     "images": "collect and look at training images",

@@ -4,13 +4,14 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.common import enter_study
 from fit.cli.output import show
 from fit.cli.parser import Number
 
 
 def plan_arguments(add: Callable[..., None]) -> None:
     """Add the arguments of `fit plan`."""
-    add("study", nargs="?", default="", help="of config.yaml (default: its default study)")
+    add("study", nargs="?", default="", help="of config.yaml, or the folder of one (default: the default study)")
     add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="a later file overrides earlier ones")
     add("--gpus", type=Number(int, 1, 1_000_000), default=1, help="that work at once, for the time it takes")
     add(
@@ -41,6 +42,7 @@ def plan(args: Namespace) -> None:
     from fit.plan.estimate import estimate
     from fit.plan.report import report, rows_of_works
 
+    enter_study(args)
     config = load(*args.config)
     works, study = estimate(config, args.study), args.study or config.default_study
     show(args, lambda: report(works, study, args.gpus), lambda: rows_of_works(works, study, args.gpus))

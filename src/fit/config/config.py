@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo
 
 from fit.concepts.sheet import Concept, read_sheet
 from fit.config.corpus import Collection, Corpus
+from fit.config.defaults import with_defaults
 from fit.config.domain import Domain
 from fit.config.model import Embedder, Model
 from fit.config.parts import Partition, size_of_parts
@@ -45,34 +46,40 @@ class Config(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Every random choice of a study derives from it."""
-    default_study: Name
-    """The study that plain `snakemake` runs."""
-    studies: dict[Name, Study]
-    """What to find out."""
+    default_study: Name = ""
+    """The study that plain `snakemake` or `fit run` makes. Left out: the only one of `studies`."""
+    studies: dict[Name, Study] = {}  # filled in where it is left out
+    """What to find out. Left out: the thresholds of all models in all domains, as a study with the name `study`."""
     domains: dict[DomainName, Domain]
     """Sets of concepts."""
     corpora: dict[Name, Corpus]
     """Training sets."""
     models: dict[Name, Model]
     """Text-to-image models."""
-    embedders: dict[Name, Embedder]
-    """Image encoders."""
+    embedders: dict[Name, Embedder] = {}  # filled in where it is left out
+    """Image encoders. Some are known without a section: arcface, facenet, csd, clip-vit-l-14, dinov2-large,
+    dfn5b-vit-h-14-384 (docs/embeddings.md)."""
     collection: Collection = Collection()
     """How images are fetched and decoded."""
     threshold: Threshold = Threshold()
     """Scores, and the estimation of the threshold."""
     explorer: Explorer = Explorer()
     """The page on which a study is understood."""
-    atelier: Atelier
-    """The built-in world."""
+    atelier: Atelier | None = None
+    """The built-in world. Left out: it is not made."""
 
     _sheets: dict[str, list[Concept]] = pydantic.PrivateAttr(default_factory=dict)
     _partitions: dict[tuple[str, bool], Partition] = pydantic.PrivateAttr(default_factory=dict)
     _files: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _unread: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _parts: dict[str, dict[str, list[str]]] = pydantic.PrivateAttr(default_factory=dict)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _filled(cls, data: Any) -> Any:
+        return with_defaults(data) if isinstance(data, dict) else data
 
     @pydantic.field_validator("*", mode="before")
     @classmethod

@@ -10,13 +10,14 @@ from fit.config.section import Name, Section, section
 from fit.counts.settings import ScalingSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.missed.settings import MissedSettings
+from fit.settings import PLACE
 
 
 @section
 class Captions(SamplingSettings, ReadingSettings, Section):
     """The captions of a corpus. Give one source, `files` or `elasticsearch`."""
 
-    files: list[str] | None = None
+    files: Annotated[list[str], PLACE] | None = None
     """Files of captions: Parquet, CSV, TSV or JSON lines, compressed or not; here or at s3://, hf://, https://
     addresses. A pattern such as part-*.parquet stands for the files on this machine that it finds, a file that ends in
     .txt for those that it lists, one a line."""
@@ -59,9 +60,9 @@ class Corpus(ScalingSettings, MissedSettings, Section):
     only counted, and `counts_from` says how."""
     counts_from: Name | None = None
     """Another corpus, whose effective counts are scaled by the ratio of caption counts."""
-    provided_images: str | None = None
+    provided_images: Annotated[str, PLACE] | None = None
     """Local training images: a folder with a folder per slug, or Parquet with the columns concept and bytes."""
-    provided_counts: str | None = None
+    provided_counts: Annotated[str, PLACE] | None = None
     """Effective counts that are known already: CSV or Parquet with the columns concept and effective_count."""
 
     @pydantic.model_validator(mode="after")

@@ -10,6 +10,7 @@ from fit.matches.settings import MeanSettings, Method
 from fit.references import SOURCES
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import TargetSettings
+from fit.settings import PLACE
 
 MatchThreshold = Literal[Method, "paper-faces", "paper-faces-f1", "paper-classical", "paper-modern"]
 ArtThreshold = Literal["paper-classical", "paper-modern"]
@@ -23,7 +24,7 @@ class ArtFilter(Section):
     """An embedder that has a text tower."""
     texts: Annotated[list[str], Field(min_length=1)] = Field(default_factory=lambda: ["an artwork"])
     """An image's similarity is the highest to any of these."""
-    photographs: str | None = None
+    photographs: Annotated[str, PLACE] | None = None
     """Ordinary photographs, against which the threshold is found: an image table (Parquet) or a folder. May be left out
     where `threshold` is given; how well it tells them apart is then not known."""
     threshold: ArtThreshold | Cosine | None = None
@@ -41,15 +42,15 @@ class ArtFilter(Section):
 class References(SearchSettings, SelectionSettings, Section):
     """Where a domain's verified images come from. Give one source."""
 
-    table: str | None = None
+    table: Annotated[str, PLACE] | None = None
     """Parquet file with the columns concept and bytes."""
-    folder: str | None = None
+    folder: Annotated[str, PLACE] | None = None
     """Folder with one folder of images per concept, named by its slug."""
     serpapi: str | None = None
     """What to ask Google's image search for through serpapi.com, with {name}; the key is read from SERPAPI_API_KEY."""
     wikiart: bool | None = None
     """true: an artist's works from wikiart.org, found by name."""
-    vetoes: str | None = None
+    vetoes: Annotated[str, PLACE] | None = None
     """Tab-separated file with the columns concept and image_id: images that a person has rejected."""
 
     @pydantic.model_validator(mode="after")
@@ -73,7 +74,7 @@ class References(SearchSettings, SelectionSettings, Section):
 class Domain(TargetSettings, MeanSettings, Section):
     """A set of concepts of one kind."""
 
-    concepts: str
+    concepts: Annotated[str, PLACE]
     """Concept sheet, tab-separated."""
     embedder: Name
     """Which of `embedders` tells its concepts apart."""

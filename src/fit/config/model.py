@@ -9,6 +9,7 @@ from pydantic import Field
 from fit.config.section import Name, Section, section
 from fit.embeddings.settings import BatchSettings, EmbedderSettings, FaceSettings
 from fit.generated.settings import GenerationSettings, PipelineSettings
+from fit.settings import LOADED, PLACE
 
 Gpus = Annotated[int, Field(ge=0, le=1)]
 
@@ -34,8 +35,8 @@ class Model(PipelineSettings, GenerationSettings, Section):
     before: Name | None = None
     """Another of `models`: this one before it was trained on the corpus. Its scores say how difficult the concepts are
     (docs/scores.md). It has the same `corpus`, so that its pictures are compared with the same targets."""
-    pipeline: str | None = None  # type: ignore[assignment]  # pictures that are provided have no pipeline
-    provided_images: str | None = None
+    pipeline: Annotated[str, LOADED] | None = None  # type: ignore[assignment]  # pictures that are provided have no pipeline
+    provided_images: Annotated[str, PLACE] | None = None
     """Local generated images, instead of a pipeline: a folder with a folder per slug (in it a folder per prompt, if
     you like), or Parquet with the columns concept and bytes."""
     gpus: Gpus = 1

@@ -1,19 +1,17 @@
 """Reads configuration files, checks them, and says in which file and line a mistake is."""
 
-import dataclasses
 import difflib
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pydantic
 import yaml
 
 from fit.config.config import Config
+from fit.config.places import Location, keys_of, sections_in, with_places
 from fit.errors import ConfigError
 
-Location = tuple[Any, ...]
 RENAMED = {
     ("domains", "same_concept_cut"): "match_threshold",
     ("art_filter", "cut"): "threshold",
@@ -31,32 +29,16 @@ def _locate(error: Mapping[str, Any]) -> tuple[str, str]:
     return key, message
 
 
-def _sections_in(annotation: Any) -> Iterator[type]:
-    """The sections that an annotation names, inside of unions, lists and dicts too."""
-    if isinstance(annotation, type) and hasattr(annotation, "__dataclass_fields__"):
-        yield annotation
-    for inner in typing.get_args(annotation):
-        yield from _sections_in(inner)
-
-
-def _keys_of(section: type) -> dict[str, Any]:
-    """Key -> annotation of a section."""
-    if issubclass(section, pydantic.BaseModel):
-        return {name: field.annotation for name, field in section.model_fields.items()}
-    annotations = typing.get_type_hints(section)
-    return {field.name: annotations[field.name] for field in dataclasses.fields(cast("Any", section))}
-
-
 def _known_keys(location: Location) -> tuple[str, list[str]]:
     """(the key that a section is under, the keys that are known there) for the place of an unknown key."""
     section: type = Config
     of_section = ""
     for part in location[:-1]:
-        keys = _keys_of(section)
+        keys = keys_of(section)
         if part in keys:
-            section = next(_sections_in(keys[part]), section)
+            section = next(sections_in(keys[part]), section)
             of_section = str(part)
-    return of_section, list(_keys_of(section))
+    return of_section, list(keys_of(section))
 
 
 def _unknown_key(path: str, key: str, location: Location) -> str:
@@ -76,6 +58,11 @@ class _Layers:
     def __init__(self, paths: Sequence[str | Path], command_line: Mapping[str, Any] | None = None):
         self._paths, self._command_line = [str(path) for path in paths], command_line or {}
         self._data: list[dict] | None = None
+
+    def file(self, location: Location) -> str:
+        """The file that sets a key, as `name`; "" for the command line."""
+        found = self.name(location)
+        return "" if found == "--config" else found
 
     def name(self, location: Location) -> str:
         """The last file that has the most of `location`, a tuple of keys: the one to change. The first, where none has
@@ -119,7 +106,8 @@ def check(
 
     Args:
         data: a dict. path: what errors call the place that it comes from.
-        files: the files that it comes from, each laid over those before it: errors then name the one that sets a key.
+        files: the files that it comes from, each laid over those before it: errors then name the one that sets a key,
+            and a path is relative to the folder of the one that names it.
         command_line: what --config sets, a dict, which lies over all files.
 
     Raises:
@@ -127,7 +115,7 @@ def check(
     """
     layers = _Layers(files or [path], command_line)
     try:
-        config = Config.model_validate(data)
+        config = Config.model_validate(with_places(dict(data), layers.file))
     except pydantic.ValidationError as invalid:
         problems = []
         for error in invalid.errors():
@@ -137,7 +125,8 @@ def check(
                 problems.append(_unknown_key(path, key, error["loc"]))
             elif error["type"] == "missing":
                 problems.append(
-                    f"{path}: `{key}` is missing; add it as in config.yaml, and run from the project's root"
+                    f"{path}: `{key}` is missing; add it (docs/first-study.md shows a small file with each "
+                    "key that is needed)"
                 )
             else:
                 problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); correct the value")
@@ -150,7 +139,14 @@ def check(
 
 def _undefined_names(config: Config, layers: _Layers) -> Iterator[str]:
     """What is said of each name that is used and not defined."""
-    uses: list[tuple[tuple[str, ...], str, str]] = [(("default_study",), config.default_study, "studies")]
+    uses: list[tuple[tuple[str, ...], str, str]] = []
+    if config.default_study:
+        uses.append((("default_study",), config.default_study, "studies"))
+    else:
+        yield (
+            f"{layers.name(('studies',))}: `default_study` is missing, and there are several studies; add it: one of "
+            f"{', '.join(config.studies) or 'none (`studies` is empty)'}"
+        )
     for name, study in config.studies.items():
         uses += [(("studies", name, "models"), model, "models") for model in study.models]
         uses += [(("studies", name, "domains"), domain, "domains") for domain in study.domains]
@@ -237,7 +233,7 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; check the path, and run from the project's root") from None
+        raise ConfigError(f"{path}: there is no such file; check the path, or run in the folder of the study") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror}); name a file of YAML") from None
     except UnicodeDecodeError as error:
@@ -258,7 +254,7 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         what = "it is empty" if data is None else f"it holds a {'list' if isinstance(data, list) else 'single value'}"
-        raise ConfigError(f"{path}: no keys in it: {what}; see config.yaml in the project's root")
+        raise ConfigError(f"{path}: no keys in it: {what}; `fit new` writes such a file")
     return data
 
 

@@ -9,6 +9,7 @@ from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEnco
 from fit.config.section import Name, Section, section
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
+from fit.settings import PLACE
 from fit.thresholds.estimators import ESTIMATORS, no_estimator
 from fit.thresholds.settings import ThresholdSettings
 
@@ -56,7 +57,7 @@ class Explorer(PictureSettings, ShownSettings, PageSettings, Section):
 class Atelier(WorldSettings, StyleEncoderSettings, ArtFilterSettings, GeneratorSettings, Section):
     """The built-in world: how much of it is painted, and how long its models train."""
 
-    sheet: str
+    sheet: Annotated[str, PLACE]
     """Concept sheet of its painters."""
     shards: Annotated[int, Field(ge=1, le=1_000_000)]
     """Parquet files of the corpus."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from fit.settings import RESOURCE, STRICT
+from fit.settings import LOADED, RESOURCE, STRICT
 
 Positive = Annotated[float, Gt(0)]
 
@@ -16,7 +16,7 @@ class EmbedderSettings:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    model: str
+    model: Annotated[str, LOADED]
     """What the backend loads: a model's name, `hf-hub:` id, `local-dir:` folder, or file."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number format of weights and activations; auto: float16 on a GPU, float32 elsewhere."""

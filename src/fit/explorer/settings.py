@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from fit.settings import STRICT
+from fit.settings import PLACE, STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class ShownSettings:
     pictures: Literal["all", "without_people", "none"] = "all"
     """Which pictures the page shows. without_people: none of domains of people (`of_people` of a domain), as a page for
     publication needs it. The page says what is left out."""
-    beside: tuple[str, ...] = ()
+    beside: Annotated[tuple[str, ...], PLACE] = ()
     """Folders of results of other studies, whose thresholds are compared with this study's, domain by domain."""
 
 

@@ -68,14 +68,22 @@ def _listed(path: str, check: Callable[[str, str], None] | None) -> list[str]:
     for number, line in named:
         if check:
             check(f"{path}, line {number}", line)
-    return [line for _, line in named]
+    return [_from(Path(path).parent, line) for _, line in named]
+
+
+def _from(folder: Path, line: str) -> str:
+    """Return a path that a list in `folder` names. It is relative to the list; if it is not there, to this folder."""
+    beside = folder / line
+    is_relative = "://" not in line and "\0" not in line and not Path(line).is_absolute()
+    return str(beside) if is_relative and len(line) < 1024 and beside.exists() else line
 
 
 def expand(names: Iterable[str], check: Callable[[str, str], None] | None = None) -> list[str]:
     """Return the files that `names` mean. A name is a path, a pattern with * or ?, or a list of files (.txt).
 
     A pattern that finds nothing is returned as it is, and so is a pattern of another machine (s3://...), which is not
-    asked. A list has a file a line.
+    asked. A list has a file a line, relative to the list or to the
+    present folder.
 
     Args:
         names: paths, patterns and lists.

@@ -53,7 +53,7 @@ def _links(planner: Planner, corpus: str, domain: str) -> tuple[int, bool]:
     rows = _captions(config, corpus)
     if rows is not None:
         most = min(most, rows)
-    if any(file.startswith("results/atelier/") for file in captions.files or ()):
+    if config.atelier and any(file.startswith("results/atelier/") for file in captions.files or ()):
         # Some captions name a painter under a picture that is not theirs; these are fewer than the works.
         most = min(most, 2 * config.atelier.largest_count)
     return most * len(slugs), True

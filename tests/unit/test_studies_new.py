@@ -1,0 +1,155 @@
+"""`fit new`: what it writes, what it asks, and what it leaves alone."""
+
+import builtins
+import sys
+
+import pytest
+import yaml
+
+from fit.cli.main import main
+from fit.concepts.sheet import read_sheet
+from fit.config.read import load
+
+KINDS = {
+    "pictures and counts": [],
+    "people": ["--of", "people"],
+    "captions": ["--evidence", "captions"],
+    "captions with images": ["--captions", "x/*.parquet", "y.csv", "--images", "embedded", "--caption-column", "TEXT"],
+    "training images": ["--evidence", "pictures"],
+    "a model of a hub": ["--model", "owner/name"],
+    "an embedder of its own": ["--embedder", "openclip", "local-dir:encoder", "--of", "people", "--cpu"],
+}
+
+
+def new(*words, status=0):
+    assert main(["new", *map(str, words)]) == status
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("it asked"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_each_kind_of_study_is_valid_and_short(place, options, monkeypatch, capsys):
+    new("mine", *options)
+    assert "cd mine\n  fit check" in capsys.readouterr().out
+    monkeypatch.chdir(place / "mine")
+    config = load("config.yaml")
+    assert config.default_study == "mine"
+    assert len((place / "mine" / "config.yaml").read_text().splitlines()) <= 40
+    (model, domain), *others = config.pairs("mine")
+    assert (model, others) == ("my-model", []) and read_sheet(config.domains[domain].concepts)
+    for folder in filter(lambda path: path.is_dir(), (place / "mine").iterdir()):
+        assert (folder / "README.txt").read_text().strip()
+    if "encoder" in " ".join(options):
+        assert config.embedders["mine"].model == "local-dir:../encoder" and config.is_of_people(domain)
+    if "y.csv" in options:
+        captions = config.corpora["my-corpus"].captions
+        assert captions.files == ["../x/*.parquet", "../y.csv"] and captions.caption_column == "TEXT"
+
+
+def test_names_become_a_sheet(place):
+    (place / "names.txt").write_text(
+        "\ufeffVincent van Gogh|van Gogh| Gogh\n\n山田\nAnn Other\tA. Other\nAnn-Other\n山田\n"
+    )
+    new("mine", "--names", "names.txt")
+    concepts = {concept.slug: concept for concept in read_sheet("mine/concepts.tsv")}
+    assert list(concepts) == ["vincent-van-gogh", "concept-2", "ann-other", "ann-other-2"]
+    assert concepts["vincent-van-gogh"].aliases == ("van Gogh", "Gogh")
+    assert (place / "mine" / "references" / "ann-other-2").is_dir()
+    assert (place / "mine" / "counts.csv").read_text().splitlines()[:2] == [
+        "concept,effective_count",
+        "vincent-van-gogh,",
+    ]
+    new("again", "--names", "mine/concepts.tsv")  # a sheet is as good
+    assert read_sheet("again/concepts.tsv") == list(concepts.values())
+
+
+def test_folders_of_references_become_a_sheet(place):
+    for name in ("ann-other", "bo-x", ".hidden", "Not A Slug"):
+        (place / "pictures" / name).mkdir(parents=True)
+    new("mine", "--references", "pictures")
+    assert [(c.slug, c.name) for c in read_sheet("mine/concepts.tsv")] == [("ann-other", "Ann Other"), ("bo-x", "Bo X")]
+    config = yaml.safe_load((place / "mine" / "config.yaml").read_text())
+    assert config["domains"]["styles"]["references"] == {"folder": "../pictures"}
+    assert not (place / "mine" / "references").exists()
+
+
+def test_nothing_is_overwritten(place, capsys):
+    (place / "mine" / "references" / "ann-other").mkdir(parents=True)
+    (place / "mine" / "references" / "README.txt").write_text("mine")
+    new("mine")  # a folder with pictures may become a study
+    assert (place / "mine" / "references" / "README.txt").read_text() == "mine"
+    assert [c.slug for c in read_sheet("mine/concepts.tsv")] == ["ann-other"]
+    before = {path: path.read_bytes() for path in (place / "mine").rglob("*") if path.is_file()}
+    new("mine", "--of", "people", status=1)
+    assert "config.yaml, concepts.tsv" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in (place / "mine").rglob("*") if path.is_file()}
+    (place / "file").write_text("")
+    new("file", status=1)
+    assert "this is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--counts", "a.csv", "--training", "b"], "--counts and --training both say"),
+        (["--counts", "a.csv", "--evidence", "pictures"], "--counts contradicts --evidence pictures"),
+        (["--counts", "nowhere.csv"], "--counts nowhere.csv: there is no such file"),
+        (["--generated", "a", "--model", "b"], "give one of them"),
+        (["--embedder", "facenett"], "there are arcface, facenet"),
+        (["--embedder", "a", "b", "c"], "a name, or a backend and what it loads"),
+        (["--names", "nowhere.txt"], "nowhere.txt: this file of names can't be read"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(place, options, said, capsys):
+    new("mine", *options, status=1)
+    assert said in capsys.readouterr().err and not (place / "mine").exists()
+
+
+def test_values_that_yaml_would_read_otherwise_are_quoted(place, monkeypatch):
+    odd = place / "it's: a #folder, {x}"
+    odd.mkdir()
+    (odd / "no").mkdir()
+    column = 'off: "x" # y'
+    new("mine", "--references", odd, "--captions", f"{odd}/*.csv", "--caption-column", column, "--url-column", "no")
+    monkeypatch.chdir(place / "mine")
+    config = load("config.yaml")
+    captions = config.corpora["my-corpus"].captions
+    assert config.domains["styles"].references.folder == str(odd)
+    assert (captions.files, captions.caption_column, captions.url_column) == ([f"{odd}/*.csv"], column, "no")
+
+
+def test_at_a_terminal_it_asks_for_what_is_left_open(place, monkeypatch, capsys):
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    (place / "names.txt").write_text("Ann Other\n")
+    (place / "crawl.csv").write_text("caption,url\n")
+    answers = iter(["7", "people", "nowhere.txt", "names.txt", "", "2", "owner/name", "2", "crawl.csv"])
+    monkeypatch.setattr(builtins, "input", lambda *_: next(answers))
+    new("mine", "--embedder", "facenet")
+    out = capsys.readouterr().out
+    assert "please answer with a number from 1 to 2" in out and "nowhere.txt: there is no such file" in out
+    config = yaml.safe_load((place / "mine" / "config.yaml").read_text())
+    assert config["domains"]["people"]["embedder"] == "facenet"
+    assert config["models"]["my-model"]["pipeline"] == "owner/name"
+    assert config["corpora"]["my-corpus"]["captions"]["files"] == ["../crawl.csv"]
+    assert next(answers, None) is None
+
+
+def test_references_may_be_a_table(place, monkeypatch):
+    (place / "references.parquet").write_bytes(b"")
+    new("mine", "--references", "references.parquet")
+    monkeypatch.chdir(place / "mine")
+    assert load("config.yaml").domains["styles"].references.table == "../references.parquet"
+
+
+def test_a_study_is_looked_at_from_outside_its_folder(place, capsys):
+    new("mine")
+    assert main(["check", "mine"]) == 1
+    said = capsys.readouterr().err
+    assert "references: 2 of 2 concepts have fewer than 10" in said and "study mine:" in said
