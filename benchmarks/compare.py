@@ -15,7 +15,7 @@ import numpy as np
 from pages import write_between
 from scipy.special import expit
 
-from fit.compare.compare import compare
+from fit.comparisons.compare import compare
 from fit.thresholds.scores import sort_scores
 
 MIDDLE, WIDTH, LOW, RISE, SD, SHARED = 300, 10, 0.1, 0.4, 0.08, 0.7

@@ -1,9 +1,10 @@
-"""Measures tests against no jump on studies without one, and on clear steps: those that fit makes, and two others.
+"""Measures tests against no jump on studies without one, and on clear steps: those that fit makes, and three others.
 
     python benchmarks/jump_tests.py --studies 500
 
 The spread of the scores is equal, grows tenfold with the count, or has heavy tails (Student's t, 2 degrees of freedom);
-or concepts are of families of 1 to some 14, with like counts and like scores.
+or concepts are of families of 1 to some 14, with like counts and like scores; or scores correlate by 0.7 between
+concepts next to each other in count.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from threshold import table_of
 
 from fit.thresholds.estimators.one_change import error_removed
 from fit.thresholds.jump_tests import sign_p_value
+from fit.thresholds.neighbours import neighbours_p_value
 from fit.thresholds.scores import sort_scores
 from fit.thresholds.uncertainty import permutation_p_value
 
@@ -39,8 +41,8 @@ def p_of(observed, drawn):
     return (1 + (drawn >= observed * (1 - 1e-12)).sum()) / (1 + len(drawn))
 
 
-def p_values(scores, families, draws, rng):
-    """p-values of all tests of scores [N] in order of count, all counts being different."""
+def p_values(noise, scores, families, draws, rng):
+    """p-values of the tests of scores [N] in order of count, all counts being different; NaN if not made."""
     counts = np.arange(len(scores))
     table = sort_scores([f"c{i:04d}" for i in counts], counts, scores)
     seed = int(rng.integers(2**32))
@@ -48,7 +50,9 @@ def p_values(scores, families, draws, rng):
     found = [
         permutation_p_value(table, draws, seed),
         p_of(welch(scores[None])[0], welch(permuted)),
+        sign_p_value(table, counts, draws, seed),
         sign_p_value(table, None, draws, seed),
+        neighbours_p_value(table, draws, seed) if noise == "neighbours" else np.nan,
     ]
     if families is None:
         return [*found, np.nan, np.nan]
@@ -72,6 +76,11 @@ def draw(noise, number, height, rng):
         order = np.argsort(counts)
         scores = rng.normal(size=number)[families] + rng.normal(0, 0.5, number)
         return scores[order] + step, families[order]
+    if noise == "neighbours":
+        values = rng.normal(size=number)
+        for at in range(1, number):
+            values[at] = 0.7 * values[at - 1] + np.sqrt(1 - 0.7**2) * values[at]
+        return values + step, None
     spread = {"equal": 1.0, "grows": 0.1 + 0.9 * place**2, "heavy tails": 1.0}[noise]
     values = rng.standard_t(2, number) if noise == "heavy tails" else rng.normal(size=number)
     return values * spread + step, None
@@ -86,19 +95,22 @@ def main():
     parser.add_argument("--docs", type=Path, default=None, help="file whose table is written again: docs/thresholds.md")
     args = parser.parse_args()
     rows = []
-    for number, noise in enumerate(("equal", "grows", "heavy tails", "families")):
+    for number, noise in enumerate(("equal", "grows", "heavy tails", "families", "neighbours")):
         for concepts in (60, 400):
             for height in (0.0, 10 / np.sqrt(concepts)):
                 rng = np.random.default_rng([args.seed, number, concepts])
                 found = [
-                    p_values(*draw(noise, concepts, height, rng), draws=args.draws, rng=rng)
+                    p_values(noise, *draw(noise, concepts, height, rng), draws=args.draws, rng=rng)
                     for _ in range(args.studies)
                 ]
-                shares = np.mean(np.array(found) <= 0.05, axis=0)
-                cells = [f"{share:.1%}" for share in shares[: 5 if noise == "families" else 3]]
+                of_tests = np.array(found).T
+                cells = ["-" if np.isnan(one).all() else f"{np.mean(one <= 0.05):.1%}" for one in of_tests]
                 words = "a step" if height else "no jump"
-                rows.append((f"{noise}, {concepts} concepts, {words}", cells + ["-"] * (5 - len(cells))))
-    tests = ("permutation", "Welch's t, permuted", "signs", "families permuted", "signs of families")
+                rows.append((f"{noise}, {concepts} concepts, {words}", cells))
+    tests = (
+        *("permutation", "Welch's t, permuted", "signs, squared error", "signs", "neighbours"),
+        *("families permuted", "signs of families"),
+    )
     lines = [
         f"Share with p <= 0.05; {args.studies} studies a row, {args.draws} draws a test.",
         "",

@@ -1,6 +1,6 @@
 """Measures the threshold's estimators and intervals on studies of known truth, and writes the tables into the docs.
 
-    python benchmarks/threshold.py --studies 500
+    python benchmarks/threshold.py --processes 2
 
 A simulated study has 60, 150 or 400 concepts, counts from 1 to 10,000, log-uniform, and scores of 0.1 to 0.2 below and
 0.4 to 0.6 above, sd 0.1. Its true count lies between 30 and 600 images: the place of a step, or a logistic's middle.
@@ -43,6 +43,8 @@ from fit.thresholds.uncertainty import bootstrap
 
 ROOT = Path(__file__).parents[1]
 PENALTY = 0.9
+SIZES = (60, 150, 400)
+"""Concepts of simulated studies with a rise."""
 FINE = 2000
 """Concepts of the noise-free study whose answer is an estimator's own target."""
 
@@ -206,7 +208,7 @@ def sample_images(scores, rng):
 
 def draw_study(scenario, rng):
     """A table of scores, and the Truth behind it."""
-    number = rng.choice([60, 150, 400] if scenario.rises else [100, 400])
+    number = rng.choice(SIZES if scenario.rises else [100, 400])
     truth = Truth(scenario, np.exp(rng.uniform(*np.log([30, 600]))), rng.uniform(0.1, 0.2), rng.uniform(0.4, 0.6))
     counts, families = np.floor(10 ** rng.uniform(0, 4, number)), np.arange(number)
     if scenario.noise == "families":
@@ -250,7 +252,11 @@ def simulate(scenario, resamples, rng):
     if truth.scenario.fold == 1:
         width = {}
     return outcomes, {
+        "concepts": len(table),
         "says": float(says),
+        "alike": float(found["neighbours"]["alike"]),
+        "offered": float(head["interval"] is not None) if says else np.nan,
+        "split_offered": float(split is not None) if says else np.nan,
         "gradual": float(head["kind"] == "gradual") if says else np.nan,
         "error": np.log1p(head["threshold"]) - np.log1p(truth.count) if says else np.nan,
         "covers": held(head["interval"], truth.count),
@@ -261,6 +267,7 @@ def simulate(scenario, resamples, rng):
         "p": float(tests["p_value"] <= 0.05),
         "any_spread": float(tests["p_value_any_spread"] <= 0.05),
         "families": np.nan if tests["p_value_families"] is None else float(tests["p_value_families"] <= 0.05),
+        "neighbours": np.nan if tests["p_value_neighbours"] is None else float(tests["p_value_neighbours"] <= 0.05),
         "pelt": float(found["estimators"]["pelt"]["threshold"] is not None),
         "scaled": float(find_estimator("pelt_scaled").estimate(table, PENALTY).threshold is not None),
     }
@@ -282,31 +289,59 @@ def share(values):
     return f"{values.mean():.1%}" if len(values) else "-"
 
 
+def bias_of(errors):
+    """Bias and root mean squared error of errors in logarithms, and the standard error of the bias."""
+    errors = np.array(errors)[np.isfinite(errors)]
+    if not len(errors):
+        return "-"
+    return f"{errors.mean():+.2f} ({errors.std() / np.sqrt(len(errors)):.2f}), {np.sqrt((errors**2).mean()):.2f}"
+
+
 def verdict_tables(heads):
-    """Lines of two tables of headlines: scenario -> dicts of `simulate`."""
+    """Lines of three tables of headlines: scenario -> dicts of `simulate`."""
     of = {name: {key: [one[key] for one in ones] for key in ones[0]} for name, ones in heads.items()}
     without = {scenario.name for scenario in WITHOUT_RISE}
-    keys = ("says", "p", "any_spread", "families", "scaled", "pelt")
-    columns = ("a threshold in the headline", "permutation", "any spread", "families", "pelt_scaled", "pelt")
-    found = [(name, [share(values[key]) for key in keys]) for name, values in of.items()]
-    heads_of = []
-    for name, values in of.items():
-        if name not in without:
-            error = np.array(values["error"])
-            error = error[np.isfinite(error)]
-            shares = [share(values[key]) for key in ("gradual", "covers", "from", "to", "fold", "split")]
-            bias = f"{error.mean():+.2f}, {np.sqrt((error**2).mean()):.2f}" if len(error) else "-"
-            heads_of.append((name, [bias, *shares]))
-    columns_of = ("bias, error", "gradual", "interval", "10 % end", "90 % end", "factor", "if it is one jump")
+    with_rise = {name: values for name, values in of.items() if name not in without}
+    of_tests = {
+        "says": "a threshold in the headline",
+        "p": "permutation",
+        "any_spread": "any spread",
+        "families": "families",
+        "alike": "neighbours alike",
+        "neighbours": "neighbours",
+        "scaled": "pelt_scaled",
+        "pelt": "pelt",
+    }
+    of_head = {
+        "gradual": "gradual",
+        "offered": "interval offered",
+        "covers": "interval",
+        "from": "10 % end",
+        "to": "90 % end",
+        "fold": "factor",
+        "split_offered": "one jump: offered",
+        "split": "if it is one jump",
+    }
+    biases = []
+    for name, values in with_rise.items():
+        sizes, errors = np.array(values["concepts"]), np.array(values["error"])
+        biases.append((name, [bias_of(errors[sizes == size]) for size in SIZES]))
     return [
-        "Share of the studies in which something is found:",
+        "Share of the studies in which something is found; of *neighbours*, where that test is made:",
         "",
-        *table_of(found, columns),
+        *table_of([(name, [share(values[key]) for key in of_tests]) for name, values in of.items()], of_tests.values()),
         "",
-        "The headline, where there is one: bias and root mean squared error, how often it is a gradual rise, and the",
-        "coverage of its interval, of the intervals of its width, and of the likelihood-ratio set:",
+        "The headline, where there is one: how often it is a gradual rise, how often an interval is offered, and the",
+        "coverage, where they are offered, of its interval, of the intervals of its width, and of the likelihood-ratio",
+        "set:",
         "",
-        *table_of(heads_of, columns_of),
+        *table_of(
+            [(name, [share(values[key]) for key in of_head]) for name, values in with_rise.items()], of_head.values()
+        ),
+        "",
+        "Bias of the headline (its standard error), and root mean squared error, by the number of concepts:",
+        "",
+        *table_of(biases, [f"{size} concepts" for size in SIZES]),
     ]
 
 
@@ -496,8 +531,8 @@ def timing_table(resamples, seed, loops, threads, concepts=420):
 def main():
     """Simulate, time, print the tables, and write them into the docs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=50, help="per scenario")
-    parser.add_argument("--resamples", type=int, default=300, help="per simulated study")
+    parser.add_argument("--studies", type=int, default=200, help="per scenario")
+    parser.add_argument("--resamples", type=int, default=200, help="per simulated study")
     parser.add_argument("--timed-resamples", type=int, default=10_000)
     parser.add_argument("--loops", type=int, default=20, help="timed resamples of ruptures' Pelt")
     parser.add_argument("--seed", type=int, default=0)
@@ -515,7 +550,9 @@ def main():
         return
     tables = {}
     if not args.timing:
+        started = time.perf_counter()
         tables = simulation_tables(args.studies, args.resamples, args.seed, args.only, args.processes)
+        print(f"{(time.perf_counter() - started) / 60:.1f} minutes for the simulated studies")
     tables["timing"] = timing_table(args.timed_resamples, args.seed, args.loops, args.threads)
     for mark, lines in tables.items():
         print("\n".join(lines))

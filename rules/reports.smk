@@ -65,6 +65,7 @@ rule report_paper:
         captions=caption_counts_of,
         figures=paper_figures,
         asked_for=asked_for_before,
+        missed=missed_tables_before,
     output:
         page="results/reports/{study}/paper/paper.md",
         list=report(
@@ -76,7 +77,7 @@ rule report_paper:
         list_as_text=expand("results/reports/{{study}}/paper/list.{suffix}", suffix=["md", "tex"]),
         tables=expand(
             "results/reports/{{study}}/paper/{table}.{suffix}",
-            table=["published", "changes", "captions", "invariance"],
+            table=["published", "changes", "captions", "invariance", "missed"],
             suffix=["tsv", "md", "tex"],
         ),
     log:
@@ -91,5 +92,5 @@ rule report_paper:
     shell:
         "fit reports paper {wildcards.study} --thresholds {input.thresholds:q} --scores {input.scores:q} "
         "--captions {input.captions:q} --made {input.figures:q} {input.asked_for:q} "
-        "--missing {params.settings[missing]:q} {params.settings[flags]:q} "
+        "--missed {input.missed:q} --missing {params.settings[missing]:q} {params.settings[flags]:q} "
         "--out results/reports/{wildcards.study}/paper > {log:q} 2>&1"

@@ -75,6 +75,9 @@ rule tabulate_scores:
         counts=lambda wildcards: filled("results/counts/{corpus}/{domain}.parquet", wildcards),
         scores=tables("scores/{model}/{domain}"),
         nulls=tables("scores/null/{model}/{domain}"),
+        before=scores_of_base_model,
+        references=tables("references/{domain}"),
+        reference_embeddings=embeddings("references/{domain}/candidates"),
         sheet=unchanged_sheet,
     output:
         table="results/scores/{model}/{domain}.parquet",
@@ -89,4 +92,6 @@ rule tabulate_scores:
         settings=settings("tabulate_scores"),
     shell:
         "fit scores tabulate --counts {input.counts:q} --scores {input.scores:q} --nulls {input.nulls:q} "
+        "--before {input.before:q} --references {input.references:q} "
+        "--reference-embeddings {input.reference_embeddings:q} "
         "--sheet {input.sheet:q} {params.settings[flags]:q} --out {output.table:q} > {log:q} 2>&1"

@@ -38,6 +38,7 @@ rule measure_sensitivity:
         threshold="results/thresholds/{model}/{domain}.json",
         rescored=tables("sensitivity/{model}/{domain}"),
         match_threshold=MATCH_THRESHOLD,
+        missed=missed_before,
     output:
         sensitivity="results/sensitivity/{model}/{domain}.json",
         figure=report(
@@ -62,6 +63,7 @@ rule measure_sensitivity:
     shell:
         "fit sensitivity measure {input.table:q} --threshold {input.threshold:q} --rescored {input.rescored:q} "
         "{params.settings[flags]:q} --match-threshold {input.match_threshold:q} --counts {input.counts:q} "
+        "--missed {input.missed:q} "
         "--threads {threads} --title {wildcards.model}:' '{wildcards.domain} --out {output.sensitivity:q} "
         "--figure {output.figure:q} > {log:q} 2>&1"
 

@@ -225,12 +225,15 @@ def thumbnail(rng, level, px=112):
     return data.getvalue()
 
 
-def pictures_of(one, rng, references=2, generated=4, targets=1, px=112):
-    """Return the rows of a concept's thumbnails: contents.PICTURES, without the column `concept`."""
+def pictures_of(one, rng, references=2, generated=4, targets=1, px=112, pool=()):
+    """Return the rows of a concept's thumbnails: contents.PICTURES, without the column `concept`.
+
+    Pictures are made, or drawn from `pool`.
+    """
     rows = []
 
     def add(role, rank, image_id, prompt=None, cosine=None, near=None):
-        data = thumbnail(rng, rng.random(), px)
+        data = pool[rng.integers(len(pool))] if pool else thumbnail(rng, rng.random(), px)
         row = {"role": role, "rank": rank, "image_id": image_id, "prompt": prompt, "cosine": cosine, "near": near}
         rows.append(row | {"width": px, "height": px, "bytes": data})
 

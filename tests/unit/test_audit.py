@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.audit.counts import ConceptCount, read_counted
-from fit.audit.plan import choose_rows
-from fit.audit.threshold import read_threshold
-from fit.audit.verdicts import STATEMENT, audit
+from fit.audits.counts import ConceptCount, read_counted
+from fit.audits.plan import choose_rows
+from fit.audits.threshold import read_threshold
+from fit.audits.verdicts import STATEMENT, audit
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.io.concept_tables import CONCEPT, write_concepts

@@ -9,10 +9,10 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from fit.audit.counts import ConceptCount
-from fit.audit.likelihood import HighScores, probability_of_reaching
-from fit.audit.threshold import Threshold, read_threshold
-from fit.audit.verdicts import audit
+from fit.audits.counts import ConceptCount
+from fit.audits.likelihood import HighScores, probability_of_reaching
+from fit.audits.threshold import Threshold, read_threshold
+from fit.audits.verdicts import audit
 from fit.cli.main import main
 from fit.thresholds.distribution import QUANTILES, threshold_quantiles
 from fit.thresholds.report import measure

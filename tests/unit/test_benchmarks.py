@@ -28,11 +28,16 @@ SMALL = {
     ),
     "collection": ("--images 24 --rounds 1", r"\| fit images collect: 2 decoders \| 6 \| \d+"),
     "counts": ("--studies 3 --write {folder}/page.md", r"\| 0\.8, 0\.05 \| 600 \| \d+"),
+    "difficulty": (
+        "--studies 2 --docs {folder}/page.md",
+        r"\| a curve of the count \| 400 \| none \| 0% \|",
+    ),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "explorer": (
         "--concepts 8 --rounds 1 --steps 5 --docs {folder}/page.md",
         r"\| a frame while dragging, median \| .* \| [\d.]+ ms \|",
     ),
+    "faces": ("--people 6", r"\| 5 of lfw_subset, changed copies \| 15 \| 10 \| 0\.9\d+"),
     "hostile": ("--every 25 --large 1", r"\| headers that lie \| \d+ \|"),
     "generation": (
         "--images-per-prompt 1 --batch-size 3 --rounds 1 --steps 1 --compared 1",
@@ -42,6 +47,10 @@ SMALL = {
     "jump_tests": ("--studies 1 --draws 9 --docs {folder}/page.md", r"\| families, 400 concepts, a step \| \d"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
+    "pooling": (
+        "--sets 1 --resamples 20 --write {folder}/page.md",
+        r"\| 100, shared \| 8 \| 0.5 \| [\d.]+",
+    ),
     "ratings": ("--studies 1 --resamples 20 --docs {folder}/page.md", r"\| 2 alike \| [\d.]+ of \d"),
     "scores": (
         "--studies 1 --repeats 1 --permutations 19 --sds 0.06 --concepts 30 --docs {folder}/page.md",
@@ -56,10 +65,12 @@ SMALL = {
 MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
-    "counts": ["coverage"],
+    "counts": ["coverage", "concepts"],
+    "difficulty": ["difficulty"],
     "explorer": ["explorer"],
     "jump_tests": ["tests"],
     "planning": ["planning"],
+    "pooling": ["pooling"],
     "ratings": ["coverage"],
     "scores": ["strangers", "without", "with"],
     "threshold": ["simulation", "verdicts", "timing"],
@@ -75,7 +86,8 @@ def run(script, arguments):
 
 def test_every_script_has_a_small_size_here():
     trains = {"atelier", "missed"}  # minutes
-    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == {*SMALL, *trains, "pages"}
+    elsewhere = {"pages", "notebook"}  # what scripts share; tests/unit/test_api_notebook.py runs the other
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == {*SMALL, *trains, *elsewhere}
 
 
 @pytest.mark.slow

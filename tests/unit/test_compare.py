@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit
 
 from fit.cli.main import main
-from fit.compare.compare import compare
-from fit.compare.words import describe, sentence
+from fit.comparisons.compare import compare
+from fit.comparisons.words import describe, sentence
 from fit.errors import DataError
 from fit.thresholds.scores import sort_scores
 

@@ -9,10 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fit.cli.flags import read_settings
+from fit.cli.main import make_parser
 from fit.config.parts import Partition, size_of_parts
 from fit.config.read import check, check_files, load
 from fit.config.schema import config_schema
 from fit.config.stages import STAGES, stage_settings, versions
+from fit.embeddings.settings import FaceSettings
 from fit.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +76,9 @@ def broken(data, path, value):
         ("models", None, ["`models` is missing"]),
         ("default_study", None, ["`default_study` is missing", "atelier, paper"]),
         ("studies/atelier/domains", ["sculptors"], ["`studies.atelier.domains`", "'sculptors'", "painters"]),
+        ("models/atelier/before", "base", ["`models.atelier.before`", "'base'", "sd1.1"]),
+        ("models/atelier/before", "atelier", ["`models.atelier.before`", "not its own base"]),
+        ("models/atelier/before", "sd1.1", ["`models.atelier.before`", "'laion2b_en'", "`corpus: atelier`"]),
         ("models/atelier/corpus", "laion", ["`models.atelier.corpus`", "'laion'", "laion2b_en"]),
         ("domains/painters/prompts", ["by {name}", "by {name}"], ["`domains.painters.prompts`", "twice"]),
         ("domains/painters/embedder", "dscs", ["`domains.painters.embedder`", "'dscs'"]),
@@ -116,6 +122,23 @@ def test_a_model_and_a_corpus_may_have_the_name_of_a_domain(data):
     folders = ["scores/celebrities/painters", "matches/politicians/painters", "sensitivity/celebrities/painters"]
     folders += ["references/painters/candidates", "embeddings/csd/references/painters/candidates"]
     assert all(config.partition_of(folder).parts == painters for folder in folders)
+
+
+def test_a_study_needs_what_its_base_models_need(data, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    data["models"]["sd1.5"]["before"] = "sd1.1"
+    data["models"]["sd1.1"] |= {"before": "blank", "pipeline": "./weights/sd1.1"}
+    data["models"]["blank"] = data["models"]["sd1.5"] | {"before": None, "pipeline": "./weights/blank"}
+    data["studies"]["paper"] |= {"models": ["sd1.5"], "domains": ["celebrities"]}
+    config = check(data)
+    assert config.models_before("sd1.5") == ["sd1.1", "blank"] and config.models_before("blank") == []
+    needed = [(model, "celebrities") for model in ("sd1.5", "sd1.1", "blank")]
+    assert config.pairs("paper") == needed[:1] and config.pairs_with_bases("paper") == needed
+    keys = [key for key, _ in config.missing("sd1.5", "celebrities")]
+    assert {"models.sd1.1.pipeline", "models.blank.pipeline"} <= set(keys) and len(keys) == len(set(keys))
+    data["models"]["blank"]["before"] = "sd1.5"
+    with pytest.raises(ConfigError, match=r"leads back to 'blank'"):
+        check(data)
 
 
 def test_every_key_is_described():
@@ -244,6 +267,36 @@ def test_embedding_depends_on_what_changes_vectors_and_on_nothing_of_the_machine
         "--dtype=bfloat16",
         "--pixel-mean=0.0",
     }
+
+
+def test_a_number_for_each_channel_reaches_the_command(data):
+    data["embedders"]["facenet"] |= {"pixel_mean": [123.7, 116.3, 103.5], "pixel_std": 58}
+    config = check(data)
+    assert config.embedders["facenet"].pixel_mean == (123.7, 116.3, 103.5)
+    flags = stage_settings(config, "embed_images", embedder="facenet")["flags"]
+    at = flags.index("--pixel-mean")
+    assert flags[at : at + 4] == ["--pixel-mean", "123.7", "116.3", "103.5"] and "--pixel-std=58.0" in flags
+    args = make_parser("embeddings").parse_args(
+        ["embeddings", "images", "--images", "t", "--out", "e", *flags, "--threads", "1"]
+    )
+    faces = read_settings(FaceSettings, args)
+    assert faces.pixel_mean == (123.7, 116.3, 103.5) and faces.pixel_std == (58.0,)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("pixel_mean", [1, 2]),
+        ("pixel_mean", [1, True, 3]),
+        ("pixel_std", [1, 2, 0]),
+        ("upsample", 9),
+        ("detector", "x"),
+    ],
+)
+def test_wrong_settings_of_faces_are_named(data, key, value):
+    data["embedders"]["facenet"] |= {key: value}
+    with pytest.raises(ConfigError, match=f"embedders.facenet.{key}"):
+        check(data)
 
 
 def test_a_file_of_weights_is_an_input_once_it_is_there(data, tmp_path):

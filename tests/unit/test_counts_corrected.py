@@ -12,6 +12,7 @@ from fit.counts.corrected import ImageErrors, Rate, corrected_count, read_image_
 from fit.counts.estimate import effective_count
 from fit.errors import FitError
 from fit.images.table import COLLECTED
+from fit.matches.image_rates import rates_of_concepts
 from fit.matches.match import MATCHES
 
 
@@ -99,3 +100,41 @@ def test_a_file_without_rates_of_images_is_refused(tmp_path):
     (tmp_path / "old.json").write_text('{"match_threshold": 0.4}')
     with pytest.raises(FitError, match=r"old\.json: no key `image_tpr`.*fit matches threshold"):
         read_image_errors(tmp_path / "old.json")
+
+
+def test_each_concept_is_corrected_by_its_own_rates_and_one_without_any_by_their_spread(tmp_path):
+    own = {"tpr": [0.95, 1000.0], "fpr": [0.001, 1000.0]}
+    rates = {"image_tpr": 0.95, "image_tpr_trials": 300.0, "image_fpr": 0.01, "image_fpr_trials": 300.0}
+    rates["image_rates"] = {"rare": own, "confused": own | {"fpr": [0.05, 1000.0]}}
+    rates["image_rates_of_others"] = own | {"fpr": [0.01, 5.0]}
+    (tmp_path / "rates.json").write_text(json.dumps(rates))
+    errors = read_image_errors(tmp_path / "rates.json")
+    rare, confused, other = (
+        corrected_count(60, 1000, 1000, errors.of(name)) for name in ("rare", "confused", "not in the file")
+    )
+    assert rare[0] == pytest.approx((0.06 - 0.001) / (0.95 - 0.001) * 1000, abs=1) and rare[1] > 40
+    assert confused[0] == pytest.approx(11, abs=1) and confused[1] == 0
+    assert other[2] - other[1] > rare[2] - rare[1]
+    assert errors.rates == (0.95, 0.01)
+    rates["image_rates"]["rare"] = {"tpr": [1.0], "fpr": [0.1, 2.0]}
+    (tmp_path / "rates.json").write_text(json.dumps(rates))
+    with pytest.raises(FitError, match=r"rates\.json: image_rates holds something"):
+        read_image_errors(tmp_path / "rates.json")
+
+
+def test_an_interval_holds_the_truth_where_concepts_are_confused_more_or_less_often():
+    """Half of the concepts have a false positive rate of 0.001, half of 0.04; 20 of 2,000 captions show each."""
+    rng, number = np.random.default_rng(6), 40
+    fpr = np.where(np.arange(number) % 2, 0.04, 0.001)
+    accepted = rng.binomial(20, np.tile(fpr[:, None], (1, number)))
+    accepted[np.diag_indices(number)] = rng.binomial(20, 0.95, number)
+    rates, _ = rates_of_concepts(accepted, np.full(number, 20), 800, 800)
+    one = ImageErrors(Rate(0.95, 800), Rate(fpr.mean(), 800))
+    matches = rng.binomial(20, 0.95, number) + rng.binomial(1980, fpr)
+    held = {"one": 0, "own": 0}
+    for matched, of_concept in zip(matches.tolist(), rates, strict=True):
+        own = ImageErrors(*(Rate(*of_concept[name]) for name in ("tpr", "fpr")))
+        for name, errors in (("one", one), ("own", own)):
+            _, low, high = corrected_count(matched, 2000, 2000, errors)
+            held[name] += low <= 20 <= high
+    assert held["own"] >= 0.9 * number > held["one"]

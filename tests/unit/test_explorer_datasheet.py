@@ -15,6 +15,7 @@ import pypdf
 import pytest
 from datasheet_study import CHINESE, COMPARISON, MARKUP, make_part, make_study, write_pictures, write_study, written
 from PIL import Image
+from printed import agree
 
 from fit.cli.main import main
 from fit.explorer.contents import Answer, Strip, StripValue, Verdict
@@ -542,6 +543,8 @@ def test_verify_says_which_files_differ_or_are_missing(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == ["differs: results/differs.tsv", "missing: results/missing.tsv"]
     assert "of 3 files, 1 are the same" in said[2]
+    _, found = agree(capsys, "report", path, "--verify", status=1, besides=["1"])
+    assert [one["found"] for one in found["files"]] == ["differs", "missing", "same"]
 
 
 def test_verify_of_nothing_is_no_success(tmp_path):

@@ -14,7 +14,8 @@ import pydantic
 import pytest
 from explored_study import CORPUS, DOMAIN, MISSING, MODEL, ExploredStudy
 
-from fit.audit.threshold import from_study
+from fit.audits.threshold import from_study
+from fit.cli.main import main
 from fit.errors import DataError, FitError
 from fit.explorer.contents import Study
 from fit.explorer.facts import calibration_of, penalties_of
@@ -376,3 +377,25 @@ def test_sources_are_noted_once(explored):
     for _ in range(2):
         sources.needed("thresholds", MODEL, f"{DOMAIN}.json")
     assert len(sources.noted()) == 1
+
+
+def test_a_study_without_any_part_says_what_is_missing(tmp_path):
+    told = gathered(tmp_path, missing={("sd1.1", "celebrities"): ["data/refs: put it there"]})
+    assert told.parts == told.comparisons == told.sources == []
+    assert told.missing == ["sd1.1 in celebrities: data/refs: put it there."]
+    (row,) = next(table for table in told.tables if table.name == "thresholds").rows
+    assert row[:2] == ["sd1.1", "celebrities"] and "364" in row
+
+
+def test_the_command_says_what_it_lacks(explored, tmp_path, capsys):
+    out = ["--results", str(explored.results), "--out", str(tmp_path / "study.json")]
+    sheet = f"{DOMAIN}={explored.study.folder / 'sheet.tsv'}"
+    facts = ["--corpora", f"{MODEL}={CORPUS}", "--sheets", sheet, "--embedders", f"{DOMAIN}=style"]
+    assert main(["explorer", "gather", "mine", "--parts", PLACE, *facts, "--resamples=10", *out]) == 0
+    assert json.loads((tmp_path / "study.json").read_text())["parts"][0]["corpus"] == CORPUS
+    assert main(["explorer", "gather", "mine", "--parts", PLACE, *facts[:4], *out]) == 1
+    assert f"--embedders: nothing is said of {DOMAIN}, which --parts names" in capsys.readouterr().err
+    assert main(["explorer", "gather", "mine", "--parts", MODEL, *out]) == 1
+    assert f"--parts '{MODEL}': write MODEL/DOMAIN" in capsys.readouterr().err
+    assert main(["explorer", "gather", "mine", "--sheets", "x", *out]) == 1
+    assert "--sheets 'x': write NAME=VALUE" in capsys.readouterr().err

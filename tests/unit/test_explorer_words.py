@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fit.explorer.words import GLOSSARY, LIMITS, GroupRates, Measured, Missed, Ratings, assumptions
+from fit.explorer.words import GLOSSARY, LIMITS, Difficulty, GroupRates, Measured, Missed, Ratings, assumptions
 
 
 def status_of(part: str, measured: Measured) -> tuple[str, str]:
@@ -44,6 +44,7 @@ def test_every_measurement_is_of_some_assumption():
         "copies_share": 0.25,
         "survives": True,
         "missed": Missed(100, None, None),
+        "difficulty": Difficulty(("spread of references",), (), 100, (50, 200), 120),
         "image_tpr": 0.9,
         "image_fpr": 0.01,
         "worst_pair": ("ada", "bob", 0.5),
@@ -93,6 +94,30 @@ def test_a_jump_that_the_number_of_targets_explains_is_said(survives, status):
 
 def test_a_jump_that_survives_does_not_say_that_nothing_else_goes_with_the_count():
     assert status_of("Nothing else", Measured(survives=True, groups=("a", "b"), group_p_value=1.0))[0] == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("published", "interval", "adjusted", "status"),
+    [
+        (100, (50, 200), 120, "checked in part"),
+        (100, (50, 200), 300, "does not hold"),
+        (100, (50, 200), None, "does not hold"),
+        (100, None, 120, "checked in part"),
+        (None, None, None, "checked in part"),
+    ],
+)
+def test_the_threshold_adjusted_for_difficulty_is_held_against_the_interval(published, interval, adjusted, status):
+    found, words = status_of("Nothing else", Measured(difficulty=Difficulty(("x",), (), published, interval, adjusted)))
+    assert found == status
+    assert "retraining" in words
+
+
+def test_what_the_score_could_not_be_adjusted_for_is_not_checked_and_says_why():
+    status, words = status_of(
+        "Nothing else", Measured(difficulty=Difficulty((), (("x", "as the count"),), 1, None, None))
+    )
+    assert status == "not checked"
+    assert "x: as the count" in words
 
 
 def test_links_are_checked_only_where_everything_was_collected():

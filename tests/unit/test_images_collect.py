@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from misbehaving_server import MisbehavingServer
+from printed import agree
 
 from fit.cli.main import main
 from fit.errors import ConfigError, DataError
@@ -198,6 +199,9 @@ def test_failures_are_fetched_again(tmp_path, capsys):
         assert "1 fetched again, 1 of them now images" in capsys.readouterr().out
         assert parquet.read(path).to_pylist() == before
         assert retry(path, {"timeout"}, **SETTINGS) == (0, 0)
+        parquet.write(pa.Table.from_pylist(before, schema=table.COLLECTED), path)
+        _, found = agree(capsys, "images", "retry", path, "--allow-loopback", "--status", "http_404")
+        assert found == [{"file": str(path), "fetched_again": 1, "now_images": 0}]
     assert main(["images", "stats", str(path)]) == 0
     assert "        2  ok" in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ from concept_files import unit, write_rows, write_vectors
 
 from fit.cli.main import main
 from fit.images.table import REFERENCES
-from fit.matches.image_rates import count_accepted, measure_image_rates
+from fit.matches.image_rates import count_accepted, measure_image_rates, rates_of_concepts
 from fit.matches.similarity import highest_similarity
 
 
@@ -22,7 +22,13 @@ def people(rng, count, references=12, noise=0.25, size=32):
 
 def assert_same(found, expected):
     """Compare rates up to rounding."""
+    assert found["image_rates"].keys() == expected["image_rates"].keys()
+    pairs = [(found["image_rates"][name], rates) for name, rates in expected["image_rates"].items()]
+    for rates, others in [*pairs, (found["image_rates_of_others"], expected["image_rates_of_others"])]:
+        assert all(rates[name] == pytest.approx(others[name]) for name in ("tpr", "fpr"))
     for name, value in expected.items():
+        if name.startswith("image_rates"):
+            continue
         assert found[name] == (value if name == "worst_pair" else pytest.approx(value)), name
 
 
@@ -108,3 +114,61 @@ def test_the_match_threshold_says_how_often_images_match(tmp_path):
     found = json.loads((tmp_path / "out.json").read_text())
     expected = measure_image_rates(references, found["match_threshold"])
     assert_same(found, expected)
+
+
+# --- each concept's own rates -----------------------------------------------------------------------------------------
+
+
+def means(rates, name):
+    return np.array([rate[name][0] for rate in rates])
+
+
+def confused(rng, concepts=30, references=20, confusing=3, rate=0.2):
+    """Accepted references, where the first few concepts accept many images of every other concept, the rest none."""
+    accepted = np.zeros((concepts, concepts), int)
+    accepted[:confusing] = rng.binomial(references, rate, (confusing, concepts))
+    accepted[np.diag_indices(concepts)] = rng.binomial(references, 0.95, concepts)
+    return accepted, np.full(concepts, references)
+
+
+def test_a_concept_that_is_confused_with_many_has_a_high_rate_of_its_own():
+    accepted, sizes = confused(np.random.default_rng(0))
+    each, others = rates_of_concepts(accepted, sizes, 600, 600)
+    fpr = means(each, "fpr")
+    assert fpr[:3] == pytest.approx(0.2, abs=0.03) and fpr[3:].max() < 0.002
+    assert means([others], "fpr")[0] == pytest.approx(0.02, abs=0.003)
+    # What is known of a concept without references is how the others are spread: some have 0.2.
+    rate, worth = others["fpr"]
+    assert (rate * (1 - rate) / (worth + 1)) ** 0.5 > 0.05
+    assert means(each, "tpr").std() < 0.03  # concepts do not differ in it
+
+
+def test_concepts_that_are_alike_have_nearly_the_mean_of_all():
+    rng = np.random.default_rng(1)
+    accepted = rng.binomial(20, 0.02, (40, 40))
+    accepted[np.diag_indices(40)] = rng.binomial(20, 0.9, 40)
+    each, _ = rates_of_concepts(accepted, np.full(40, 20), 800, 800)
+    raw = np.diag(accepted) / 20
+    assert means(each, "tpr").std() < raw.std() / 2
+    assert means(each, "tpr").mean() == pytest.approx(raw.mean(), abs=0.01)
+
+
+def test_images_that_are_taken_for_others_together_are_worth_less():
+    """All references of two concepts are taken for the first one: two events, not forty."""
+    rng = np.random.default_rng(2)
+    accepted, sizes = confused(rng, confusing=0)
+    accepted[0, [5, 6]] = 20
+    together, _ = rates_of_concepts(accepted, sizes, 600, 600)
+    accepted[0, 1:] = 0
+    accepted[0, rng.choice(np.arange(1, 30), 20, replace=False)] = 2
+    apart, _ = rates_of_concepts(accepted, sizes, 600, 600)
+    assert together[0]["fpr"][1] < apart[0]["fpr"][1] / 3
+
+
+def test_rates_of_few_concepts_are_between_0_and_1_and_unknown_ones_are_not_made_up():
+    for number in (2, 3):
+        found = measure_image_rates(people(np.random.default_rng(number), number), 0.5)
+        for rates in [*found["image_rates"].values(), found["image_rates_of_others"]]:
+            assert all(0 <= rate <= 1 and worth >= 1 for rate, worth in rates.values())
+    alone = measure_image_rates(people(np.random.default_rng(4), 1), 0.5)
+    assert alone["image_rates"] == {} and alone["image_rates_of_others"] is None

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from concept_files import write_rows, write_vectors
+from printed import agree
 
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
@@ -92,6 +93,8 @@ def test_the_command_prints_and_writes_a_row_per_group(sheet_and_folders, capsys
     assert [line[1] for line in lines] == ["group", "all", "a", "b"]
     assert [line[2] for line in lines[1:]] == ["6", "3", "3"]
     assert "FMR" in capsys.readouterr().out
+    _, rows = agree(capsys, "matches", "verify", *arguments)
+    assert [(row["group"], row["concepts"]) for row in rows] == [("all", 6), ("a", 3), ("b", 3)]
 
 
 def test_a_missing_concept_is_named(sheet_and_folders):

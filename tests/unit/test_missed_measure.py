@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from concept_files import unit, write_plain_vectors, write_rows, write_vectors
+from printed import agree
 
 from fit.cli.main import main
 from fit.counts.corrected import ImageErrors, Rate
@@ -130,7 +131,7 @@ def test_a_count_with_what_was_missed_has_the_intervals_of_both():
 
 
 @pytest.mark.slow
-def test_the_commands_measure_a_sample_and_the_threshold_with_it(tmp_path):
+def test_the_commands_measure_a_sample_and_the_threshold_with_it(tmp_path, capsys):
     vectors = directions(12)
     slugs = [f"c{i:02d}" for i in range(11)]
     sample(tmp_path, np.repeat(vectors, 10, axis=0))
@@ -163,23 +164,17 @@ def test_the_commands_measure_a_sample_and_the_threshold_with_it(tmp_path):
             ("out", "missed"),
         )
     ]
-    run("missed", "measure", *files, *places, "--reference-embeddings", of_vectors, "--match-threshold", threshold)
+    given = [*files, *places, "--reference-embeddings", of_vectors, "--match-threshold", threshold]
+    _, printed = agree(capsys, "missed", "measure", *given)
     rows = pq.read_table(tmp_path / "missed.parquet").to_pylist()
+    assert printed == rows
     # 10 of 120 images show each concept, and so do 20 of the 240.
     assert [(row["concept"], row["matches"], row["missed"]) for row in rows] == [(slug, 10, 20) for slug in slugs]
     assert [row["with_missed"] for row in rows] == [count + 20 for count in counts]
     assert all(row["corrected_missed"] == 20 for row in rows)
-    run(
-        "missed",
-        "threshold",
-        tmp_path / "table.parquet",
-        "--missed",
-        tmp_path / "missed.parquet",
-        "--resamples",
-        20,
-        "--out",
-        tmp_path / "effect.json",
-    )
+    given = [tmp_path / "table.parquet", "--missed", tmp_path / "missed.parquet", "--resamples", 20]
+    _, printed = agree(capsys, "missed", "threshold", *given, "--out", tmp_path / "effect.json")
     found = json.loads((tmp_path / "effect.json").read_text())
+    assert printed == found
     before, after = (found[name]["thresholds"]["one_change"] for name in ("as_counted", "with_missed"))
     assert (before, after) == (4**6, 4**6 + 20)

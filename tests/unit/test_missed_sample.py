@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from printed import agree
 
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.cli.main import main
@@ -75,13 +76,15 @@ def test_a_broken_file_stops_the_sample_or_is_left_out(corpus, capsys):
         sampled(corpus, 10, files=("c",), on_bad_shard="skip")
 
 
-def test_the_command_writes_a_table_that_images_are_collected_from(corpus):
+def test_the_command_writes_a_table_that_images_are_collected_from(corpus, capsys):
     out = corpus / "sample.parquet"
     given = ["--concepts", corpus / "sheet.tsv", "--captions", corpus / "a.parquet", corpus / "b.parquet"]
     assert main(list(map(str, ["missed", "sample", *given, "--unnamed-sample", 50, "--out", out]))) == 0
     assert concepts_in(out) == [UNNAMED]
     assert pq.read_table(out).column("concept").unique().to_pylist() == [UNNAMED]
     assert read_population(out).rows == 6000
+    _, found = agree(capsys, "missed", "sample", *given, "--unnamed-sample", 50, "--out", out)
+    assert found["sampled"] == 50 and found["population"]["rows"] == 6000
     with pytest.raises(DataError, match="fit missed sample"):
         read_population(corpus / "a.parquet")
 

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from printed import agree
 from scipy.stats import spearmanr
 
 from fit.cli.main import main
@@ -106,6 +107,9 @@ def test_raters_who_see_what_the_score_says(tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"threshold on ratings (0 to 1, penalty 0.9): {true} images" in said
     assert f"Spearman {found['correlation']['spearman']:.2f}" in said
+    given = ["--ratings", tmp_path / "ratings.csv", "--table", tmp_path / "scores.csv", "--out", tmp_path / "r.json"]
+    _, printed = agree(capsys, "ratings", "report", *given)
+    assert printed == found
 
 
 def test_raters_who_see_nothing(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The CSV of ratings: what a crash leaves, and what is read from elsewhere."""
 
 import pytest
+from printed import agree
 
 from fit.cli.main import main
 from fit.errors import DataError
@@ -100,6 +101,8 @@ def test_ratings_from_elsewhere_join_those_that_are_there(tmp_path, capsys):
     for added in (2, 0):
         assert main(["ratings", "import", str(tmp_path / "in.csv"), "--out", str(tmp_path / "out.csv")]) == 0
         assert f"{added} of 2 ratings added" in capsys.readouterr().out
+    _, found = agree(capsys, "ratings", "import", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+    assert (found["added"], found["ratings"]) == (0, 2)
     assert read_ratings(tmp_path / "out.csv") == [
         *some(1),
         Rating("Bo", "a", "", "", 4),

@@ -94,7 +94,7 @@ def test_a_built_in_name_is_not_replaced(other_package, monkeypatch):
     [
         ("mean-color", "did you mean 'mean-colour'"),
         ("facent", "did you mean 'facenet'"),
-        ("zzz", "there are: arcface, broken, csd, facenet, half, mean-colour, module, openclip"),
+        ("zzz", "there are: arcface, broken, csd, dlib, facenet, half, mean-colour, module, openclip"),
         ("half", r"'half' is other_package:Half of an installed package, which lacks embed; install a version"),
         ("module", "other_package of an installed package, which is not a class"),
         ("raising", r"can't be imported \(ZeroDivisionError: division by zero\)"),

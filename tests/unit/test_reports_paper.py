@@ -5,12 +5,13 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from printed import agree
 
 from fit.cli.main import main
 from fit.errors import DataError
 from fit.published import CONCEPTS_IN_BINS
 from fit.reports.paper import NOT_MADE, PARTS, list_table, read_list, said
-from fit.reports.paper_tables import captions_table, changes_table
+from fit.reports.paper_tables import captions_table, changes_table, missed_table
 from fit.thresholds.report import detect
 
 PAIR = ("atelier", "painters")
@@ -133,6 +134,24 @@ def test_a_figure_of_a_domain_is_not_missing_for_the_model_that_lacks_inputs():
     assert row["command"] == "snakemake verification --config default_study=mine"
 
 
+def test_what_captions_miss_is_beside_the_published_share(tmp_path):
+    path = tmp_path / "painters.parquet"
+    columns = {"share": [0.0, 0.001, 0.004], "downloaded": [2000] * 3, "unnamed_captions": [4000] * 3}
+    pl.DataFrame(columns | {"corrected_missed": [0, None, 8]}).write_parquet(path)
+    assert missed_table({("crawl", "painters"): path}).rows == [
+        ("crawl", "painters", "this study", "3", "2,000", "0.000%", "0.100%", "0.400%"),
+        (
+            *("crawl", "painters", "this study, without the recogniser's errors", "2", "2,000"),
+            *("0.000%", "0.100%", "0.200%"),
+        ),
+        ("", "faces", "published", "", "", "0.000%", "", "0.051%"),
+    ]
+    assert missed_table({}).rows == []
+    pl.DataFrame({"share": [0.1]}).write_parquet(path)
+    with pytest.raises(DataError, match=r"painters\.parquet: not a table of what captions miss"):
+        missed_table({("crawl", "painters"): path})
+
+
 @pytest.mark.slow
 def test_the_command_makes_the_tables_and_lists_the_rest(results, tmp_path, capsys):
     out = results / "reports/mine/paper"
@@ -140,18 +159,24 @@ def test_the_command_makes_the_tables_and_lists_the_rest(results, tmp_path, caps
     arguments = ["--thresholds", results / "thresholds/atelier/painters.json"]
     arguments += ["--scores", results / "scores/atelier/painters.parquet"]
     arguments += ["--captions", results / "captions/crawl/painters/counts.parquet", "--made", figure]
+    columns = {"share": [0.1], "downloaded": [20], "unnamed_captions": [40], "corrected_missed": [None]}
+    pl.DataFrame(columns, schema_overrides={"corrected_missed": pl.Int64}).write_parquet(tmp_path / "painters.parquet")
+    arguments += ["--missed", tmp_path / "painters.parquet"]
     arguments += ["--missing", "atelier/people: no references", "--seed", 1, "--resamples", 50, "--out", out]
     assert main(["reports", "paper", "mine", *map(str, arguments)]) == 0
     printed = capsys.readouterr().out.splitlines()
     listed = read_list(out / "list.tsv")
     assert said(listed) == printed
+    _, found = agree(capsys, "reports", "paper", "mine", *arguments, besides=["1", "2"])
+    assert [tuple(row.values()) for row in found["rows"]] == listed.rows
     assert len(listed.rows) == len(PARTS)
     changes = row_of(listed, "all change points")
     assert changes["state"] == "made" and changes["where"] == "results/reports/mine/paper/changes.tsv"
     assert changes["why not"].startswith("without atelier in people, whose inputs are missing")
     page = (out / "paper.md").read_text()
     assert "Nothing was published about the models and domains of this study." in page
-    for name in ("list", "published", "changes", "captions", "invariance"):
+    assert "## What captions miss" in page and "0.051%" in page
+    for name in ("list", "published", "changes", "captions", "invariance", "missed"):
         assert all((out / f"{name}.{suffix}").is_file() for suffix in ("tsv", "md", "tex"))
     captions = pl.read_csv(out / "captions.tsv", separator="\t").row(0)
     assert captions == ("crawl", "painters", "this study", 30, 1, 20, 9, 0, 0, 0, 0)

@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from concept_files import write_rows
+from concept_files import write_rows, write_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fit.cli.main import main
 from fit.errors import DataError
+from fit.images.table import REFERENCES
 from fit.io.concept_tables import ConceptTables
 from fit.io.parquet import write
 from fit.scores.imitation import OF_PROMPT
@@ -105,6 +106,29 @@ def test_tabulated_scores_carry_images_groups_and_the_counts_evidence(tmp_path):
     assert found.column("downloaded").to_pylist() == [None, None]
     assert found.column("image_scores").to_pylist() == [[[0.6], []], [[0.1, 0.3], [0.4]]]
     assert found.column("score").to_pylist() == [0.6, pytest.approx(0.3)]
+
+
+def test_the_base_models_score_and_the_spread_of_references_are_beside_the_score(tmp_path, capsys):
+    """Of "a", the references are 60 degrees apart, and one was not kept; "b" has only one; "c" has no score before."""
+    slugs = ("a", "b", "c")
+    pq.write_table(pa.table({"concept": slugs, "effective_count": [1, 2, 3]}), tmp_path / "counts.parquet")
+    table = write_rows(tmp_path / "scores.parquet", {slug: rows_of({"oil": [0.5]}) for slug in slugs}, OF_PROMPT)
+    kept = {"a": [True, True, False], "b": [True, False, False], "c": [True, True, True]}
+    rows = {c: [{"image_id": f"{i}", "kept": k} for i, k in enumerate(its)] for c, its in kept.items()}
+    references = write_rows(tmp_path / "references.parquet", rows, REFERENCES)
+    corner = [[1, 0], [0.5, 3**0.5 / 2], [-1, 0]]
+    vectors = {"a": ("012", corner), "b": ("012", corner), "c": ("012", [[1, 0]] * 3)}
+    embeddings = write_vectors(tmp_path / "embeddings.parquet", vectors, 2)
+    before = tmp_path / "before.csv"
+    before.write_text("concept,effective_count,score\na,1,0.25\nb,2,0.125\nother,3,0.9\n")
+    given = ["--counts", tmp_path / "counts.parquet", "--scores", table, "--sheet", write_sheet(tmp_path, *slugs)]
+    given += ["--before", before, "--references", references]
+    words = [*map(str, ["scores", "tabulate", *given, "--out", tmp_path / "table.parquet"])]
+    assert main(words) != 0 and "give both or neither" in capsys.readouterr().err
+    assert main([*words, "--reference-embeddings", str(embeddings)]) == 0
+    found = pq.read_table(tmp_path / "table.parquet")
+    assert found.column("before_score").to_pylist() == [0.25, 0.125, None]
+    assert found.column("reference_spread").to_pylist() == [pytest.approx(0.5), None, pytest.approx(0.0, abs=1e-6)]
 
 
 def test_a_concept_without_a_score_is_said_and_one_without_a_count_is_an_error(tmp_path, capsys):

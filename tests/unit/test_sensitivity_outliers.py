@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from defying_study import STRANGE, Study
 from PIL import Image
+from printed import agree
 
 from fit.cli.main import main
 from fit.errors import DataError
@@ -115,6 +116,8 @@ def test_the_command(study, tmp_path, capsys):
     assert main(["sensitivity", "outliers", *given, *arguments, "--out", str(out), "--figure", str(figure)]) == 0
     assert len(out.read_text().splitlines()) == 1 + len(STRANGE)
     assert "leaked: 60 images" in capsys.readouterr().out
+    _, found = agree(capsys, "sensitivity", "outliers", *given, *arguments)
+    assert {one["concept"] for one in found["rows"]} == set(STRANGE)
     tall = Image.open(figure).height
     assert main(["sensitivity", "outliers", *given, *arguments, "--rows", "2", "--figure", str(figure)]) == 0
     assert Image.open(figure).height < tall

@@ -10,6 +10,7 @@ import pytest
 from concept_files import write_vectors
 from defying_study import SETTINGS, SIZE, TARGETS, Study
 from PIL import Image
+from printed import agree
 
 from fit.cli.main import main
 from fit.errors import DataError
@@ -151,7 +152,7 @@ def test_files_of_another_run_are_refused(study):
 
 
 @pytest.mark.slow
-def test_the_commands(study, tmp_path):
+def test_the_commands(study, tmp_path, capsys):
     kinds = {"generated": "generated", "generated-embeddings": "of_generated", "images": "images"}
     kinds |= {"matches": "matches", "references": "references", "reference-embeddings": "of_references"}
     arguments = [word for flag, kind in kinds.items() for word in (f"--{flag}", str(study.folder / kind))]
@@ -167,6 +168,8 @@ def test_the_commands(study, tmp_path):
     rescored = ["--rescored", str(study.folder / "rescored")]
     assert main(["sensitivity", "measure", *given, *rescored, "--out", str(out), "--figure", str(figure)]) == 0
     assert set(json.loads(out.read_text())["choices"]) == {*CHOICES} - {"score"}
+    _, found = agree(capsys, "sensitivity", "measure", *given, *rescored)
+    assert found == json.loads(out.read_text())
     assert Image.open(figure).width > 1000
     # A table alone will do for three of the five.
     assert main(["sensitivity", "measure", scores, "--threshold", threshold, "--out", str(out)]) == 0

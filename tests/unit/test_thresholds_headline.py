@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threshold_data import rise, step
 
-from fit.audit.threshold import read_threshold
+from fit.audits.threshold import read_threshold
 from fit.thresholds.answer import sentence, why_none
 from fit.thresholds.headline import decide, follow
 from fit.thresholds.report import describe, detect

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fit.audit.counts import ConceptCount, read_counted
+from fit.audits.counts import ConceptCount, read_counted
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
 from fit.counts.estimate import scale_counts

@@ -1,5 +1,6 @@
 """A study that enters the road half-way: with pictures and counts that someone already has, and hostile names."""
 
+import json
 import subprocess
 
 import numpy as np
@@ -102,6 +103,16 @@ def test_two_folders_and_a_table_of_counts_give_a_threshold(study):
     assert counts["captions"].to_list() == list(range(len(SLUGS)))
     assert counts["downloaded"].to_list() == list(range(len(SLUGS)))
     assert not list(study.folder.rglob("pwned"))
+    # Hostile names are only text; two models of one domain are compared; given counts are said to be given.
+    told = json.loads((study.folder / "results/explorer/mine/study.json").read_text())
+    assert [concept["name"] for concept in told["parts"][0]["concepts"]] == list(HOSTILE_NAMES)
+    (compared,) = told["comparisons"]
+    assert (compared["first"], compared["second"], compared["concepts"]) == (
+        "counted/people",
+        "crawled/people",
+        len(SLUGS),
+    )
+    assert any("counts were given" in text for text in told["parts"][0]["answer"]["rests_on"])
     # One person's references are too few now: the study goes on without that person, and says so.
     for path in sorted((study.folder / "references/person-3").iterdir())[:5]:
         path.unlink()
@@ -124,6 +135,14 @@ def test_what_lacks_its_inputs_is_listed_and_the_rest_is_found(study):
     assert "not found" not in rows[0]["threshold"] and "not found" in rows[1]["threshold"]
     report = (study.folder / "results/reports/paper/report.md").read_text()
     assert markdown("elsewhere.parquet: put it there, or correct `corpora.crawl.captions.files`") in report
+    # The page has the part that could be made, and says what is missing of the other.
+    told = json.loads((study.folder / "results/explorer/paper/study.json").read_text())
+    assert [part["model"] for part in told["parts"]] == ["counted"]
+    assert (
+        "crawled in people: elsewhere.parquet: put it there, or correct `corpora.crawl.captions.files`."
+        in told["missing"]
+    )
+    assert (study.folder / "results/explorer/paper/index.html").stat().st_size > 100_000
     # The paper's tables and figures, on the screen too.
     paper = study.folder / "results/reports/paper/paper"
     listed = {row[0]: row for row in read_list(paper / "list.tsv").rows}

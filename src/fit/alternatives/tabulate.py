@@ -10,7 +10,7 @@ from fit.alternatives import load
 from fit.alternatives.score import SCHEMA
 from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
-from fit.scores.tabulate import OTHER_SCORES
+from fit.scores.tabulate import DIFFICULTY, OTHER_SCORES
 
 
 def tabulate(imitation: str | Path, scores: ConceptTables, kind: str) -> pa.Table:
@@ -50,7 +50,7 @@ def tabulate(imitation: str | Path, scores: ConceptTables, kind: str) -> pa.Tabl
     spread = alike.std() or 1.0
     stretched = found["score"].mean() + (alike - alike.mean()) / spread * found["score"].std(ddof=0)
     return (
-        found.drop("score_variance", "image_scores", *OTHER_SCORES.names, strict=False)
+        found.drop("score_variance", "image_scores", *OTHER_SCORES.names, *DIFFICULTY.names, strict=False)
         .with_columns(score=pl.Series(stretched), value=pl.Series(value))
         .to_arrow()
     )

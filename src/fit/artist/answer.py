@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fit.artist.find import Found
-from fit.audit.counts import ConceptCount
-from fit.audit.threshold import Threshold, read_threshold
-from fit.audit.verdicts import STATEMENT, audit
+from fit.audits.counts import ConceptCount
+from fit.audits.threshold import Threshold, read_threshold
+from fit.audits.verdicts import STATEMENT, audit
 from fit.published import THRESHOLDS
 
 Kind = Literal["people", "styles"]

@@ -1,6 +1,7 @@
 """Says why a caption mentions a name, or why not."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fit.concepts.analyzer import TOKENS, Analyzer
 
@@ -22,17 +23,41 @@ def _reason(name: Sequence[str], caption: Sequence[str]) -> str:
     return "no: its tokens do not follow one another in this order"
 
 
-def explain(name: str, caption: str) -> str:
-    """Say how each analyzer sees a name and a caption."""
-    lines = []
+@dataclass(frozen=True)
+class Reading:
+    """How an analyzer sees a name and a caption."""
+
+    tokens: str
+    """The analyzer, a name of TOKENS."""
+    fold_accents: bool
+    name: list[str]
+    """Tokens of the name."""
+    caption: list[str]
+    """Tokens of the caption."""
+    mention: str
+    """"yes" or "no", and why."""
+
+
+def readings(name: str, caption: str) -> list[Reading]:
+    """Return how each analyzer sees a name and a caption."""
+    found = []
     for tokens in TOKENS:
         for fold_accents in (False, True):
             analyzer = Analyzer(tokens, fold_accents)
-            of_name, of_caption = analyzer.tokens(name), analyzer.tokens(caption)
-            lines += [
-                f"{tokens}, {'accents folded' if fold_accents else 'accents kept'}",
-                f"  name     {' | '.join(of_name)}",
-                f"  caption  {' | '.join(of_caption)}",
-                f"  mention  {_reason(of_name, of_caption)}",
-            ]
-    return "\n".join(lines)
+            of_name, of_caption = list(analyzer.tokens(name)), list(analyzer.tokens(caption))
+            found.append(Reading(tokens, fold_accents, of_name, of_caption, _reason(of_name, of_caption)))
+    return found
+
+
+def explain(name: str, caption: str) -> str:
+    """Say how each analyzer sees a name and a caption."""
+    return "\n".join(
+        line
+        for one in readings(name, caption)
+        for line in (
+            f"{one.tokens}, {'accents folded' if one.fold_accents else 'accents kept'}",
+            f"  name     {' | '.join(one.name)}",
+            f"  caption  {' | '.join(one.caption)}",
+            f"  mention  {one.mention}",
+        )
+    )

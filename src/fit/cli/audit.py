@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.output import show
 from fit.errors import FitError
 
 
@@ -32,12 +33,12 @@ def audit(args: Namespace) -> None:
     Raises:
         FitError: the study gives no verdict; the table, which says so, is written all the same, and no plan.
     """
-    from fit.audit.counts import read_counted
-    from fit.audit.likelihood import read_high_scores
-    from fit.audit.plan import plan
-    from fit.audit.threshold import read_threshold
-    from fit.audit.verdicts import audit as compare
-    from fit.audit.verdicts import write_audit
+    from fit.audits.counts import read_counted
+    from fit.audits.likelihood import read_high_scores
+    from fit.audits.plan import plan
+    from fit.audits.threshold import read_threshold
+    from fit.audits.verdicts import audit as compare
+    from fit.audits.verdicts import write_audit
     from fit.io.concept_tables import ConceptTables
     from fit.reports.tables import aligned
 
@@ -63,7 +64,7 @@ def audit(args: Namespace) -> None:
         seen = (ConceptTables(args.images), ConceptTables(args.matches)) if args.images else None
         plan(found, counted, args.matched_captions, out, seen)
     write_audit(found, args.out, out)
-    print(aligned(found.table()), found.note(), sep="\n\n", end="")
+    show(args, lambda: [aligned(found.table()), "", found.note().rstrip("\n")], found.to_dict)
     if threshold.refusal:
         raise FitError(
             f"{args.threshold}: no verdict, as {threshold.refusal}; give a number of images, or another study"
@@ -77,4 +78,5 @@ COMMAND = Command(
     audit,
     writes=("out", "plan"),
     written=_written,
+    prints=True,
 )

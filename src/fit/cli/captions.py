@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fit.captions.settings import ReadingSettings, SamplingSettings, column_problem
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number, OptionalPath
 from fit.errors import FitError
 
@@ -41,19 +42,16 @@ def _written(args: Namespace) -> dict[str, list[str]]:
     return {name: [str(getattr(outputs, name))] for name in ("counts", "matched_captions", "names", "shards")}
 
 
-def _report(outputs: "CountFiles") -> None:
-    from fit.captions.remarks import losses, remarks, unmentioned
-    from fit.io.parquet import read
+def _report(args: Namespace, outputs: "CountFiles") -> None:
+    from fit.captions.report import CountReport
 
-    counts, shards = read(outputs.counts), read(outputs.shards)
-    mentions, rows = sum(counts.column("captions").to_pylist()), counts.column("corpus_rows")[0].as_py()
-    print(f"{len(counts)} concepts are mentioned {mentions:,} times in {rows:,} captions: {outputs.counts}")
-    for remark in [*losses(shards), *unmentioned(counts), *remarks(read(outputs.names))]:
+    report = CountReport.of_files(outputs)
+    show(args, lambda: f"{report.sentence}: {outputs.counts}", lambda: report.to_dict(outputs))
+    for remark in report.remarks:
         print(f"fit: {remark}", file=sys.stderr)
-    for row in shards.to_pylist():
-        if row["status"] != "ok":
-            rows = "an unknown number of" if row["rows"] is None else row["rows"]
-            print(f"fit: skipped {rows} captions: {row['reason']}", file=sys.stderr)
+    for row in report.skipped:
+        number = "an unknown number of" if row["rows"] is None else row["rows"]
+        print(f"fit: skipped {number} captions: {row['reason']}", file=sys.stderr)
 
 
 def _add_seed(add: Callable[..., None]) -> None:
@@ -116,7 +114,7 @@ def count(args: Namespace) -> None:
         reading = read_settings(ReadingSettings, args)
         job = CountJob(find_files(args.captions), sampling, reading, args.seed, args.threads, args.part)
         count_captions(concepts, job, outputs, args.reuse)
-    _report(outputs)
+    _report(args, outputs)
 
 
 def merge_arguments(add: Callable[..., None]) -> None:
@@ -140,7 +138,7 @@ def merge(args: Namespace) -> None:
     outputs = _outputs(args)
     parts = [CountFiles.of_counts(part) for part in args.parts]
     merge_counts(parts, outputs, _sampling(args), args.seed)
-    _report(outputs)
+    _report(args, outputs)
 
 
 def explain_arguments(add: Callable[..., None]) -> None:
@@ -151,9 +149,9 @@ def explain_arguments(add: Callable[..., None]) -> None:
 
 def explain(args: Namespace) -> None:
     """Print why a caption mentions a name, or why not."""
-    from fit.captions.explain import explain
+    from fit.captions.explain import explain, readings
 
-    print(explain(args.name, args.caption))
+    show(args, lambda: explain(args.name, args.caption), lambda: readings(args.name, args.caption))
 
 
 def plot_arguments(add: Callable[..., None]) -> None:
@@ -182,6 +180,7 @@ COMMANDS = (
         count,
         writes=(*_OUTPUTS, "reuse"),
         written=_written,
+        prints=True,
     ),
     Command(
         "merge",
@@ -190,7 +189,8 @@ COMMANDS = (
         merge,
         writes=_OUTPUTS,
         written=_written,
+        prints=True,
     ),
-    Command("explain", "say why a caption mentions a name, or why not", explain_arguments, explain),
+    Command("explain", "say why a caption mentions a name, or why not", explain_arguments, explain, prints=True),
     Command("plot", "how many concepts have how many captions", plot_arguments, plot),
 )

@@ -17,5 +17,7 @@ class Command:
     """Arguments that name what it writes."""
     written: Callable[[Namespace], dict[str, list[str]]] | None = None
     """Further paths that it writes, by the argument that they come from."""
+    prints: bool = False
+    """Whether it prints a table or a result (fit.cli.output.show), so that it has the option --json."""
     adds_to: bool = False
     """Whether it adds to a file that exists, so that this is no mistake."""

@@ -5,19 +5,37 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number
+from fit.errors import FitError
 from fit.io.json_files import write_json
 from fit.thresholds.settings import ThresholdSettings
+
+if TYPE_CHECKING:
+    from fit.thresholds.scores import Scores
 
 
 def compare_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit compare`."""
     add("first", help="table of concepts, as `fit thresholds detect` reads it")
     add("second", help="the other one: of another model, checkpoint, score or domain")
-    add("--names", nargs=2, default=None, metavar="TEXT", help="of the two, in text and figure (default: their paths)")
+    add("more", nargs="*", default=[], help="more tables, with --pool")
+    add(
+        "--pool",
+        action="store_true",
+        help="what the tables say together: a common threshold, and each one's share in it",
+    )
+    add(
+        "--names",
+        nargs="+",
+        default=None,
+        metavar="TEXT",
+        help="of the tables, in text and figure (default: their paths)",
+    )
     add(
         "--paired",
         action=argparse.BooleanOptionalAction,
@@ -31,33 +49,58 @@ def compare_arguments(add: Callable[..., None]) -> None:
     add("--figure", default=None, metavar="FILE.png", help="picture to write")
 
 
-def _names(first: str, second: str) -> tuple[str, str]:
-    """Return names of two tables: what differs in their paths, without what both have."""
-    one, other = (Path(path).with_suffix("").parts for path in (first, second))
-    while len(one) > 1 and len(other) > 1 and one[0] == other[0]:
-        one, other = one[1:], other[1:]
-    return "/".join(one), "/".join(other)
+def _names(paths: list[str]) -> list[str]:
+    """Return names of tables: what differs in their paths, without the folders that all have at the beginning."""
+    parts = [Path(path).with_suffix("").parts for path in paths]
+    while all(len(of_path) > 1 for of_path in parts) and len({of_path[0] for of_path in parts}) == 1:
+        parts = [of_path[1:] for of_path in parts]
+    return ["/".join(of_path) for of_path in parts]
 
 
 def compare(args: Namespace) -> None:
     """Print how far the thresholds of two tables are apart, and write it as JSON and as a figure."""
-    from fit.compare import compare as compared
-    from fit.compare.words import describe
+    from fit.comparisons import compare as compared
+    from fit.comparisons.words import describe, sentence
     from fit.io.files import atomic_write
     from fit.thresholds.scores import read_table
 
-    tables = [read_table(args.first), read_table(args.second)]
-    names = tuple(args.names) if args.names else _names(args.first, args.second)
+    paths = [args.first, args.second, *args.more]
+    if args.more and not args.pool:
+        raise FitError(f"{len(paths)} tables: two are compared; give --pool to say what more say together")
+    if args.names and len(args.names) != len(paths):
+        raise FitError(f"--names has {len(args.names)} names for {len(paths)} tables; give one for each")
+    tables = [read_table(path) for path in paths]
     settings = asdict(read_settings(ThresholdSettings, args))
+    if args.pool:
+        _pool(args, tables, args.names or _names(paths), settings)
+        return
+    one, other = args.names or _names(paths)
+    names = (one, other)
     found = compared.compare(*tables, **settings, seed=args.seed, paired=args.paired)
     if args.out:
         write_json({"names": names} | found, args.out)
     if args.figure:
-        from fit.compare.figure import comparison_figure
+        from fit.comparisons.figure import comparison_figure
 
         with atomic_write(args.figure) as part:
             comparison_figure(tables, found, names, args.title, part)
-    print(*describe(found, names), sep="\n")
+    show(
+        args,
+        lambda: describe(found, names),
+        lambda: {"names": names, "sentence": sentence(found, names)} | found,
+    )
+
+
+def _pool(args: Namespace, tables: list["Scores"], names: list[str], settings: dict[str, Any]) -> None:
+    """Print what tables say together, and write it as JSON."""
+    from fit.comparisons.pool import describe_pool, pool_tables
+
+    if args.figure or args.paired is not None:
+        raise FitError("--pool has neither a figure nor pairs; take --figure and --paired out")
+    found = pool_tables(tables, **settings, seed=args.seed)
+    if args.out:
+        write_json({"names": names} | found, args.out)
+    print(*describe_pool(found, names), sep="\n")
 
 
 COMMAND = Command(
@@ -65,4 +108,5 @@ COMMAND = Command(
     "whether two thresholds differ: of two models, checkpoints, scores or domains",
     compare_arguments,
     compare,
+    prints=True,
 )

@@ -5,16 +5,17 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 
 from fit.cli.command import Command
+from fit.cli.output import show
 from fit.cli.parser import SEED, Number
 from fit.errors import FitError
 
 
-def _print_rows(rows: Iterable[Mapping[str, object]]) -> None:
+def _in_columns(rows: Iterable[Mapping[str, object]]) -> str:
     from fit.io.escaping import delimited
     from fit.reports.tables import aligned
 
     rows = list(rows)
-    print(aligned(delimited([list(rows[0]), *(row.values() for row in rows)])))
+    return aligned(delimited([list(rows[0]), *(row.values() for row in rows)]))
 
 
 def check_arguments(add: Callable[..., None]) -> None:
@@ -27,8 +28,12 @@ def check(args: Namespace) -> None:
     from fit.concepts.check import check
 
     found = check(args.sheets)
-    if found.summary:
-        _print_rows(found.summary)
+    if found.summary or args.json:
+        show(
+            args,
+            lambda: _in_columns(found.summary),
+            lambda: {"sheets": found.summary, "warnings": found.warnings, "errors": found.errors},
+        )
     for warning in found.warnings:
         print(f"fit: to look at: {warning}", file=sys.stderr)
     for error in found.errors:
@@ -55,8 +60,11 @@ def sample(args: Namespace) -> None:
 
     concepts, bins = sample(args.candidates, args.counts, args.size, args.seed)
     write_sheet(concepts, args.out)
-    _print_rows(asdict(one) for one in bins)
-    print(f"{len(concepts)} concepts in {args.out}")
+    show(
+        args,
+        lambda: [_in_columns(asdict(one) for one in bins), f"{len(concepts)} concepts in {args.out}"],
+        lambda: {"bins": bins, "concepts": len(concepts), "out": args.out},
+    )
 
 
 def fetch_arguments(add: Callable[..., None]) -> None:
@@ -81,17 +89,27 @@ def fetch(args: Namespace) -> None:
             raise FitError(f"{args.list}: give its checksum with --sha256; it is required for a file at an address")
         if args.copy:
             raise FitError(f"{args.list}: --copy is for a published list, which has a name; leave it out")
-        print(f"{fetch(args.list, args.sha256, args.out):,} bytes in {args.out}")
+        size = fetch(args.list, args.sha256, args.out)
+        show(args, lambda: f"{size:,} bytes in {args.out}", lambda: {"bytes": size, "out": args.out})
         return
     if args.sha256:
         raise FitError(f"{args.list}: the checksum of a published list is known; leave out --sha256")
-    print(f"{fetch_list(args.list, args.out, args.copy)} concepts in {args.out}")
+    number = fetch_list(args.list, args.out, args.copy)
+    show(args, lambda: f"{number} concepts in {args.out}", lambda: {"concepts": number, "out": args.out})
 
 
 COMMANDS = (
-    Command("check", "find concepts and names that are there twice or may mislead", check_arguments, check),
-    Command("sample", "draw a sheet from a longer one, evenly over log captions", sample_arguments, sample),
     Command(
-        "fetch", "download a list, or a published list as a sheet, if its checksum is right", fetch_arguments, fetch
+        "check", "find concepts and names that are there twice or may mislead", check_arguments, check, prints=True
+    ),
+    Command(
+        "sample", "draw a sheet from a longer one, evenly over log captions", sample_arguments, sample, prints=True
+    ),
+    Command(
+        "fetch",
+        "download a list, or a published list as a sheet, if its checksum is right",
+        fetch_arguments,
+        fetch,
+        prints=True,
     ),
 )

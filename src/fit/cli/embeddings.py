@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fit.cli.command import Command
 from fit.cli.common import set_threads
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.embeddings.settings import BatchSettings, EmbedderSettings, FaceSettings
 
@@ -78,7 +79,9 @@ def convert_arguments(add: Callable[..., None]) -> None:
 def convert(args: Namespace) -> None:
     from fit.embeddings.csd import convert
 
-    print(f"{args.out}: {convert(args.checkpoint, args.out)}")
+    network = convert(args.checkpoint, args.out)
+    said = "{layers} layers of width {width}, patches of {patch} in {side} pixels, {numbers} numbers an image"
+    show(args, lambda: f"{args.out}: {said.format(**network)}", lambda: {"out": args.out, "network": network})
 
 
 COMMANDS = (
@@ -91,5 +94,6 @@ COMMANDS = (
         convert_arguments,
         convert,
         writes=("out",),
+        prints=True,
     ),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import SEED, Slugs
 from fit.cli.scores import EVIDENCE, TRAINING, check_training, optional_tables
 from fit.errors import FitError
@@ -131,7 +132,12 @@ def gather(args: Namespace) -> None:
         seed=args.seed,
     )
     write_gathered(study, args.out)
-    print(f"{args.out}: {len(study.parts)} parts, {len(study.sources)} files, {len(study.missing)} things missing")
+    parts, files, missing = len(study.parts), len(study.sources), len(study.missing)
+    show(
+        args,
+        lambda: f"{args.out}: parts: {parts}, files: {files}, missing: {missing}",
+        lambda: {"out": args.out, "parts": parts, "files": files, "missing": missing},
+    )
 
 
 def build_arguments(add: Add) -> None:
@@ -155,7 +161,11 @@ def build(args: Namespace) -> None:
 
     made = build_page(args.study, args.pictures, args.out, read_settings(PageSettings, args))
     left_out = f", {made.left_out:,} left out (page_mb)" if made.left_out else ""
-    print(f"{args.out}: {made.size / MEGABYTE:.1f} MB, {made.pictures:,} pictures{left_out}")
+    show(
+        args,
+        lambda: f"{args.out}: {made.size / MEGABYTE:.1f} MB, {made.pictures:,} pictures{left_out}",
+        lambda: {"out": args.out, "bytes": made.size, "pictures": made.pictures, "left_out": made.left_out},
+    )
 
 
 COMMANDS = (
@@ -166,6 +176,6 @@ COMMANDS = (
         pictures,
         writes=("out", "excluded"),
     ),
-    Command("gather", "what is said of a study, from its files, as JSON", gather_arguments, gather),
-    Command("build", "the page of a study, as one HTML file", build_arguments, build),
+    Command("gather", "what is said of a study, from its files, as JSON", gather_arguments, gather, prints=True),
+    Command("build", "the page of a study, as one HTML file", build_arguments, build, prints=True),
 )

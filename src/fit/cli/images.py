@@ -1,6 +1,5 @@
 """`fit images`."""
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from fit.cli.command import Command
 from fit.cli.common import add_work
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number, Slugs
 from fit.errors import FitError
 from fit.images.settings import DecodeSettings, FetchSettings
@@ -111,13 +111,19 @@ def retry(args: Namespace) -> None:
 
     fetching, decoding = read_settings(FetchSettings, args), read_settings(DecodeSettings, args)
     statuses = args.status or MAY_PASS
+    rows: list[dict[str, object]] = []
     for table in args.files:
         there = set(read(table, ["status"]).column("status").to_pylist()) if args.status else set()
         for status in sorted(set(args.status or ()) - there):
             print(f"fit: {table}: no row has the status {status!r}; it has {', '.join(sorted(there))}", file=sys.stderr)
         tried, fixed = retry(table, statuses, fetching=fetching, decoding=decoding, decoders=args.decoders)
         left = "" if fixed else "; the file is left as it is"
-        print(f"{table}: {tried} fetched again, {fixed} of them now images{left}")
+        said = f"{table}: {tried} fetched again, {fixed} of them now images{left}"
+        rows.append({"file": table, "fetched_again": tried, "now_images": fixed})
+        if not args.json:  # a table may take hours: each is said at once
+            show(args, said.__str__, dict)
+    if args.json:
+        show(args, str, lambda: rows)
 
 
 def stats_arguments(add: Callable[..., None]) -> None:
@@ -125,10 +131,13 @@ def stats_arguments(add: Callable[..., None]) -> None:
 
 
 def stats(args: Namespace) -> None:
-    from fit.images.table import statistics
+    from fit.images.table import count_statuses, statistics
 
-    for table in args.files:
-        print(f"{table}\n{statistics(table)}")
+    show(
+        args,
+        lambda: [line for table in args.files for line in (table, statistics(table))],
+        lambda: [{"file": table} | count_statuses(table) for table in args.files],
+    )
 
 
 def show_arguments(add: Callable[..., None]) -> None:
@@ -146,17 +155,20 @@ def show_arguments(add: Callable[..., None]) -> None:
     add("--columns", type=Number(int, 1, 1000), default=20, metavar="N", help="pictures in a row")
 
 
-def show(args: Namespace) -> None:
+def show_table(args: Namespace) -> None:
     from fit.images import table
     from fit.io.files import atomic_write
+    from fit.io.json_files import dumps
 
     if args.provenance:
-        print(json.dumps(table.provenance(args.file), indent=2))
+        made_by = table.provenance(args.file)
+        show(args, lambda: dumps(made_by), lambda: made_by)
         return
     if args.concept:
         table.check_concept(args.file, args.concept)
     if args.unpack:
-        print(f"{table.unpack(args.file, args.unpack, args.concept)} pictures in {args.unpack}")
+        number = table.unpack(args.file, args.unpack, args.concept)
+        show(args, lambda: f"{number} pictures in {args.unpack}", lambda: {"pictures": number, "out": args.unpack})
         return
     batches = table.stream(args.file, concept=args.concept)
     pictures = list(islice((picture for _, batch in batches for picture in batch), args.most))
@@ -167,7 +179,7 @@ def show(args: Namespace) -> None:
         raise FitError(f"{out}: there is such a file already; name the picture to write with --out")
     with atomic_write(out) as part:
         table.contact_sheet(pictures, args.columns).save(part)
-    print(f"{len(pictures)} pictures in {out}")
+    show(args, lambda: f"{len(pictures)} pictures in {out}", lambda: {"pictures": len(pictures), "out": out})
 
 
 COMMANDS = (
@@ -179,9 +191,14 @@ COMMANDS = (
         import_photographs_arguments,
         import_photographs,
     ),
-    Command("retry", "fetch failures of image tables again", retry_arguments, retry),
-    Command("stats", "count the statuses of image tables", stats_arguments, stats),
+    Command("retry", "fetch failures of image tables again", retry_arguments, retry, prints=True),
+    Command("stats", "count the statuses of image tables", stats_arguments, stats, prints=True),
     Command(
-        "show", "draw a contact sheet of an image table, or unpack it", show_arguments, show, writes=("out", "unpack")
+        "show",
+        "draw a contact sheet of an image table, or unpack it",
+        show_arguments,
+        show_table,
+        writes=("out", "unpack"),
+        prints=True,
     ),
 )

@@ -1,5 +1,6 @@
 """The command line: names of commands and a line about each. A command's file is imported when it is called."""
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ COMMANDS = {
     "plan": "what a study will cost: GPU and CPU hours, disk, links; how many concepts it needs",
     "check": "what a study lacks, and what is wrong with its inputs, before it runs",
     "atelier": "the built-in world",
+    "completion": "the script with which a shell completes commands, options and choices",
 }
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""
 
@@ -60,6 +62,8 @@ def add_to(parser: Parser, command: Command) -> None:
 
     parser.set_defaults(command=command)
     command.add_arguments(add)
+    if command.prints:
+        add("--json", action="store_true", help="print the result as JSON, for programs")
 
 
 def make_parser(named: str | None = None) -> Parser:
@@ -113,7 +117,12 @@ def check_outputs(args: Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; what a user can fix is printed without a traceback, and is 1."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line goes on; nothing is run
+        from fit.cli.completion import complete
+
+        complete(make_parser)
     args = parse(sys.argv[1:] if argv is None else argv)
+    os.environ["MPLBACKEND"] = "Agg"  # a command draws into files, whatever draws into windows elsewhere
 
     def run(args: Namespace) -> int | None:
         check_outputs(args)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fit.cli.command import Command
 from fit.cli.common import read_match_threshold
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.errors import FitError
 from fit.io.json_files import write_json
@@ -199,7 +200,7 @@ def verify(args: Namespace) -> None:
     from fit.concepts.sheet import read_sheet
     from fit.io.concept_tables import ConceptTables
     from fit.io.files import atomic_write
-    from fit.matches.verification import tabulate, verify
+    from fit.matches.verification import rows_of_verified, tabulate, verify
     from fit.reports.tables import aligned
 
     concepts, references = read_sheet(args.sheet), ConceptTables(args.references)
@@ -212,7 +213,7 @@ def verify(args: Namespace) -> None:
     if args.out:
         with atomic_write(args.out) as part:
             part.write_text(table, encoding="utf-8")
-    print(aligned(table))
+    show(args, lambda: aligned(table), lambda: rows_of_verified(verified))
 
 
 COMMANDS = (
@@ -229,5 +230,7 @@ COMMANDS = (
         art_threshold,
     ),
     Command("find", "which training images show their concept", find_arguments, find),
-    Command("verify", "how often embedders err on references, by group of the sheet", verify_arguments, verify),
+    Command(
+        "verify", "how often embedders err on references, by group of the sheet", verify_arguments, verify, prints=True
+    ),
 )

@@ -8,6 +8,7 @@ from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.cli.command import Command
 from fit.cli.common import read_match_threshold
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import rows_of, show
 from fit.cli.parser import SEED, OptionalPath
 from fit.missed.settings import MissedSettings
 from fit.thresholds.settings import ThresholdSettings
@@ -33,7 +34,11 @@ def sample(args: Namespace) -> None:
     table, population = sample_unnamed(concepts, files, args.unnamed_sample, sampling, reading, args.seed)
     write_sample(table, population, args.out)
     about = "" if population.is_exact else "about "
-    print(f"{len(table):,} of {about}{population.captions:,} captions that name no concept: {args.out}")
+    show(
+        args,
+        lambda: f"{len(table):,} of {about}{population.captions:,} captions that name no concept: {args.out}",
+        lambda: {"sampled": len(table), "population": population, "out": args.out},
+    )
 
 
 def measure_arguments(add: Callable[..., None]) -> None:
@@ -83,7 +88,7 @@ def measure(args: Namespace) -> None:
         **art,
     )
     write(table, args.out, row_group=4096)
-    print(*describe(table), sep="\n")
+    show(args, lambda: describe(table), lambda: rows_of(table))
 
 
 def threshold_arguments(add: Callable[..., None]) -> None:
@@ -110,11 +115,13 @@ def threshold(args: Namespace) -> None:
         read_table(args.table), missed, lambda table: measure(table, **asdict(settings), seed=args.seed)
     )
     write_json(found, args.out)
-    print(*describe_effect(found), sep="\n")
+    show(args, lambda: describe_effect(found), lambda: found)
 
 
 COMMANDS = (
-    Command("sample", "draw captions that name no concept", sample_arguments, sample),
-    Command("measure", "how many images of each concept captions miss", measure_arguments, measure),
-    Command("threshold", "the threshold with the images that captions miss", threshold_arguments, threshold),
+    Command("sample", "draw captions that name no concept", sample_arguments, sample, prints=True),
+    Command("measure", "how many images of each concept captions miss", measure_arguments, measure, prints=True),
+    Command(
+        "threshold", "the threshold with the images that captions miss", threshold_arguments, threshold, prints=True
+    ),
 )

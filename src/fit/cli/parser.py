@@ -14,7 +14,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fit.errors import FitError, forget_said
+from fit.errors import FitError, forget_said, missing_extra
 from fit.io.files import is_disk_full
 from fit.io.folders import printable
 
@@ -183,6 +183,11 @@ def guarded(function: Callable[[Namespace], int | None], args: Namespace) -> int
         return status
     except FitError as error:
         return _say(error)
+    except ImportError as error:
+        lacking = missing_extra(error)
+        if lacking is None:
+            raise
+        return _say(lacking)
     except KeyboardInterrupt:
         print("fit: stopped; what was finished is kept", file=sys.stderr)
         return STOPPED

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from fit.cli.command import Command
 from fit.cli.common import enter_study
+from fit.cli.output import show
 from fit.cli.parser import Number
 
 
@@ -24,11 +25,12 @@ def plan_arguments(add: Callable[..., None]) -> None:
 
 
 def _plan_concepts(args: Namespace) -> None:
-    from fit.plan.concepts import describe, precision, rise_of
+    from fit.plan.concepts import describe, precision, rise_of, summary
     from fit.thresholds.scores import read_table
 
     rise = rise_of(read_table(args.concepts), args.seed)
-    print(*describe(rise, list(precision(rise, args.seed)), args.within), sep="\n")
+    found = list(precision(rise, args.seed))
+    show(args, lambda: describe(rise, found, args.within), lambda: {"rise": summary(rise), "sizes": found})
 
 
 def plan(args: Namespace) -> None:
@@ -38,13 +40,18 @@ def plan(args: Namespace) -> None:
         return
     from fit.config.read import load
     from fit.plan.estimate import estimate
-    from fit.plan.report import report
+    from fit.plan.report import report, rows_of_works
 
     enter_study(args)
     config = load(*args.config)
-    print(report(estimate(config, args.study), args.study or config.default_study, args.gpus))
+    works, study = estimate(config, args.study), args.study or config.default_study
+    show(args, lambda: report(works, study, args.gpus), lambda: rows_of_works(works, study, args.gpus))
 
 
 COMMAND = Command(
-    "plan", "what a study will cost: GPU and CPU hours, disk, links; how many concepts it needs", plan_arguments, plan
+    "plan",
+    "what a study will cost: GPU and CPU hours, disk, links; how many concepts it needs",
+    plan_arguments,
+    plan,
+    prints=True,
 )

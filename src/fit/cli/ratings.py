@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.io.json_files import write_json
 from fit.thresholds.settings import ThresholdSettings
@@ -85,7 +86,11 @@ def import_(args: Namespace) -> None:
     from fit.ratings.store import import_ratings
 
     added, there = import_ratings(args.file, args.out)
-    print(f"{added} of {there} ratings added to {args.out}")
+    show(
+        args,
+        lambda: f"{added} of {there} ratings added to {args.out}",
+        lambda: {"added": added, "ratings": there, "out": args.out},
+    )
 
 
 def report_arguments(add: Add) -> None:
@@ -109,13 +114,13 @@ def report(args: Namespace) -> None:
         named = ", ".join(report["unknown_concepts"][:5])
         print(f"fit: left out, as {args.table} does not have them: {named}", file=sys.stderr)
     write_json(report, args.out)
-    print(summary(report))
+    show(args, lambda: summary(report), lambda: report)
 
 
 COMMANDS = (
     Command(
         "serve", "serve a page on which people rate pictures beside references", serve_arguments, serve, adds_to=True
     ),
-    Command("import", "add ratings made elsewhere", import_arguments, import_, adds_to=True),
-    Command("report", "compare ratings with scores, raters, and the threshold", report_arguments, report),
+    Command("import", "add ratings made elsewhere", import_arguments, import_, adds_to=True, prints=True),
+    Command("report", "compare ratings with scores, raters, and the threshold", report_arguments, report, prints=True),
 )

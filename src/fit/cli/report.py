@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from fit.cli.command import Command
+from fit.cli.output import show
 from fit.errors import FitError
 
 
@@ -46,14 +47,15 @@ def report(args: Namespace) -> int:
     path = find_study(args.study, args.results)
     study = read_study(path)
     status = 0
+    lines: list[str] = []
+    said: dict[str, object] = {"study": str(path)}
     if args.verify:
         base = base_of(path)
         held = verify(study, base)
-        for one in held:
-            if one.found != "same":
-                print(f"{one.found}: {one.file}")
+        lines += [f"{one.found}: {one.file}" for one in held if one.found != "same"]
         others = sum(one.found != "same" for one in held)
-        print(f"{path}: of {len(held)} files, {len(held) - others} are the same as when it was made")
+        lines.append(f"{path}: of {len(held)} files, {len(held) - others} are the same as when it was made")
+        said["files"] = held
         status = int(bool(others) or not held)
     if args.html or args.pdf:
         from fit.cli.flags import read_settings
@@ -75,7 +77,8 @@ def report(args: Namespace) -> int:
             from fit.io.files import write_text
 
             write_text(args.html, lay_out_html(sheet))
-            print(args.html)
+            lines.append(args.html)
+            said["html"] = args.html
         if args.pdf:
             from fit.explorer.datasheet_pdf import lay_out as lay_out_pdf
             from fit.io.files import atomic_write
@@ -83,8 +86,12 @@ def report(args: Namespace) -> int:
             data, lacks = lay_out_pdf(sheet, args.font)
             with atomic_write(args.pdf) as part:
                 part.write_bytes(data)
-            said = f": its fonts lack {plain(lacks)}, which are written as numbers; --font adds a font" if lacks else ""
-            print(f"{args.pdf}{said}")
+            remark = (
+                f": its fonts lack {plain(lacks)}, which are written as numbers; --font adds a font" if lacks else ""
+            )
+            lines.append(f"{args.pdf}{remark}")
+            said |= {"pdf": args.pdf, "fonts_lack": list(lacks)}
+    show(args, lambda: lines, lambda: said)
     return status
 
 
@@ -94,4 +101,5 @@ COMMAND = Command(
     report_arguments,
     report,
     writes=("html", "pdf"),
+    prints=True,
 )

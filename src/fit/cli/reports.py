@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.output import show
 from fit.cli.parser import SEED, Number
 
 Add = Callable[..., None]
@@ -32,7 +33,12 @@ def write(args: Namespace) -> None:
 
     files = StudyFiles.named(args.thresholds, args.counts, args.match_thresholds, args.figures, args.missing)
     write_study(args.study, files, args.out)
-    print(f"{args.out}/report.md: {len(files.thresholds)} thresholds, {len(files.missing)} missing")
+    page, made, missing = f"{args.out}/report.md", len(files.thresholds), len(files.missing)
+    show(
+        args,
+        lambda: f"{page}: {made} thresholds, {missing} missing",
+        lambda: {"out": page, "thresholds": made, "missing": missing},
+    )
 
 
 def paper_arguments(add: Add) -> None:
@@ -43,6 +49,7 @@ def paper_arguments(add: Add) -> None:
     add("--captions", nargs="*", default=[], metavar="FILE", help="caption counts, CORPUS/DOMAIN/counts.parquet")
     add("--made", nargs="*", default=[], metavar="FILE", help="other tables and figures of the study that exist")
     add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
+    add("--missed", nargs="*", default=[], metavar="FILE", help="tables of what captions miss, CORPUS/DOMAIN.parquet")
     add("--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap")
     add("--seed", type=SEED, default=0, metavar="N", help="of the resamples")
     add("--out", help="folder to write into")
@@ -50,13 +57,17 @@ def paper_arguments(add: Add) -> None:
 
 def paper(args: Namespace) -> None:
     """Write the list of the paper's tables and figures, and those tables that follow from a study's results."""
-    from fit.reports.paper import PaperFiles, said, write_paper
+    from fit.reports.paper import PaperFiles, count_made, said, write_paper
     from fit.reports.report import StudyFiles
 
     missing = StudyFiles.named([], [], [], [], args.missing).missing
-    files = PaperFiles.named(args.thresholds, args.scores, args.captions, args.made, list(missing))
-    for line in said(write_paper(args.study, files, args.out, resamples=args.resamples, seed=args.seed)):
-        print(line)
+    files = PaperFiles.named(args.thresholds, args.scores, args.captions, args.made, list(missing), args.missed)
+    listed = write_paper(args.study, files, args.out, resamples=args.resamples, seed=args.seed)
+    show(
+        args,
+        lambda: said(listed),
+        lambda: count_made(listed) | {"rows": [dict(zip(listed.columns, row, strict=True)) for row in listed.rows]},
+    )
 
 
 def show_arguments(add: Add) -> None:
@@ -65,18 +76,24 @@ def show_arguments(add: Add) -> None:
     add("--rows", type=Number(int, 0, 10**9), default=100, metavar="N", help="of Parquet, at most; 0: all")
 
 
-def show(args: Namespace) -> None:
+def show_table(args: Namespace) -> None:
     """Print a table in columns."""
-    from fit.reports.show import show
+    from fit.reports.show import read_shown
+    from fit.reports.show import show as lines_of
 
-    for line in show(args.file, args.rows):
-        print(line)
+    show(args, lambda: lines_of(args.file, args.rows), lambda: read_shown(args.file, args.rows))
 
 
 COMMANDS = (
-    Command("write", "a study's tables, in three formats, and a page that shows them", write_arguments, write),
     Command(
-        "paper", "every table and figure of the paper, made or not, beside published numbers", paper_arguments, paper
+        "write", "a study's tables, in three formats, and a page that shows them", write_arguments, write, prints=True
     ),
-    Command("show", "print a table in columns", show_arguments, show),
+    Command(
+        "paper",
+        "every table and figure of the paper, made or not, beside published numbers",
+        paper_arguments,
+        paper,
+        prints=True,
+    ),
+    Command("show", "print a table in columns", show_arguments, show_table, prints=True),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.parser import Number, Slugs
+from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.errors import FitError
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings, TargetSettings
 
@@ -162,6 +162,9 @@ def tabulate_arguments(add: Callable[..., None]) -> None:
     add("--scores", nargs="+", metavar="PLACE", help="tables of `fit scores imitation`: files or folders")
     add("--nulls", nargs="*", default=[], metavar="PLACE", help="tables of `fit scores null`, if any: files or folders")
     add("--sheet", help="concept sheet: which concepts, and their groups")
+    add("--before", action=OptionalPath, help="such a table of the base model, if there is one: scores before training")
+    for name in ("references", "reference-embeddings"):
+        add(f"--{name}", nargs="*", default=[], metavar="PLACE", help=f"{EVIDENCE[name]}, if any: files or folders")
     add_settings(add, FixedTargetSettings)
     add("--out", help="table to write")
 
@@ -170,10 +173,19 @@ def tabulate(args: Namespace) -> None:
     """Write the counts and scores of all concepts in one table."""
     from fit.io.concept_tables import ConceptTables
     from fit.io.parquet import write
-    from fit.scores.tabulate import describe_size, tabulate_scores
+    from fit.scores.tabulate import describe_size, read_before, reference_spreads, tabulate_scores
 
-    nulls = optional_tables(args.nulls)
-    table, unscored = tabulate_scores(args.counts, ConceptTables(args.scores), args.sheet, nulls)
+    references, embeddings = optional_tables(args.references), optional_tables(args.reference_embeddings)
+    if (references is None) != (embeddings is None):
+        raise FitError("--references and --reference-embeddings are of the same images; give both or neither")
+    table, unscored = tabulate_scores(
+        args.counts,
+        ConceptTables(args.scores),
+        args.sheet,
+        optional_tables(args.nulls),
+        before=read_before(args.before) if args.before else None,
+        spreads=reference_spreads(references, embeddings) if references and embeddings else None,
+    )
     for concept, path in unscored.items():
         print(f"fit: {concept}: no usable picture, or too few targets, so no score ({path})", file=sys.stderr)
     for line in describe_size(table, read_settings(FixedTargetSettings, args)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from fit.cli.command import Command
 from fit.cli.common import add_threads, read_match_threshold, read_threshold
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number, OptionalPath
 from fit.cli.scores import EVIDENCE, add_evidence, evidence_places, optional_tables
 from fit.io.json_files import write_json
@@ -69,6 +70,7 @@ def measure_arguments(add: Callable[..., None]) -> None:
     _add_match_threshold(add)
     add("--prompts", nargs="*", default=[], help="their templates, to name them by")
     add("--counts", action=OptionalPath, help="effective counts, also of concepts that have no score in the study")
+    add("--missed", action=OptionalPath, help="table of `fit missed measure`, if it was made")
     add("--resamples", type=Number(int, 1, 10_000_000), default=1000, help="of the bootstrap, for intervals")
     add("--seed", type=Number(int, 0, 2**63 - 1), default=0, help="of its draws")
     add_threads(add)
@@ -95,6 +97,7 @@ def measure(args: Namespace) -> None:
         match_threshold=_match_threshold(args),
         prompts=args.prompts,
         counts=args.counts,
+        missed=args.missed,
         resamples=args.resamples,
         seed=args.seed,
     )
@@ -104,7 +107,7 @@ def measure(args: Namespace) -> None:
         names = {key: (CHOICES[key], say(key, choice)) for key, choice in found["choices"].items()}
         with atomic_write(args.figure) as part:
             sensitivity_figure(found, names, args.title, part)
-    print("\n".join(describe(found)))
+    show(args, lambda: describe(found), lambda: found)
 
 
 def outliers_arguments(add: Callable[..., None]) -> None:
@@ -165,7 +168,11 @@ def outliers(args: Namespace) -> None:
         ]
         with atomic_write(args.figure) as part:
             contact_sheet(rows, part, args.title or "concepts that defy the threshold")
-    print("\n".join(outliers.describe(table, explained, medians)))
+    show(
+        args,
+        lambda: outliers.describe(table, explained, medians),
+        lambda: outliers.rows_of(table, explained, medians),
+    )
 
 
 COMMANDS = (
@@ -180,11 +187,13 @@ COMMANDS = (
         "thresholds over penalties, concepts, prompts, top-k and match thresholds",
         measure_arguments,
         measure,
+        prints=True,
     ),
     Command(
         "outliers",
         "concepts below with a high score, and above with a low one",
         outliers_arguments,
         outliers,
+        prints=True,
     ),
 )

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from fit.cli.command import Command
 from fit.cli.common import add_threads, read_threshold
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.io.json_files import write_json
 from fit.thresholds.settings import ThresholdSettings
@@ -40,7 +41,11 @@ def detect(args: Namespace) -> None:
         found["by_score"] = by_score
     if args.out:
         write_json(found, args.out)
-    print(sentence(found), *describe(found), *describe_by_score(found), sep="\n")
+    show(
+        args,
+        lambda: [sentence(found), *describe(found), *describe_by_score(found)],
+        lambda: {"sentence": sentence(found)} | found,
+    )
 
 
 def plot_arguments(add: Add) -> None:
@@ -118,7 +123,7 @@ def pictures(args: Namespace) -> None:
 
 
 COMMANDS = (
-    Command("detect", "the imitation threshold of a table of concepts", detect_arguments, detect),
+    Command("detect", "the imitation threshold of a table of concepts", detect_arguments, detect, prints=True),
     Command("plot", "scores against counts", plot_arguments, plot),
     Command(
         "plot-by-score", "the score beside those that can't rise by themselves", plot_by_score_arguments, plot_by_score

@@ -13,7 +13,7 @@ from fit.errors import SheetError
 from fit.io.escaping import delimited
 from fit.io.files import write_text
 from fit.io.shown import shown
-from fit.io.user_tables import UserTable, read_user_table
+from fit.io.user_tables import Source, UserTable, read_user_table
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
 """A dash is not first: a command would take the slug for an option."""
@@ -38,7 +38,7 @@ class Concept:
         return (self.name, *self.aliases)
 
 
-def _read(path: str | Path) -> UserTable:
+def _read(path: Source) -> UserTable:
     return read_user_table(
         path,
         COLUMNS[:2],
@@ -56,8 +56,8 @@ def notes_of(path: str | Path) -> list[str]:
     return [name for name in _read(path).columns if name and name not in COLUMNS]
 
 
-def read_sheet(path: str | Path) -> list[Concept]:
-    """Return the concepts of a sheet, in its order.
+def read_sheet(path: Source) -> list[Concept]:
+    """Return the concepts of a sheet, in its order; `path` may be a table in memory.
 
     Raises:
         SheetError: the file is missing or empty, lacks a column or has a misspelt one, or a row has a bad or repeated

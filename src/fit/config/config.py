@@ -127,6 +127,20 @@ class Config(pydantic.BaseModel):
         """The (model, domain) pairs of a study."""
         return [(model, domain) for model in self.studies[study].models for domain in self.studies[study].domains]
 
+    def models_before(self, model: str) -> list[str]:
+        """The base model of a model, that of the base model, and so on, each once."""
+        found: list[str] = []
+        before = self.models[model].before
+        while before and before in self.models and before not in found:
+            found.append(before)
+            before = self.models[before].before
+        return found
+
+    def pairs_with_bases(self, study: str) -> list[tuple[str, str]]:
+        """The (model, domain) pairs of a study, each followed by those of its base models, each once."""
+        pairs = [(m, domain) for model, domain in self.pairs(study) for m in (model, *self.models_before(model))]
+        return list(dict.fromkeys(pairs))
+
     def shown_pairs(self, study: str) -> list[tuple[str, str]]:
         """The (model, domain) pairs of a study that lack no input, and whose pictures its page may show."""
         if self.explorer.pictures == "none":
@@ -213,6 +227,11 @@ class Config(pydantic.BaseModel):
 
     def missing(self, model: str, domain: str) -> list[tuple[str, str]]:
         """As lacks, but (key, text) each, such as ("models.sd.pipeline", "weights/sd: put it there, or ...")."""
+        found = [need for name in (model, *self.models_before(model)) for need in self._missing_alone(name, domain)]
+        return list(dict.fromkeys(found))
+
+    def _missing_alone(self, model: str, domain: str) -> list[tuple[str, str]]:
+        """As missing, without what base models lack."""
         of_model, of_domain = self.models[model], self.domains[domain]
         corpora = dict.fromkeys([of_model.corpus, self.matched_corpus(of_model.corpus)])
         needs: list[tuple[str, str | None]] = [need for corpus in corpora for need in self._corpus_needs(corpus)]

@@ -32,6 +32,9 @@ class Model(PipelineSettings, GenerationSettings, Section):
 
     corpus: Name
     """The corpus that it was trained on."""
+    before: Name | None = None
+    """Another of `models`: this one before it was trained on the corpus. Its scores say how difficult the concepts are
+    (docs/scores.md). It has the same `corpus`, so that its pictures are compared with the same targets."""
     pipeline: Annotated[str, LOADED] | None = None  # type: ignore[assignment]  # pictures that are provided have no pipeline
     provided_images: Annotated[str, PLACE] | None = None
     """Local generated images, instead of a pipeline: a folder with a folder per slug (in it a folder per prompt, if

@@ -131,7 +131,7 @@ def check(
             else:
                 problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); correct the value")
         raise ConfigError("\n".join(problems)) from None
-    wrong = [*_undefined_names(config, layers), *_unscalable_counts(config, layers)]
+    wrong = [*_undefined_names(config, layers), *_unscalable_counts(config, layers), *_unlike_bases(config, layers)]
     if wrong:
         raise ConfigError("\n".join(wrong))
     return config
@@ -151,6 +151,7 @@ def _undefined_names(config: Config, layers: _Layers) -> Iterator[str]:
         uses += [(("studies", name, "models"), model, "models") for model in study.models]
         uses += [(("studies", name, "domains"), domain, "domains") for domain in study.domains]
     uses += [(("models", name, "corpus"), model.corpus, "corpora") for name, model in config.models.items()]
+    uses += [(("models", name, "before"), m.before, "models") for name, m in config.models.items() if m.before]
     for name, domain in config.domains.items():
         uses.append((("domains", name, "embedder"), domain.embedder, "embedders"))
         if domain.prompt_embedder:
@@ -180,6 +181,23 @@ def _unscalable_counts(config: Config, layers: _Layers) -> Iterator[str]:
             yield (
                 f"{layers.name(('corpora', name, 'counts_from'))}: `corpora.{name}.counts_from` names "
                 f"{corpus.counts_from!r}, whose counts {why}; name a corpus with `captions` and `images`"
+            )
+
+
+def _unlike_bases(config: Config, layers: _Layers) -> Iterator[str]:
+    """What is said of each model whose base model is itself, or is compared with other targets."""
+    for name, model in config.models.items():
+        key, base = f"models.{name}.before", config.models.get(model.before or "")
+        if base is None:
+            continue
+        where = layers.name(("models", name, "before"))
+        if name in config.models_before(name):
+            yield f"{where}: `{key}` leads back to {name!r}: a model is not its own base; take one `before` out"
+        elif base.corpus != model.corpus:
+            yield (
+                f"{where}: `{key}` names {model.before!r}, whose corpus is {base.corpus!r} and not {model.corpus!r}: "
+                "its pictures would be compared with other targets; add a model of its pipeline with "
+                f"`corpus: {model.corpus}`"
             )
 
 

@@ -37,9 +37,10 @@ def refuse_true_for_a_number(cls: type, value: Any, field: str | None) -> Any:
     """Return `value`. pydantic takes true for 1; who writes it where a number belongs means something else.
 
     Raises:
-        ValueError: it is true or false, and the field is a number.
+        ValueError: it, or an item of it, is true or false, and the field is a number or several.
     """
-    if isinstance(value, bool) and field:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if field and any(isinstance(item, bool) for item in items):
         kinds = _kinds(get_type_hints(cls, include_extras=True)[field])
         if bool not in kinds and kinds & {int, float}:
             raise ValueError("this is not a number")

@@ -5,7 +5,8 @@ of many captions show the concept, most matches are false, however small the fal
 1978, doi 10.1093/oxfordjournals.aje.a112510).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ class ImageErrors:
     art_tpr: Rate | None = None
     """How often an artwork passes the art filter; None without a filter. Both rates above are of artworks, so both are
     multiplied by it."""
+    of_concepts: Mapping[str, tuple[Rate, Rate]] = field(default_factory=dict)
+    """Concept -> its own true and false positive rate; empty if unknown."""
+    of_others: tuple[Rate, Rate] | None = None
+    """Both rates of a concept that is not in of_concepts, with the spread between concepts; None if unknown."""
+
+    def of(self, concept: str) -> "ImageErrors":
+        """Return the errors of one concept: its own, those of others, or if neither is known those of all."""
+        known = self.of_concepts.get(concept, self.of_others)
+        return self if known is None else replace(self, tpr=known[0], fpr=known[1])
 
     @property
     def rates(self) -> tuple[float, float]:
@@ -60,6 +70,17 @@ def _rate(found: dict[str, Any], name: str, trials: str) -> Rate | None:
     return None if rate is None or not number else Rate(float(rate), float(number))
 
 
+def _rates_of(found: Mapping[str, Any], path: str | Path) -> tuple[Rate, Rate]:
+    """Return the rates of a concept, of a RatesOfConcept."""
+    try:
+        tpr, fpr = (Rate(*map(float, found[name])) for name in ("tpr", "fpr"))
+    except (KeyError, TypeError, ValueError):
+        tpr = fpr = Rate(-1.0, 0.0)
+    if not all(0 <= rate.rate <= 1 and rate.trials > 0 for rate in (tpr, fpr)):
+        raise FitError(f"{path}: image_rates holds something that is not two rates; make the file again")
+    return tpr, fpr
+
+
 def read_image_errors(match_threshold: str | Path, art_threshold: str | Path | None = None) -> ImageErrors | None:
     """Read the rates of images that `fit matches threshold` and, of an art filter, `fit matches art-threshold` wrote.
 
@@ -76,10 +97,14 @@ def read_image_errors(match_threshold: str | Path, art_threshold: str | Path | N
         return None
     if not all(0 <= rate.rate <= 1 for rate in (tpr, fpr)):
         raise FitError(f"{match_threshold}: image_tpr and image_fpr are not from 0 to 1; make the file again")
+    of_each = found.get("image_rates") or {}
+    of_concepts = {concept: _rates_of(rates, match_threshold) for concept, rates in of_each.items()}
+    others = found.get("image_rates_of_others")
+    of_others = _rates_of(others, match_threshold) if others else None
     if not art_threshold:
-        return ImageErrors(tpr, fpr)
+        return ImageErrors(tpr, fpr, None, of_concepts, of_others)
     art = _rate(read_json(art_threshold, ("tpr", "positives"), "fit matches art-threshold"), "tpr", "positives")
-    return None if art is None else ImageErrors(tpr, fpr, art)
+    return None if art is None else ImageErrors(tpr, fpr, art, of_concepts, of_others)
 
 
 def corrected_count(
@@ -95,7 +120,7 @@ def corrected_count(
         matches: images or faces; beyond `downloaded`, several faces of an image match, which is a factor.
         captions: that mention the concept.
         downloaded: of their images.
-        errors: the rates.
+        errors: the rates of the concept (ImageErrors.of).
         confidence: of the interval.
 
     Returns:

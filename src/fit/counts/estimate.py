@@ -224,7 +224,7 @@ def estimate_counts(
             beyond = captions_beyond(mentioned, of_captions[READ_ROWS] or 0, of_captions["skipped_rows"] or 0)
             count, low, high = effective_count(matched, mentioned, downloaded, beyond=beyond)
         of_all = downloaded if mentioned is None else mentioned
-        corrected = corrected_count(matched, of_all, downloaded, errors) if errors else None
+        corrected = corrected_count(matched, of_all, downloaded, errors.of(concept)) if errors else None
         rows.append(
             {
                 "concept": concept,

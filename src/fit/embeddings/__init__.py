@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 REGISTRY = {
     "arcface": "fit.embeddings.arcface:ArcFace",
     "csd": "fit.embeddings.csd:CSD",
+    "dlib": "fit.embeddings.dlib:Dlib",
     "facenet": "fit.embeddings.facenet:FaceNet",
     "openclip": "fit.embeddings.openclip:OpenClip",
     "timm": "fit.embeddings.timm:Timm",

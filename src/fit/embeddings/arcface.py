@@ -11,7 +11,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as raised
 from PIL import Image
 
 from fit.embeddings.alignment import align
-from fit.embeddings.detection import Face, FaceEmbedder
+from fit.embeddings.detection import MTCNNEmbedder
+from fit.embeddings.faces import Face
 from fit.embeddings.loading import brief
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import ModelError
@@ -34,19 +35,21 @@ UNRUNNABLE: tuple[type[Exception], ...] = (*_RAISED, TypeError, ValueError)
 """As UNLOADABLE, where it can't be run; the last two where an output is not a tensor of numbers."""
 
 
-class ArcFace(FaceEmbedder):
+class ArcFace(MTCNNEmbedder):
     """One vector per face."""
 
     def __init__(self, settings: EmbedderSettings, faces: FaceSettings):
         """Load `settings.model`: a file with an ONNX network from aligned faces to vectors.
 
         Its input is float [N, 3, 112, 112] or [N, 3, 112, 96], N fixed or not. The file keeps its own number format.
-        Pixels are scaled by `faces.pixel_mean` and `faces.pixel_std`. Where these are None: not at all (0 and 1)
+        Pixels are scaled by `faces.pixel_mean` and `faces.pixel_std`: one number, or one for each channel in the order
+        in which the network gets them (`faces.channels`). Where these are None: not at all (0 and 1)
         if the network subtracts and multiplies (or divides) among its first eight nodes, else by 127.5 and 127.5;
         which is InsightFace's rule.
 
         Raises:
-            ModelError: there is no such file, it is not an ONNX model, or it has other inputs or outputs.
+            ModelError: there is no such file, it is not an ONNX model, or it has other inputs or outputs; or there are
+                neither one nor three numbers for the channels.
         """
         super().__init__(settings, faces)
         path = settings.model
@@ -64,8 +67,8 @@ class ArcFace(FaceEmbedder):
         self._input, self._format, self._batch, self._size = _expected_input(self._session, path)
         scaled_inside = None in (faces.pixel_mean, faces.pixel_std) and normalises_itself(path)
         mean, std = (0.0, 1.0) if scaled_inside else (127.5, 127.5)
-        self._mean = mean if faces.pixel_mean is None else faces.pixel_mean
-        self._std = std if faces.pixel_std is None else faces.pixel_std
+        self._mean = _per_channel(mean if faces.pixel_mean is None else faces.pixel_mean, "pixel_mean")
+        self._std = _per_channel(std if faces.pixel_std is None else faces.pixel_std, "pixel_std")
         self._order = slice(None, None, -1 if faces.channels == "bgr" else 1)
         width, height = self._size
         try:
@@ -106,7 +109,23 @@ class ArcFace(FaceEmbedder):
 
 def cut_out(picture: Image.Image, face: Face, size: tuple[int, int]) -> np.ndarray:
     """Return the crop of a face for a network that takes `size` (width, height) pixels: uint8 [height, width, 3]."""
+    assert face.landmarks is not None  # MTCNN finds them
     return align(picture, face.landmarks, size)
+
+
+def _per_channel(numbers: float | tuple[float, ...], name: str) -> np.ndarray:
+    """Return the setting `name`, one number or one for each channel, as float32 [1] or [3].
+
+    Raises:
+        ModelError: there are more or fewer.
+    """
+    found = np.atleast_1d(np.asarray(numbers, np.float32))
+    if len(found) not in (1, 3):
+        raise ModelError(
+            f"the embedder's `{name}` has {len(found)} numbers; give one, or three: one for each channel, in the order "
+            "that `channels` says"
+        )
+    return found
 
 
 def _open(path: str) -> onnxruntime.InferenceSession:

@@ -21,10 +21,10 @@ class Embedding:
     box: tuple[float, ...] | None = None
     """Left, top, right and bottom of the face, in pixels of the whole image."""
     probability: float | None = None
-    """How sure the detector is that this is a face, 0 to 1."""
+    """How sure the detector is that this is a face, 0 to 1; None where it gives no probability."""
     landmarks: np.ndarray | None = None
     """[5, 2], x and y in pixels: left eye, right eye, nose, left and right corner of the mouth, as the viewer sees
-    them."""
+    them. None where these are not what is found."""
 
 
 class Embedder(ABC):

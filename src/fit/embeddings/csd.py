@@ -169,11 +169,11 @@ def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("last_layer_content")}
 
 
-def convert(checkpoint: str | Path, target: str | Path) -> str:
+def convert(checkpoint: str | Path, target: str | Path) -> dict[str, int]:
     """Write what csd needs of `checkpoint` (as published) to `target`, a .safetensors file: safe, and half the size.
 
     Returns:
-        What the network is, as a line to print.
+        What the network is: layers, width, patch and side (pixels), and numbers an image.
 
     Raises:
         ModelError: `checkpoint` is not a CSD checkpoint, or `target` is not named .safetensors.
@@ -188,7 +188,7 @@ def convert(checkpoint: str | Path, target: str | Path) -> str:
     side, patch = tower.image_size[0], tower.patch_size[0]
     width, dimension = tower.proj.shape
     layers = len(tower.transformer.resblocks)
-    return f"{layers} layers of width {width}, patches of {patch} in {side} pixels, {dimension} numbers an image"
+    return {"layers": layers, "width": width, "patch": patch, "side": side, "numbers": dimension}
 
 
 def _file(settings: EmbedderSettings) -> str:

@@ -9,7 +9,8 @@ from facenet_pytorch import InceptionResnetV1
 from facenet_pytorch.models.inception_resnet_v1 import get_torch_home
 from PIL import Image
 
-from fit.embeddings.detection import Face, FaceEmbedder, clip
+from fit.embeddings.detection import MTCNNEmbedder
+from fit.embeddings.faces import Face, clip
 from fit.embeddings.loading import device, load_exactly, may_download, number_format, read_tensors, unit_vectors
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import ModelError
@@ -21,7 +22,7 @@ SIDE = 160
 """Of the crops that the network was trained on, in pixels."""
 
 
-class FaceNet(FaceEmbedder):
+class FaceNet(MTCNNEmbedder):
     """One vector per face."""
 
     def __init__(self, settings: EmbedderSettings, faces: FaceSettings):

@@ -7,6 +7,8 @@ from annotated_types import Ge, Gt, Le
 
 from fit.settings import LOADED, RESOURCE, STRICT
 
+Positive = Annotated[float, Gt(0)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderSettings:
@@ -32,12 +34,22 @@ class FaceSettings:
     """Faces are searched in a picture scaled down to this longest side, in pixels."""
     min_face_size: Annotated[int, Ge(12), Le(65_536)] = 20
     """Side of the smallest faces that are found, in pixels of that picture."""
-    pixel_mean: float | None = None
-    """For arcface: what is subtracted from pixels of 0 to 255; left out: as the model's file tells."""
-    pixel_std: Annotated[float, Gt(0)] | None = None
-    """For arcface: what they are divided by then; left out: as the model's file tells."""
+    pixel_mean: float | tuple[float, float, float] | None = None
+    """For arcface: what is subtracted from pixels of 0 to 255, one number or one for each channel; left out: as the
+    model's file tells."""
+    pixel_std: Positive | tuple[Positive, Positive, Positive] | None = None
+    """For arcface: what they are divided by then, one number or one for each channel; left out: as the model's file
+    tells."""
     channels: Literal["rgb", "bgr"] = "rgb"
     """For arcface: order of the colours."""
+    detector: Literal["hog", "cnn"] | None = None
+    """For dlib: how faces are found; left out: hog. cnn finds turned faces too, and takes some 80 times as long."""
+    min_face_score: float | None = None
+    """For dlib: the least score of a face that is kept; sharp faces that look ahead have 1 to 2. Left out: 0.2."""
+    upsample: Annotated[int, Ge(0), Le(3)] | None = None
+    """For dlib: how often the picture that is searched is enlarged to twice its width and height; left out: not at all.
+    Faces of about 80 pixels are found, each enlargement halves that, takes four times as long, and finds more that is
+    not a face."""
 
 
 @dataclass(frozen=True, kw_only=True)

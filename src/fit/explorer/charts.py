@@ -24,6 +24,8 @@ FONT = "Helvetica, Arial, sans-serif"
 FORMAT = ",.0f"
 LEAST = -0.45
 """Where the axis of counts begins: left of the place of 0."""
+MANY = 150
+"""Lines of more concepts are fainter, so that the marks stay in front."""
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
@@ -145,12 +147,12 @@ def _curve(y_title: str | None, shape: str | None = None) -> dict[str, Any]:
     )
     counts = (
         alt.Chart(concepts)
-        .mark_rule(strokeWidth=1, opacity=0.3)
+        .mark_rule(strokeWidth=1, opacity=_of("faint"))  # type: ignore[arg-type]
         .encode(x=_counts("low"), x2="high", y=_scores("score", y_title), color=colour)
     )
     spread = (
         alt.Chart(concepts)
-        .mark_rule(strokeWidth=1.5, opacity=0.3)
+        .mark_rule(strokeWidth=1.5, opacity=_of("faint"))  # type: ignore[arg-type]
         .encode(x=_counts("count"), y=_scores("bottom", y_title), y2="top", color=colour)
     )
     points = (
@@ -159,7 +161,7 @@ def _curve(y_title: str | None, shape: str | None = None) -> dict[str, Any]:
         .encode(x=_counts("count"), y=_scores("score", y_title), color=colour, shape=marker, size=size)
     )
     layers = alt.layer(band, counts, spread, rule, points).resolve_scale(shape="independent", size="independent")
-    return _look(layers, count_domain=[LEAST, 1000], score_domain=[0, 1], ticks=ticks(1000))
+    return _look(layers, count_domain=[LEAST, 1000], score_domain=[0, 1], ticks=ticks(1000), faint=0.3)
 
 
 @cache
@@ -299,6 +301,7 @@ def curve_files(part: Part, kind: ScoreKind, below: str) -> dict[str, str]:
         440,
         count_domain=counts,
         ticks=ticks(counts[1]),
+        faint=0.16 if len(rows) > MANY else 0.3,
         score_domain=_span(spans),
         title=_title(f"{part.model}, {part.domain}: {kind.label}", below),
     )

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fit.audit.counts import read_counted
-from fit.audit.likelihood import read_high_scores
-from fit.audit.threshold import Threshold
-from fit.audit.verdicts import audit
+from fit.audits.counts import read_counted
+from fit.audits.likelihood import read_high_scores
+from fit.audits.threshold import Threshold
+from fit.audits.verdicts import audit
 from fit.concepts.sheet import Concept as SheetConcept
 from fit.counts.estimate import Counts
 from fit.errors import DataError
@@ -35,8 +35,11 @@ OF_TABLE: dict[str, tuple[str, str | None]] = {
     "minus_null": ("score", "null_score"),
     "fixed_minus_null": ("fixed_score", "fixed_null_score"),
     "null_score": ("null_score", None),
+    "adjusted_score": ("adjusted_score", None),
 }
-"""Kind of score -> its columns in a table of fit.scores.tabulate.OF_CONCEPT: one, and what is taken off it."""
+"""Kind of score -> its columns in a table of fit.scores.tabulate.OF_CONCEPT: one, and what is taken off it.
+
+adjusted_score is added by fit.explorer.part: it follows from the whole table."""
 
 
 def known(value: Any) -> float | None:
@@ -103,7 +106,11 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def prompts_of(
-    scores: ConceptTables | None, nulls: ConceptTables | None, size: int | None, kinds: Iterable[str]
+    scores: ConceptTables | None,
+    nulls: ConceptTables | None,
+    size: int | None,
+    kinds: Iterable[str],
+    taken_off: Mapping[str, float] | None = None,
 ) -> dict[str, list[Prompt]]:
     """Return concept -> its prompts with their scores.
 
@@ -112,7 +119,9 @@ def prompts_of(
         nulls: tables of the schema OF_NULL; None without any.
         size: how many targets the score at a fixed number of targets chooses from; None if unknown.
         kinds: keys of OF_TABLE that the part has.
+        taken_off: concept -> what the adjusted score takes off its score, at each prompt alike.
     """
+    taken_off = taken_off or {}
     found: dict[str, list[Prompt]] = {}
     if scores is None:
         return found
@@ -129,6 +138,7 @@ def prompts_of(
                 "fixed_score": fixed,
                 "null_score": null,
                 "fixed_null_score": fixed_null,
+                "adjusted_score": _minus(row["score"], taken_off.get(concept)),
             }
             of_prompt = Prompt(
                 prompt=row["prompt"] or "",

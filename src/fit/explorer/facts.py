@@ -13,7 +13,7 @@ from fit.explorer.words import GroupRates
 from fit.io.user_tables import read_user_table
 from fit.matches.verification import COLUMNS as RATES
 from fit.matches.verification import EVERYONE
-from fit.sensitivity import ways
+from fit.sensitivity import counted, ways
 from fit.sensitivity.choices import LEAST_PENALTY, over_penalties, summarise
 from fit.sensitivity.measure import CHOICES
 from fit.thresholds.report import FEWEST
@@ -176,7 +176,7 @@ STRIPS: dict[str, Values] = {
     "prompts": _of_prompts,
     "top_k": _of_top_k,
     "match_threshold": _of_match_thresholds,
-    **dict.fromkeys(ways.CHOICES, _of_ways),
+    **dict.fromkeys([*counted.CHOICES, *ways.CHOICES], _of_ways),
 }
 """Key of a choice (fit.sensitivity.measure.CHOICES) -> function(sensitivity, its answers, top-k of the study)."""
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pydantic
 
-from fit.compare.compare import compare, shared_concepts
-from fit.compare.words import sentence
+from fit.comparisons.compare import compare, shared_concepts
+from fit.comparisons.words import sentence
 from fit.errors import DataError
 from fit.explorer.beside import name_of, nothing_beside, tables_beside
 from fit.explorer.contents import Comparison, PairedConcept, Part, Study, Table

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fit.audit.threshold import Threshold
-from fit.audit.threshold import read_threshold as read_audited
+from fit.audits.threshold import Threshold
+from fit.audits.threshold import read_threshold as read_audited
 from fit.concepts.sheet import Concept as SheetConcept
 from fit.concepts.sheet import read_sheet
 from fit.counts.estimate import Counts, read_counts_of, read_unrounded
@@ -27,13 +27,13 @@ from fit.explorer.concepts import (
 from fit.explorer.contents import Answer, Concept, Estimate, Part, Published, ScoreKind
 from fit.explorer.facts import calibration_of, penalties_of, read_rates, strips_of
 from fit.explorer.sources import Sources
-from fit.explorer.words import GroupRates, Measured, Missed, assumptions
+from fit.explorer.words import Difficulty, GroupRates, Measured, Missed, assumptions
 from fit.io.parquet import open_parquet
 from fit.io.parquet import read as read_parquet
 from fit.published import SOURCE, THRESHOLDS
 from fit.reports.comparison import comparisons, published_way, why_no_threshold
 from fit.thresholds.answer import read, sentence, why_none
-from fit.thresholds.by_score import OTHER_SCORES, read_by_score
+from fit.thresholds.by_score import ADJUSTED, adjusted_scores, decides, read_adjustment, read_by_score
 from fit.thresholds.estimators import estimator_of_result
 from fit.thresholds.headline import CHANCE, decisive_p_value, follow
 from fit.thresholds.scores import Scores, read_table
@@ -61,6 +61,10 @@ KINDS = {
     "null": (
         "null_score",
         "The score of other concepts' pictures on this concept's targets: what the score would be without imitation.",
+    ),
+    ADJUSTED: (
+        "adjusted_score",
+        "The published score without what the difficulty of concepts does to it, among concepts of like counts.",
     ),
 }
 """Name of a score in the JSON of a threshold ("score": the published one) -> ScoreKind.name, what it is."""
@@ -172,7 +176,7 @@ def _tests(found: Found) -> Iterator[str]:
         yield f"These estimators agree: {', '.join(labels)}."
     by_score = found.get("by_score") or {}
     if by_score.get("survives"):
-        names = [one["label"] for name, one in by_score["scores"].items() if OTHER_SCORES[name].decides]
+        names = [one["label"] for name, one in by_score["scores"].items() if decides(name)]
         yield f"The rise is there too by the {' and by the '.join(names)}."
 
 
@@ -201,6 +205,8 @@ def _warnings(found: Found, audited: Threshold) -> list[str]:
         said.append(_sentence(f"no verdict on a concept can be given, as {audited.refusal}"))
     elif not audited.refusal and not audited.has_interval:
         said.append("The threshold has no interval: how far off it may be is not known.")
+    if why_none(dict(found)) is None and (why := follow(found).get("interval_reason")):
+        said.append(_sentence(f"no interval is given: {why}"))
     return [*said, *audited.remarks]
 
 
@@ -232,9 +238,17 @@ def _answer(of: PartOf, found: dict[str, Any], path: Path, rests_on: list[str], 
 # --- scores -----------------------------------------------------------------------------------------------------------
 
 
-def _kinds(found: Found, path: Path, table: Scores) -> list[ScoreKind]:
+def _tables(path: Path, published: Scores) -> dict[str, Scores]:
+    """Return name of KINDS -> the concepts with that score, of those that the table of scores has."""
+    tables = {"score": published} | read_by_score(path, published)[0]
+    adjustment = read_adjustment(path, published)
+    if adjustment.is_possible:
+        tables[ADJUSTED] = adjusted_scores(published, adjustment)
+    return tables
+
+
+def _kinds(found: Found, tables: Mapping[str, Scores]) -> list[ScoreKind]:
     """Return the kinds of score of a part, the published one first."""
-    tables = {"score": table} | read_by_score(path, table)[0]
     of_scores = {"score": found} | (found.get("by_score") or {}).get("scores", {})
     kinds = []
     for name, (key, words) in KINDS.items():
@@ -276,6 +290,23 @@ def _missed(of: PartOf, sources: Sources) -> Missed | None:
     )
 
 
+def _difficulty(found: Found) -> Difficulty | None:
+    by_score = found.get("by_score") or {}
+    effects = by_score.get("difficulty") or {}
+    if not effects:
+        return None
+    adjusted = by_score["scores"].get(ADJUSTED)
+    told = follow(found)
+    ends = interval_of(told["interval"])
+    return Difficulty(
+        adjusted_for=tuple(one["label"] for one in effects.values() if not one["reason"]),
+        not_adjusted_for=tuple((one["label"], one["reason"]) for one in effects.values() if one["reason"]),
+        published=None if why_none(dict(found)) else known(told["threshold"]),
+        interval=(ends[0], ends[1]) if ends else None,
+        adjusted=known(follow(adjusted)["threshold"]) if adjusted else None,
+    )
+
+
 def _measured(
     of: PartOf,
     sources: Sources,
@@ -301,6 +332,7 @@ def _measured(
         group_p_value=known(groups.get("p_value")),
         survives=(found.get("by_score") or {}).get("survives"),
         missed=_missed(of, sources),
+        difficulty=_difficulty(found),
         image_tpr=known(matching.get("image_tpr")),
         image_fpr=known(matching.get("image_fpr")),
         worst_pair=(worst["images_of"], worst["taken_for"], worst["rate"]) if worst else None,
@@ -332,12 +364,16 @@ def read_part(of: PartOf, sources: Sources, top_k: int) -> Read:
     sources.given(of.sheet, "names, aliases and groups of concepts")
     found = read(path, "below", "above", "permutation_test", "penalty")
     table, audited, sheet = read_table(scores), read_audited(str(path)), read_sheet(of.sheet)
-    kinds = _kinds(found, scores, table)
+    tables = _tables(scores, table)
+    kinds = _kinds(found, tables)
     counts = read_counts_of(counts_path, ("effective_count",))
     names = read_names(sources.place("captions", of.corpus, of.domain, "names.parquet"))
     excluded = sources.tables("explorer", "excluded", of.model, of.domain)
     outliers = sources.place("sensitivity", of.model, f"{of.domain}.outliers.tsv")
-    concepts = _concepts(sheet, kinds, counts, counts_path, scores, of, sources, audited, names, excluded, outliers)
+    adjusted = _by_concept(tables[ADJUSTED]) if ADJUSTED in tables else {}
+    concepts = _concepts(
+        sheet, kinds, counts, counts_path, scores, adjusted, of, sources, audited, names, excluded, outliers
+    )
     matching = _json(sources.place("matches", f"{of.domain}.threshold.json"))
     art = _json(sources.place("matches", f"{of.domain}.art.json"))
     facts, rates = read_rates(sources.place("matches", f"{of.domain}.verification.tsv"))
@@ -374,12 +410,17 @@ def read_part(of: PartOf, sources: Sources, top_k: int) -> Read:
     return Read(part, table, counts_path, path, lacks)
 
 
+def _by_concept(table: Scores) -> dict[str, float]:
+    return dict(zip(map(str, table.concepts), table.scores.tolist(), strict=True))
+
+
 def _concepts(
     sheet: Sequence[SheetConcept],
     kinds: Sequence[ScoreKind],
     counts: Mapping[str, Counts],
     counts_path: Path,
     scores: Path,
+    adjusted: Mapping[str, float],
     of: PartOf,
     sources: Sources,
     audited: Threshold,
@@ -391,6 +432,8 @@ def _concepts(
     wanted = ["concept", "fixed_targets", *columns]
     there = open_parquet(scores).schema_arrow.names
     rows = {row["concept"]: row for row in read_parquet(scores, [n for n in wanted if n in there]).to_pylist()}
+    for concept, value in adjusted.items():
+        rows[concept]["adjusted_score"] = value
     size = next((row["fixed_targets"] for row in rows.values() if row.get("fixed_targets") is not None), None)
     keys = [kind.name for kind in kinds]
     prompts = prompts_of(
@@ -398,6 +441,7 @@ def _concepts(
         sources.tables("scores", "null", of.model, of.domain),
         size,
         keys,
+        {concept: rows[concept]["score"] - value for concept, value in adjusted.items()},
     )
     known_of = Known(
         counts=counts,

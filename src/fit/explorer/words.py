@@ -130,6 +130,22 @@ class Missed:
 
 
 @dataclass(frozen=True)
+class Difficulty:
+    """What was measured of how difficult concepts are to imitate (by_score.difficulty)."""
+
+    adjusted_for: tuple[str, ...]
+    """Covariates that the adjusted score takes off."""
+    not_adjusted_for: tuple[tuple[str, str], ...]
+    """(covariate, why it could not be)."""
+    published: float | None
+    """The threshold by the published score; None: there is none."""
+    interval: tuple[float, float] | None
+    """Of that threshold."""
+    adjusted: float | None
+    """The threshold by the adjusted score; None: there is none."""
+
+
+@dataclass(frozen=True)
 class Measured:
     """What a study measured that its assumptions can be held against. None: it was not measured."""
 
@@ -148,6 +164,7 @@ class Measured:
     survives: bool | None = None
     """Whether the jump is there at a fixed number of targets and above the null (by_score.survives)."""
     missed: Missed | None = None
+    difficulty: Difficulty | None = None
     image_tpr: float | None = None
     """Of the embedder on single images, over all concepts."""
     image_fpr: float | None = None
@@ -261,10 +278,27 @@ def _targets(of: Measured) -> tuple[Status, str]:
 
 
 def _confounder(of: Measured) -> tuple[Status, str]:
-    return "not checked", (
-        "Fame, age, or a style that is easy to draw may go with many images. How difficult a concept is to imitate was "
-        "not measured apart from its count; retraining with more or fewer images of a concept would tell."
+    others = (
+        "Fame, age, or a style that is easy to draw may go with many images; retraining with more or fewer images of a "
+        "concept would tell."
     )
+    if of.difficulty is None:
+        return "not checked", f"How difficult a concept is to imitate was not measured apart from its count. {others}"
+    if not of.difficulty.adjusted_for:
+        why = "; ".join(f"{label}: {reason}" for label, reason in of.difficulty.not_adjusted_for)
+        return "not checked", f"The score could not be adjusted for difficulty ({why}). {others}"
+    said = f"Of what may do so, the {_and(of.difficulty.adjusted_for)} was measured. "
+    if of.difficulty.published is None:
+        return "checked in part", f"{said}There is no threshold that it could move. {others}"
+    if of.difficulty.adjusted is None:
+        return "does not hold", f"{said}By the score adjusted for it there is no threshold. {others}"
+    said += f"By the score adjusted for it the threshold is {_number(of.difficulty.adjusted)}"
+    if of.difficulty.interval is None:
+        return "checked in part", f"{said}. {others}"
+    low, high = of.difficulty.interval
+    if low < of.difficulty.adjusted <= high:
+        return "checked in part", f"{said}, in the interval without it ({_number(low)} to {_number(high)}). {others}"
+    return "does not hold", f"{said}, outside the interval without it ({_number(low)} to {_number(high)}). {others}"
 
 
 def _apart(first: tuple[float, float] | None, second: tuple[float, float] | None) -> bool:

@@ -275,7 +275,22 @@ def count_unique(images: pa.Table) -> int:
 def statistics(path: str | Path) -> str:
     """Return how many rows of an image table have which status, as text, the most frequent first.
 
+    Raises: as count_statuses.
+    """
+    found = count_statuses(path)
+    lines = [f"  {count:>9,}  {status}" for status, count in found["statuses"].items()]
+    several = f", {found['concepts']:,} concepts" if found["concepts"] > 1 else ""
+    unique = "" if found["different_pictures"] is None else f"; {found['different_pictures']:,} different pictures"
+    return "\n".join([*lines, f"  {found['rows']:>9,}  in all{several}{unique}"])
+
+
+def count_statuses(path: str | Path) -> dict[str, Any]:
+    """Count the rows of an image table by their status.
+
     Of a table of several concepts, a picture that two of them have counts for each.
+
+    Returns:
+        statuses (status -> rows, the most frequent first), rows, concepts, different_pictures (None if unknown).
 
     Raises:
         ImageTableError: the table has no statuses.
@@ -283,17 +298,20 @@ def statistics(path: str | Path) -> str:
     names = open_parquet(path).schema_arrow.names
     table = read(path, ["status", *(name for name in _COUNTED if name in names)], schema=COLLECTED)
     counts = Counter(table.column("status").to_pylist())
-    lines = [f"  {count:>9,}  {status}" for status, count in counts.most_common()]
     concepts = set(table.column("concept").to_pylist()) if "concept" in names else {None}
-    several = f", {len(concepts):,} concepts" if len(concepts) > 1 else ""
-    unique = ""
+    unique = None
     if "perceptual_hash" in names:
         of_concepts = (
             table.filter(pc.equal(table.column("concept"), concept)) if len(concepts) > 1 else table
             for concept in concepts
         )
-        unique = f"; {sum(map(count_unique, of_concepts)):,} different pictures"
-    return "\n".join([*lines, f"  {len(table):>9,}  in all{several}{unique}"])
+        unique = sum(map(count_unique, of_concepts))
+    return {
+        "statuses": {str(status): count for status, count in counts.most_common()},
+        "rows": len(table),
+        "concepts": len(concepts),
+        "different_pictures": unique,
+    }
 
 
 def provenance(path: str | Path) -> dict[str, Any]:

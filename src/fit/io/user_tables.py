@@ -10,9 +10,9 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fit.errors import DataError, FitError, say_once
 from fit.io.escaping import uncell
@@ -20,6 +20,9 @@ from fit.io.folders import what_begins
 from fit.io.nearby import nearest
 from fit.io.numbers import as_count
 from fit.io.shown import SHOWN, plain, shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PARQUET = (".parquet", ".pq")
 _TABS = (".tsv", ".tab", ".txt")
@@ -59,6 +62,12 @@ class UserTable:
     """[N] line of a text file where the row begins, or row of a Parquet file, from 1."""
     unit: str
     """"line" or "row"."""
+    types: dict[str, str] = field(default_factory=dict)
+    """Column -> type, of columns of Arrow that are not text; empty of a text file."""
+
+    def __str__(self) -> str:
+        """Return its path, or what it is called where it is in memory, for errors."""
+        return self.path
 
     def where(self, index: int) -> str:
         """Return the place of a row, for errors."""
@@ -69,8 +78,12 @@ class UserTable:
         return [row[column] for row in self.rows]
 
 
+Source = str | Path | UserTable
+"""Where a user's table is: a path, or the table itself, in memory."""
+
+
 def read_user_table(
-    path: str | Path,
+    path: Source,
     columns: Sequence[str],
     *,
     optional: Sequence[str] = (),
@@ -83,7 +96,7 @@ def read_user_table(
     """Read a table: Parquet, or text. The separator, byte order mark and line ends of text are detected.
 
     Args:
-        path: of the file.
+        path: of the file; or a table in memory (`in_memory`), which is checked alike.
         columns: names of columns that it must have.
         optional: names of columns that it may have. A column whose name is nearly one of all these is an error; any
             other is ignored.
@@ -101,6 +114,9 @@ def read_user_table(
         error: the file is missing, compressed or not such a table; it lacks a column, has one twice or one with a
             misspelt name; or a row can be read in two ways.
     """
+    if isinstance(path, UserTable):
+        _check_arrow(path, columns, error)
+        return _checked(path, columns, optional, error, empty)
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -115,6 +131,14 @@ def read_user_table(
         table = _parquet(path, columns, error)
     else:
         table = _text(path, _decoded(data, path, error), columns, error, separator, short_rows)
+    return _checked(table, columns, optional, error, empty)
+
+
+def _checked(
+    table: UserTable, columns: Sequence[str], optional: Sequence[str], error: type[FitError], empty: bool
+) -> UserTable:
+    """Return `table` after a check of the names of its columns, and that it has a row unless it may be `empty`."""
+    path = table.path
     for name, meant in misspelt(table.columns, [*columns, *optional]).items():
         raise error(f"{path}: column {shown(name)} is not one that is read; did you mean {meant!r}? Rename or drop it")
     if not table.rows and not empty:
@@ -151,23 +175,41 @@ def _parquet(path: str | Path, columns: Sequence[str], error: type[FitError]) ->
 
     try:
         file = pq.ParquetFile(path)
-        names = file.schema_arrow.names
-        _check_columns(path, names, columns, error)
-        rows = file.read().to_pylist()
+        _check_columns(path, file.schema_arrow.names, columns, error)
+        table = in_memory(file.read(), str(path))
     except (pa.ArrowException, OSError) as problem:
         why = str(problem).partition("\n")[0]
         raise error(f"{path}: not a Parquet file that can be read ({why}); write it again, or give a CSV") from None
-    for column in ("concept", "image_id"):
-        if column not in columns:
-            continue
-        kind = file.schema_arrow.field(column).type
-        value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    _check_arrow(table, columns, error)
+    return table
+
+
+def in_memory(table: "pa.Table", name: str) -> UserTable:
+    """Return an Arrow table as a user's table, which errors call `name`."""
+    import pyarrow as pa
+
+    types = {}
+    for column in table.schema:
+        value = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)):
+            types[column.name] = str(column.type)
+    rows = table.to_pylist()
+    return UserTable(name, table.schema.names, rows, list(range(1, len(rows) + 1)), "row", types)
+
+
+def _check_arrow(table: UserTable, columns: Sequence[str], error: type[FitError]) -> None:
+    """Check that a table of Arrow has `columns`, and text where a concept or image is named.
+
+    Raises:
+        error: it does not.
+    """
+    _check_columns(table.path, table.columns, columns, error)
+    for column in ("concept", "image_id"):
+        if column in columns and column in table.types:
             raise error(
-                f"{path}: column {column!r} holds {kind}, not text; write it as text (a number forgets that '007' "
-                "begins with zeros)"
+                f"{table.path}: column {column!r} holds {table.types[column]}, not text; write it as text (a number "
+                "forgets that '007' begins with zeros)"
             )
-    return UserTable(str(path), names, rows, list(range(1, len(rows) + 1)), "row")
 
 
 def _decoded(data: bytes, path: str | Path, error: type[FitError]) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+FEWEST = 1.0
+"""Images that the mean of all concepts is worth to a concept, at least."""
 
 
 class WorstPair(TypedDict):
@@ -21,6 +23,13 @@ class WorstPair(TypedDict):
     """With whose references."""
     rate: float
     images: int
+
+
+class RatesOfConcept(TypedDict):
+    """Both rates of one concept: [rate, how many independent images it is worth] each."""
+
+    tpr: list[float]
+    fpr: list[float]
 
 
 class ImageRates(TypedDict):
@@ -41,6 +50,10 @@ class ImageRates(TypedDict):
     """Comparisons of which the false positive rate is a share."""
     worst_pair: WorstPair | None
     """None where no reference exceeds it."""
+    image_rates: dict[str, RatesOfConcept]
+    """Concept -> its own rates, each between what its references say and the mean of all; empty if unknown."""
+    image_rates_of_others: RatesOfConcept | None
+    """Rates of a concept of which nothing is known: how the rates of concepts are spread."""
 
 
 def count_accepted(references: list[np.ndarray], match_threshold: float) -> np.ndarray:
@@ -65,7 +78,7 @@ def count_accepted(references: list[np.ndarray], match_threshold: float) -> np.n
     return accepted
 
 
-def _worth(rate: float, images: int, without: np.ndarray) -> float:
+def worth(rate: float, images: int, without: np.ndarray) -> float:
     """Return how many independent images a rate is worth, whose images are of some concepts (Korn and Graubard 1998).
 
     Args:
@@ -118,7 +131,7 @@ def measure_image_rates(references: dict[str, np.ndarray], match_threshold: floa
         rate = float((own * (tried > 0)).sum() / tried.sum())
         with np.errstate(invalid="ignore", divide="ignore"):
             without = ((own * (tried > 0)).sum() - own * (tried > 0)) / (tried.sum() - tried)
-        trials = _worth(rate, int(tried.sum()), without[tried > 0])
+        trials = worth(rate, int(tried.sum()), without[tried > 0])
         found |= {"image_tpr": rate, "image_tpr_interval": _interval(rate, trials), "image_tpr_trials": trials}
 
     others = accepted * (1 - np.eye(len(sizes), dtype=np.int64))
@@ -129,10 +142,92 @@ def measure_image_rates(references: dict[str, np.ndarray], match_threshold: floa
         taken, asked = (m.sum() - m.sum(axis=0) - m.sum(axis=1) for m in (others, compared))
         with np.errstate(invalid="ignore", divide="ignore"):
             without = taken / asked
-        trials = _worth(rate, int(sizes.sum()), without)
+        trials = worth(rate, int(sizes.sum()), without)
         found |= {"image_fpr": rate, "image_fpr_interval": _interval(rate, trials), "image_fpr_trials": trials}
         found["worst_pair"] = _worst_pair(concepts, others, sizes)
+    if found["image_tpr_trials"] and found["image_fpr_trials"]:
+        of_each, of_others = rates_of_concepts(accepted, sizes, found["image_tpr_trials"], found["image_fpr_trials"])
+        found["image_rates"] = dict(zip(concepts, of_each, strict=True))
+        found["image_rates_of_others"] = of_others
     return found
+
+
+def _spread_of_rates(
+    rates: np.ndarray, images: np.ndarray, variances: np.ndarray, trials: float
+) -> tuple[float, float]:
+    """Return the beta distribution of the rates of concepts, by its moments: (mean, how many images it is worth).
+
+    Args:
+        rates: [C] of the concepts.
+        images: [C] of which each is a share.
+        variances: [C] of each rate, by which images were taken.
+        trials: how many independent images the mean of all is worth: the concepts are never taken for more alike.
+    """
+    mean = float(rates @ images / images.sum())
+    number, worth = len(rates), 0.0
+    if number > 1:
+        observed = float(rates.var(ddof=1))
+        # A standard error is added: an estimate of no spread does not show that there is none.
+        between = max(observed - float(variances.mean()), 0.0) + (2 / (number - 1)) ** 0.5 * observed
+        worth = mean * (1 - mean) / between - 1 if between > 0 else trials
+    return mean, float(np.clip(worth, FEWEST, max(trials, FEWEST)))
+
+
+def _updated(of_all: tuple[float, float], accepted: float, images: float) -> list[float]:
+    """Return [rate, images it is worth] of a concept, from the distribution of all and the concept's own images."""
+    mean, worth = of_all
+    return [_short((mean * worth + accepted) / (worth + images)), _short(worth + images)]
+
+
+def rates_of_concepts(
+    accepted: np.ndarray, sizes: np.ndarray, tpr_trials: float, fpr_trials: float
+) -> tuple[list[RatesOfConcept], RatesOfConcept]:
+    """Return the rates of each concept, and of a concept of which nothing is known.
+
+    Some concepts are confused with many others, most with none. The rates of concepts have a beta distribution, whose
+    parameters are found from all of them by moments; with a concept's own images it gives the concept's rate
+    (empirical Bayes with a beta-binomial: Gelman et al., Bayesian Data Analysis, section 5.1). The
+    fewer images a concept has, and the more alike concepts are, the nearer is its rate to the mean of all.
+
+    Images of one concept are taken for another's together or not at all. So of the false positive rate, an image is
+    worth as much less than one as the variance between concepts of origin says (the design effect of Kish 1965).
+
+    Args:
+        accepted: [C, C], as count_accepted returns it.
+        sizes: [C] references of each concept.
+        tpr_trials, fpr_trials: how many independent images the rates of all concepts are worth.
+
+    Returns:
+        (rates of the C concepts, rates of others).
+    """
+    number = len(sizes)
+    own, tried = np.diag(accepted).astype(float), np.where(sizes > 1, sizes, 0).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tpr = np.where(tried > 0, own / tried, 0.0)
+    known = tried > 0
+    of_tpr = _spread_of_rates(tpr[known], tried[known], (tpr * (1 - tpr) / np.maximum(tried - 1, 1))[known], tpr_trials)
+
+    apart = 1 - np.eye(number)
+    taken, asked = (accepted * apart).sum(axis=1), (sizes * apart).sum(axis=1)
+    fpr = taken / asked
+    residuals = (accepted - fpr[:, None] * sizes) * apart
+    variances = (number - 1) / max(number - 2, 1) * (residuals**2).sum(axis=1) / asked**2
+    by_chance = float((fpr * (1 - fpr) / asked).sum())
+    effect = max(1.0, float(variances.sum()) / by_chance) if by_chance > 0 else 1.0
+    of_fpr = _spread_of_rates(fpr, asked, variances, fpr_trials)
+    each: list[RatesOfConcept] = [
+        {
+            "tpr": _updated(of_tpr, float(own[i]), float(tried[i])),
+            "fpr": _updated(of_fpr, float(taken[i] / effect), float(asked[i] / effect)),
+        }
+        for i in range(number)
+    ]
+    return each, {"tpr": _updated(of_tpr, 0.0, 0.0), "fpr": _updated(of_fpr, 0.0, 0.0)}
+
+
+def _short(number: float) -> float:
+    """Return a number to six digits."""
+    return float(f"{number:.6g}")
 
 
 def _worst_pair(concepts: list[str], others: np.ndarray, sizes: np.ndarray) -> WorstPair | None:
@@ -163,4 +258,6 @@ def _unknown() -> ImageRates:
         "image_positives": 0,
         "image_negatives": 0,
         "worst_pair": None,
+        "image_rates": {},
+        "image_rates_of_others": None,
     }

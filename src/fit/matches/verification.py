@@ -5,7 +5,7 @@ ISO/IEC 19795-1: false match rate (FMR) and false non-match rate (FNMR).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -201,3 +201,13 @@ def tabulate(verified: Iterable[tuple[str, MatchThreshold, list[ErrorRates]]]) -
             fmr = _rate(row["fmr"], row["fmr_low"], row["fmr_high"])
             lines.append((name, row["group"], row["concepts"], *quality, fnmr, fmr))
     return delimited(lines)
+
+
+def rows_of_verified(verified: Iterable[tuple[str, MatchThreshold, list[ErrorRates]]]) -> list[dict[str, Any]]:
+    """Return what `tabulate` writes in builtins: a row for each embedder and group, its numbers not rounded."""
+    keys = ("match_threshold", "roc_auc", "equal_error_rate")
+    return [
+        {"embedder": name, **row, **{key: found.get(key) for key in keys}}
+        for name, found, rows in verified
+        for row in rows
+    ]

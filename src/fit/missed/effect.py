@@ -42,7 +42,7 @@ def add_missed(table: Scores, missed: dict[str, dict[str, Any]], column: str) ->
     evidence[:, 3] = counts - np.hypot(table.counts - known[:, 0], more - low)
     evidence[:, 4] = counts + np.hypot(known[:, 1] - table.counts, high - more)
     evidence[:, 3] = np.clip(evidence[:, 3], 0, counts)
-    return sort_scores(table.concepts, counts, table.scores, table.groups, _lists(table), evidence)
+    return sort_scores(table.concepts, counts, table.scores, table.groups, _lists(table), evidence, table.families)
 
 
 def _lists(table: Scores) -> list[list[list[float]]]:

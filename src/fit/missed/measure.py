@@ -15,6 +15,7 @@ from fit.images.table import COLLECTED
 from fit.io.parquet import read
 from fit.matches.similarity import highest_similarity
 from fit.missed.sample import Population
+from fit.published import FACES_THAT_CAPTIONS_MISS, SOURCE
 from fit.thresholds.unseen import interval_of_total
 
 MISSED = pa.schema(
@@ -135,7 +136,8 @@ def measure_missed(
         share = binomtest(matched, downloaded).proportion_ci(0.95, method="exact")
         missed = round(matched * population.captions / downloaded)
         low, high = interval_of_total(matched, population.captions, downloaded)
-        corrected = corrected_count(matched, population.captions, downloaded, errors) if errors else None
+        of_concept = errors.of(concept) if errors else None
+        corrected = corrected_count(matched, population.captions, downloaded, of_concept) if of_concept else None
         row = {
             "concept": concept,
             "unnamed_captions": population.captions,
@@ -166,7 +168,9 @@ def describe(table: pa.Table) -> Iterator[str]:
     )
     shares = np.array(table.column("share").to_pylist())
     yield f"share that shows a concept: {shares.min():.3%} to {shares.max():.3%}, median {np.median(shares):.3%}"
-    rates = [row["corrected_missed"] for row in table.to_pylist()]
-    if all(number is not None for number in rates):
-        without = sum(number == 0 for number in rates)
-        yield f"no more than the recogniser's errors make, by the best estimate: {without} of {len(rates)} concepts"
+    low, high = FACES_THAT_CAPTIONS_MISS
+    yield f"published share, of faces: {low:.3%} to {high:.3%} ({SOURCE})"
+    corrected = [row["corrected_missed"] for row in table.to_pylist() if row["corrected_missed"] is not None]
+    if corrected:
+        without = sum(number == 0 for number in corrected)
+        yield f"no more than the recogniser's errors make, by the best estimate: {without} of {len(corrected)} concepts"

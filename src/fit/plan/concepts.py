@@ -10,6 +10,8 @@ from fit.errors import DataError
 from fit.io.shown import ratio
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.logistic import WIDTH, logistic
+from fit.thresholds.families import families_of
+from fit.thresholds.neighbours import measure_neighbours, why_no_interval
 from fit.thresholds.report import CHANCE, FEWEST
 from fit.thresholds.scores import Scores
 from fit.thresholds.uncertainty import CONFIDENCE, permutation_p_value
@@ -44,6 +46,8 @@ class Rise:
     """[N] in the same order."""
     fit: dict[str, float]
     """As fit.thresholds.estimators.logistic.logistic returns it."""
+    remark: str | None = None
+    """Why the simulated studies are more precise than real ones; None if nothing says so."""
 
     def score(self, counts: np.ndarray) -> np.ndarray:
         """Return the scores of the logistic at `counts`."""
@@ -83,7 +87,10 @@ def rise_of(table: Scores, seed: int) -> Rise:
     rise = Rise(table.counts, np.zeros(len(table)), fit)
     # The logistic has four free numbers: without the factor, the deviations would be too small in small studies.
     deviations = (table.scores - rise.score(table.counts)) * np.sqrt(len(table) / (len(table) - 4))
-    return Rise(table.counts, deviations, fit)
+    why = why_no_interval(measure_neighbours(table, seed))
+    if why is None and families_of(table) is not None:
+        why = "concepts of a family are alike"
+    return Rise(table.counts, deviations, fit, why)
 
 
 def precision(rise: Rise, seed: int, sizes: Sequence[int] = SIZES, studies: int = STUDIES) -> Iterator[Precision]:
@@ -110,18 +117,29 @@ def precision(rise: Rise, seed: int, sizes: Sequence[int] = SIZES, studies: int 
         yield Precision(size, ratios)
 
 
+def summary(rise: Rise) -> dict[str, float]:
+    """Return the rise in numbers: concepts, standard_deviations (its height), midpoint (images), fold (10 to 90 %)."""
+    return {
+        "concepts": len(rise.counts),
+        "standard_deviations": float((rise.fit["high"] - rise.fit["low"]) / rise.deviations.std()),
+        "midpoint": rise.fit["midpoint"],
+        "fold": (1 + rise.fit["to"]) / (1 + rise.fit["from"]),
+    }
+
+
 def describe(rise: Rise, found: Sequence[Precision], within: float | None) -> Iterator[str]:
     """Say in lines of text how precise studies of each size are, and how many concepts the ratio `within` takes."""
-    spread, height = rise.deviations.std(), rise.fit["high"] - rise.fit["low"]
+    of_rise = summary(rise)
     yield (
-        f"from {len(rise.counts)} concepts: a rise of {height / spread:.1f} standard deviations about "
-        f"{rise.fit['midpoint']:.0f} images, 10 to 90 % of it within a factor of "
-        f"{(1 + rise.fit['to']) / (1 + rise.fit['from']):.0f}"
+        f"from {of_rise['concepts']} concepts: a rise of {of_rise['standard_deviations']:.1f} standard deviations "
+        f"about {of_rise['midpoint']:.0f} images, 10 to 90 % of it within a factor of {of_rise['fold']:.0f}"
     )
     yield "concepts  95 % interval, high end to low end: logistic  best single split"
     for one in found:
         cells = [f"x{ratio(ends)}" if np.isfinite(ends) else "none" for ends in one.ratios.values()]
         yield f"{one.concepts:>8}  {cells[0]:>45}  {cells[1]:>17}"
+    if rise.remark:
+        yield f"such studies take more concepts than this says: {rise.remark}"
     if within is None:
         return
     at = next((row for row, one in enumerate(found) if min(one.ratios.values()) <= within), None)

@@ -232,7 +232,7 @@ def estimate(config: Config, study: str | None = None, results: str | Path = "re
         SheetError: a sheet is not usable.
     """
     study = config.study_named(study)
-    planner, pairs = Planner(config, results), config.pairs(study)
+    planner, pairs = Planner(config, results), config.pairs_with_bases(study)
     if any((config.models[model].pipeline or "").startswith("results/atelier/") for model, _ in pairs):
         for stage in ATELIER_S:
             planner.once(stage)

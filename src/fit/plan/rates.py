@@ -31,6 +31,7 @@ Assumed: no GPU has been timed."""
 EMBEDDERS = (
     # what backend and model contain, GPU seconds per image, numbers in an embedding, vectors per image, source
     (("facenet", "arcface", "onnx"), 0.010, 512, 1.5, "detection and embedding of 1.5 faces an image"),
+    (("dlib",), 0.015, 128, 1.5, "detection and embedding of 1.5 faces an image"),
     (("vit-h", "dfn5b"), 0.020, 1024, 1, "a ViT-H at 378 x 378"),
     (("vit-l", "csd"), 0.006, 768, 1, "a ViT-L at 224 x 224"),
     (("results/atelier/",), 0.0001, 128, 1, "the atelier's encoders"),

@@ -1,6 +1,8 @@
 """Writes the estimate of a study as text."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from fit.plan.rates import amount
 from fit.plan.work import Work
@@ -46,6 +48,16 @@ def report(works: Sequence[Work], study: str, gpus: int = 1) -> str:
     if any(work.bound for work in works):
         lines += ["", "`up to`: captions are not counted yet, so max_matched_captions is assumed for every concept."]
     return "\n".join(lines)
+
+
+def rows_of_works(works: Sequence[Work], study: str, gpus: int = 1) -> dict[str, Any]:
+    """Return the estimate in builtins: study, rows (a Work each, with its hours and bytes), and totals."""
+    rows = [
+        asdict(work) | {"gpu_hours": work.gpu_hours, "cpu_hours": work.cpu_hours, "disk": work.disk} for work in works
+    ]
+    names = ("jobs", "gpu_hours", "cpu_hours", "disk")
+    totals: dict[str, float] = {name: sum(row[name] for row in rows) for name in names}
+    return {"study": study, "rows": rows, "total": totals, "gpus": gpus, "hours_on_gpus": totals["gpu_hours"] / gpus}
 
 
 def _table(works: Sequence[Work]) -> list[str]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.answer import read
-from fit.thresholds.by_score import OTHER_SCORES, in_short, reason_of
+from fit.thresholds.by_score import LABELS, in_short, p_value_of, reason_of
 from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
 
@@ -35,7 +35,7 @@ def by_score_rows(thresholds: Mapping[tuple[str, str], str | Path]) -> list[tupl
         of_scores = {"published score": found} | {one["label"]: one for one in by_score["scores"].values()}
         for label, one in of_scores.items():
             told = follow(one)
-            ends, p_value = told["interval"], one["permutation_test"]["p_value"]
+            ends, p_value = told["interval"], p_value_of(one)
             rows.append(
                 (
                     *pair,
@@ -46,10 +46,7 @@ def by_score_rows(thresholds: Mapping[tuple[str, str], str | Path]) -> list[tupl
                     SURVIVES[by_score["survives"]] if one is found else "",
                 )
             )
-        rows += [
-            (*pair, OTHER_SCORES[name].label, f"left out: {why}", "", "", "")
-            for name, why in by_score["left_out"].items()
-        ]
+        rows += [(*pair, LABELS[name], f"left out: {why}", "", "", "") for name, why in by_score["left_out"].items()]
     return rows
 
 
@@ -98,6 +95,8 @@ def by_score_figure(
     solid, dashed = {"color": ACCENT, "linestyle": "-"}, {"color": LEAF, "linestyle": "--"}
     null = others["null"].scores if "null" in others else None
     left = {"threshold": (found, solid), "of score minus null": (measured.get("minus_null"), dashed)}
+    if "adjusted" in measured:
+        left["of score adjusted for difficulty"] = (measured["adjusted"], {"color": INK, "linestyle": ":"})
     _panel(panels[0, 0], published.counts, published.scores, null, left)
     panels[0, 0].set_title("published score")
     panels[0, 0].set_ylabel("score")
@@ -108,7 +107,7 @@ def by_score_figure(
             "of score minus null": (measured.get("fixed_minus_null"), dashed),
         }
         _panel(panels[0, 1], published.counts, fixed.scores, null, right)
-        label = measured["fixed"]["label"] if "fixed" in measured else OTHER_SCORES["fixed"].label
+        label = measured["fixed"]["label"] if "fixed" in measured else LABELS["fixed"]
         panels[0, 1].set_title(label)
     title = textwrap.fill(title or "The published score, and one that can't rise by itself", 90)
     warning = (found.get("by_score") or {}).get("warning")

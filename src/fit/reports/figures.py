@@ -116,6 +116,17 @@ def threshold_figure(
     part: str | Path,
     score: str = "imitation score",
 ) -> None:
+    """Write the figure of draw_threshold to `part`, the temporary path of a picture (PNG, PDF, SVG)."""
+    draw_threshold(counts, scores, found, title, score).savefig(part, dpi=160)
+
+
+def draw_threshold(
+    counts: np.ndarray,
+    scores: np.ndarray,
+    found: Mapping[str, Any],
+    title: str = "",
+    score: str = "imitation score",
+) -> Figure:
     """Draw a score against effective count, with the headline's threshold and interval, and the estimators' fits.
 
     A strip above says what the other estimators found.
@@ -124,8 +135,10 @@ def threshold_figure(
         counts, scores: [N].
         found: dict of fit.thresholds.report.measure.
         title: of the figure; empty for a usual one.
-        part: temporary path of the picture (PNG, PDF, SVG).
         score: name of the score, at its axis.
+
+    Returns:
+        The figure; pyplot has closed it, so that it is drawn only where it is shown or saved.
     """
     found = follow(found)
     headline, threshold = found["estimator"], found["threshold"]
@@ -142,6 +155,8 @@ def threshold_figure(
         title += "\n" + textwrap.fill(f"no imitation threshold: {why}", WIDEST)
     if other := beside(found):
         title += "\n" + textwrap.fill(other, WIDEST)
+    if threshold is not None and not why and found.get("interval_reason"):
+        title += "\n" + textwrap.fill(f"no interval: {found['interval_reason']}", WIDEST)
     if threshold is not None:
         is_gradual = (found.get("headline") or {}).get("kind") == "gradual"
         said = "middle of a gradual rise" if is_gradual else "imitation threshold"
@@ -161,17 +176,24 @@ def threshold_figure(
     axes.set_ylabel(score)
     # Below the axes, as concepts may lie anywhere within.
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
-    figure.savefig(part, dpi=160)
     plt.close(figure)
+    return figure
 
 
 def counts_figure(counts: np.ndarray, title: str, part: str | Path) -> None:
+    """Write the figure of draw_counts to `part`, the temporary path of a picture."""
+    draw_counts(counts, title).savefig(part, dpi=160)
+
+
+def draw_counts(counts: np.ndarray, title: str = "") -> Figure:
     """Draw how many concepts have how many captions: bars of equal width in the logarithm, and one for none.
 
     Args:
         counts: [N] captions per concept.
         title: of the figure, or empty.
-        part: temporary path of the picture.
+
+    Returns:
+        The figure, which pyplot has closed.
     """
     figure, axes = _axes(6, 3.2)
     top = max(1, int(np.ceil(np.log10(max(1, counts.max(initial=1)) + 1))))
@@ -183,8 +205,8 @@ def counts_figure(counts: np.ndarray, title: str, part: str | Path) -> None:
     axes.set_title(f"{title + ': ' if title else ''}captions of {len(counts)} concepts")
     axes.set_xlabel("captions that mention the concept")
     axes.set_ylabel("concepts")
-    figure.savefig(part, dpi=160)
     plt.close(figure)
+    return figure
 
 
 def match_threshold_figure(

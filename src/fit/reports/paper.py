@@ -7,7 +7,7 @@ numbers of tables or figures.
 import csv
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fit.errors import DataError, again
@@ -17,7 +17,7 @@ from fit.io.names import by_key
 from fit.published import INVARIANCE, SOURCE, THRESHOLDS
 from fit.reports.comparison import comparison_table, comparisons
 from fit.reports.invariance import WITHIN, Invariance, invariance
-from fit.reports.paper_tables import captions_table, changes_table, invariance_table
+from fit.reports.paper_tables import captions_table, changes_table, invariance_table, missed_table
 from fit.reports.report import Pair, Table
 from fit.thresholds.scores import read_table
 
@@ -183,6 +183,8 @@ class PaperFiles:
     """Other tables and figures that exist."""
     missing: list[Pair]
     """(model, domain) that lack inputs."""
+    missed: dict[Pair, str] = field(default_factory=dict)
+    """(corpus, domain) -> table of what captions miss, where it was made."""
 
     @classmethod
     def named(
@@ -192,6 +194,7 @@ class PaperFiles:
         captions: Sequence[str],
         made: Sequence[str],
         missing: Sequence[Pair],
+        missed: Sequence[str] = (),
     ) -> "PaperFiles":
         """Tell what files are by where the workflow puts them.
 
@@ -201,6 +204,7 @@ class PaperFiles:
             captions: .../CORPUS/DOMAIN/counts.parquet.
             made: any tables and figures.
             missing: (model, domain) that lack inputs, in any order, maybe several times.
+            missed: .../CORPUS/DOMAIN.parquet.
         """
         return cls(
             by_key(thresholds, lambda path: (Path(path).parent.name, Path(path).stem), "the pair"),
@@ -208,6 +212,7 @@ class PaperFiles:
             by_key(captions, lambda path: (Path(path).parent.parent.name, Path(path).parent.name), "the pair"),
             list(made),
             list(dict.fromkeys(missing)),
+            by_key(missed, lambda path: (Path(path).parent.name, Path(path).stem), "the pair"),
         )
 
 
@@ -229,6 +234,7 @@ def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples:
     pairs = list(dict.fromkeys([*files.thresholds, *files.scores, *files.missing]))
     compared = comparisons(files.thresholds, invariances, pairs)
     tables = [changes_table(files.thresholds), captions_table(files.captions), invariance_table(invariances)]
+    tables.append(missed_table(files.missed))
     own = [PAGE.format(study=study).replace("paper.md", f"{table.name}.tsv") for table in tables if table.rows]
     listed = list_table(study, pairs, files.missing, [*files.thresholds.values(), *files.made, *own])
     for table in (listed, comparison_table(compared), *tables):
@@ -241,7 +247,7 @@ def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples:
         lines += [comparison_table(compared).markdown()]
     else:
         lines += ["Nothing was published about the models and domains of this study.", ""]
-    titles = ("All change points", "Captions", "Invariance")
+    titles = ("All change points", "Captions", "Invariance", "What captions miss")
     for title, table, note in zip(titles, tables, _notes(invariances), strict=True):
         if table.rows:
             lines += [f"## {title}", "", note, "", table.markdown()]
@@ -250,14 +256,20 @@ def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples:
 
 
 def _summary(listed: Table) -> str:
+    number = count_made(listed)
+    partly = f", {number['in_part']} in part" if number["in_part"] else ""
+    return f"Of {number['parts']} tables and figures, {number['made']} are made{partly}."
+
+
+def count_made(listed: Table) -> dict[str, int]:
+    """Return how many tables and figures the list has (parts), and how many are made, and made in part."""
     states = [row[1] for row in listed.rows]
-    parts = sum(state.startswith(f"{MADE} for") for state in states)
-    partly = f", {parts} in part" if parts else ""
-    return f"Of {len(states)} tables and figures, {states.count(MADE)} are made{partly}."
+    in_part = sum(state.startswith(f"{MADE} for") for state in states)
+    return {"parts": len(states), "made": states.count(MADE), "in_part": in_part}
 
 
-def _notes(invariances: Mapping[Pair, Invariance]) -> tuple[str, str, str]:
-    """Return what a reader has to know of the three tables."""
+def _notes(invariances: Mapping[Pair, Invariance]) -> tuple[str, ...]:
+    """Return what a reader has to know of the tables."""
     near = (
         "The score of the concept with more images minus that of the other, over all pairs of concepts whose counts "
         f"differ by 1 to {WITHIN - 1} images. The interval is a bootstrap over concepts. Differences in both "
@@ -272,6 +284,8 @@ def _notes(invariances: Mapping[Pair, Invariance]) -> tuple[str, str, str]:
         "Every change point of PELT at the study's penalty. The first is the paper's threshold.",
         "Concepts by how many captions mention them, in the paper's bins.",
         near,
+        "The share of images whose captions name no concept that show a concept all the same: the least, the median "
+        f"and the greatest of the concepts. The published share is of faces ({SOURCE}).",
     )
 
 

@@ -1,4 +1,5 @@
-"""Tables of the paper that follow from a study's results: all change points, captions in bins, invariance."""
+"""Tables of the paper that follow from a study's results: all change points, captions in bins, invariance, and what
+captions miss."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from fit.errors import DataError, again
-from fit.published import CAPTION_BINS, CONCEPTS_IN_BINS
+from fit.published import CAPTION_BINS, CONCEPTS_IN_BINS, FACES_THAT_CAPTIONS_MISS
 from fit.reports.invariance import WITHIN, Invariance
 from fit.reports.report import Pair, Table
 from fit.thresholds.answer import read
@@ -78,3 +79,36 @@ def invariance_table(invariances: Mapping[Pair, Invariance]) -> Table:
         size = "" if found.mean_absolute is None else f"{found.mean_absolute:.4f}"
         rows.append((*pair, str(found.concepts), str(found.pairs), mean, span, str(found.ties), size))
     return Table("invariance", columns, rows)
+
+
+def missed_table(missed: Mapping[Pair, str | Path]) -> Table:
+    """Return which share of the images whose captions name no concept show one, beside the published share.
+
+    Args:
+        missed: (corpus, domain) -> path of the table that `fit missed measure` wrote.
+    """
+    columns = ("corpus", "domain", "measured in", "concepts", "images looked at", "least", "median", "greatest")
+    rows: list[tuple[str, ...]] = []
+    for pair, path in missed.items():
+        names = ["share", "downloaded", "unnamed_captions", "corrected_missed"]
+        try:
+            table = pl.read_parquet(path, columns=names)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            first = str(error).partition("\n")[0]
+            raise DataError(f"{path}: not a table of what captions miss ({first}); {again(path)}") from None
+        if not len(table) or table["share"].null_count():
+            raise DataError(f"{path}: no share of a concept's images in it; {again(path)}")
+        without = (table["corrected_missed"] / table["unnamed_captions"]).drop_nulls()
+        looked_at = f"{table['downloaded'][0]:,}"
+        for name, shares in (("this study", table["share"]), ("this study, without the recogniser's errors", without)):
+            if len(shares):
+                ends = (_percent(value) for value in (shares.min(), shares.median(), shares.max()))
+                rows.append((*pair, name, str(len(shares)), looked_at, *ends))
+    if rows:
+        least, greatest = map(_percent, FACES_THAT_CAPTIONS_MISS)
+        rows.append(("", "faces", "published", "", "", least, "", greatest))
+    return Table("missed", columns, rows)
+
+
+def _percent(share: object) -> str:
+    return f"{share:.3%}"

@@ -98,6 +98,12 @@ def _difference(threshold: float | None, published: float | None) -> str:
     return "" if threshold is None or published is None else f"{threshold - published:+.0f}"
 
 
+def _why_no_interval(found: dict[str, Any]) -> str:
+    """Say why a threshold has no interval; empty without a threshold, or if that is unknown."""
+    why = found.get("interval_reason") if found["threshold"] is not None else None
+    return f"none: {why}" if why else ""
+
+
 def _difference_in_intervals(threshold: float | None, interval: Sequence[float] | None, published: float | None) -> str:
     """Say how far the published value lies from ours, in half-widths of our interval on that side; to 1: inside it."""
     if threshold is None or published is None or not interval:
@@ -133,7 +139,7 @@ def _threshold_row(pair: Pair, found: dict[str, Any], others: Sequence[str], cou
         *pair,
         _of_all(found["concepts"], counted),
         _headline(found),
-        _span(found["interval"]),
+        _span(found["interval"]) or _why_no_interval(found),
         *(_images(found["estimators"].get(name, {}).get("threshold")) for name in others),
         "" if p_value is None else f"{p_value:.2g}",
         *(f"{found[side]['mean_score']:.3f}" if found[side] else "" for side in ("below", "above")),

@@ -1,8 +1,12 @@
 """Colours and settings that all figures share."""
 
+import os
+import sys
+
 import matplotlib
 
-matplotlib.use("Agg")
+if not os.environ.get("MPLBACKEND") and "matplotlib.pyplot" not in sys.modules:
+    matplotlib.use("Agg")  # a window is never opened; a notebook, or a program that draws itself, keeps its own backend
 matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in a name is a dollar sign
 
 INK, ACCENT, SOFT, LEAF = "#1f2933", "#d55e00", "#0072b2", "#66c2a5"

@@ -14,10 +14,12 @@ from fit.counts.estimate import UNROUNDED, read_counts_of, read_unrounded
 from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
 from fit.io.shown import plain
+from fit.matches.threshold import concept_means, reference_vectors
 from fit.scores.imitation import OF_PROMPT
 from fit.scores.null import OF_NULL
 from fit.scores.prompts import ByPrompt, Places, align_prompts, prompt_places
 from fit.scores.settings import FixedTargetSettings
+from fit.thresholds.scores import read_scores
 
 OTHER_SCORES = pa.schema(
     [
@@ -32,6 +34,10 @@ every row. null_score, fixed_null_score: the same scores of other concepts' pict
 fixed_images: as image_scores; null_others, fixed_null_others: a list per prompt, of the scores of the other concepts.
 Null where the tables of scores lack them, and of a prompt that no other concept has pictures of."""
 
+DIFFICULTY = pa.schema([("before_score", pa.float64()), ("reference_spread", pa.float64())])
+"""before_score: of the model before it knew the concept, the score of its base model; null without one.
+reference_spread: 1 - the mean cosine of two kept references; null if fewer than two are known."""
+
 OF_CONCEPT = pa.schema(
     [
         ("concept", pa.string()),
@@ -42,6 +48,7 @@ OF_CONCEPT = pa.schema(
         *((name, pa.int64()) for name in ("captions", "downloaded", "matches", "low", "high")),
         ("image_scores", pa.list_(pa.list_(pa.float64()))),
         *OTHER_SCORES,
+        *DIFFICULTY,
     ]
 )
 """group: null for none. captions, downloaded, matches: what the count was estimated from, low and high: its interval;
@@ -146,8 +153,36 @@ def _add_other_scores(
                 row |= {f"{name}_score": _mean_of_prompts(others[concept]), f"{name}_others": lists[concept]}
 
 
+def reference_spreads(references: ConceptTables, embeddings: ConceptTables) -> dict[str, float]:
+    """Return concept -> 1 - the mean cosine of two of its kept references; concepts with fewer than two are left out.
+
+    Args:
+        references: image tables with the column `kept`.
+        embeddings: embeddings of the same images.
+    """
+    vectors = {
+        concept: of_concept
+        for concept, of_concept in reference_vectors(references, embeddings).items()
+        if len(of_concept) > 1
+    }
+    within, _ = concept_means(list(vectors.values()))
+    return {concept: 1 - float(mean) for concept, mean in zip(vectors, within, strict=True)}
+
+
+def read_before(table: str | Path) -> dict[str, float]:
+    """Return concept -> its score by the base model, from the base model's table of concepts."""
+    found = read_scores(table)
+    return dict(zip(found[0], found[2].tolist(), strict=True))
+
+
 def tabulate_scores(
-    counts: str | Path, scores: ConceptTables, sheet: str | Path, nulls: ConceptTables | None = None
+    counts: str | Path,
+    scores: ConceptTables,
+    sheet: str | Path,
+    nulls: ConceptTables | None = None,
+    *,
+    before: dict[str, float] | None = None,
+    spreads: dict[str, float] | None = None,
 ) -> tuple[pa.Table, dict[str, Path]]:
     """Bring counts and scores of concepts together: the score is the mean over prompts, its variance that over prompts.
 
@@ -156,6 +191,8 @@ def tabulate_scores(
         scores: tables of the schema OF_PROMPT.
         sheet: path of the concept sheet, which says which group a concept is of; concepts that it lacks are left out.
         nulls: tables of the schema OF_NULL; None without a null.
+        before: concept -> its score by the base model; None without one.
+        spreads: concept -> the spread of its references; None if unknown.
 
     Returns:
         (Arrow table of the schema OF_CONCEPT, with UNROUNDED where counts have it, sorted by count; the concepts
@@ -189,6 +226,8 @@ def tabulate_scores(
                 "score_variance": float(np.var(of_prompts)),
                 "group": concept.group or None,
                 "targets": prompts[0]["targets"],
+                "before_score": (before or {}).get(slug),
+                "reference_spread": (spreads or {}).get(slug),
             }
             | ({UNROUNDED.name: unrounded.get(slug)} if unrounded else {})
         )

@@ -18,7 +18,7 @@ from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
 from fit.matches.threshold import MatchThreshold
 from fit.scores.settings import ScoreSettings
-from fit.sensitivity import ways
+from fit.sensitivity import counted, ways
 from fit.sensitivity.choices import (
     LEAST_PENALTY,
     Answer,
@@ -39,6 +39,7 @@ CHOICES = {
     "prompts": "prompts",
     "top_k": "top-k",
     "match_threshold": "match threshold",
+    **counted.CHOICES,
     **ways.CHOICES,
 }
 """Keys of what measure finds, and their names in figure and text."""
@@ -167,6 +168,7 @@ def measure(
     match_threshold: MatchThreshold | None = None,
     prompts: Sequence[str] = (),
     counts: str | Path | None = None,
+    missed: str | Path | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -180,6 +182,7 @@ def measure(
         match_threshold: of the study; None without training images.
         prompts: their templates, to name them by.
         counts: path of effective counts, also of concepts without a score in the study, which some settings give one.
+        missed: table of `fit missed measure`; None if it was not made.
         resamples: of the bootstrap, for the intervals at the settings of fit.sensitivity.ways.
         seed: of its draws.
 
@@ -198,6 +201,7 @@ def measure(
         "score": _by_score(found),
         "concepts": leaving_out(table, estimator, penalty),
         "prompts": by_prompt(table, estimator, penalty, prompts),
+        "counts": counted.over_counts(table, counts, missed, found, resamples, seed),
     }
     if rescored is not None:
         scores = read_rescored(rescored)
@@ -223,7 +227,7 @@ def measure(
         answers |= ways.over_ways(table, rescored, counts, found, resamples, seed)
     choices = {
         key: {"summary": summarise(of_choice, found["threshold"]), "answers": of_choice}
-        for key, of_choice in answers.items()
+        for key, of_choice in ((key, answers.get(key)) for key in CHOICES)
         if of_choice
     }
     return {name: found[name] for name in ("threshold", "interval", "estimator", "penalty")} | {"choices": choices}
@@ -282,14 +286,15 @@ DETAILS: dict[str, Callable[[Sequence[Answer], float | None], Iterator[str]]] = 
     "prompts": _of_prompts,
     "top_k": _of_top_k,
     "match_threshold": _of_match_thresholds,
-    **dict.fromkeys(ways.CHOICES, lambda answers, headline: ways.details(answers)),
+    **dict.fromkeys([*counted.CHOICES, *ways.CHOICES], lambda answers, headline: ways.details(answers)),
 }
 """Key of CHOICES -> function(answers, threshold of the study) that yields what a reader wants to know by name."""
 
 
 def say(key: str, choice: Mapping[str, Any]) -> str:
     """Return in a few words how far a choice, of what measure found, moves the threshold."""
-    return ways.in_short(choice["answers"]) if key in ways.CHOICES else in_short(choice["summary"])
+    has_settings = key in ways.CHOICES or key in counted.CHOICES
+    return ways.in_short(choice["answers"]) if has_settings else in_short(choice["summary"])
 
 
 def in_short(summary: Summary) -> str:

@@ -115,6 +115,22 @@ def tabulate(table: Scores, outliers: Sequence[Outlier], medians: tuple[float, f
     return delimited(rows)
 
 
+def rows_of(table: Scores, outliers: Sequence[Outlier], medians: tuple[float, float] | None) -> dict[str, Any]:
+    """Return outliers in builtins: medians (below and above; None without a threshold), and rows with all causes."""
+    rows = [
+        {
+            "concept": one.concept,
+            "side": one.side,
+            "effective_count": float(table.counts[one.row]),
+            "score": float(table.scores[one.row]),
+            "past": one.past,
+            "causes": dict(one.causes),
+        }
+        for one in outliers
+    ]
+    return {"medians": medians, "rows": rows}
+
+
 def describe(table: Scores, outliers: Sequence[Outlier], medians: tuple[float, float] | None) -> list[str]:
     """Return outliers in lines of text."""
     if medians is None:

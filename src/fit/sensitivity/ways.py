@@ -19,6 +19,7 @@ from fit.scores.prompts import align_prompts, prompt_places
 from fit.scores.settings import TargetSettings
 from fit.scores.targets import RULES
 from fit.sensitivity.choices import Answer, locate
+from fit.thresholds.neighbours import measure_neighbours, why_no_interval
 from fit.thresholds.scores import EVIDENCE, Scores, sort_scores
 from fit.thresholds.uncertainty import bootstrap, interval
 
@@ -168,6 +169,8 @@ class _Known:
     count: float
     evidence: np.ndarray
     """[5] in the order of EVIDENCE, NaN if unknown."""
+    family: str = ""
+    """Of like concepts; empty if unknown."""
 
     def at(self, matches: int | None) -> "_Known":
         """Return it if so many training images matched; None: if there are none."""
@@ -177,7 +180,7 @@ class _Known:
         # Without captions the collected images are all there are.
         whole = int(downloaded if np.isnan(captions) else captions)
         evidence = np.array([captions, downloaded, matches, np.nan, np.nan])
-        return _Known(float(scaled_matches(matches, whole, int(downloaded))), evidence)
+        return _Known(float(scaled_matches(matches, whole, int(downloaded))), evidence, self.family)
 
 
 def _known(table: Scores, counts: str | Path | None) -> dict[str, _Known]:
@@ -187,8 +190,9 @@ def _known(table: Scores, counts: str | Path | None) -> dict[str, _Known]:
         for concept, row in read_counts_of(counts, ("effective_count",)).items():
             evidence = np.array([np.nan if row[name] is None else row[name] for name in EVIDENCE], np.float64)
             known[concept] = _Known(float(row["effective_count"] or 0), evidence)
+    families = table.groups if table.families is None else table.families
     return known | {
-        str(concept): _Known(float(table.counts[row]), table.evidence[row])
+        str(concept): _Known(float(table.counts[row]), table.evidence[row], str(families[row]))
         for row, concept in enumerate(table.concepts)
     }
 
@@ -220,16 +224,17 @@ def _table_of(known: Mapping[str, _Known], of_concepts: Mapping[str, tuple[int |
     scores = [np.mean([np.mean(of_prompt) for of_prompt in aligned[concept] if of_prompt]) for concept in scored]
     evidence = np.array([one.evidence for one in at]).reshape(-1, len(EVIDENCE))
     images = [aligned[concept] for concept in scored]
-    return sort_scores(list(scored), [one.count for one in at], scores, None, images, evidence)
+    families = [one.family for one in at]
+    return sort_scores(list(scored), [one.count for one in at], scores, None, images, evidence, families)
 
 
 def _threshold_of(
     table: Scores, estimator: str, penalty: float, resamples: int, seed: int
 ) -> tuple[float | None, list[float] | None]:
-    """Return the threshold of a table and its interval; None each where there is none."""
+    """Return the threshold of a table and its interval; None each where there is none, or where it does not hold."""
     threshold = locate(table, estimator, penalty)
-    if threshold is None:
-        return None, None
+    if threshold is None or why_no_interval(measure_neighbours(table, seed)):
+        return threshold, None
     drawn = bootstrap(table, [estimator], penalty, resamples, seed)[estimator]
     return threshold, interval(estimator, drawn, table.counts)
 

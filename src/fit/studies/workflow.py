@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import fit
 from fit.errors import PlaceError
 from fit.io.nearby import near
 
@@ -22,7 +21,7 @@ def workflow_folder() -> Path:
     Raises:
         PlaceError: it is in neither.
     """
-    package = Path(fit.__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / IN_PACKAGE, package.parents[1]):
         if Path(folder, "Snakefile").is_file() and Path(folder, "rules").is_dir():
             return folder

@@ -13,7 +13,7 @@ from typing import Any
 from fit.errors import DataError, again
 from fit.io.shown import ratio
 from fit.thresholds.estimators import estimator_of_result, usual_headline
-from fit.thresholds.headline import CHANCE, follow
+from fit.thresholds.headline import CHANCE, NO_RESAMPLE, follow
 
 REASONS = (
     (r"all scores are equal: (?P<value>.*)", "all scores are alike ({value})"),
@@ -84,8 +84,8 @@ def why_none(found: dict[str, Any]) -> str | None:
 def _interval(found: dict[str, Any]) -> str:
     """Say the interval, and in how many resamples there was no threshold."""
     if not found["interval"]:
-        why = ": no resample has a threshold" if found.get("resamples_with_a_change") == 0 else ""
-        return f"no interval{why}"
+        why = found.get("interval_reason") or (NO_RESAMPLE if found.get("resamples_with_a_change") == 0 else None)
+        return f"no interval: {why}" if why else "no interval"
     low, high = (f"{end:.0f}" for end in found["interval"])
     text = f"95 %: from no image at all to {high}" if low == "0" else f"95 %: {low} to {high}"
     none = 1 - found.get("resamples_with_a_change", 1.0)
@@ -233,6 +233,26 @@ def of_study(config: Any, study: str) -> list[str]:
         _path("pictures", f"results/thresholds/{place}.pictures.png"),
         _path("explorer", f"results/explorer/{study}/index.html"),
     ]
+
+
+def data_of_study(config: Any, study: str) -> dict[str, Any]:
+    """Return the answers of a study in builtins: what `of_study` says in lines.
+
+    Returns:
+        study, and answers: for each model and domain its sentence, threshold, interval, estimator and concepts by the
+        headline (None where there is none, or no result yet), the file that they are from, and what it lacks.
+    """
+    answers = []
+    for model, domain in config.pairs(study):
+        path = f"results/thresholds/{model}/{domain}.json"
+        lacks = list(config.lacks(model, domain))
+        found = follow(read(path)) if Path(path).exists() else {}
+        told = {name: found.get(name) for name in ("threshold", "interval", "estimator", "concepts")}
+        if found and why_none(found):
+            told |= {"threshold": None, "interval": None}
+        said = of_pair(model, domain, path, lacks)
+        answers.append({"model": model, "domain": domain, "sentence": said, **told, "file": path, "lacks": lacks})
+    return {"study": study, "answers": answers}
 
 
 # --- what a run has made ----------------------------------------------------------------------------------------------

@@ -6,8 +6,7 @@ at a fixed number of targets, and both minus their null, which is the same score
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ import numpy as np
 from fit.errors import DataError
 from fit.io.numbers import as_number
 from fit.io.shown import plain, shown
-from fit.io.user_tables import UserTable, once, read_user_table
-from fit.thresholds.headline import CHANCE, follow
+from fit.io.user_tables import Source, UserTable, once, read_user_table
+from fit.thresholds.difficulty import COVARIATES, Adjustment, Effect, adjust
+from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow
 from fit.thresholds.report import measure
 from fit.thresholds.scores import Scores, nested_lists
 
@@ -50,6 +50,10 @@ OTHER_SCORES = {
     "null": OtherScore("null (other concepts' pictures)", "null_score", "null_others"),
 }
 """Name -> what it is made of, in the order in which they are shown."""
+ADJUSTED = "adjusted"
+"""Name of the published score without what the difficulty of concepts does to it."""
+LABELS = {name: one.label for name, one in OTHER_SCORES.items()} | {ADJUSTED: "score adjusted for difficulty"}
+"""Name of every score -> what tables, figures and sentences call it."""
 
 
 def _column(table: UserTable, name: str) -> list[float | None] | None:
@@ -90,13 +94,13 @@ def _is_lacking(columns: Mapping[str, list[float | None] | None], row: int) -> b
     return any(values is None or values[row] is None for values in columns.values())
 
 
-def read_by_score(path: str | Path, published: Scores) -> tuple[dict[str, Scores], dict[str, str], int | None]:
+def read_by_score(path: Source, published: Scores) -> tuple[dict[str, Scores], dict[str, str], int | None]:
     """Read the other scores of a table of concepts, as far as it has their columns.
 
     Args:
-        path: CSV, TSV or Parquet, as fit.thresholds.scores.read_table reads it. Optional columns: fixed_score,
-            null_score, fixed_null_score; with lists per prompt for the bootstrap, fixed_images, null_others and
-            fixed_null_others; and fixed_targets.
+        path: CSV, TSV, Parquet or a table in memory, as fit.thresholds.scores.read_table reads it. Optional columns:
+            fixed_score, null_score, fixed_null_score; with lists per prompt for the bootstrap, fixed_images,
+            null_others and fixed_null_others; and fixed_targets.
         published: what read_table found in it.
 
     Returns:
@@ -125,11 +129,63 @@ def read_by_score(path: str | Path, published: Scores) -> tuple[dict[str, Scores
         lists = _lists(table, one.lists)
         if one.null:
             lists = [_minus(*pair) for pair in zip(lists, _lists(table, one.null_lists), strict=True)]
-        found[name] = replace(
-            published, scores=numbers - nulls, images=[lists[row] for row in order], groups=np.full(len(order), "")
-        )
+        # No thresholds of groups; but groups may be the families (fit.thresholds.families).
+        families = published.groups if published.families is None else published.families
+        without = {"groups": np.full(len(order), ""), "families": families}
+        found[name] = replace(published, scores=numbers - nulls, images=[lists[row] for row in order], **without)
     sizes = {size for size in values["fixed_targets"] or [] if size is not None}
     return found, left_out, int(sizes.pop()) if len(sizes) == 1 else None
+
+
+def read_adjustment(path: Source, published: Scores) -> Adjustment:
+    """Read the covariates of a table of concepts, and find what they do to the published score.
+
+    Args:
+        path: of the table, as read_by_score takes it. Optional columns: those of COVARIATES; one that a concept lacks
+            is not adjusted for.
+        published: what read_table found in it.
+
+    Raises:
+        DataError: a cell is not a number.
+    """
+    table = read_user_table(path, ("concept", "effective_count", "score"), empty=True)
+    columns = {name: _column(table, name) for name in COVARIATES}
+    row_of = {concept: row for row, concept in enumerate(once(table))}
+    order = [row_of[str(concept)] for concept in published.concepts]
+    known, lacking = {}, {}
+    for name, column in columns.items():
+        if column is None or not order:
+            continue
+        values = [column[row] for row in order]
+        without = [str(c) for c, value in zip(published.concepts, values, strict=True) if value is None]
+        if without:
+            lacking[name] = Effect(COVARIATES[name], f"{len(without)} concepts have none: {plain(without, 5)}")
+        else:
+            known[name] = np.array(values, np.float64)
+    found = adjust(published.counts, published.scores, known)
+    effects = lacking | found.effects
+    return replace(found, effects={name: effects[name] for name in COVARIATES if name in effects})
+
+
+def adjusted_scores(published: Scores, adjustment: Adjustment) -> Scores:
+    """Return the same concepts with adjusted scores; those of a concept's images are moved as far as its score."""
+    scores = adjustment.take_off(published.scores)
+    moved = published.scores - scores
+    lists = [[prompt - less for prompt in prompts] for prompts, less in zip(published.images, moved, strict=True)]
+    return replace(published, scores=scores, images=lists, groups=np.full(len(scores), ""))
+
+
+def _measure_adjusted(published: Scores, adjustment: Adjustment, settings: Mapping[str, Any]) -> Found:
+    """Return what `measure` does of the adjusted score, with a test that knows the error of the slopes."""
+    table = adjusted_scores(published, adjustment)
+    found = measure(table, **settings)
+    if found["reason"] is None:
+        found["permutation_test"]["p_value_adjusted"] = adjustment.p_value(
+            published, settings["resamples"], settings["seed"]
+        )
+        if (decisive_p_value(found) or 0) > CHANCE:
+            found["headline"] = decide(found) | {"below": None, "above": None}
+    return {"label": LABELS[ADJUSTED], "rise_p_value": rise_p_value(table), **found}
 
 
 def rise_p_value(table: Scores) -> float | None:
@@ -145,6 +201,11 @@ def rise_p_value(table: Scores) -> float | None:
         return None
     found = spearmanr(table.counts, table.scores)
     return float(found.pvalue) if found.statistic > 0 else None
+
+
+def decides(name: str) -> bool:
+    """Return whether the published score's jump has to be found in a score of LABELS too."""
+    return name in OTHER_SCORES and OTHER_SCORES[name].decides
 
 
 def _holds(found: Found) -> bool:
@@ -166,7 +227,7 @@ def _why_not(found: Found) -> str:
 
 def _warning(scores: Mapping[str, Found], labels: Mapping[str, str]) -> str | None:
     """Say in which scores the published score's jump is not found; None where it is in all that decide."""
-    lost = [name for name in scores if OTHER_SCORES[name].decides and not _holds(scores[name])]
+    lost = [name for name in scores if decides(name) and not _holds(scores[name])]
     if not lost:
         return None
     of_each = " and ".join(f"by the {labels[name]} ({_why_not(scores[name])})" for name in lost)
@@ -177,13 +238,13 @@ def _warning(scores: Mapping[str, Found], labels: Mapping[str, str]) -> str | No
 
 
 def _labels(size: int | None) -> dict[str, str]:
-    """Return name of OTHER_SCORES -> its label, with the number of targets where it is known."""
+    """Return name of LABELS -> its label, with the number of targets where it is known."""
     fixed = "a fixed number of targets" if size is None else f"{size} targets for each concept"
-    return {name: one.label.replace("a fixed number of targets", fixed) for name, one in OTHER_SCORES.items()}
+    return {name: label.replace("a fixed number of targets", fixed) for name, label in LABELS.items()}
 
 
 def measure_by_score(
-    path: str | Path,
+    path: Source,
     published: Scores,
     found: Mapping[str, Any],
     *,
@@ -207,11 +268,16 @@ def measure_by_score(
 
     Returns:
         A dict of builtins; None where the table has no other score. fixed_targets (None if unknown), scores (name of
-        OTHER_SCORES -> label, rise_p_value, and what `measure` returns), left_out (name -> why), survives (None where
-        the published score has no jump that could, or no score decides), warning (why it does not survive, or None).
+        LABELS -> label, rise_p_value, and what `measure` returns), left_out (name -> why), difficulty (key of
+        COVARIATES -> its Effect), survives (None where the published score has no jump that could, or no score
+        decides), warning (why it does not survive, or None).
     """
     tables, left_out, size = read_by_score(path, published)
-    if not tables and not left_out:
+    adjustment = read_adjustment(path, published)
+    if adjustment.effects and not adjustment.is_possible:
+        why = (f"{effect.label}: {effect.reason}" for effect in adjustment.effects.values())
+        left_out[ADJUSTED] = "; ".join(why)
+    if not tables and not adjustment.effects and not left_out:
         return None
     labels = _labels(size)
     settings: dict[str, Any] = {
@@ -224,14 +290,17 @@ def measure_by_score(
     for name, table in tables.items():
         measured = measure(table, **settings)
         scores[name] = {"label": labels[name], "rise_p_value": rise_p_value(table), **measured}
+    if adjustment.is_possible:
+        scores[ADJUSTED] = _measure_adjusted(published, adjustment, settings)
     p_value = found["permutation_test"]["p_value"]
     claims = follow(found)["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
-    decided = claims and any(OTHER_SCORES[name].decides for name in scores)
+    decided = claims and any(decides(name) for name in scores)
     warning = _warning(scores, labels) if decided else None
     return {
         "fixed_targets": size,
         "scores": scores,
         "left_out": left_out,
+        "difficulty": {name: asdict(effect) for name, effect in adjustment.effects.items()},
         "survives": warning is None if decided else None,
         "warning": warning,
     }
@@ -245,9 +314,16 @@ def reason_of(told: Mapping[str, Any]) -> str:
     return str(told["reason"] or told["estimators"][told["estimator"]]["reason"])
 
 
+def p_value_of(found: Mapping[str, Any]) -> float | None:
+    """Return the p-value against no jump of one score: of an adjusted one, that which knows the error of the slopes."""
+    tests = found["permutation_test"]
+    known: float | None = tests.get("p_value_adjusted", tests["p_value"])
+    return known
+
+
 def in_short(found: Mapping[str, Any]) -> str:
     """Say the threshold of one score, by its headline, in a few words."""
-    p_value, told = found["permutation_test"]["p_value"], follow(found)
+    told, p_value = follow(found), p_value_of(found)
     if told["threshold"] is None:
         text = f"none: {reason_of(told)}"
     else:
@@ -267,6 +343,14 @@ def describe_by_score(found: Mapping[str, Any]) -> Iterator[str]:
     for one in by_score["scores"].values():
         yield f"by the {one['label']}: {in_short(one)}"
     for name, why in by_score["left_out"].items():
-        yield f"by the {OTHER_SCORES[name].label}: left out, {why}"
+        yield f"by the {LABELS[name]}: left out, {why}"
+    for effect in by_score.get("difficulty", {}).values():
+        if effect["reason"]:
+            yield f"  not adjusted for the {effect['label']}: {effect['reason']}"
+        else:
+            yield (
+                f"  adjusted for the {effect['label']}: {effect['slope']:+.3g} in score per unit (standard error "
+                f"{effect['standard_error']:.2g}, p = {effect['p_value']:.2g})"
+            )
     if by_score["warning"]:
         yield f"the published score's jump does not survive: {by_score['warning']}"

@@ -15,6 +15,7 @@ GRADUAL = 3.0
 FOLLOWED = (
     "threshold",
     "interval",
+    "interval_reason",
     "estimator",
     "direction",
     "resamples_with_a_change",
@@ -23,6 +24,8 @@ FOLLOWED = (
     "reason",
 )
 """Keys of the headline that take the place of the first estimator's, in `follow`."""
+NO_RESAMPLE = "no resample has a threshold"
+"""Why there is no interval where resamples were drawn."""
 
 
 def decisive_p_value(found: Mapping[str, Any]) -> float | None:
@@ -44,10 +47,11 @@ def decide(found: Mapping[str, Any]) -> dict[str, Any]:
         found: a result of fit.thresholds.report.measure, but for this key and the concepts on both sides.
 
     Returns:
-        A dict: kind ("jump", "gradual" or "none"), threshold, interval, estimator, direction, resamples_with_a_change,
-        reason (None with a threshold), agree (names of the estimators that look for one rise and agree), width (of a
-        gradual rise: from, to, fold, and the interval of each; else None) and beside (what the first estimator says,
-        where it is not the headline: estimator, threshold, direction, penalty; else None).
+        A dict: kind ("jump", "gradual" or "none"), threshold, interval, interval_reason (why a threshold has none, else
+        None), estimator, direction, resamples_with_a_change, reason (None with a threshold), agree (names of the
+        estimators that look for one rise and agree), width (of a gradual rise: from, to, fold, and the interval of
+        each; else None) and beside (what the first estimator says, where it is not the headline: estimator, threshold,
+        direction, penalty; else None).
     """
     answers, first = found["estimators"], found["estimator"]
     p_value = decisive_p_value(found)
@@ -127,6 +131,7 @@ def _chosen(found: Mapping[str, Any], kind: str, name: str, agree: list[str]) ->
         "kind": kind,
         "threshold": answer["threshold"],
         "interval": answer["interval"],
+        "interval_reason": None if answer["interval"] else answer.get("no_interval", NO_RESAMPLE),
         "estimator": name,
         "direction": answer.get("direction", "rise"),
         "resamples_with_a_change": answer.get("resamples_with_an_answer"),
@@ -143,6 +148,7 @@ def _none(found: Mapping[str, Any], reason: str) -> dict[str, Any]:
         "kind": "none",
         "threshold": None,
         "interval": None,
+        "interval_reason": None,
         "estimator": found["estimator"],
         "direction": "fall" if answer.get("direction") == "fall" else "none",
         "resamples_with_a_change": answer.get("resamples_with_an_answer"),
@@ -153,10 +159,32 @@ def _none(found: Mapping[str, Any], reason: str) -> dict[str, Any]:
     }
 
 
+def withhold_intervals(found: Mapping[str, Any], why: str) -> dict[str, Any]:
+    """Return `found` without any interval of a threshold, or how likely each is: `why` says that they do not hold.
+
+    The headline was chosen with them (`decide`): where estimators agree, they still do.
+    """
+    answers = {name: _without_interval(answer, why) for name, answer in found["estimators"].items()}
+    head = dict(found["headline"])
+    if head["threshold"] is not None:
+        head |= {"interval": None, "interval_reason": why}
+    if head["width"]:
+        head["width"] = {key: None if key.endswith("_interval") else value for key, value in head["width"].items()}
+    reason = why if found["threshold"] is not None else None
+    return dict(found) | {"interval": None, "interval_reason": reason, "estimators": answers, "headline": head}
+
+
+def _without_interval(answer: Mapping[str, Any], why: str) -> dict[str, Any]:
+    if answer["threshold"] is None:
+        return dict(answer)
+    kept = {key: None if key.endswith("_interval") else value for key, value in answer.items() if key != "quantiles"}
+    return {"no_interval": why} | kept | {"interval": None}
+
+
 def follow(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return `found` with the headline's threshold, interval, estimator and sides in place of the first estimator's.
 
     A result without a headline, of an earlier version, is returned as it is. What follows already stays so.
     """
     head = found.get("headline")
-    return dict(found) | {key: head[key] for key in FOLLOWED} if head else dict(found)
+    return dict(found) | {key: head.get(key) for key in FOLLOWED} if head else dict(found)

@@ -11,9 +11,11 @@ from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
 from fit.thresholds.estimators.pelt import changes_between_counts
+from fit.thresholds.families import families_of
 from fit.thresholds.groups import difference_p_value
-from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow
+from fit.thresholds.headline import CHANCE, GRADUAL, NO_RESAMPLE, decide, decisive_p_value, follow, withhold_intervals
 from fit.thresholds.jump_tests import TEST, against_no_jump
+from fit.thresholds.neighbours import measure_neighbours, why_no_interval
 from fit.thresholds.scores import Scores, sort_scores
 from fit.thresholds.uncertainty import CONFIDENCE, bootstrap_all, interval, percentiles
 
@@ -21,6 +23,9 @@ Found = dict[str, Any]
 """A result, or a part of one, in builtins."""
 FEWEST = 10
 """Concepts that a threshold needs, at least."""
+HEAVY = 6.0
+"""Kurtosis of residuals (3 if they are normal) from which on the likelihood-ratio set is not offered: its theory takes
+a finite fourth moment (Hansen 2000, assumption 1), and in studies with heavy tails it held the truth too seldom."""
 
 
 def _place(table: Scores, at: int) -> Found:
@@ -89,6 +94,44 @@ def _answers(
     return answers
 
 
+def _resampled(table: Scores) -> list[str]:
+    """Return what a resample draws, for reading."""
+    names = table.resampled
+    return names if families_of(table) is None else ["families of concepts", *names[1:]]
+
+
+def _why_no_interval(answer: Found) -> str | None:
+    """Return why an answer with a threshold has no interval; None if it has one, or no threshold."""
+    if answer["threshold"] is None or answer["interval"]:
+        return None
+    return str(answer.get("no_interval", NO_RESAMPLE))
+
+
+def _why_no_set(table: Scores, found: Found) -> str | None:
+    """Return why the likelihood-ratio set of one jump does not hold for a result; None if it does."""
+    if found["headline"]["kind"] != "jump":
+        return "the scores do not show one jump"
+    if np.isfinite(table.evidence).any():
+        return "the counts have errors"
+    if families_of(table) is not None:
+        return "concepts of a family are alike"
+    if why := why_no_interval(found["neighbours"]):
+        return why
+    width = found["estimators"].get("logistic", {}).get("fold_interval")
+    if width and width[1] > GRADUAL:
+        return f"the rise may be gradual: over a factor of {width[1]:.2g}"
+    if (found["estimators"]["one_change"]["if_it_is_one_jump"]["kurtosis"] or 0) > HEAVY:
+        return "some scores are far from the others"
+    return None
+
+
+def _offer_likelihood_ratio_set(table: Scores, found: Found) -> None:
+    """Take the likelihood-ratio set out of a result to which it does not apply, and say why there instead."""
+    answer = found["estimators"].get("one_change", {})
+    if answer.get("if_it_is_one_jump") and (why := _why_no_set(table, found)):
+        answer["if_it_is_one_jump"] = {"interval": None, "reason": why}
+
+
 def _interval_of(table: Scores, name: str, drawn: dict[str, np.ndarray] | None) -> Found:
     """Return what resamples say of an estimator's answer; `drawn` is None for one that they say nothing of."""
     if drawn is None:
@@ -130,8 +173,9 @@ def measure(
         and above (the concepts on its sides, None without a threshold). headline: what a reader is told, in the same
         keys (fit.thresholds.headline). Of all: estimators (name -> threshold, interval, direction, last_below,
         first_above, and what else it says), changes (all that PELT finds), one_change (the best single split),
-        permutation_test, reason (why no estimator can answer, None if they can), groups (name -> such a dict; only if
-        the table has groups) and group_difference.
+        permutation_test, neighbours (whether the scores of neighbours in count are alike: then there are no intervals,
+        and interval_reason says so), reason (why no estimator can answer, None if they can), groups (name -> such a
+        dict; only if the table has groups) and group_difference.
 
     Raises:
         DataError: an estimator is not in ESTIMATORS, the penalty is not above 0, or there are no resamples.
@@ -183,13 +227,16 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
     reason = _reason(table)
     first = estimators[0]
     if reason:
-        tests: Found = {"p_value": None, "p_value_any_spread": None, "p_value_families": None, "families": None}
-        tests |= {"permutations": resamples, "test": TEST}
+        p_values = ("p_value", "p_value_any_spread", "p_value_families", "p_value_neighbours")
+        tests: Found = {name: None for name in p_values}
+        tests |= {"families": None, "permutations": resamples, "test": TEST}
+        neighbours: Found = {"correlation": None, "p_value": None, "alike": False, "families": False}
         answers = {name: _no_answer(reason) for name in estimators}
         changes: list[int] = []
         split: Found = {"threshold": None, "concepts_below": None, "squared_error_removed": 0.0}
     else:
-        tests = against_no_jump(table, resamples, seed)
+        neighbours = measure_neighbours(table, seed)
+        tests = against_no_jump(table, resamples, seed, neighbours["alike"])
         p_value = decisive_p_value({"permutation_test": tests}) or 0.0
         resampled = [name for name in estimators if not find_estimator(name).why_no_interval]
         drawn = bootstrap_all(table, resampled, penalty, resamples, seed)
@@ -200,7 +247,8 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
     found = {
         "threshold": answer["threshold"],
         "interval": answer["interval"],
-        "interval_kind": f"percentile bootstrap over {', '.join(table.resampled)}, {CONFIDENCE:.0%}, "
+        "interval_reason": _why_no_interval(answer),
+        "interval_kind": f"percentile bootstrap over {', '.join(_resampled(table))}, {CONFIDENCE:.0%}, "
         f"{resamples} resamples; above the first number, at most the second",
         "resamples_with_a_change": answer.get("resamples_with_an_answer", None if "no_interval" in answer else 0.0),
         "estimator": first,
@@ -213,10 +261,14 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
         "one_change": split,
         "estimators": answers,
         "permutation_test": tests,
+        "neighbours": neighbours,
     }
     headline = decide(found)
     told = answers[headline["estimator"]] if headline["threshold"] is not None else headline
-    return found | {"headline": headline | _sides(table, told)}
+    found["headline"] = headline | _sides(table, told)
+    _offer_likelihood_ratio_set(table, found)
+    why = why_no_interval(neighbours)
+    return withhold_intervals(found, why) if why else found
 
 
 def detect(
@@ -245,6 +297,14 @@ def _range(ends: Sequence[float] | None) -> str:
     return "no resample has one" if ends is None else f"{ends[0]:.0f} to {ends[1]:.0f}"
 
 
+def _interval_in_words(told: Found) -> str:
+    """Say the headline's interval, or why there is none."""
+    if told["interval"]:
+        return f"95 % bootstrap interval: {_range(told['interval'])}"
+    why = told.get("interval_reason")
+    return f"no interval: {why}" if why else "no interval"
+
+
 def _estimator_line(name: str, answer: Found) -> str:
     if answer["threshold"] is None:
         return f"  {name:<14} none: {answer['reason']}"
@@ -261,6 +321,9 @@ def _remarks(found: Found) -> Iterator[str]:
     yield f"  whatever the spread does along the counts: {tests['p_value_any_spread']:.2g}"
     if tests["p_value_families"] is not None:
         yield f"  with {tests['families']} families of like concepts: {tests['p_value_families']:.2g}"
+    if tests["p_value_neighbours"] is not None:
+        said = f"where neighbours in count are alike, correlation {found['neighbours']['correlation']:.2g}"
+        yield f"  {said}: {tests['p_value_neighbours']:.2g}"
     if (decisive_p_value(found) or 0) > CHANCE and found["threshold"] is not None:
         yield f"chance alone makes such a jump often: what {found['estimator']} finds means little"
     for name, answer in found["estimators"].items():
@@ -280,10 +343,7 @@ def describe(found: Found) -> list[str]:
         lines = [f"no imitation threshold: the score jumps at {told['threshold']:.0f} images, but {lost(found)}"]
     else:
         kind = "middle of a gradual rise" if found["headline"]["kind"] == "gradual" else "imitation threshold"
-        lines = [
-            f"{kind}: {told['threshold']:.0f} images ({told['estimator']}; 95 % bootstrap interval: "
-            f"{_range(told['interval'])})"
-        ]
+        lines = [f"{kind}: {told['threshold']:.0f} images ({told['estimator']}; {_interval_in_words(told)})"]
     if other := beside(found):
         lines.append(other)
     for side, edge in (("below", "up to"), ("above", "from")):

@@ -11,7 +11,7 @@ import numpy as np
 from fit.errors import DataError
 from fit.io.numbers import LARGEST_SCORE, as_count, as_interval, as_number
 from fit.io.shown import shown
-from fit.io.user_tables import UserTable, once, read_user_table
+from fit.io.user_tables import Source, UserTable, once, read_user_table
 
 ROUNDING = 1e-3
 """How far a score may be from the mean of its image scores, in a table that was rounded for reading."""
@@ -168,8 +168,8 @@ def _unrounded(value: object, count: int, where: str) -> float:
     return count if number is None else number
 
 
-def read_table(path: str | Path) -> Scores:
-    """Read a table of concepts, CSV, TSV or Parquet.
+def read_table(path: Source) -> Scores:
+    """Read a table of concepts, CSV, TSV or Parquet, or one in memory.
 
     Columns: concept, effective_count and score. Optional columns: unrounded_count, which replaces the effective count;
     group; family, of like concepts; image_scores (a list per prompt of the scores of its images) or prompt_scores (a

@@ -7,6 +7,7 @@ import numpy as np
 
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.one_change import error_removed
+from fit.thresholds.families import draw_rows
 from fit.thresholds.scores import Scores
 from fit.thresholds.threads import in_order
 from fit.thresholds.unseen import draw_totals
@@ -102,12 +103,11 @@ def replicate(table: Scores, rng: np.random.Generator) -> Replicates:
 def resample(table: Scores, resamples: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (counts, scores), [R, N] each and ascending in counts, for some of `resamples` at a time.
 
-    Concepts are drawn with replacement; then what Replicates.resample draws.
+    Concepts, or families of them, are drawn with replacement; then what Replicates.resample draws.
     """
     replicates = replicate(table, rng)
     for start in range(0, resamples, CHUNK):
-        rows = rng.integers(len(table), size=(min(CHUNK, resamples - start), len(table)))
-        yield replicates.resample(rows, rng)
+        yield replicates.resample(draw_rows(table, min(CHUNK, resamples - start), rng), rng)
 
 
 def bootstrap_all(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fit.errors import CorpusError, say_once
+from fit.errors import CorpusError, missing_extra, say_once
 from fit.io.folders import caption_files, check_listed, kind_of, table_files
 from fit.io.names import expand
 from fit.registry import find
@@ -74,7 +74,9 @@ def find_files(names: Iterable[str]) -> list[str]:
             system, inside = url_to_fs(name)
             found = [system.unstrip_protocol(path) for path in sorted(system.glob(inside))] if "://" in name else []
         except (OSError, ValueError, ImportError) as error:
-            raise CorpusError(f"{name}: can't be looked up ({error}); list the files themselves") from None
+            raise missing_extra(error) or CorpusError(
+                f"{name}: can't be looked up ({error}); list the files themselves"
+            ) from None
         if not found:
             raise CorpusError(f"{name}: no file is named like this; correct `captions.files` in config.yaml")
         files += found

@@ -10,7 +10,7 @@ import pyarrow as pa
 from fsspec.core import url_to_fs
 from pyarrow import fs
 
-from fit.errors import CorpusError
+from fit.errors import CorpusError, missing_extra
 from fit.io.folders import compression_of, kind_of, printable, what_begins
 
 BATCH = 32_768  # rows
@@ -69,7 +69,9 @@ class CaptionFile(ABC):
             self._system, self._inside = file_system(path)
             info = self._system.get_file_info(self._inside)
         except (OSError, ValueError, ImportError) as error:
-            raise CorpusError(f"{path}: can't be reached ({error}); correct `captions.files` in config.yaml") from None
+            raise missing_extra(error) or CorpusError(
+                f"{path}: can't be reached ({error}); correct `captions.files` in config.yaml"
+            ) from None
         if info.type == fs.FileType.NotFound:
             raise CorpusError(f"{path}: there is no such file; correct `captions.files` in config.yaml")
         self.size = info.size or 0

@@ -59,7 +59,7 @@ function startTwo() {
     const drawn = chosenParts.flatMap((one) => one.lines);
     const domain = countDomain([...concepts.map((one) => one.high), ...drawn.map((line) => line.high)]);
     chart.draw({ concepts, lines: drawn },
-      { count_domain: domain, ticks: ticksTo(domain[1]), score_domain: span(concepts.flatMap((one) => [one.bottom, one.top])) });
+      { count_domain: domain, ticks: ticksTo(domain[1]), faint: faintness(concepts.length), score_domain: span(concepts.flatMap((one) => [one.bottom, one.top])) });
   };
   for (const which of ["first", "second"]) byId(which).addEventListener("change", draw);
   draw();

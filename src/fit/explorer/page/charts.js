@@ -125,6 +125,10 @@ function rowsOf(part, kind) {
   return rows;
 }
 
+// Lines of many concepts are fainter, so that the marks stay in front.
+const MANY = 150;
+const faintness = (rows) => (rows > MANY ? 0.16 : 0.3);
+
 function lineOf(threshold, ends, line = "threshold") {
   if (threshold === null || threshold === undefined) return [];
   const [low, high] = ends || [threshold, threshold];

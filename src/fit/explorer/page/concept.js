@@ -62,8 +62,9 @@ function picturesSection(shownPart, place, at) {
   const concept = shownPart.concepts[at];
   const set = picturesOf(place, at);
   const section = make("section", { class: "plain", id: "concept-pictures" });
-  const left = byId("pictures-left-out");
-  if (left) section.append(make("p", { class: "note", text: left.textContent }));
+  for (const id of ["pictures-left-out", "pictures-thinned"]) {
+    if (byId(id)) section.append(make("p", { class: "note", text: byId(id).textContent }));
+  }
   if (set === null) {
     section.append(make("p", { class: "small", text: "Its pictures are still being read." }));
     document.addEventListener("DOMContentLoaded", () => section.replaceWith(picturesSection(shownPart, place, at)), { once: true });
@@ -131,15 +132,12 @@ function conceptPage(place, at) {
   if (concept.group) about.push(`group: ${concept.group}`);
   if (concept.aliases.length) about.push(`also: ${concept.aliases.join(", ")}`);
   const verdict = concept.verdict;
-  const chances = verdict ? [[verdict.p_above, "that its count reaches the threshold"], [verdict.p_high, "that its score is high, given its count"]]
-    .filter(([p]) => p !== null && p !== undefined).map(([p, words]) => `The probability ${words} is ${number(p, 2)}.`) : [];
   return [
     make("div", { class: "steps" }, make("a", { href: "#curve", id: "to-curve", text: "↑ The curve" }), neighbour(shownPart, at, -1), neighbour(shownPart, at, 1)),
     make("h1", { id: "concept-title", tabindex: "-1", text: concept.name }),
     make("p", { class: "small", text: about.join(" · ") }),
     make("div", { class: `verdict ${verdict ? verdict.verdict : "unknown"}` },
-      make("p", {}, make("b", { text: verdict ? `Verdict: ${verdict.verdict}. ` : "No verdict. " }), make("span", { "data-terms": true, text: verdict ? sentence(verdict.words) : "The study was not audited." })),
-      chances.map((text) => make("p", { class: "small", text }))),
+      make("p", {}, make("b", { text: verdict ? `Verdict: ${verdict.verdict}. ` : "No verdict. " }), make("span", { "data-terms": true, text: verdict ? sentence(verdict.words) : "The study was not audited." }))),
     concept.outlier ? make("p", { class: "note", text: `An outlier, ${concept.outlier.side} the threshold: ${concept.outlier.causes.length ? sentence(concept.outlier.causes.join("; ")) : "nothing that was measured explains it."}` }) : null,
     make("div", { class: "link" }, link, copy),
     make("div", { class: "columns" }, countsOf(concept), scoresOf(shownPart, concept)),

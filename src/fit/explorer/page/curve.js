@@ -107,7 +107,7 @@ function drawCurve() {
   sayCurve(all.length);
   return curve.draw(
     { concepts: shown, lines: drawn },
-    { count_domain: domain, ticks: ticksTo(domain[1]), score_domain: span(all.flatMap((one) => [one.bottom, one.top])) },
+    { count_domain: domain, ticks: ticksTo(domain[1]), faint: faintness(shown.length), score_domain: span(all.flatMap((one) => [one.bottom, one.top])) },
   );
 }
 

@@ -2,7 +2,7 @@
 
 // What the address asks for, and the order in which things begin: the answers are there before any of this runs.
 
-let before = ""; // The address of the view that is shown.
+let shownAddress = null; // Of the view that is shown: what follows # in the address.
 let readTo = 0; // How far the overview was read.
 
 function showView(focus = true) {
@@ -30,13 +30,13 @@ function showView(focus = true) {
     else if (fromConcept && target) target.scrollIntoView();
     if (fromConcept && focus) (byId("curve-title") || byId("answer-title")).focus({ preventScroll: true });
   }
-  before = location.hash;
+  shownAddress = location.hash;
 }
 
 const pageTitle = document.title;
 
 window.addEventListener("hashchange", () => {
-  if (location.hash !== before) showView();
+  if (location.hash !== shownAddress) showView();
 });
 
 explainAll(byId("overview"));

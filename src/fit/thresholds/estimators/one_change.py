@@ -60,7 +60,8 @@ def likelihood_ratio_set(counts: np.ndarray, scores: np.ndarray) -> dict[str, An
 
     Returns:
         A dict: interval, from the count below the first split of the set to the count above the last one (above the
-        first number, at most the second), and scale; None where there is no split.
+        first number, at most the second), scale, and kurtosis of the residuals (3 if they are normal; None without
+        any); None where there is no split.
     """
     counts, scores = np.asarray(counts, np.float64), np.asarray(scores, np.float64)
     at, _ = best_split(counts, scores)
@@ -70,12 +71,14 @@ def likelihood_ratio_set(counts: np.ndarray, scores: np.ndarray) -> dict[str, An
     left = ((scores - scores.mean()) ** 2).sum() - removed
     fitted = np.where(np.arange(len(scores)) < at, scores[:at].mean(), scores[at:].mean())
     x = np.log1p(counts)
-    scale = _spread_at(x, (scores - fitted) ** 2, (x[at - 1] + x[at]) / 2)
+    squares = (scores - fitted) ** 2
+    scale = _spread_at(x, squares, (x[at - 1] + x[at]) / 2)
     least = max(left[at - 1], 0.0)
     near = (np.diff(counts) > 0) & (len(scores) * (left - least) <= CRITICAL * scale * least)
     near[at - 1] = True
+    kurtosis = float((squares**2).mean() / squares.mean() ** 2) if squares.mean() > 0 else None
     first, last = np.flatnonzero(near)[[0, -1]]
-    return {"interval": [float(counts[first]), float(counts[last + 1])], "scale": scale}
+    return {"interval": [float(counts[first]), float(counts[last + 1])], "scale": scale, "kurtosis": kurtosis}
 
 
 class OneChange(ConceptEstimator):
@@ -100,8 +103,8 @@ class OneChange(ConceptEstimator):
 
     def remarks(self, answer: dict[str, Any]) -> Iterator[str]:
         """Say where it may lie if it is one jump."""
-        if known := answer.get("if_it_is_one_jump"):
-            low, high = known["interval"]
+        if known := (answer.get("if_it_is_one_jump") or {}).get("interval"):
+            low, high = known
             yield f"if it is one jump, it lies between {low:.0f} and {high:.0f} images (likelihood ratio, 95 %)"
 
     def many(self, counts: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:

@@ -7,9 +7,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from fit.compare.words import sentence
+from fit.comparisons.words import sentence
 from fit.reports.style import ACCENT, INK, SOFT
 from fit.thresholds.estimators import estimator_of_result
 from fit.thresholds.scores import Scores
@@ -44,14 +45,21 @@ def _draw_ratios(axes: Axes, found: dict[str, Any]) -> None:
 def comparison_figure(
     tables: Sequence[Scores], found: dict[str, Any], names: tuple[str, str], title: str, part: str | Path
 ) -> None:
+    """Write the figure of draw_comparison to `part`, the temporary path of a picture."""
+    draw_comparison(tables, found, names, title).savefig(part, dpi=160)
+
+
+def draw_comparison(tables: Sequence[Scores], found: dict[str, Any], names: tuple[str, str], title: str = "") -> Figure:
     """Draw the concepts of two tables with their thresholds, and below them the ratio by each estimator.
 
     Args:
         tables: the two.
-        found: dict of fit.compare.compare.compare.
+        found: dict of fit.comparisons.compare.compare.
         names: of the tables.
         title: of the figure; empty for the answer in a sentence.
-        part: temporary path of the picture.
+
+    Returns:
+        The figure, which pyplot has closed.
     """
     plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
     figure, (above, below) = plt.subplots(2, 1, figsize=(7.5, 6.6), height_ratios=[3.6, 1], layout="constrained")
@@ -71,5 +79,5 @@ def comparison_figure(
     above.set_title(title or sentence(found, names), fontsize=10, wrap=True)
     _draw_ratios(below, found)
     figure.legend(*above.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2)
-    figure.savefig(part, dpi=160)
     plt.close(figure)
+    return figure

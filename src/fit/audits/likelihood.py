@@ -1,13 +1,13 @@
 """How likely it is that a count reaches the threshold, and that a concept of such a count has a high score."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import beta, norm
 
-from fit.audit.threshold import Threshold
+from fit.audits.threshold import Threshold
 from fit.errors import DataError
+from fit.io.user_tables import Source
 from fit.thresholds.estimators.isotonic import isotonic
 from fit.thresholds.scores import Scores, read_table
 
@@ -113,7 +113,7 @@ class HighScores:
         return float(if_high / (1 - if_low + if_high)), float(low), float(high)
 
 
-def read_high_scores(path: str | Path, threshold: Threshold) -> HighScores:
+def read_high_scores(path: Source, threshold: Threshold) -> HighScores:
     """Read the table that a threshold was found in.
 
     Raises:

@@ -10,6 +10,7 @@ from fit.errors import DataError
 from fit.io.numbers import as_number
 from fit.thresholds.answer import CHANCE, falls, why_none
 from fit.thresholds.headline import follow
+from fit.thresholds.neighbours import why_no_interval
 
 FEWEST_RESAMPLES = 0.8
 """Share of the resamples with a threshold, below which a study gives no verdict: its interval is of these alone."""
@@ -86,6 +87,8 @@ def _refusal(found: dict[str, Any]) -> str | None:
     p_value = _largest_p_value(found)
     if p_value is not None and p_value > CHANCE:
         return f"chance alone often makes such a jump (p = {p_value:.2g})"
+    if why := why_no_interval(found.get("neighbours")):
+        return f"it is not known how far off the threshold may be: {why}"
     share = _number(found, "resamples_with_a_change")
     if share is not None and share < FEWEST_RESAMPLES:
         return f"only {share:.0%} of the resamples have a threshold (at least {FEWEST_RESAMPLES:.0%} are needed)"
@@ -151,7 +154,8 @@ def read_threshold(given: str) -> Threshold:
 
     Its interval is widened where it leaves its own threshold out. Without an interval, a count as large as the
     threshold is above. A study without a threshold, with a fall of the scores, with a jump that chance makes
-    (p > CHANCE) or with an answer in fewer than FEWEST_RESAMPLES of its resamples gives a threshold with a refusal.
+    (p > CHANCE), whose neighbours in count are alike, or with an answer in fewer than FEWEST_RESAMPLES of its resamples
+    gives a threshold with a refusal.
 
     Raises:
         DataError: it is neither.
@@ -168,13 +172,22 @@ def read_threshold(given: str) -> Threshold:
             raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
         return Threshold(number, *ends, False)
     try:
-        found = follow(json.loads(Path(given).read_text(encoding="utf-8")))
-        found["threshold"], found.get("interval")
-    except (ValueError, KeyError, TypeError, AttributeError):
+        found = json.loads(Path(given).read_text(encoding="utf-8"))
+        found["threshold"]
+    except (ValueError, KeyError, TypeError):
         raise DataError(
             f"{given}: not JSON with `threshold`; give a file that `fit thresholds detect --out` wrote"
         ) from None
+    return threshold_of(found, given)
+
+
+def threshold_of(found: Any, name: str) -> Threshold:
+    """Make the threshold of a result of `fit thresholds detect`, which errors call `name`.
+
+    Raises:
+        DataError: it is not such a result.
+    """
     try:
-        return from_study(found)
+        return from_study(follow(found))
     except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError):
-        raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
+        raise DataError(f"{name}: not a threshold; {_REMEDY}") from None

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fit.audit.counts import ConceptCount
-from fit.audit.likelihood import HighScores, probability_of_reaching
-from fit.audit.threshold import Threshold
+from fit.audits.counts import ConceptCount
+from fit.audits.likelihood import HighScores, probability_of_reaching
+from fit.audits.threshold import Threshold
 from fit.io.escaping import delimited
 from fit.io.files import atomic_write
 
@@ -41,21 +41,46 @@ class Audit:
     expected: list[str] = field(default_factory=list)
     """How many verdicts are expected to be wrong, in words."""
     remarks: list[str] = field(default_factory=list)
+    high_score: float | None = None
+    """A score above this is high; None if no scores were given."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns: those on scores and on a plan only where they are known."""
+        names = COLUMNS + SCORE_COLUMNS * any("p_high" in row for row in self.rows) + LAST_COLUMNS
+        return names + PLAN_COLUMNS * any("planned" in row for row in self.rows)
 
     def table(self) -> str:
         """Return the rows as tab-separated text; an unknown value is an empty cell."""
-        columns = COLUMNS + SCORE_COLUMNS * any("p_high" in row for row in self.rows) + LAST_COLUMNS
-        columns += PLAN_COLUMNS * any("planned" in row for row in self.rows)
+        columns = self.columns
         return delimited([columns, *([row.get(column, "") for column in columns] for row in self.rows)])
 
     def note(self) -> str:
         """Return the threshold, how many concepts lie where, what is unknown, and STATEMENT, as text."""
-        verdicts = [row["verdict"] for row in self.rows]
-        parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS[:4]]
-        found = f"{len(self.rows)} concepts: {', '.join(parts)}"
+        return "\n".join([str(self.threshold), self.summary, *self.expected, *self.remarks, STATEMENT]) + "\n"
+
+    @property
+    def summary(self) -> str:
+        """Say how many concepts have which verdict, or why none has one; without a full stop."""
         if self.threshold.refusal:
-            found = f"{len(self.rows)} concepts, no verdict: {self.threshold.refusal}"
-        return "\n".join([str(self.threshold), found, *self.expected, *self.remarks, STATEMENT]) + "\n"
+            return f"{len(self.rows)} concepts, no verdict: {self.threshold.refusal}"
+        verdicts = [row["verdict"] for row in self.rows]
+        return f"{len(self.rows)} concepts: {', '.join(f'{verdicts.count(one)} {one}' for one in VERDICTS[:4])}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it in builtins: threshold, rows (as `table` has them, null where unknown), and the note."""
+        threshold = self.threshold
+        return {
+            "threshold": threshold.images,
+            "interval": [threshold.low, threshold.high] if threshold.has_interval else None,
+            "refusal": threshold.refusal,
+            "verdicts": {verdict: sum(row["verdict"] == verdict for row in self.rows) for verdict in VERDICTS},
+            "high_score": self.high_score,
+            "rows": [{name: row.get(name) for name in self.columns} for row in self.rows],
+            "expected": self.expected,
+            "remarks": self.remarks,
+            "statement": STATEMENT,
+        }
 
 
 def some(concepts: Sequence[str]) -> str:
@@ -183,6 +208,7 @@ def audit(
             chances = (_rounded(chance) for chance in scores.probability(of.concept, row["count"]))
             row |= zip(SCORE_COLUMNS, chances, strict=True)
         found.expected += _expected_scores(rows)
+        found.high_score = scores.level
         found.remarks.append(
             f"A score is high above {scores.level:.3f}, the middle of the mean scores below and above the threshold."
         )

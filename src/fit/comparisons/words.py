@@ -18,7 +18,8 @@ def sentence(found: dict[str, Any], names: tuple[str, str]) -> str:
     answer = found["estimators"][name]
     by = f"by the {estimator_of_result(name).label}"
     if answer["interval"] is None:
-        return f"{names[0]} and {names[1]} cannot be compared {by}: no resample has both thresholds"
+        why = answer.get("reason", "no resample has both thresholds")
+        return f"{names[0]} and {names[1]} cannot be compared {by}: {why}"
     low, high = answer["interval"]
     said = f"{ratio(answer['ratio'])} times that of {names[0]} {by}"
     said += f" (95 %: {ratio(low)} to {ratio(high)}; p = {answer['p_value']:.2g})"

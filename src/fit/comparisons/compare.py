@@ -1,66 +1,22 @@
 """The ratio of two thresholds, paired by concept where both tables have the same concepts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fit.comparisons.resampling import resample_apart, resample_together, shared_concepts
 from fit.errors import DataError
 from fit.thresholds.estimators import ESTIMATORS, find_estimator
+from fit.thresholds.neighbours import why_no_interval
 from fit.thresholds.report import FEWEST, measure
 from fit.thresholds.scores import Scores
-from fit.thresholds.uncertainty import CHUNK, CONFIDENCE, Replicates, replicate
+from fit.thresholds.uncertainty import CONFIDENCE
 
 Found = dict[str, Any]
 """A result, or a part of one, in builtins."""
 MOST_PRECISE = ("logistic", "isotonic", "one_change")
 """Which estimator answers, of those that find both thresholds: the first (docs/compare.md has the power of each)."""
-
-
-def shared_concepts(first: Scores, second: Scores) -> tuple[Scores, Scores]:
-    """Return the concepts that both tables have: two tables of the same N concepts, each in the order of its counts."""
-    names = np.intersect1d(first.concepts, second.concepts)
-    return first.take(np.isin(first.concepts, names)), second.take(np.isin(second.concepts, names))
-
-
-def _have_same_counts(first: Scores, second: Scores, at: np.ndarray) -> bool:
-    """Whether both tables count the same images: then a draw of a count's error is one for both."""
-    return bool(
-        np.array_equal(first.counts, second.counts[at])
-        and np.array_equal(first.evidence, second.evidence[at], equal_nan=True)
-    )
-
-
-def _resamples_in_pairs(
-    first: Scores, second: Scores, resamples: int, seed: int
-) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
-    """Yield resamples of both tables with the same concepts, prompts and, where they are the same, counts."""
-    at = np.argsort(second.concepts)[np.searchsorted(np.sort(second.concepts), first.concepts)]
-    rng = np.random.default_rng(seed)
-    of_first, of_second = replicate(first, rng), replicate(second, rng)
-    if _have_same_counts(first, second, at):
-        counts = np.empty_like(of_second.counts)
-        counts[at] = of_first.counts
-        of_second = Replicates(second, of_second.images, counts)
-    for start in range(0, resamples, CHUNK):
-        rows = rng.integers(len(first), size=(min(CHUNK, resamples - start), len(first)))
-        # Two generators in the same state: prompts and errors of counts are drawn alike.
-        draws = [np.random.default_rng([seed, start]) for _ in range(2)]
-        yield of_first.resample(rows, draws[0]), of_second.resample(at[rows], draws[1])
-
-
-def _resamples_apart(
-    first: Scores, second: Scores, resamples: int, seed: int
-) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
-    """Yield resamples of both tables that have nothing in common."""
-    rng = np.random.default_rng(seed)
-    replicates = replicate(first, rng), replicate(second, rng)
-    for start in range(0, resamples, CHUNK):
-        number = min(CHUNK, resamples - start)
-        one, other = (
-            each.resample(rng.integers(len(each.table), size=(number, len(each.table))), rng) for each in replicates
-        )
-        yield one, other
 
 
 def _ratio(logarithms: np.ndarray, observed: float) -> Found:
@@ -107,8 +63,8 @@ def compare(
     Returns:
         A dict of builtins: paired, concepts (of each table, that take part), left_out (of each, that do not), first and
         second (results of fit.thresholds.report.measure), estimators (name -> ratio of the second threshold to the
-        first, interval, p_value, resamples_with_both; or reason, why there is no ratio) and estimator (the one that
-        answers; None if none has a ratio).
+        first, interval, p_value, resamples_with_both; or reason, why there is no ratio, or no interval of it) and
+        estimator (the one that answers; None if none has a ratio).
 
     Raises:
         DataError: `paired`, and fewer than FEWEST concepts are in both tables; or as `measure` raises it.
@@ -151,14 +107,19 @@ def _ratios(
     found_twice = [name for name, both in thresholds.items() if None not in both]
     able = [name for name in found_twice if not find_estimator(name).why_no_interval]
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in able}
-    resampled = _resamples_in_pairs if paired else _resamples_apart
-    for one, other in resampled(first, second, resamples, seed) if able else ():
+    resampled = resample_together if paired else resample_apart
+    why = next((why for result in results if (why := why_no_interval(result["neighbours"]))), None)
+    for one, other in resampled([first, second], resamples, seed) if able and not why else ():
         for name in able:
             estimator = find_estimator(name)
             found = [np.log1p(estimator.many(*table, penalty)) for table in (one, other)]
             drawn[name].append(found[1] - found[0])
     answers: dict[str, Found] = {}
     for name, both in thresholds.items():
+        if name in able and why:
+            ratio = float((1 + both[1]) / (1 + both[0]))
+            answers[name] = {"ratio": ratio, "interval": None, "p_value": None, "reason": f"no interval: {why}"}
+            continue
         if name in able:
             answers[name] = _ratio(np.concatenate(drawn[name]), float(np.log1p(both[1]) - np.log1p(both[0])))
             continue

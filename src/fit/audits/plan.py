@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from fit.audit.counts import ConceptCount
-from fit.audit.verdicts import Audit, some
+from fit.audits.counts import ConceptCount
+from fit.audits.verdicts import Audit, some
 from fit.errors import DataError
 from fit.images.collect import links_of
 from fit.images.table import COLLECTED

@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fit.errors import DataError
 from fit.io.numbers import as_count, as_interval
 from fit.io.shown import plain, shown
-from fit.io.user_tables import once, read_user_table
+from fit.io.user_tables import Source, once, read_user_table
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,13 @@ class ConceptCount:
         return self.count if self.high is None else self.high
 
 
-def read_counted(path: str | Path) -> tuple[list[ConceptCount], int, bool]:
+def read_counted(path: Source) -> tuple[list[ConceptCount], int, bool]:
     """Read effective counts of concepts.
 
     Args:
-        path: Parquet, CSV or TSV with the columns concept and effective_count, and optionally low, high and captions,
-            such as fit.counts.estimate.COUNTS. Of a table that `fit captions count` wrote, the captions are taken.
+        path: Parquet, CSV, TSV or a table in memory, with the columns concept and effective_count, and optionally low,
+            high and captions, such as fit.counts.estimate.COUNTS. Of a table that `fit captions count` wrote, the
+            captions are taken.
 
     Returns:
         (list of ConceptCount, how many rows of the corpus could not be read, so that the counts leave them out, whether

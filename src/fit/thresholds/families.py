@@ -1,0 +1,43 @@
+"""Families of like concepts: where a table names them, they are what is drawn, not single concepts."""
+
+import numpy as np
+
+from fit.thresholds.scores import Scores
+
+FEWEST_FAMILIES = 8
+"""Families below which signs can't be dealt in enough ways for a p-value that means something."""
+
+
+def families_of(table: Scores) -> np.ndarray | None:
+    """Return the families of a table as numbers [N]: its column `family`, else `group`; None if there are too few.
+
+    A concept without a family is its own.
+    """
+    names = table.groups if table.families is None else table.families
+    if len(set(names) - {""}) < FEWEST_FAMILIES:
+        return None
+    own = np.where(names == "", np.char.add("\0", table.concepts), names)
+    return np.unique(own, return_inverse=True)[1]
+
+
+def draw_rows(table: Scores, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw N concepts with replacement for each resample: their rows [resamples, N].
+
+    With families, whole families are drawn (a cluster bootstrap: Field and Welsh 2007, "Bootstrapping clustered data"),
+    until there are N concepts. Of the last family only some fit in, which ones is by chance.
+    """
+    number, families = len(table), families_of(table)
+    if families is None:
+        return rng.integers(number, size=(resamples, number))
+    of_family = np.argsort(families, kind="stable")
+    sizes = np.bincount(families)
+    first = np.cumsum(sizes) - sizes
+    # A family has one concept or more, so that N of them are enough.
+    drawn = rng.integers(len(sizes), size=(resamples, number))
+    before = np.cumsum(sizes[drawn], axis=1) - sizes[drawn]
+    kept = np.clip(number - before, 0, sizes[drawn])
+    turned = rng.integers(sizes[drawn])
+    family, turn, times = drawn.ravel(), turned.ravel(), kept.ravel()
+    within = np.arange(resamples * number) - np.repeat(np.cumsum(times) - times, times)
+    family, turn = np.repeat(family, times), np.repeat(turn, times)
+    return of_family[first[family] + (within + turn) % sizes[family]].reshape(resamples, number)
