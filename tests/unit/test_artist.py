@@ -8,6 +8,7 @@ import pipelines
 import polars as pl
 import pytest
 from PIL import Image
+from printed import agree
 
 from fit import embeddings
 from fit.artist.answer import published
@@ -90,6 +91,12 @@ def test_captions_alone_are_counted_and_compared(capsys):
     assert said[0] == "Ann Bell is above: 4 captions, and a threshold of 3 images, as given."
     assert "  4 of 7 captions mention Ann Bell, 1 in 2." in said and said[-1] == "page: out/index.html"
     assert any("not images that show the concept" in line for line in said)
+
+
+@pytest.mark.slow  # numba compiles in whichever test is the first
+def test_a_program_is_told_the_same(capsys):
+    text, told = agree(capsys, "artist", "Ann Bell", *corpus(), "--threshold", 3, "--out", "out", besides={"1", "2"})
+    assert told["page"] == "out/index.html" and text.startswith(told["headline"])
 
 
 def test_captions_of_others_are_text_on_a_page_that_loads_nothing():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from printed import agree
 from scipy.special import expit
 
 from fit.cli.main import main
@@ -95,8 +96,8 @@ def test_the_command_says_what_tables_say_together(tmp_path, capsys):
         paths.append(str(tmp_path / f"m{seed}.csv"))
         pl.DataFrame(columns).write_csv(paths[-1])
     words = ["--resamples", "60", "--estimators", "isotonic", "--out", str(tmp_path / "pooled.json")]
-    assert main(["compare", *paths, "--pool", *words]) == 0
-    said = capsys.readouterr().out
+    said, told = agree(capsys, "compare", *paths, "--pool", *words)
+    assert told["names"] == ["m0", "m1", "m2"]
     assert said.startswith("the thresholds of 3 tables lie about ") and "\n  m1: " in said
     assert json.loads((tmp_path / "pooled.json").read_text())["names"] == ["m0", "m1", "m2"]
     assert main(["compare", *paths]) != 0

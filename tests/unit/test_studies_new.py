@@ -1,6 +1,7 @@
 """`fit new`: what it writes, what it asks, and what it leaves alone."""
 
 import builtins
+import json
 import sys
 
 import pytest
@@ -50,6 +51,14 @@ def test_each_kind_of_study_is_valid_and_short(place, options, monkeypatch, caps
     if "y.csv" in options:
         captions = config.corpora["my-corpus"].captions
         assert captions.files == ["../x/*.parquet", "../y.csv"] and captions.caption_column == "TEXT"
+
+
+def test_a_program_is_told_the_same(place, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert main(["new", "mine", "--json"]) == 0  # asks nothing
+    told = json.loads(capsys.readouterr().out)
+    assert told["folder"] == "mine" and told["next"] == ["fit check", "fit run"]
+    assert {name.partition("/")[0] for name in told["places"]} <= {path.name for path in (place / "mine").iterdir()}
 
 
 def test_names_become_a_sheet(place):

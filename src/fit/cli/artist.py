@@ -11,6 +11,7 @@ from fit.artist.settings import ArtistSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.cli.command import Command
 from fit.cli.flags import add_settings, read_settings
+from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.errors import FitError
 from fit.published import MATCH_THRESHOLDS
@@ -178,21 +179,20 @@ def artist(args: Namespace) -> None:
     found = find(sources, work, settings, sampling, read_settings(ReadingSettings, args))
     said = answer(found, compared)
     write_page(out / "index.html", page(found, said, compared, settings, datetime.now(UTC).date().isoformat()))
-    write_json(
-        {
-            "name": found.concept.name,
-            "aliases": list(found.concept.aliases),
-            **asdict(said),
-            "captions": found.captions,
-            "rows": found.rows,
-            "names": {row["name"]: row["captions"] for row in found.names},
-            "doubtful": found.doubtful,
-            "counts": found.count,
-            "threshold": compared.source,
-        },
-        out / "answer.json",
-    )
-    print("\n".join(lines(said, f"page: {out / 'index.html'}")))
+    data = {
+        "name": found.concept.name,
+        "aliases": list(found.concept.aliases),
+        **asdict(said),
+        "captions": found.captions,
+        "rows": found.rows,
+        "names": {row["name"]: row["captions"] for row in found.names},
+        "doubtful": found.doubtful,
+        "counts": found.count,
+        "threshold": compared.source,
+    }
+    write_json(data, out / "answer.json")
+    place = str(out / "index.html")
+    show(args, lambda: lines(said, f"page: {place}"), lambda: data | {"page": place})
     sys.stdout.flush()
 
 
@@ -201,4 +201,5 @@ COMMAND = Command(
     "one name: its captions, pictures and count, and whether it is above a threshold",
     artist_arguments,
     artist,
+    prints=True,
 )

@@ -100,7 +100,7 @@ def _pool(args: Namespace, tables: list["Scores"], names: list[str], settings: d
     found = pool_tables(tables, **settings, seed=args.seed)
     if args.out:
         write_json({"names": names} | found, args.out)
-    print(*describe_pool(found, names), sep="\n")
+    show(args, lambda: describe_pool(found, names), lambda: {"names": names} | found)
 
 
 COMMAND = Command(

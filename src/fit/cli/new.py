@@ -2,12 +2,19 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fit.cli.command import Command
+from fit.cli.output import show
 from fit.errors import FitError
+
+if TYPE_CHECKING:
+    from fit.studies.new import Made
+
+NEXT = {"fit check": "what is missing still", "fit run": "the study, to its answer and page"}
+"""Commands that come next, and what they say or make."""
 
 
 def new_arguments(add: Callable[..., None]) -> None:
@@ -111,7 +118,7 @@ def new(args: Namespace) -> None:
     """
     from fit.studies.new import Evidence, NewStudy, make_study
 
-    given = _asked(args) if sys.stdin.isatty() and sys.stdout.isatty() else dict(vars(args))
+    given = _asked(args) if sys.stdin.isatty() and sys.stdout.isatty() and not args.json else dict(vars(args))
     kinds = {"counts": "counts", "captions": "captions", "training": "pictures"}
     said = [f"--{name}" for name in kinds if given[name]]
     if len(said) > 1:
@@ -146,12 +153,19 @@ def new(args: Namespace) -> None:
             gpus=not given["cpu"] and _has_gpu(),
         )
     )
+    show(args, lambda: _lines(made), lambda: {"folder": made.folder, "places": dict(made.places), "next": list(NEXT)})
+
+
+def _lines(made: "Made") -> Iterator[str]:
     width = max(len(place) for place, _ in made.places)
-    print(f"{made.folder}: a new study")
+    yield f"{made.folder}: a new study"
     for place, says in made.places:
-        print(f"  {place:<{width}}  {says}")
-    folder = "" if made.folder.resolve() == Path.cwd() else f"cd {made.folder}\n  "
-    print(f"next:\n  {folder}fit check   # what is missing still\n  fit run     # the study, to its answer and page")
+        yield f"  {place:<{width}}  {says}"
+    yield "next:"
+    if made.folder.resolve() != Path.cwd():
+        yield f"  cd {made.folder}"
+    for command, says in NEXT.items():
+        yield f"  {command:<11} # {says}"
 
 
-COMMAND = Command("new", "make a folder for a study of your own", new_arguments, new, writes=())
+COMMAND = Command("new", "make a folder for a study of your own", new_arguments, new, writes=(), prints=True)

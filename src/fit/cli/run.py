@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,7 @@ def run(args: Namespace) -> None:
     args, words = sorted_out(args)
     folder, targets = study_folder(words)
     if folder != Path():
-        print(f"in {folder}:", flush=True)
+        print(f"in {folder}:", file=sys.stderr, flush=True)
     replace_process(Run(folder, targets, args.dry_run, args.cores, args.profile))
 
 
