@@ -88,7 +88,7 @@ def test_captions_alone_are_counted_and_compared(capsys):
     assert (found["captions"], found["rows"], found["count"]) == (4, 7, 4)
     assert found["verdict"] == "above" and found["is_of_captions"]
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "Ann Bell is above: 4 captions, and a threshold of 3 images, as given."
+    assert said[0] == "Ann Bell is above: 4 captions, compared with a threshold of 3 images, as given."
     assert "  4 of 7 captions mention Ann Bell, 1 in 2." in said and said[-1] == "page: out/index.html"
     assert any("not images that show the concept" in line for line in said)
 
@@ -113,9 +113,9 @@ def test_captions_of_others_are_text_on_a_page_that_loads_nothing():
 def test_a_name_that_is_not_there_is_an_answer(capsys):
     found = artist("Bo Bell", *corpus())
     assert (found["count"], found["verdict"]) == (0, "below")
-    assert found["headline"].startswith("Bo Bell was not found: 0 captions, and the published thresholds of")
+    assert found["headline"].startswith("Bo Bell was not found: 0 captions, compared with published thresholds of")
     assert found["reasons"][1] == "6 captions have the last word, 'Bell'. Give other spellings with --alias."
-    assert "are 112 to 241." in found["headline"]
+    assert "(112 to 241 images)." in found["headline"]
     found = artist("Bo Nobody", *corpus(), "--images", "embedded")  # no image to look for
     assert "So the name is not in them" in found["reasons"][1]
 

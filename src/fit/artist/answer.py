@@ -45,10 +45,10 @@ def published(kind: Kind) -> Compared:
     models = sorted({model for model, domain in THRESHOLDS if domain in DOMAINS[kind]})
     return Compared(
         Threshold(images[0], images[0] - 1, images[-1], has_interval=True),
-        f"the published thresholds of {' and '.join(DOMAINS[kind]).replace('_', ' ')} are {images[0]} to {images[-1]}",
+        f"published thresholds of {' and '.join(DOMAINS[kind]).replace('_', ' ')} ({images[0]} to {images[-1]} images)",
         (
             f"Published thresholds are of Stable Diffusion ({', '.join(models)}), trained on LAION, with the paper's "
-            "recogniser. Another model, corpus or recogniser has another threshold: `fit run` finds it.",
+            "recogniser. Another model, corpus or recogniser has another threshold, which `fit run` finds.",
         ),
     )
 
@@ -74,7 +74,8 @@ def _of_count(found: Found) -> Iterator[str]:
     name, count = found.concept.name, found.count
     if found.captions is not None:
         share = f", 1 in {round(found.rows / found.captions):,}" if found.rows and found.captions else ""
-        yield f"{found.captions:,} of {found.rows:,} captions mention {name}{share}."
+        mention = "mentions" if found.captions == 1 else "mention"
+        yield f"{found.captions:,} of {found.rows:,} captions {mention} {name}{share}."
     if found.captions and found.doubtful:
         yield (
             f"{found.doubtful:,} of {found.capitalising:,} captions with capitals write a name of one word without "
@@ -124,8 +125,8 @@ def answer(found: Found, compared: Compared) -> Answer:
     counted = ConceptCount(found.concept.slug, number, low, high, found.captions)
     row: dict[str, Any] = audit([counted], compared.threshold, of_captions=of_captions).rows[0]
     verdict = row["verdict"]
-    noun = "captions" if of_captions else "training images"
-    counted_as = "" if number is None else f"{number:,} {noun}, and {compared.source}"
+    noun = ("caption" if of_captions else "training image") + "s" * (number != 1)
+    counted_as = "" if number is None else f"{number:,} {noun}, compared with {compared.source}"
     said = {
         "above": f"{name} is above: {counted_as}",
         "within": f"{name} is between, so that there is no verdict: {counted_as}",
