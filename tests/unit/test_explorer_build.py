@@ -228,7 +228,12 @@ def test_pictures_of_no_part_are_an_error(small, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"bytes": b"GIF89a"}, "not WebP"), ({"bytes": None}, "not WebP"), ({"role": "photo"}, "its role is 'photo'")],
+    [
+        ({"bytes": b"GIF89a"}, "not a whole WebP picture"),
+        ({"bytes": None}, "not a whole WebP picture"),
+        ({"bytes": b'RIFF\x10\0\0\0WEBP"onerror="'}, "not a whole WebP picture"),
+        ({"role": "photo"}, "its role is 'photo'"),
+    ],
 )
 def test_a_picture_that_can_not_be_shown_is_named(small, tmp_path, change, said):
     path, (place,) = explorer_study.write(tmp_path, small, px=16)

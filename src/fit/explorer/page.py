@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import jinja2
 import pydantic
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup, escape
+from PIL import Image
 
 from fit.errors import DataError, ImageTableError
 from fit.explorer import charts
@@ -98,6 +100,15 @@ def _tables(places: Sequence[str | Path], parts: Sequence[Part]) -> dict[int, Co
     return {number: ConceptTables(of_part) for number, of_part in found.items()}
 
 
+def _is_webp(data: bytes) -> bool:
+    try:
+        with Image.open(BytesIO(data), formats=["WEBP"]) as picture:
+            picture.load()
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True
+
+
 def _looked_at(tables: ConceptTables, wanted: Sequence[str]) -> dict[str, list[_Picture]]:
     """Return the pictures of each concept that is wanted, without their bytes, in the order in which they are shown.
 
@@ -115,8 +126,8 @@ def _looked_at(tables: ConceptTables, wanted: Sequence[str]) -> dict[str, list[_
             where = f"{tables.path(slug)}: concept {slug!r}, image {row['image_id']!r}"
             if row["role"] not in _ROLES:
                 raise ImageTableError(f"{where}: its role is {row['role']!r}, not one of {', '.join(_ROLES)}")
-            if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-                raise ImageTableError(f"{where}: not WebP; `fit explorer pictures` makes such tables")
+            if not _is_webp(data):
+                raise ImageTableError(f"{where}: not a whole WebP picture; `fit explorer pictures` makes such tables")
             numbers = {name: row[name] or 0 for name in ("rank", "width", "height")}
             texts = {name: row[name] or "" for name in ("role", "image_id", "prompt", "near")}
             digest = hashlib.sha256(data).digest()
