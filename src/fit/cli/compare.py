@@ -50,11 +50,14 @@ def compare_arguments(add: Callable[..., None]) -> None:
 
 
 def _names(paths: list[str]) -> list[str]:
-    """Return names of tables: what differs in their paths, without the folders that all have at the beginning."""
+    """Return names of tables: what differs in their paths, without the folders that all have at the beginning.
+
+    A path whose first part, the root, is not that of all keeps it.
+    """
     parts = [Path(path).with_suffix("").parts for path in paths]
     while all(len(of_path) > 1 for of_path in parts) and len({of_path[0] for of_path in parts}) == 1:
         parts = [of_path[1:] for of_path in parts]
-    return ["/".join(of_path) for of_path in parts]
+    return [Path(*of_path).as_posix() for of_path in parts]
 
 
 def compare(args: Namespace) -> None:
