@@ -13,6 +13,7 @@ import numpy as np
 
 from fit.comparisons.compare import MOST_PRECISE
 from fit.comparisons.resampling import resample_together, shared_concepts
+from fit.io.shown import number_of
 from fit.thresholds.estimators import estimator_of_result, find_estimator
 from fit.thresholds.neighbours import why_no_interval
 from fit.thresholds.report import FEWEST, measure
@@ -164,7 +165,7 @@ def pool_tables(
         alone: threshold, interval), and in images common and each (value, low, high), as a factor spread (the ratio of
         a threshold one standard deviation above the common one to it). Where they cannot be pooled, these are None, and
         there are reason and lacking (of each table that has no threshold, or no interval of it: table, its index, and
-        reason). A table has a threshold if `fit.thresholds.report.measure` finds one, so chance and falls are ruled out.
+        reason). A table has a threshold if `fit.thresholds.report.measure` finds one: neither chance nor a fall is one.
     """
     groups = group_tables(tables)
     kept: list[Scores] = list(tables)
@@ -176,9 +177,7 @@ def pool_tables(
     able = [name for name in MOST_PRECISE if name in estimators]
     if not able:
         return base | _refused(f"none of the estimators can be pooled; name one of {', '.join(MOST_PRECISE)}")
-    measured = [
-        measure(table, penalty=penalty, resamples=resamples, seed=seed, estimators=able) for table in kept
-    ]
+    measured = [measure(table, penalty=penalty, resamples=resamples, seed=seed, estimators=able) for table in kept]
     lacking = {name: _lacking(measured, name) for name in able}
     for name in able:
         if lacking[name]:
@@ -246,7 +245,8 @@ def describe_pool(found: Found, names: Sequence[str]) -> Iterator[str]:
     common, spread = found["common"], found["spread"]
     label = estimator_of_result(found["estimator"]).label
     yield (
-        f"the thresholds of {len(names)} tables lie about {common['value']:.0f} images by the {label} (95 %: "
+        f"the thresholds of {number_of(len(names), 'table')} lie about {common['value']:.0f} images "
+        f"by the {label} (95 %: "
         f"{common['low']:.0f} to {common['high']:.0f})"
     )
     yield (
@@ -262,4 +262,4 @@ def describe_pool(found: Found, names: Sequence[str]) -> Iterator[str]:
     for group in found["groups"]:
         if len(group) > 1:
             shared = ", ".join(names[at] for at in group)
-            yield f"resampled together, on {found['concepts'][group[0]]} concepts that all have: {shared}"
+            yield f"resampled together, on {number_of(found['concepts'][group[0]], 'concept')} that all have: {shared}"
