@@ -216,7 +216,7 @@ def test_training_images_of_a_folder_count_as_they_are(place):
         (["--images", "red", "--threshold", "nothing.json"], "nothing.json: not a threshold"),
         (
             ["--images", "red", "--references", "few", "--embedder", "colours", "x", "--match-threshold", "0.5"],
-            "few: 1 usable pictures of 1, at least 3 are needed",
+            "few: 1 usable picture of 1, at least 3 are needed",
         ),
     ],
 )

@@ -222,9 +222,7 @@ def test_a_folder_in_place_of_a_table_of_scores_names_one_in_it(tmp_path):
     place = tmp_path / "results" / "scores" / "model"
     place.mkdir(parents=True)
     (place / "people.parquet").write_bytes(b"")
-    with pytest.raises(
-        DataError, match="this is a folder; name the table in it: .*results/scores/model/people.parquet"
-    ):
+    with pytest.raises(DataError, match=r"name the table in it: .*results/scores/model/people.parquet"):
         read_table(tmp_path)
     (place / "styles.parquet").write_bytes(b"")
     with pytest.raises(DataError, match=r"people.parquet or another of the 2 there"):

@@ -251,10 +251,8 @@ def _say_what_is_missing(rows: list[dict[str, Any]], errors: ImageErrors | None)
     if shards:
         print(
             f"fit: {number_of(shards, 'file')} of the corpus could not be read: the captions there are in no "
-            "count. The high end of each "
-            f"interval allows for {number_of(skipped, 'row')}, taken for rows like the others; "
-            "files whose rows are unknown are "
-            "in no interval",
+            f"count. The high end of each interval allows for {number_of(skipped, 'row')}, taken for rows like the "
+            "others; files whose rows are unknown are in no interval",
             file=sys.stderr,
         )
     if errors and errors.rates[0] <= errors.rates[1]:
