@@ -1,5 +1,6 @@
 """Looks at a study's inputs before its first job, and says on one screen what is missing or wrong."""
 
+import shlex
 import sys
 
 from snakemake.logging import logger
@@ -35,10 +36,10 @@ def look(study, only, partly):
     # If a study is made as far as possible, its report lists what is missing.
     stopping = [f for f in findings if f.stops and not (partly and f.kind == ABSENT)]
     if stopping and not is_planning():
-        end(
-            f"study {study} can't be made:\n{screen(stopping, study)}\nNo job was started. `fit check {study}` looks "
-            "again, with the same --config as --configfile here."
-        )
+        over = [str(path) for path in workflow.overwrite_configfiles]
+        own = [str(path) for path in workflow.configfiles if str(path) not in over]
+        again = shlex.join(["fit", "check", study, *(["--config", *map(shortened, [*own, *over])] if over else [])])
+        end(f"study {study} can't be made:\n{screen(stopping, study)}\nNo job was started. `{again}` looks again.")
     told = findings if is_planning() or not partly else [f for f in findings if f.kind != ABSENT]
     told = [f for f in told if f not in TOLD]
     TOLD.update(told)

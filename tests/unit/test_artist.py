@@ -116,6 +116,8 @@ def test_a_name_that_is_not_there_is_an_answer(capsys):
     assert found["headline"].startswith("Bo Bell was not found: 0 captions, compared with published thresholds of")
     assert found["reasons"][1] == "6 captions have the last word, 'Bell'. Give other spellings with --alias."
     assert "(112 to 241 images)." in found["headline"]
+    assert found["threshold_images"] == {"images": 112, "low": 111, "high": 241}
+    assert found["caveats"][0].startswith("This counts captions, not images")
     found = artist("Bo Nobody", *corpus(), "--images", "embedded")  # no image to look for
     assert "So the name is not in them" in found["reasons"][1]
 
@@ -203,6 +205,7 @@ def test_training_images_of_a_folder_count_as_they_are(place):
         ([], "say where to look"),
         (["--images", "http"], "name their files with --captions"),
         (["--captions", "nowhere.parquet"], "nowhere.parquet"),
+        (["--captions", "nothing*.parquet"], "correct it (`--captions`"),
         (["--images", "nowhere"], "nowhere: there is no such folder or file of training images"),
         (["--images", "empty"], "empty: no photographs"),
         (["--images", "red", "--embedder", "facenet"], "name a folder of them with --references"),
@@ -213,7 +216,7 @@ def test_training_images_of_a_folder_count_as_they_are(place):
         (["--images", "red", "--threshold", "nothing.json"], "nothing.json: not a threshold"),
         (
             ["--images", "red", "--references", "few", "--embedder", "colours", "x", "--match-threshold", "0.5"],
-            "few: 1 usable pictures of 1, at least 3 are needed",
+            "few: 1 usable picture of 1, at least 3 are needed",
         ),
     ],
 )

@@ -358,7 +358,7 @@ def test_the_largest_counts_come_first_and_skipped_rows_are_told(tmp_path, capsy
     assert main(["audit", "--threshold", "50", "--counts", str(tmp_path / "c.csv")]) == 0
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines()[2:5]] == ["a", "b", "c"]
-    assert "1,000 rows of the corpus could not be read" in said
+    assert "1,000 rows of the corpus that could not be read" in said
     assert "No count, so no verdict: c." in said
 
 

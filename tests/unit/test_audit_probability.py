@@ -188,7 +188,7 @@ def test_the_table_of_scores_is_used(tmp_path, capsys):
     files = ["--counts", str(tmp_path / "c.csv"), "--scores", str(tmp_path / "s.csv"), "--out", str(tmp_path / "a.tsv")]
     assert main(["audit", "--threshold", "100", *files]) == 0
     said = capsys.readouterr().out
-    assert "Of the 1 concepts above, 0." in said and "expected to have a low score" in said
+    assert "Of the 1 concept above, 0." in said and "expected to have a low score" in said
     with (tmp_path / "a.tsv").open(newline="") as file:
         rows = {row["concept"]: row for row in csv.DictReader(file, delimiter="\t")}
     assert float(rows["a"]["p_high_low"]) < float(rows["a"]["p_high"]) <= float(rows["a"]["p_high_high"])

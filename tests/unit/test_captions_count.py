@@ -130,7 +130,7 @@ def test_one_more_concept_does_not_recount_the_others(corpus, tmp_path, capsys):
     # Another alias, or another file, is another matter.
     changed = [Concept("ann-lee", "Ann Lee"), CONCEPTS[1]]
     count(tmp_path / "out", corpus, changed, max_matched_captions=40, reuse=kept)
-    assert "1 concepts were counted before; counting 1 more" in capsys.readouterr().out
+    assert "1 concept was counted before; counting 1 more" in capsys.readouterr().out
     count(tmp_path / "out", corpus[:2], changed, max_matched_captions=40, reuse=kept)
     assert "before" not in capsys.readouterr().out
     assert len(list(kept.glob("*/"))) == 1

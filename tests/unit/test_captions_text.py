@@ -123,7 +123,7 @@ def test_a_folder_of_something_else_says_what_it_was_taken_for(tmp_path, capsys)
     assert counted(tmp_path, folder) is None
     assert "none has a caption" in capsys.readouterr().err
     (folder / "c.csv").write_text("caption,url\nx,u\n")
-    with pytest.raises(CorpusError, match="beside 1 pictures"):
+    with pytest.raises(CorpusError, match="beside 1 picture"):
         table_files(folder)
 
 

@@ -144,7 +144,7 @@ def test_tables_of_pictures_are_checked_as_they_are_read(study):
     pq.write_table(pa.table({"concept": column, "image": [{"bytes": b"x", "path": ""}] * 12}), "refs.parquet")
     study["domains"]["people"]["references"] = {"table": "refs.parquet", "least": 1}
     text = said(study)
-    assert "refs.parquet: 1 rows without a concept (the first is row 12)" in text
+    assert "refs.parquet: 1 row without a concept (the first is row 12)" in text
     assert f"concepts that are on no sheet: {SLUGS[10].upper()} (did you mean {SLUGS[10]}?)" in text
     assert f"2 of 12 concepts have fewer than 1 reference images and are left out: {SLUGS[10]} (0" in text
 

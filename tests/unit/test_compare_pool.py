@@ -8,8 +8,9 @@ import pytest
 from printed import agree
 from scipy.special import expit
 
+from fit.cli.compare import _names
 from fit.cli.main import main
-from fit.comparisons.pool import GRID, SPREAD, group_tables, pool, pool_tables
+from fit.comparisons.pool import GRID, SPREAD, Estimate, _in_images, describe_pool, group_tables, pool, pool_tables
 from fit.thresholds.scores import sort_scores
 
 SETTINGS = {"penalty": 0.9, "resamples": 60, "seed": 0, "estimators": ["isotonic", "one_change"]}
@@ -85,7 +86,47 @@ def test_each_threshold_lies_between_its_own_and_the_common_one():
 def test_a_table_without_a_threshold_is_said(tmp_path, capsys):
     flat = sort_scores([f"x{i}" for i in range(20)], np.arange(20.0), -np.arange(20.0))
     found = pool_tables([table(300, 0), flat], **SETTINGS | {"estimators": ["isotonic"]})
-    assert found["common"] is None and "no estimator finds a threshold in every table" in found["reason"]
+    assert found["common"] is None and [one["table"] for one in found["lacking"]] == [1]
+    first, second = describe_pool(found, ["risen", "flat"])
+    assert "cannot be pooled: not every table has a threshold" in first
+    assert second.startswith("  flat: no threshold: ")
+
+
+def test_tables_of_noise_are_refused_and_not_pooled():
+    rng = np.random.default_rng(5)
+    noise = [
+        sort_scores([f"{name}{i}" for i in range(60)], np.arange(60.0) + 1, rng.normal(0.3, 0.05, 60)) for name in "ab"
+    ]
+    found = pool_tables(noise, **SETTINGS | {"resamples": 100})
+    assert found["each"] is None and [one["table"] for one in found["lacking"]] == [0, 1]
+    assert all("chance" in one["reason"] for one in found["lacking"])
+
+
+def test_a_table_whose_neighbours_are_alike_is_refused_with_that_reason():
+    rng, counts = np.random.default_rng(0), np.arange(1.0, 301)
+    drift = np.zeros(300)
+    for i in range(1, 300):
+        drift[i] = 0.8 * drift[i - 1] + rng.normal(0, 0.02)
+    alike = sort_scores([f"n{i}" for i in range(300)], counts, 0.1 + 0.4 * (counts > 150) + drift)
+    found = pool_tables([table(300, 0), alike], **SETTINGS | {"resamples": 100})
+    assert found["common"] is None and [one["table"] for one in found["lacking"]] == [1]
+    assert "no interval: the scores of neighbours in count are alike" in found["lacking"][0]["reason"]
+
+
+def test_estimators_that_cannot_be_pooled_are_said():
+    found = pool_tables([table(300, 0), table(300, 1)], **SETTINGS | {"estimators": ["pelt"]})
+    assert "name one of logistic, isotonic, one_change" in found["reason"] and found["lacking"] == []
+
+
+def test_an_estimate_below_no_images_is_none_and_not_minus_zero():
+    near_zero = _in_images(Estimate(-0.01, -0.3, 0.2))
+    assert f"{near_zero['value']:.0f} {near_zero['low']:.0f}" == "0 0"
+
+
+def test_names_of_tables_are_paths_without_the_folders_that_all_have():
+    assert _names(["/a/one/x.csv", "/b/two/x.csv"]) == ["a/one/x", "b/two/x"]
+    assert _names(["/a/x.csv", "b/x.csv"]) == ["/a/x", "b/x"]
+    assert _names(["s/x.csv", "s/x.csv"]) == ["x", "x"]
 
 
 def test_the_command_says_what_tables_say_together(tmp_path, capsys):

@@ -197,7 +197,7 @@ def test_skipped_files_are_said_and_allowed_for(study, capsys):
     rows = "".join(f"{slug},10,1000,500,1\n" for slug in "abc")
     (study / "captions.csv").write_text("concept,captions,corpus_rows,skipped_rows,skipped_shards\n" + rows)
     with_skipped = estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv").to_pylist()
-    assert "1 files of the corpus were skipped" in capsys.readouterr().err
+    assert "1 file of the corpus could not be read" in capsys.readouterr().err
     (study / "captions.csv").write_text("concept,captions\na,10\nb,10\nc,10\n")
     without = estimate_counts(study / "captions.csv", *tables, study / "sheet.tsv").to_pylist()
     assert capsys.readouterr().err == ""

@@ -47,7 +47,7 @@ def test_pictures_of_a_table_are_read_as_hugging_face_writes_them_too(tmp_path, 
         ([CONCEPT, ("image", pa.array([{"path": "a"}, {"path": "b"}]))], "column 'image' holds struct<"),
         (
             [CONCEPT, ("image", pa.array([{"bytes": None, "path": "pics/a.png"}, {"bytes": png(0), "path": "b"}], HF))],
-            "1 pictures have only a path in column 'image', and no bytes (the first: 'pics/a.png' of ann)",
+            "1 picture has only a path in column 'image', and no bytes (the first: 'pics/a.png' of ann)",
         ),
         ([("concept", pa.array([1, 2])), ("bytes", pa.array([png(0)] * 2))], "column 'concept' holds whole numbers"),
         ([CONCEPT, CONCEPT, ("bytes", pa.array([png(0)] * 2))], "2 columns are called 'concept'"),
@@ -97,7 +97,7 @@ def test_pictures_of_a_corpus_are_read_from_either_layout(tmp_path, capsys, of_t
     assert main(list(map(str, [*command, tmp_path / "c.parquet", "--out", tmp_path / "out/ann.parquet"]))) == 0
     rows = parquet.read(tmp_path / "out/ann.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["ok", "path_only" if of_type == HF else "gone", "ok"]
-    assert ("1 pictures have only a path in column 'image'" in capsys.readouterr().err) == (of_type == HF)
+    assert ("1 picture has only a path in column 'image'" in capsys.readouterr().err) == (of_type == HF)
 
 
 @pytest.mark.slow

@@ -169,3 +169,49 @@ def test_a_study_is_looked_at_from_outside_its_folder(place, capsys):
     assert main(["check", "mine"]) == 1
     said = capsys.readouterr().err
     assert "references: 2 of 2 concepts have fewer than 10" in said and "study mine:" in said
+
+
+def test_a_study_that_is_not_there_is_named(place, capsys):
+    new("mine")
+    for command in ("check", "answer", "plan"):
+        assert main([command, "mien"]) == 1
+        assert "mien: not the folder of a study: it has no config.yaml (did you mean mine?)" in capsys.readouterr().err
+
+
+def at_a_terminal(monkeypatch, *answers):
+    given = iter(answers)
+
+    def answer(*_):
+        try:
+            return next(given)
+        except StopIteration:
+            raise EOFError from None
+
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(builtins, "input", answer)
+
+
+def test_the_end_of_the_answers_makes_nothing(place, monkeypatch, capsys):
+    at_a_terminal(monkeypatch, "people")
+    assert main(["new", "mine"]) == 1
+    assert "the answers ended before the last question, so nothing was made" in capsys.readouterr().err
+    assert not (place / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "embedder"),
+    [([""], "csd"), (["nothing", "dinov2-large"], "dinov2-large"), (["openclip local-dir:my folder"], "mine")],
+)
+def test_at_a_terminal_it_asks_for_the_embedder(place, monkeypatch, capsys, said, embedder):
+    at_a_terminal(monkeypatch, "styles", "", "", "pictures", "", "counts", "", *said)
+    new("mine")
+    config = yaml.safe_load((place / "mine" / "config.yaml").read_text())
+    assert config["domains"]["styles"]["embedder"] == embedder
+    out = capsys.readouterr().out
+    assert "(Enter: csd)" in out and ("nothing: not known by this name" in out) == ("nothing" in said)
+
+
+def test_a_folder_with_spaces_is_quoted_for_a_shell(place, capsys):
+    new("my study!")
+    assert "  cd 'my study!'" in capsys.readouterr().out

@@ -87,8 +87,8 @@ def test_a_score_that_some_concepts_lack_is_left_out_by_name(tmp_path, capsys):
     )
     found, said = detect(table, tmp_path, capsys)
     assert set(found["by_score"]["scores"]) == {"fixed", "fixed_minus_null"}
-    assert found["by_score"]["left_out"] == dict.fromkeys(("minus_null", "null"), "1 concepts have none: c007")
-    assert "left out, 1 concepts have none: c007" in said
+    assert found["by_score"]["left_out"] == dict.fromkeys(("minus_null", "null"), "1 concept has none: c007")
+    assert "left out, 1 concept has none: c007" in said
 
 
 def test_lists_of_images_and_of_others_are_resampled(tmp_path):

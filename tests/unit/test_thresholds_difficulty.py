@@ -185,7 +185,7 @@ def test_a_covariate_that_a_concept_lacks_is_left_out_by_name(tmp_path, capsys):
         reference_spread=pl.Series(rng.normal(size=120)),
     )
     found, _ = detect(table, tmp_path, capsys)
-    assert found["by_score"]["difficulty"]["before_score"]["reason"] == "1 concepts have none: c007"
+    assert found["by_score"]["difficulty"]["before_score"]["reason"] == "1 concept has none: c007"
     assert found["by_score"]["difficulty"]["reference_spread"]["slope"] is not None
 
 

@@ -7,10 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fit.audits.counts import ConceptCount, read_counted
+from fit.audits.threshold import read_threshold
 from fit.cli.main import main
 from fit.concepts.sheet import read_sheet
 from fit.counts.estimate import scale_counts
 from fit.errors import DataError, SheetError
+from fit.io.nearby import nearest, paired
 from fit.io.numbers import as_count, as_number
 from fit.io.parquet import read
 from fit.io.user_tables import read_counts
@@ -191,6 +193,46 @@ def test_invisible_characters_are_shown_as_escapes_and_a_second_byte_order_mark_
     csv_of(tmp_path, "x,\u200bconcept,effective_count\n,a,5\n")
     with pytest.raises(DataError, match=r"found: x, '\\u200bconcept', effective_count\); rename '\\u200bconcept'"):
         read_counts(path, ["a"])
+
+
+def test_one_row_is_what_is_meant_by_one_concept_at_most(tmp_path):
+    path = csv_of(tmp_path, "concept,effective_count\nPainter J,3\n")
+    with pytest.raises(DataError, match=r"no count of painter-g, painter-j \(it has Painter J for painter-j\)"):
+        read_counts(path, ["painter-g", "painter-j"])
+
+
+def test_names_are_paired_one_to_one_and_the_nearest_first():
+    assert paired(["vermer", "vermeer-j"], ["vermeer"]) == {"vermer": "vermeer"}
+    assert paired(["a-long-name", "another"], ["nothing-like-it"]) == {}
+    assert paired(["painter-a", "painter-b"], ["painter-b-", "painter-x"]) == {
+        "painter-a": "painter-x",
+        "painter-b": "painter-b-",
+    }
+
+
+def test_a_part_of_one_name_alone_is_what_is_meant():
+    assert nearest("monet", ["claude-monet", "edgar-degas"]) == "claude-monet"
+    assert nearest("van", ["van-gogh", "van-eyck"]) is None
+    assert nearest("!", ["claude-monet"]) is None
+
+
+def test_a_folder_in_place_of_a_table_of_scores_names_one_in_it(tmp_path):
+    with pytest.raises(DataError, match="this is a folder; name a table of scores; a study has them in results/scores"):
+        read_table(tmp_path)
+    place = tmp_path / "results" / "scores" / "model"
+    place.mkdir(parents=True)
+    (place / "people.parquet").write_bytes(b"")
+    with pytest.raises(DataError, match=r"name the table in it: .*results/scores/model/people.parquet"):
+        read_table(tmp_path)
+    (place / "styles.parquet").write_bytes(b"")
+    with pytest.raises(DataError, match=r"people.parquet or another of the 2 there"):
+        read_table(tmp_path / "results" / "scores")
+
+
+def test_a_number_of_an_option_is_not_in_a_row():
+    with pytest.raises(DataError, match="'abc', not a number; write one with digits; or give a number") as error:
+        read_threshold("abc")
+    assert "row" not in str(error.value)
 
 
 def test_a_number_of_an_option_is_refused_by_its_flag(tmp_path, capsys):

@@ -8,6 +8,7 @@ from fit.artist.find import Found
 from fit.audits.counts import ConceptCount
 from fit.audits.threshold import Threshold, read_threshold
 from fit.audits.verdicts import STATEMENT, audit
+from fit.io.shown import number_of
 from fit.published import THRESHOLDS
 
 Kind = Literal["people", "styles"]
@@ -75,16 +76,17 @@ def _of_count(found: Found) -> Iterator[str]:
     if found.captions is not None:
         share = f", 1 in {round(found.rows / found.captions):,}" if found.rows and found.captions else ""
         mention = "mentions" if found.captions == 1 else "mention"
-        yield f"{found.captions:,} of {found.rows:,} captions {mention} {name}{share}."
+        yield f"{found.captions:,} of {number_of(found.rows, 'caption')} {mention} {name}{share}."
     if found.captions and found.doubtful:
         yield (
-            f"{found.doubtful:,} of {found.capitalising:,} captions with capitals write a name of one word without "
+            f"{found.doubtful:,} of {number_of(found.capitalising, 'caption')} with capitals write "
+            "a name of one word without "
             "capitals: there it may be a common word, so these mentions are doubtful."
         )
     if found.captions == 0 and found.last_word:
         word, captions = found.last_word
         yield (
-            f"{captions:,} captions have the last word, {word!r}. "
+            f"{number_of(captions, 'caption', 'has')} the last word, {word!r}. "
             + ("Give other spellings with --alias." if captions else "So the name is not in them in another form.")
         )
     if count:
@@ -107,7 +109,8 @@ def _of_generated(found: Found) -> Iterator[str]:
     if generated and generated.matches is not None:
         seen = len(generated.similarity)
         yield (
-            f"Of {generated.total:,} pictures by the model, {generated.matches:,} are as close to a reference as two "
+            f"Of {number_of(generated.total, 'picture')} by the model, {generated.matches:,} are as "
+            "close to a reference as two "
             f"pictures of one concept are (cosine above {found.match_threshold:g})"
             + (f"; in {generated.total - seen:,} no face was found." if seen < generated.total else ".")
         )
@@ -136,7 +139,7 @@ def answer(found: Found, compared: Compared) -> Answer:
     }
     headline = said[verdict]
     caveats: list[str] = []
-    if of_captions and number:
+    if of_captions:
         caveats.append(
             "This counts captions, not images that show the concept. A threshold is in images, and not every "
             "caption that mentions a name has one that shows it. To count images, give --images, --references and "

@@ -31,6 +31,7 @@ from fit.io.files import make_folder
 from fit.io.folders import is_picture
 from fit.io.nearby import entries, slug_of
 from fit.io.parquet import open_parquet, read
+from fit.io.shown import number_of
 from fit.matches.match import MATCHES, match_images
 from fit.matches.similarity import highest_similarities
 
@@ -155,7 +156,7 @@ def _count(
     said = [text for text in remarks(own) if "contains a name of" not in text]
     found.remarks += [text.removeprefix(f"{found.concept.slug}: ") for text in said] + losses(read(outputs.shards))
     if mine["skipped_shards"]:
-        found.remarks.append(f"{mine['skipped_shards']} files could not be read and are in no count")
+        found.remarks.append(f"In no count: {number_of(mine['skipped_shards'], 'file')} that could not be read")
     sample = read(outputs.matched_captions, ["concept", "caption", "url"]).to_pylist()
     found.sample = [row for row in sample if row["concept"] == found.concept.slug]
     return outputs
@@ -295,7 +296,7 @@ def _recognise(found: Found, sources: Sources, counted: CountFiles | None, work:
     _, references = read_single_faces(_embed(recogniser, found.references.table))
     if len(references) < LEAST_REFERENCES:
         raise DataError(
-            f"{sources.references}: {len(references)} usable pictures of {found.references.total}, at least "
+            f"{sources.references}: {number_of(len(references), 'usable picture')} of {found.references.total}, at least "
             f"{LEAST_REFERENCES} are needed; add verified pictures (of people: with one face each)"
         )
     if len(references) < 10:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from fit.audits.verdicts import VERDICTS, Audit
+from fit.io.shown import number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 
 STYLES: dict[str, dict[str, Any]] = {
@@ -55,7 +56,7 @@ def draw_audit(found: Audit, title: str = "") -> Figure:
     if len(rows) <= NAMED:
         axes.set_yticks(range(len(rows)), labels=[row["concept"] for row in rows], fontsize=8)
     else:
-        axes.set_ylabel(f"{len(rows):,} concepts, the largest count first")
+        axes.set_ylabel(f"{number_of(len(rows), 'concept')}, the largest count first")
         axes.set_yticks([])
     axes.set_title(title or found.summary, fontsize=11, wrap=True)
     figure.legend(frameon=False, loc="outside lower center", ncols=3)

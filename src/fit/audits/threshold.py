@@ -164,10 +164,10 @@ def read_threshold(given: str) -> Threshold:
         if str(given).lower().endswith((".json", ".txt")):
             raise DataError(f"{given}: not a threshold; {_REMEDY}")
         try:
-            images = as_number(given, "--threshold", whole=True)
+            images = as_number(given, "--threshold", whole=True, in_table=False)
             number, ends, _ = _ends(images, None)
         except DataError as error:
-            raise DataError(f"{error}; {_REMEDY}") from None
+            raise DataError(f"{error}; or {_REMEDY}") from None
         except (TypeError, ValueError):
             raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
         return Threshold(number, *ends, False)

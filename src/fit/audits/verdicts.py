@@ -16,6 +16,7 @@ from fit.audits.likelihood import HighScores, probability_of_reaching
 from fit.audits.threshold import Threshold
 from fit.io.escaping import delimited
 from fit.io.files import atomic_write
+from fit.io.shown import number_of
 
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
@@ -63,9 +64,12 @@ class Audit:
     def summary(self) -> str:
         """Say how many concepts have which verdict, or why none has one; without a full stop."""
         if self.threshold.refusal:
-            return f"{len(self.rows)} concepts, no verdict: {self.threshold.refusal}"
+            return f"{number_of(len(self.rows), 'concept')}, no verdict: {self.threshold.refusal}"
         verdicts = [row["verdict"] for row in self.rows]
-        return f"{len(self.rows)} concepts: {', '.join(f'{verdicts.count(one)} {one}' for one in VERDICTS[:4])}"
+        return (
+            f"{number_of(len(self.rows), 'concept')}: "
+            f"{', '.join(f'{verdicts.count(one)} {one}' for one in VERDICTS[:4])}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in builtins: threshold, rows (as `table` has them, null where unknown), and the note."""
@@ -137,7 +141,9 @@ def _expected_scores(rows: Sequence[dict[str, Any]]) -> list[str]:
         chances = [row["p_high"] for row in rows if row["verdict"] == side and "p_high" in row]
         wrong = sum(1 - chance if side == "above" else chance for chance in chances)
         if chances:
-            said.append(f"Of the {len(chances)} concepts {side}, {wrong:.1f} are expected to have a {what} score.")
+            said.append(
+                f"Of the {number_of(len(chances), 'concept')} {side}, {wrong:.1f} are expected to have a {what} score."
+            )
     return said
 
 
@@ -163,7 +169,7 @@ def _remarks(ordered: Sequence[ConceptCount], threshold: Threshold, skipped: int
     if bare := [of.concept for of in ordered if of.count is not None and of.high is None]:
         remarks.append(f"A count without an interval, taken as exact: {some(bare)}.")
     if skipped:
-        remarks.append(f"{skipped:,} rows of the corpus could not be read and are in no count.")
+        remarks.append(f"In no count: {number_of(skipped, 'row')} of the corpus that could not be read.")
     return remarks
 
 

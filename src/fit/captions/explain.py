@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fit.captions.settings import SamplingSettings
 from fit.concepts.analyzer import TOKENS, Analyzer
 
 
@@ -50,12 +51,15 @@ def readings(name: str, caption: str) -> list[Reading]:
 
 
 def explain(name: str, caption: str) -> str:
-    """Say how each analyzer sees a name and a caption."""
+    """Say how each analyzer sees a name and a caption, and which of them counts if nothing else is set."""
+    usual = SamplingSettings()
+    counts = (usual.tokens, usual.fold_accents)
     return "\n".join(
         line
         for one in readings(name, caption)
         for line in (
-            f"{one.tokens}, {'accents folded' if one.fold_accents else 'accents kept'}",
+            f"{one.tokens}, {'accents folded' if one.fold_accents else 'accents kept'}"
+            + " (this one counts, unless set otherwise)" * ((one.tokens, one.fold_accents) == counts),
             f"  name     {' | '.join(one.name)}",
             f"  caption  {' | '.join(one.caption)}",
             f"  mention  {one.mention}",

@@ -20,6 +20,7 @@ from fit.concepts.sheet import Concept
 from fit.errors import DataError, ImageTableError
 from fit.io.files import WorkFolder, temporary_folder
 from fit.io.parquet import open_parquet, read
+from fit.io.shown import number_of
 
 _NEW = ".new-"
 """How the name of a folder begins whose counts are not kept yet."""
@@ -98,7 +99,10 @@ class KeptCounts:
             new = [concept for concept in concepts if known.get(concept.slug) != asked[concept.slug]]
             if new:
                 if known:
-                    print(f"{len(concepts) - len(new)} concepts were counted before; counting {len(new)} more")
+                    print(
+                        f"{number_of(len(concepts) - len(new), 'concept', 'was')} counted before; "
+                        f"counting {len(new)} more"
+                    )
                 self._count_new(new, set(known), job, kept, key, expected_rows)
             else:
                 print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")

@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from fit.io.shown import number_of
+
 COMMON_SHARE, COMMON_LEAST = 0.2, 20
 """A name looks like a common word from this share of captions that write it without capitals, of so many at least."""
 NULL_SHARE = 0.1
@@ -42,7 +44,9 @@ def losses(shards: pa.Table) -> list[str]:
         if lost and lost >= least * total:
             most = ", ".join(f"{row['shard']} ({row[key]:,} of {row['rows']:,})" for row in bad[:3])
             more = f" and {len(bad) - 3} more files" if len(bad) > 3 else ""
-            said.append(f"{lost:,} of {total:,} captions ({lost / total:.1%}) {what}: {most}{more}; {remedy}")
+            said.append(
+                f"{lost:,} of {number_of(total, 'caption')} ({lost / total:.1%}) {what}: {most}{more}; {remedy}"
+            )
     if rows and not total:
         said.append("no caption was read: this part of the corpus has no row")
     return said

@@ -8,6 +8,7 @@ import pyarrow as pa
 from fit.captions.remarks import losses, remarks, unmentioned
 from fit.captions.tables import CountFiles
 from fit.io.parquet import read
+from fit.io.shown import number_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class CountReport:
     @property
     def sentence(self) -> str:
         """Say what was counted, without a full stop."""
-        return f"{len(self.counts)} concepts are mentioned {self.mentions:,} times in {self.rows:,} captions"
+        return (
+            f"{number_of(len(self.counts), 'concept', 'is')} mentioned {number_of(self.mentions, 'time')} in "
+            f"{number_of(self.rows, 'caption')}"
+        )
 
     @property
     def remarks(self) -> list[str]:

@@ -11,6 +11,7 @@ from fit.concepts.sheet import Concept
 from fit.config.config import Config
 from fit.io.folders import has_picture_suffix, walk_folder
 from fit.io.nearby import entries, nearest, slug_of
+from fit.io.shown import number_of
 from fit.matches.settings import METHODS
 
 FEWEST = 10
@@ -186,7 +187,8 @@ def _judge_others(
     found.add(
         WRONG,
         given.key,
-        f"{given.place}: no {given.noun} of {len(none)} of {len(counts)} concepts: {named}; {where}, or remove them "
+        f"{given.place}: no {given.noun} of {len(none)} of {number_of(len(counts), 'concept')}: "
+        f"{named}; {where}, or remove them "
         f"from the sheet (`{given.key}`)",
     )
 
@@ -222,7 +224,11 @@ def _judge_references(
             f"`{least_key}`, or give the cosine as `domains.{domain}.match_threshold`",
         )
     elif 0 < usable < FEWEST:
-        found.add(REMARK, key, f"{place}: {usable} concepts have enough {noun}; a threshold needs {FEWEST} or more")
+        found.add(
+            REMARK,
+            key,
+            f"{place}: {number_of(usable, 'concept', 'has')} enough {noun}; a threshold needs {FEWEST} or more",
+        )
 
 
 def _of_photographs(place: str, given: _Given, found: Findings) -> None:

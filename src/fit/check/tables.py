@@ -11,6 +11,7 @@ from fit.config.config import Config
 from fit.errors import FitError
 from fit.io.folders import printable, walk_folder
 from fit.io.nearby import nearest
+from fit.io.shown import number_of
 
 
 def is_local(path: str | None) -> TypeGuard[str]:
@@ -36,7 +37,9 @@ def of_sheet(config: Config, domain: str, found: Findings, quick: bool = False) 
             found.error(key, problem)
         if checked.warnings:
             count = len(checked.warnings)
-            found.add(REMARK, key, f"{path}: {count} names to look at; `fit concepts check {path}` lists them")
+            found.add(
+                REMARK, key, f"{path}: {number_of(count, 'name')} to look at; `fit concepts check {path}` lists them"
+            )
     return concepts
 
 
@@ -153,5 +156,7 @@ def counts_in_table(path: str, key: str, found: Findings, concept: bool = True) 
     if len(names) > sum(counts.values()):
         first = next(row for row, name in enumerate(names, 1) if not name)
         nameless = len(names) - sum(counts.values())
-        found.add(REMARK, key, f"{path}: {nameless} rows without a concept (the first is row {first}) (`{key}`)")
+        found.add(
+            REMARK, key, f"{path}: {number_of(nameless, 'row')} without a concept (the first is row {first}) (`{key}`)"
+        )
     return counts

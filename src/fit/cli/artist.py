@@ -189,6 +189,11 @@ def artist(args: Namespace) -> None:
         "doubtful": found.doubtful,
         "counts": found.count,
         "threshold": compared.source,
+        "threshold_images": {
+            "images": compared.threshold.images,
+            "low": compared.threshold.low if compared.threshold.has_interval else None,
+            "high": compared.threshold.high if compared.threshold.has_interval else None,
+        },
     }
     write_json(data, out / "answer.json")
     place = str(out / "index.html")

@@ -13,6 +13,7 @@ from fit.cli.flags import add_settings, read_settings
 from fit.cli.output import show
 from fit.cli.parser import Number, OptionalPath
 from fit.errors import FitError
+from fit.io.shown import number_of
 
 if TYPE_CHECKING:
     from fit.captions.tables import CountFiles
@@ -50,8 +51,8 @@ def _report(args: Namespace, outputs: "CountFiles") -> None:
     for remark in report.remarks:
         print(f"fit: {remark}", file=sys.stderr)
     for row in report.skipped:
-        number = "an unknown number of" if row["rows"] is None else row["rows"]
-        print(f"fit: skipped {number} captions: {row['reason']}", file=sys.stderr)
+        number = "an unknown number of captions" if row["rows"] is None else number_of(row["rows"], "caption")
+        print(f"fit: skipped {number}: {row['reason']}", file=sys.stderr)
 
 
 def _add_seed(add: Callable[..., None]) -> None:

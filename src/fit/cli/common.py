@@ -53,10 +53,17 @@ def enter_study(args: Namespace) -> None:
     """Go into the folder of a study, where `args.study` names one in place of a study of config.yaml.
 
     So `fit check FOLDER` is what `fit check` is in that folder. Its other paths are of that folder too.
+
+    Raises:
+        PlaceError: `args.study` names no such folder, and here is no config.yaml whose study it could be.
     """
+    from fit.studies.workflow import CONFIG, not_a_study
+
     if args.study and Path(args.study, "config.yaml").is_file():
         os.chdir(args.study)
         args.study = None
+    elif args.study and args.config == [CONFIG] and not Path(CONFIG).exists():
+        raise not_a_study(args.study)
 
 
 def set_threads(count: int) -> None:

@@ -13,6 +13,7 @@ from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.errors import FitError
 from fit.io.json_files import write_json
+from fit.io.shown import number_of
 from fit.thresholds.settings import ThresholdSettings
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ def compare_arguments(add: Callable[..., None]) -> None:
 
 
 def _names(paths: list[str]) -> list[str]:
-    """Return names of tables: what differs in their paths, without the folders that all have at the beginning."""
+    """Return names of tables: what differs in their paths, without the folders that all have at the beginning.
+
+    A path whose first part, the root, is not that of all keeps it.
+    """
     parts = [Path(path).with_suffix("").parts for path in paths]
     while all(len(of_path) > 1 for of_path in parts) and len({of_path[0] for of_path in parts}) == 1:
         parts = [of_path[1:] for of_path in parts]
-    return ["/".join(of_path) for of_path in parts]
+    return [Path(*of_path).as_posix() for of_path in parts]
 
 
 def compare(args: Namespace) -> None:
@@ -66,9 +70,11 @@ def compare(args: Namespace) -> None:
 
     paths = [args.first, args.second, *args.more]
     if args.more and not args.pool:
-        raise FitError(f"{len(paths)} tables: two are compared; give --pool to say what more say together")
+        raise FitError(f"{number_of(len(paths), 'table')}: two are compared; give --pool to say what more say together")
     if args.names and len(args.names) != len(paths):
-        raise FitError(f"--names has {len(args.names)} names for {len(paths)} tables; give one for each")
+        raise FitError(
+            f"--names has {number_of(len(args.names), 'name')} for {number_of(len(paths), 'table')}; give one for each"
+        )
     tables = [read_table(path) for path in paths]
     settings = asdict(read_settings(ThresholdSettings, args))
     if args.pool:

@@ -8,6 +8,7 @@ from fit.cli.command import Command
 from fit.cli.output import show
 from fit.cli.parser import SEED, Number
 from fit.errors import FitError
+from fit.io.shown import number_of
 
 
 def _in_columns(rows: Iterable[Mapping[str, object]]) -> str:
@@ -95,7 +96,7 @@ def fetch(args: Namespace) -> None:
     if args.sha256:
         raise FitError(f"{args.list}: the checksum of a published list is known; leave out --sha256")
     number = fetch_list(args.list, args.out, args.copy)
-    show(args, lambda: f"{number} concepts in {args.out}", lambda: {"concepts": number, "out": args.out})
+    show(args, lambda: f"{number_of(number, 'concept')} in {args.out}", lambda: {"concepts": number, "out": args.out})
 
 
 COMMANDS = (

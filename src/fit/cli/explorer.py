@@ -12,6 +12,7 @@ from fit.cli.parser import SEED, Slugs
 from fit.cli.scores import EVIDENCE, TRAINING, check_training, optional_tables
 from fit.errors import FitError
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
+from fit.io.shown import number_of
 from fit.scores.settings import ScoreSettings, TargetSettings
 from fit.thresholds.settings import ThresholdSettings
 
@@ -163,7 +164,7 @@ def build(args: Namespace) -> None:
     left_out = f", {made.left_out:,} left out (page_mb)" if made.left_out else ""
     show(
         args,
-        lambda: f"{args.out}: {made.size / MEGABYTE:.1f} MB, {made.pictures:,} pictures{left_out}",
+        lambda: f"{args.out}: {made.size / MEGABYTE:.1f} MB, {number_of(made.pictures, 'picture')}{left_out}",
         lambda: {"out": args.out, "bytes": made.size, "pictures": made.pictures, "left_out": made.left_out},
     )
 

@@ -11,6 +11,7 @@ from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, Slugs
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings
+from fit.io.shown import number_of
 
 
 def make_arguments(add: Callable[..., None]) -> None:
@@ -43,7 +44,10 @@ def make(args: Namespace) -> None:
     for concept, counted in statuses.items():
         bad = ", ".join(f"{count} {status}" for status, count in counted.items() if status != "ok")
         if bad:
-            print(f"fit: {concept}: of {counted.total()} pictures {bad}; they count as not made", file=sys.stderr)
+            print(
+                f"fit: {concept}: of {number_of(counted.total(), 'picture')} {bad}; they count as not made",
+                file=sys.stderr,
+            )
 
 
 def import_arguments(add: Callable[..., None]) -> None:

@@ -13,6 +13,7 @@ from fit.cli.output import show
 from fit.cli.parser import Number, Slugs
 from fit.errors import FitError
 from fit.images.settings import DecodeSettings, FetchSettings
+from fit.io.shown import number_of
 
 
 def _add_decoders(add: Callable[..., None]) -> None:
@@ -168,7 +169,11 @@ def show_table(args: Namespace) -> None:
         table.check_concept(args.file, args.concept)
     if args.unpack:
         number = table.unpack(args.file, args.unpack, args.concept)
-        show(args, lambda: f"{number} pictures in {args.unpack}", lambda: {"pictures": number, "out": args.unpack})
+        show(
+            args,
+            lambda: f"{number_of(number, 'picture')} in {args.unpack}",
+            lambda: {"pictures": number, "out": args.unpack},
+        )
         return
     batches = table.stream(args.file, concept=args.concept)
     pictures = list(islice((picture for _, batch in batches for picture in batch), args.most))
@@ -179,7 +184,9 @@ def show_table(args: Namespace) -> None:
         raise FitError(f"{out}: there is such a file already; name the picture to write with --out")
     with atomic_write(out) as part:
         table.contact_sheet(pictures, args.columns).save(part)
-    show(args, lambda: f"{len(pictures)} pictures in {out}", lambda: {"pictures": len(pictures), "out": out})
+    show(
+        args, lambda: f"{number_of(len(pictures), 'picture')} in {out}", lambda: {"pictures": len(pictures), "out": out}
+    )
 
 
 COMMANDS = (

@@ -10,6 +10,7 @@ from fit.cli.common import read_match_threshold
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.output import rows_of, show
 from fit.cli.parser import SEED, OptionalPath
+from fit.io.shown import number_of
 from fit.missed.settings import MissedSettings
 from fit.thresholds.settings import ThresholdSettings
 
@@ -36,7 +37,9 @@ def sample(args: Namespace) -> None:
     about = "" if population.is_exact else "about "
     show(
         args,
-        lambda: f"{len(table):,} of {about}{population.captions:,} captions that name no concept: {args.out}",
+        lambda: (
+            f"{len(table):,} of {about}{number_of(population.captions, 'caption')} that name no concept: {args.out}"
+        ),
         lambda: {"sampled": len(table), "population": population, "out": args.out},
     )
 

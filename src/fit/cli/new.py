@@ -1,5 +1,6 @@
 """`fit new`."""
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -102,7 +103,26 @@ def _asked(args: Namespace) -> dict[str, Any]:
         key = {"counts": "counts", "captions": "captions", "pictures": "training"}[given["evidence"]]
         place = _ask_path("Where is it? (Enter: I put it there later)")
         given[key] = [place] if place and key == "captions" else place
+    if given["embedder"] is None:
+        given["embedder"] = _ask_embedder(given["of"])
     return given
+
+
+def _ask_embedder(of: str) -> list[str]:
+    """Ask what tells the concepts apart: the name of a known embedder, or a backend and what it loads."""
+    from fit.config.defaults import EMBEDDERS
+    from fit.studies.new import USUAL_EMBEDDER
+
+    print(f"What tells the concepts apart? One of {', '.join(EMBEDDERS)};")
+    print(f"or a backend and what it loads, such as: openclip local-dir:FOLDER (Enter: {USUAL_EMBEDDER[of]})")
+    while True:
+        said = input("> ").strip()
+        if not said:
+            return [USUAL_EMBEDDER[of]]
+        words = said.split(maxsplit=1)
+        if len(words) == 2 or said in EMBEDDERS:
+            return words
+        print(f"{said}: not known by this name; give one of those above, or a backend and what it loads")
 
 
 def _has_gpu() -> bool:
@@ -114,11 +134,18 @@ def new(args: Namespace) -> None:
     """Make the folder of a study, and say what comes next.
 
     Raises:
-        FitError: options contradict each other.
+        FitError: options contradict each other, or the answers at a terminal end too early.
     """
     from fit.studies.new import Evidence, NewStudy, make_study
 
-    given = _asked(args) if sys.stdin.isatty() and sys.stdout.isatty() and not args.json else dict(vars(args))
+    try:
+        given = _asked(args) if sys.stdin.isatty() and sys.stdout.isatty() and not args.json else dict(vars(args))
+    except EOFError:
+        print()
+        raise FitError(
+            "new: the answers ended before the last question, so nothing was made; run it again, or give options "
+            "(`fit new --help`)"
+        ) from None
     kinds = {"counts": "counts", "captions": "captions", "training": "pictures"}
     said = [f"--{name}" for name in kinds if given[name]]
     if len(said) > 1:
@@ -163,7 +190,7 @@ def _lines(made: "Made") -> Iterator[str]:
         yield f"  {place:<{width}}  {says}"
     yield "next:"
     if made.folder.resolve() != Path.cwd():
-        yield f"  cd {made.folder}"
+        yield f"  cd {shlex.quote(str(made.folder))}"
     for command, says in NEXT.items():
         yield f"  {command:<11} # {says}"
 

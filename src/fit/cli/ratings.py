@@ -9,6 +9,7 @@ from fit.cli.flags import add_settings, read_settings
 from fit.cli.output import show
 from fit.cli.parser import Number
 from fit.io.json_files import write_json
+from fit.io.shown import number_of
 from fit.thresholds.settings import ThresholdSettings
 
 Add = Callable[..., None]
@@ -54,7 +55,7 @@ def serve(args: Namespace) -> None:
     for concept, why in left_out.items():
         print(f"fit: {concept}: not shown, as {why}", file=sys.stderr)
     if len(pairs) < args.pairs:
-        print(f"fit: there are only {len(pairs)} pictures to ask about", file=sys.stderr)
+        print(f"fit: there are only {number_of(len(pairs), 'picture')} to ask about", file=sys.stderr)
     hosts = hosts_of(args.host, args.hostname)
     if not is_loopback(args.host):
         print(
@@ -65,7 +66,7 @@ def serve(args: Namespace) -> None:
 
     def started(url: object) -> None:
         concepts = len({pair.concept for pair in pairs})
-        print(f"{len(pairs)} pictures of {concepts} concepts to rate at {url}", flush=True)
+        print(f"{number_of(len(pairs), 'picture')} of {number_of(concepts, 'concept')} to rate at {url}", flush=True)
         print(f"answers go to {args.out}; Ctrl-C ends, and the same command goes on", flush=True)
 
     with Answers(args.out) as answers:
@@ -88,7 +89,7 @@ def import_(args: Namespace) -> None:
     added, there = import_ratings(args.file, args.out)
     show(
         args,
-        lambda: f"{added} of {there} ratings added to {args.out}",
+        lambda: f"{added} of {number_of(there, 'rating')} added to {args.out}",
         lambda: {"added": added, "ratings": there, "out": args.out},
     )
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from fit.comparisons.compare import MOST_PRECISE
 from fit.comparisons.resampling import resample_together, shared_concepts
+from fit.io.shown import number_of
 from fit.thresholds.estimators import estimator_of_result, find_estimator
-from fit.thresholds.report import FEWEST
+from fit.thresholds.neighbours import why_no_interval
+from fit.thresholds.report import FEWEST, measure
 from fit.thresholds.scores import Scores
 
 Found = dict[str, Any]
@@ -161,8 +163,9 @@ def pool_tables(
     Returns:
         A dict of builtins: estimator, concepts [K], groups (indices of tables that share concepts), thresholds (each
         alone: threshold, interval), and in images common and each (value, low, high), as a factor spread (the ratio of
-        a threshold one standard deviation above the common one to it). reason, and None for all the rest, where no
-        estimator finds a threshold in every table and in half of the resamples.
+        a threshold one standard deviation above the common one to it). Where they cannot be pooled, these are None, and
+        there are reason and lacking (of each table that has no threshold, or no interval of it: table, its index, and
+        reason). A table has a threshold if `fit.thresholds.report.measure` finds one: neither chance nor a fall is one.
     """
     groups = group_tables(tables)
     kept: list[Scores] = list(tables)
@@ -171,11 +174,15 @@ def pool_tables(
             kept[at] = table
     order = [at for group in groups for at in group]
     base: Found = {"concepts": [len(table) for table in kept], "groups": groups}
-    for name in (name for name in MOST_PRECISE if name in estimators):
-        alone = [find_estimator(name).estimate(table, penalty).threshold for table in kept]
-        found = [threshold for threshold in alone if threshold is not None]
-        if len(found) < len(kept):
+    able = [name for name in MOST_PRECISE if name in estimators]
+    if not able:
+        return base | _refused(f"none of the estimators can be pooled; name one of {', '.join(MOST_PRECISE)}")
+    measured = [measure(table, penalty=penalty, resamples=resamples, seed=seed, estimators=able) for table in kept]
+    lacking = {name: _lacking(measured, name) for name in able}
+    for name in able:
+        if lacking[name]:
             continue
+        found = [one["estimators"][name]["threshold"] for one in measured]
         drawn = np.empty((resamples, len(kept)))
         in_groups = [[kept[at] for at in group] for group in groups]
         drawn[:, order] = log_thresholds(in_groups, name, penalty, resamples, seed)
@@ -188,6 +195,7 @@ def pool_tables(
         return base | {
             "estimator": name,
             "reason": None,
+            "lacking": [],
             "thresholds": [
                 {"threshold": float(one), "interval": of_ends.tolist()}
                 for one, of_ends in zip(found, ends, strict=True)
@@ -196,23 +204,49 @@ def pool_tables(
             "spread": {key: float(np.exp(value)) for key, value in vars(pooled.spread).items()},
             "each": [_in_images(one) for one in pooled.each],
         }
-    why = "no estimator finds a threshold in every table, and in half of the resamples or more"
-    return base | {"reason": why} | dict.fromkeys(("estimator", "thresholds", "common", "spread", "each"))
+    nearest = min(able, key=lambda name: len(lacking[name]))
+    if lacking[nearest]:
+        label = estimator_of_result(nearest).label
+        why = f"not every table has a threshold with an interval by the {label}"
+        return base | _refused(why, lacking[nearest])
+    return base | _refused("fewer than half of the resamples have a threshold in every table")
+
+
+def _lacking(measured: Sequence[Found], name: str) -> list[Found]:
+    """Return which results of `measure` have no threshold by an estimator, or no interval of it, and why."""
+    lacking = []
+    for at, found in enumerate(measured):
+        answer = found["estimators"][name]
+        why = why_no_interval(found["neighbours"])
+        if answer["threshold"] is None:
+            lacking.append({"table": at, "reason": f"no threshold: {answer['reason']}"})
+        elif why:
+            lacking.append({"table": at, "reason": f"no interval: {why}"})
+    return lacking
+
+
+def _refused(why: str, lacking: Sequence[Found] = ()) -> Found:
+    nothing: Found = dict.fromkeys(("estimator", "thresholds", "common", "spread", "each"))
+    return nothing | {"reason": why, "lacking": list(lacking)}
 
 
 def _in_images(estimate: Estimate) -> dict[str, float]:
-    return {key: float(np.expm1(value)) for key, value in vars(estimate).items()}
+    """Return an estimate in images: what a normal distribution has below 0 is 0."""
+    return {key: max(0.0, float(np.expm1(value))) for key, value in vars(estimate).items()}
 
 
 def describe_pool(found: Found, names: Sequence[str]) -> Iterator[str]:
     """Say what pool_tables found in lines of text."""
     if found["reason"]:
         yield f"the thresholds cannot be pooled: {found['reason']}"
+        for one in found["lacking"]:
+            yield f"  {names[one['table']]}: {one['reason']}"
         return
     common, spread = found["common"], found["spread"]
     label = estimator_of_result(found["estimator"]).label
     yield (
-        f"the thresholds of {len(names)} tables lie about {common['value']:.0f} images by the {label} (95 %: "
+        f"the thresholds of {number_of(len(names), 'table')} lie about {common['value']:.0f} images "
+        f"by the {label} (95 %: "
         f"{common['low']:.0f} to {common['high']:.0f})"
     )
     yield (
@@ -228,4 +262,4 @@ def describe_pool(found: Found, names: Sequence[str]) -> Iterator[str]:
     for group in found["groups"]:
         if len(group) > 1:
             shared = ", ".join(names[at] for at in group)
-            yield f"resampled together, on {found['concepts'][group[0]]} concepts that all have: {shared}"
+            yield f"resampled together, on {number_of(found['concepts'][group[0]], 'concept')} that all have: {shared}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fit.io.shown import ratio
+from fit.io.shown import number_of, ratio
 from fit.thresholds.estimators import estimator_of_result
 
 CHANCE = 0.05
@@ -33,12 +33,12 @@ def describe(found: dict[str, Any], names: tuple[str, str]) -> Iterator[str]:
     yield sentence(found, names)
     one, other = found["concepts"]
     if found["paired"]:
-        yield f"compared concept by concept: {one} concepts that both tables have"
+        yield f"compared concept by concept: {number_of(one, 'concept')} that both tables have"
         left_out = [f"{number} only in {name}" for number, name in zip(found["left_out"], names, strict=True) if number]
         if left_out:
             yield f"left out: {', '.join(left_out)}"
     else:
-        yield f"compared as two tables with nothing in common: {one} and {other} concepts"
+        yield f"compared as two tables with nothing in common: {one} and {number_of(other, 'concept')}"
     for name, answer in found["estimators"].items():
         label = estimator_of_result(name).label
         if answer["ratio"] is None:

@@ -14,7 +14,7 @@ from fit.images.table import COLLECTED, count_unique
 from fit.io.concept_tables import ConceptTables
 from fit.io.nearby import nearest
 from fit.io.numbers import LARGEST_COUNT, as_count, as_interval, as_number
-from fit.io.shown import plain, shown
+from fit.io.shown import number_of, plain, shown
 from fit.io.user_tables import once, read_user_table
 from fit.thresholds.unseen import PRIOR, interval_of_total
 
@@ -218,7 +218,8 @@ def estimate_counts(
         else:
             if downloaded > mentioned:
                 raise DataError(
-                    f"{captions}, concept {concept!r}: {mentioned} captions, but {downloaded} of their images were "
+                    f"{captions}, concept {concept!r}: {number_of(mentioned, 'caption')}, but "
+                    f"{downloaded} of their images were "
                     "downloaded; the images are of other captions, so ask snakemake for both"
                 )
             beyond = captions_beyond(mentioned, of_captions[READ_ROWS] or 0, of_captions["skipped_rows"] or 0)
@@ -249,9 +250,9 @@ def _say_what_is_missing(rows: list[dict[str, Any]], errors: ImageErrors | None)
     shards, skipped = (max((row[name] for row in rows), default=0) for name in reversed(SKIPPED))
     if shards:
         print(
-            f"fit: {shards} files of the corpus were skipped: their captions are in no count. The high end of each "
-            f"interval allows for {skipped:,} rows, taken for rows like the others; files whose rows are unknown are "
-            "in no interval",
+            f"fit: {number_of(shards, 'file')} of the corpus could not be read: the captions there are in no "
+            f"count. The high end of each interval allows for {number_of(skipped, 'row')}, taken for rows like the "
+            "others; files whose rows are unknown are in no interval",
             file=sys.stderr,
         )
     if errors and errors.rates[0] <= errors.rates[1]:

@@ -605,8 +605,8 @@ def find_concept(study: Study, slug: str) -> list[tuple[Part, Concept]]:
     if found:
         return found
     every = {one.slug: one.name for part in study.parts for one in part.concepts}
-    named = next((of for of, name in every.items() if name.casefold() == slug.casefold()), None)
-    meant = named or nearest(slug, every)
+    named = {name: of for of, name in every.items()}
+    meant = nearest(slug, every) or named.get(nearest(slug, named) or "")
     raise FitError(
         f"study {study.study}: it has no concept {slug!r}; "
         + (

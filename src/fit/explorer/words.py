@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fit.explorer.contents import Assumption, Term
+from fit.io.shown import number_of
 
 CHANCE = 0.05
 """A test whose p-value is above this found nothing beyond chance."""
@@ -361,7 +362,7 @@ def _people(of: Measured) -> tuple[Status, str]:
     rated = of.ratings
     if rated is None:
         return "not checked", "No ratings of people were given; `fit ratings serve` asks them."
-    who = f"{rated.raters} {'person' if rated.raters == 1 else 'people'} rated pictures of {rated.concepts} concepts"
+    who = f"{number_of(rated.raters, 'person')} rated pictures of {number_of(rated.concepts, 'concept')}"
     if rated.spearman is None:
         return "checked in part", f"{who}. Score and ratings have no correlation that could be computed."
     said = f"{who}. The rank correlation with the score is {rated.spearman:.2f}"

@@ -28,6 +28,7 @@ from fit.generated.base import GeneratedImage, Generator
 from fit.generated.parts import ResumableTable, assemble, work_folder
 from fit.generated.settings import GenerationSettings
 from fit.images.table import GENERATED, encode_png
+from fit.io.shown import number_of
 
 _PART_PICTURES, _PART_S = 64, 60.0
 """A part is written after so many pictures or seconds, whichever comes first."""
@@ -192,7 +193,7 @@ def generate_table(
 
         total, kept = sum(map(len, plans.values())), count_done()
         if kept:
-            print(f"fit: {kept} of {total} pictures are there from an earlier run")
+            print(f"fit: {kept} of {number_of(total, 'picture')} are there from an earlier run")
         with (
             _Termination() as termination,
             tqdm(total=total, initial=kept, desc="generating", unit="image", mininterval=2) as progress,
@@ -203,7 +204,8 @@ def generate_table(
                 _generate(generator, of_concept, plans[concept][of_concept.done :], settings, termination, progress)
             if termination.asked and count_done() < total:
                 raise StoppedError(
-                    f"stopped by SIGTERM after {count_done()} of {total} pictures; they are kept: run again to go on"
+                    f"stopped by SIGTERM after {count_done()} of {number_of(total, 'picture')}; "
+                    "they are kept: run again to go on"
                 )
             statuses = {concept: Counter(found) for concept, found in assemble(parts, out).items()}
         for slug in plans:
@@ -220,7 +222,8 @@ def _check_images(images: Sequence[GeneratedImage], asked: int, name: str) -> No
     remedy = "get another version of the package that brings it"
     if len(images) != asked:
         raise ModelError(
-            f"the generator {name} returned {len(images)} pictures for {asked} prompts; its `generate` has to return "
+            f"the generator {name} returned {number_of(len(images), 'picture')} for {asked} "
+            "prompts; its `generate` has to return "
             f"one for each: {remedy}"
         )
     for image in images:

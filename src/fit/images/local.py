@@ -19,7 +19,7 @@ from fit.io.files import outside
 from fit.io.folders import LARGEST_FILE, PICTURES, printable, walk_folder
 from fit.io.nearby import near, nearest
 from fit.io.parquet import ROW_GROUP, check_columns, is_text, open_parquet
-from fit.io.shown import shown
+from fit.io.shown import number_of, shown
 from fit.io.user_tables import misspelt
 
 
@@ -96,10 +96,6 @@ def read_link(link: Link) -> bytes | None:
         raise DataError(f"{link.url}: can't be read ({error.strerror}); let this user read it, or remove it") from None
 
 
-def _named(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def _rows_of(
     place: str | Path, file: pq.ParquetFile, concepts: Sequence[str], sheet: Sequence[str] | None
 ) -> tuple[dict[str, list[int]], Counter[str]]:
@@ -133,7 +129,7 @@ def _say_what_is_of_none(
     """Name, on stderr, the rows of a file that are of no concept."""
     if nameless:
         print(
-            f"fit: {place}: {_named(len(nameless), 'row')} without a concept (the first is row {nameless[0] + 1}), "
+            f"fit: {place}: {number_of(len(nameless), 'row')} without a concept (the first is row {nameless[0] + 1}), "
             "so that their pictures are left out; write a slug into each",
             file=sys.stderr,
         )
@@ -142,9 +138,9 @@ def _say_what_is_of_none(
         for name, times in others.most_common(5):
             meant = nearest(name, known)
             hint = f"; did you mean {meant}?" if meant else ""
-            named.append(f"{shown(name)} ({_named(times, 'row')}{hint})")
+            named.append(f"{shown(name)} ({number_of(times, 'row')}{hint})")
         print(
-            f"fit: {place}: {_named(sum(others.values()), 'row')} of what is not a concept "
+            f"fit: {place}: {number_of(sum(others.values()), 'row')} of what is not a concept "
             f"{'of the sheet' if sheet else 'given here'}, so that their pictures are left out: "
             f"{', '.join(named)}{' ...' if len(others) > 5 else ''}",
             file=sys.stderr,
@@ -250,7 +246,8 @@ def _in_table(place: str | Path, concepts: Sequence[str] | None, sheet: Sequence
     if elsewhere:
         first = elsewhere[0]
         raise DataError(
-            f"{place}: {len(elsewhere)} pictures have only a path in column {column!r}, and no bytes (the first: "
+            f"{place}: {number_of(len(elsewhere), 'picture', 'has')} only a path in column "
+            f"{column!r}, and no bytes (the first: "
             f"{paths[first]!r}{f' of {concept_of[first]}' if concepts else ''}); write their bytes into the file"
         )
     version, id_of, prompts = _version(Path(place)), _ids(place, file, rows), _texts(place, file, "prompt")

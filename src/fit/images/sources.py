@@ -19,6 +19,7 @@ from fit.errors import DataError
 from fit.images.settings import FetchSettings
 from fit.images.table import bytes_of, find_pictures
 from fit.io.names import by_key
+from fit.io.shown import number_of
 
 if TYPE_CHECKING:
     from fit.images.fetch import Fetched
@@ -97,7 +98,8 @@ class Embedded(ImageSource):
             first, done = first + len(batch), done + len(here)
         if elsewhere:
             print(
-                f"fit: {captions.path}: {elsewhere} pictures have only a path in column {column!r}, no bytes "
+                f"fit: {captions.path}: {number_of(elsewhere, 'picture', 'has')} only a path in "
+                f"column {column!r}, no bytes "
                 "(status path_only); write their bytes into the file",
                 file=sys.stderr,
             )

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from fit.errors import CorpusError, DataError, say_once
+from fit.io.shown import number_of
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 """How names of pictures end, in lower case; upper case is read too."""
@@ -269,9 +270,9 @@ def _look(folder: str | Path) -> tuple[list[str], list[str]]:
     formats = [kind for kind in kinds if kind in TABLES]
     if formats and kinds["pictures"]:
         raise CorpusError(
-            f"{folder}: it has {sum(kinds[kind] for kind in formats)} files of captions ({', '.join(formats)}) beside "
-            f"{kinds['pictures']} pictures; name the files (such as {folder}/*{formats[0]}), or put the pictures into "
-            "a folder of their own"
+            f"{folder}: it has {number_of(sum(kinds[kind] for kind in formats), 'file')} of captions "
+            f"({', '.join(formats)}) beside {number_of(kinds['pictures'], 'picture')}; name the files (such as "
+            f"{folder}/*{formats[0]}), or put the pictures into a folder of their own"
         )
     if len(formats) > 1:
         raise CorpusError(

@@ -6,6 +6,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+NEAR = 0.8
+"""Ratio of `difflib` from which on two slugs are near each other."""
+
 
 def slug_of(text: str) -> str:
     """Return `text` as a slug: that of "Vincent van Gogh" and "Vincent_van_Gogh" is "vincent-van-gogh"."""
@@ -22,13 +25,49 @@ def entries(folder: str | Path) -> list[str]:
 
 
 def nearest(name: str, among: Iterable[str]) -> str | None:
-    """Return which of `among` `name` may mean: one with the same slug, or one that differs in few letters; or None."""
+    """Return which of `among` `name` may mean; None if unknown.
+
+    It is one with the same slug, or one that differs in few letters, or the only one that has the words of `name` among
+    its own, such as "monet" of "claude-monet".
+    """
     by_slug = {slug_of(Path(other).stem): other for other in reversed(list(among))}
     slug = slug_of(Path(name).stem)
     if slug in by_slug:
         return by_slug[slug]
-    close = difflib.get_close_matches(slug, by_slug, n=1, cutoff=0.8)
-    return by_slug[close[0]] if close else None
+    close = difflib.get_close_matches(slug, by_slug, n=1, cutoff=NEAR)
+    if close:
+        return by_slug[close[0]]
+    words = set(filter(None, slug.split("-")))
+    longer = [other for of_other, other in by_slug.items() if words and words <= set(of_other.split("-"))]
+    return longer[0] if len(longer) == 1 else None
+
+
+def paired(names: Iterable[str], among: Iterable[str]) -> dict[str, str]:
+    """Return which of `among` each of `names` may mean, as `nearest` does, but each of `among` for one name at most.
+
+    Those with the same slug are paired first, then those that differ least.
+
+    Returns:
+        name -> one of `among`; names that are near to none are not in it.
+    """
+    wanted, others = list(dict.fromkeys(names)), list(dict.fromkeys(among))
+    slugs = {name: slug_of(Path(name).stem) for name in (*wanted, *others)}
+    pairs: list[tuple[float, str, str]] = []
+    for name in wanted:
+        for other in others:
+            if slugs[name] == slugs[other]:
+                pairs.append((1.0, name, other))
+                continue
+            matcher = difflib.SequenceMatcher(None, slugs[other], slugs[name])
+            if matcher.real_quick_ratio() >= NEAR and matcher.quick_ratio() >= NEAR and matcher.ratio() >= NEAR:
+                pairs.append((matcher.ratio(), name, other))
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for _, name, other in sorted(pairs, key=lambda pair: -pair[0]):
+        if name not in found and other not in taken:
+            found[name] = other
+            taken.add(other)
+    return {name: found[name] for name in wanted if name in found}
 
 
 def near(path: str | Path) -> str | None:

@@ -39,19 +39,21 @@ LARGEST_SCORE = 1e30
 """Powers of scores, and their sums, must be finite."""
 
 
-def as_number(value: object, where: str, whole: bool = False) -> float | None:
+def as_number(value: object, where: str, whole: bool = False, in_table: bool = True) -> float | None:
     """Return `value`, a number or its text, as a float; None for an empty cell.
 
     Args:
         value: the cell.
         where: file, line, concept and column, for errors.
         whole: whether it is a count, or an end of its interval, which may have points between thousands.
+        in_table: whether it is a cell of a row, which a user may drop; an option is not.
 
     Raises:
         DataError: it is not a number, not finite, could be read as two numbers, or is larger than any count or score.
     """
     if value is None or (isinstance(value, str) and not value.strip(_SPACES)):
         return None
+    it = "the row" if in_table else "it"
     text: Any = value
     if isinstance(value, str):
         text = value.strip(_SPACES)
@@ -62,11 +64,13 @@ def as_number(value: object, where: str, whole: bool = False) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
-        raise DataError(f"{where} is {shown(value)}, not a number; write one with digits, or drop the row")
+        raise DataError(
+            f"{where} is {shown(value)}, not a number; write one with digits{', or drop the row' * in_table}"
+        )
     if whole and abs(number) > LARGEST_COUNT:
-        raise DataError(f"{where} is {shown(value)}, more than any count is ({LARGEST_COUNT:,}); correct the row")
+        raise DataError(f"{where} is {shown(value)}, more than any count is ({LARGEST_COUNT:,}); correct {it}")
     if abs(number) > LARGEST_SCORE:
-        raise DataError(f"{where} is {shown(value)}, beyond {LARGEST_SCORE:g}; correct the row")
+        raise DataError(f"{where} is {shown(value)}, beyond {LARGEST_SCORE:g}; correct {it}")
     return number
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fit.errors import DataError, FitError, say_once
 from fit.io.escaping import uncell
 from fit.io.folders import what_begins
-from fit.io.nearby import nearest
+from fit.io.nearby import paired
 from fit.io.numbers import as_count
 from fit.io.shown import SHOWN, plain, shown
 
@@ -411,7 +411,7 @@ def read_counts(path: str | Path, concepts: Sequence[str], column: str = "effect
     missing = [concept for concept in concepts if concept not in counts]
     others = [concept for concept in counts if concept not in set(concepts)]
     if missing:
-        meant = [f"{plain([other])} for {concept}" for concept in missing[:5] if (other := nearest(concept, others))]
+        meant = [f"{plain([other])} for {concept}" for concept, other in paired(missing[:5], others).items()]
         said = f" (it has {', '.join(meant)})" if meant else ""
         raise DataError(
             f"{path}: no count of {', '.join(missing[:5])}{said}; add a row for each, or take them off the sheet"

@@ -13,6 +13,7 @@ from fit.embeddings.files import stream_embeddings
 from fit.errors import DataError
 from fit.images.table import COLLECTED
 from fit.io.parquet import read
+from fit.io.shown import number_of
 from fit.matches.similarity import highest_similarity
 from fit.missed.sample import Population
 from fit.published import FACES_THAT_CAPTIONS_MISS, SOURCE
@@ -173,4 +174,7 @@ def describe(table: pa.Table) -> Iterator[str]:
     corrected = [row["corrected_missed"] for row in table.to_pylist() if row["corrected_missed"] is not None]
     if corrected:
         without = sum(number == 0 for number in corrected)
-        yield f"no more than the recogniser's errors make, by the best estimate: {without} of {len(corrected)} concepts"
+        yield (
+            f"no more than the recogniser's errors make, by the best estimate: {without} of "
+            f"{number_of(len(corrected), 'concept')}"
+        )

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from fit.errors import DataError
+from fit.io.shown import number_of
 from fit.ratings.agreement import alpha_interval, krippendorff_alpha
 from fit.ratings.correlation import CONFIDENCE, FEWEST, correlate, given_count, overall
 from fit.ratings.pairs import read_concepts
@@ -210,19 +211,21 @@ def summary(report: Mapping[str, Any]) -> str:
     """Say a report of `make_report` in a few lines for a terminal."""
     agreement, threshold = report["agreement"], report["threshold"]
     lines = [
-        f"{report['ratings']} ratings by {report['raters']} raters, {report['pictures']} pictures of "
-        f"{report['concepts']} concepts, {report['skipped']} skipped; mean rating {report['mean_rating']:.2f}",
+        f"{number_of(report['ratings'], 'rating')} by {number_of(report['raters'], 'rater')}, "
+        f"{number_of(report['pictures'], 'picture')} of "
+        f"{number_of(report['concepts'], 'concept')}, {report['skipped']} skipped; mean rating "
+        f"{report['mean_rating']:.2f}",
         *_correlation_lines(report["correlation"]),
     ]
     both = agreement["pictures_with_two_or_more"]
     if agreement["alpha_ordinal"] is None:
         why = "all of them rated alike" if both else "nothing to compare"
-        lines.append(f"agreement of raters: {both} pictures have two ratings or more; {why}")
+        lines.append(f"agreement of raters: {number_of(both, 'picture', 'has')} two ratings or more; {why}")
     else:
         lines.append(
             f"agreement of raters: Krippendorff's alpha {agreement['alpha_ordinal']:.2f} (ordinal; 95 %: "
             f"{_range(agreement['alpha_ordinal_95'])}), {agreement['alpha_interval']:.2f} (interval; 95 %: "
-            f"{_range(agreement['alpha_interval_95'])}), on {both} pictures with two ratings or more"
+            f"{_range(agreement['alpha_interval_95'])}), on {number_of(both, 'picture')} with two ratings or more"
         )
     lines += [
         f"threshold on ratings (0 to 1, penalty {threshold['penalty']}): {_found(threshold['ratings'])}",

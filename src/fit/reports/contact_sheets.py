@@ -19,6 +19,7 @@ from PIL import Image
 from fit.images import table as images
 from fit.io.concept_tables import concepts_in
 from fit.io.parquet import open_parquet, read
+from fit.io.shown import number_of
 from fit.reports.style import ACCENT, INK
 from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
@@ -109,7 +110,7 @@ def _generated(concept: str | None, rows: Rows, path: str | Path, title: str) ->
     figure, grid = plt.subplots(lines, columns, figsize=(width, height), squeeze=False)
     figure.subplots_adjust(left=2.5 / width, right=0.995, bottom=0.01, top=1 - 0.4 / height, wspace=0.05, hspace=0.05)
     of_whom = ", ".join(filter(None, (title, concept))) or "Generated"
-    figure.suptitle(f"{of_whom}: {len(rows)} pictures", fontsize=10)
+    figure.suptitle(f"{of_whom}: {number_of(len(rows), 'picture')}", fontsize=10)
     _hide_axes(grid)
     for cells, (prompt, of_prompt) in zip(grid, of_prompts.items(), strict=False):
         text = textwrap.fill(prompt, 34)

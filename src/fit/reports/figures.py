@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from fit.io.shown import number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.answer import beside, why_none
 from fit.thresholds.estimators import estimator_of_result
@@ -202,7 +203,7 @@ def draw_counts(counts: np.ndarray, title: str = "") -> Figure:
     axes.set_xscale("symlog", linthresh=1, linscale=0.4)
     axes.set_xlim(-0.6, 1.8 * max(1, counts.max(initial=1)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-    axes.set_title(f"{title + ': ' if title else ''}captions of {len(counts)} concepts")
+    axes.set_title(f"{title + ': ' if title else ''}captions of {number_of(len(counts), 'concept')}")
     axes.set_xlabel("captions that mention the concept")
     axes.set_ylabel("concepts")
     plt.close(figure)

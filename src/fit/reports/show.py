@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fit.errors import DataError
 from fit.io.escaping import delimited, uncell
+from fit.io.shown import number_of
 from fit.io.user_tables import PARQUET
 from fit.reports.tables import aligned
 
@@ -116,9 +117,11 @@ def _parquet(path: str | Path, most: int) -> Iterator[str]:
     if names:
         yield _columns([names, *([_cell(row[name]) for name in names] for row in rows)])
     if len(rows) < total and names:
-        yield f"{len(rows):,} of {total:,} rows; --rows 0 shows all"
+        yield f"{len(rows):,} of {number_of(total, 'row')}; --rows 0 shows all"
     if left_out:
-        yield f"{total:,} rows; bytes are not shown: {', '.join(left_out)} (`fit images show` draws pictures)"
+        yield (
+            f"{number_of(total, 'row')}; bytes are not shown: {', '.join(left_out)} (`fit images show` draws pictures)"
+        )
 
 
 def _has_bytes(kind: "pa.DataType") -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fit.counts.estimate import read_counts_of, scaled_matches
 from fit.io.concept_tables import ConceptTables
+from fit.io.shown import number_of
 from fit.matches.settings import METHODS
 from fit.matches.threshold import MEANS, MatchThreshold
 from fit.scores.prompts import align_prompts, prompt_places
@@ -316,4 +317,4 @@ def details(answers: Sequence[Answer]) -> Iterator[str]:
         marks = [name for name, has in (("the study's", one["in_use"]), ("the paper's", one["published"])) if has]
         named = f"{one['setting']} ({', '.join(marks)})" if marks else one["setting"]
         ends = f" ({one['interval'][0]:.0f} to {one['interval'][1]:.0f})" if one["interval"] else ""
-        yield f"  {named}: {_images(one['threshold'])}{ends}, {one['concepts']} concepts"
+        yield f"  {named}: {_images(one['threshold'])}{ends}, {number_of(one['concepts'], 'concept')}"

@@ -18,6 +18,7 @@ from fit.errors import DataError, PlaceError
 from fit.io.escaping import delimited
 from fit.io.files import make_folder, write_text
 from fit.io.nearby import entries, slug_of
+from fit.io.shown import number_of
 
 Evidence = Literal["counts", "captions", "pictures"]
 EXAMPLES = (
@@ -263,7 +264,10 @@ def make_study(study: NewStudy) -> Made:
     write_text(folder / "config.yaml", config)
     places = [
         ("config.yaml", "what to find out, and where everything is"),
-        ("concepts.tsv", "two examples: put your concepts there" if has_examples else f"{len(concepts)} concepts"),
+        (
+            "concepts.tsv",
+            "two examples: put your concepts there" if has_examples else f"{number_of(len(concepts), 'concept')}",
+        ),
         *([("counts.csv", "write how many training images show each concept")] if has_counts else []),
         *((f"{name}/", READMES[name]) for name in to_fill),
     ]

@@ -31,6 +31,17 @@ def workflow_folder() -> Path:
     )
 
 
+def not_a_study(folder: str) -> PlaceError:
+    """Return the error for a path that was named as a study's folder and has no config.yaml."""
+    other = near(folder)
+    hint = f" (did you mean {other}?)" if other and Path(other, CONFIG).is_file() else ""
+    return PlaceError(
+        f"{folder}: not the folder of a study: it has no {CONFIG}{hint}; `fit new FOLDER` makes "
+        "one, and `fit run` runs "
+        "it"
+    )
+
+
 def study_folder(words: Sequence[str]) -> tuple[Path, list[str]]:
     """Tell the folder of a study from targets.
 
@@ -50,12 +61,7 @@ def study_folder(words: Sequence[str]) -> tuple[Path, list[str]]:
     if first and (is_folder or not Path(CONFIG).is_file()):
         if is_folder and Path(CONFIG).is_file():
             return Path(), list(words)  # a target that has the name of a folder
-        other = near(first)
-        hint = f" (did you mean {other}?)" if other and Path(other, CONFIG).is_file() else ""
-        raise PlaceError(
-            f"{first}: not the folder of a study: it has no {CONFIG}{hint}; `fit new FOLDER` makes one, and `fit run` "
-            "runs it"
-        )
+        raise not_a_study(first)
     if not Path(CONFIG).is_file():
         raise PlaceError(
             f"{CONFIG}: there is none in this folder, so it is not a study's; `fit new FOLDER` makes one, and `fit run "

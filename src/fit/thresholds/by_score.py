@@ -13,7 +13,7 @@ import numpy as np
 
 from fit.errors import DataError
 from fit.io.numbers import as_number
-from fit.io.shown import plain, shown
+from fit.io.shown import number_of, plain, shown
 from fit.io.user_tables import Source, UserTable, once, read_user_table
 from fit.thresholds.difficulty import COVARIATES, Adjustment, Effect, adjust
 from fit.thresholds.families import families_of
@@ -124,7 +124,7 @@ def read_by_score(path: Source, published: Scores) -> tuple[dict[str, Scores], d
             continue
         lacking = [str(c) for c, row in zip(published.concepts, order, strict=True) if _is_lacking(columns, row)]
         if lacking:
-            left_out[name] = f"{len(lacking)} concepts have none: {plain(lacking, 5)}"
+            left_out[name] = f"{number_of(len(lacking), 'concept', 'has')} none: {plain(lacking, 5)}"
             continue
         nothing = [0.0] * len(table.rows)
         numbers, nulls = (np.array(columns.get(c) or nothing, np.float64)[order] for c in (one.column, one.null))
@@ -163,7 +163,9 @@ def read_adjustment(path: Source, published: Scores) -> Adjustment:
         values = [column[row] for row in order]
         without = [str(c) for c, value in zip(published.concepts, values, strict=True) if value is None]
         if without:
-            lacking[name] = Effect(COVARIATES[name], f"{len(without)} concepts have none: {plain(without, 5)}")
+            lacking[name] = Effect(
+                COVARIATES[name], f"{number_of(len(without), 'concept', 'has')} none: {plain(without, 5)}"
+            )
         else:
             known[name] = np.array(values, np.float64)
     found = adjust(published.counts, published.scores, known)

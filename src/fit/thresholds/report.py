@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fit.errors import DataError
+from fit.io.shown import number_of
 from fit.thresholds.answer import beside, lost
 from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
@@ -352,16 +353,19 @@ def describe(found: Found) -> list[str]:
         if told[side]:
             nearest = told[side]["nearest"]["effective_count"]
             mean = told[side]["mean_score"]
-            lines.append(f"{side}: {told[side]['concepts']} concepts, mean score {mean:.3f}, {edge} {nearest} images")
+            lines.append(
+                f"{side}: {number_of(told[side]['concepts'], 'concept')}, mean score {mean:.3f}, "
+                f"{edge} {nearest} images"
+            )
     if found["reason"] is None:
         lines += [_estimator_line(*one) for one in found["estimators"].items()]
         lines += _remarks(found)
     for group, of_group in found.get("groups", {}).items():
-        lines += [f"group {group}, {of_group['concepts']} concepts:"]
+        lines += [f"group {group}, {number_of(of_group['concepts'], 'concept')}:"]
         lines += [f"  {line}" for line in describe(of_group)]
     if "groups" in found:
         if found["without_group"]:
-            lines.append(f"{found['without_group']} concepts have no group")
+            lines.append(f"{number_of(found['without_group'], 'concept', 'has')} no group")
         test = found["group_difference"]
         if test["p_value"] is None:
             lines.append(f"difference between groups: {test['reason'] or 'a group has no split'}")

@@ -168,6 +168,16 @@ def _unrounded(value: object, count: int, where: str) -> float:
     return count if number is None else number
 
 
+def _table_in(folder: Path) -> str:
+    """Say which table in `folder`, of a study or of results, is meant."""
+    for inside in ("results/scores", "scores", "."):
+        tables = sorted(Path(folder, inside).glob("*/*.parquet" if inside != "." else "*.parquet"))
+        if tables:
+            several = f" or another of the {len(tables)} there" if len(tables) > 1 else ""
+            return f"name the table in it: {tables[0]}{several}"
+    return "name a table of scores; a study has them in results/scores/MODEL/DOMAIN.parquet"
+
+
 def read_table(path: Source) -> Scores:
     """Read a table of concepts, CSV, TSV or Parquet, or one in memory.
 
@@ -179,6 +189,8 @@ def read_table(path: Source) -> Scores:
         DataError: it can't be read, lacks a column or has a misspelt one, has a concept twice, a count that is not
             whole or not within its interval, an empty count or score, or holds something that sort_scores refuses.
     """
+    if isinstance(path, (str, Path)) and Path(path).is_dir():
+        raise DataError(f"{path}: this is a folder; {_table_in(Path(path))}")
     optional = ("group", "family", "unrounded_count", "image_scores", "prompt_scores", *EVIDENCE)
     table = read_user_table(path, ("concept", "effective_count", "score"), optional=optional, empty=True)
     concepts = once(table)

@@ -78,7 +78,9 @@ def find_files(names: Iterable[str]) -> list[str]:
                 f"{name}: can't be looked up ({error}); list the files themselves"
             ) from None
         if not found:
-            raise CorpusError(f"{name}: no file is named like this; correct `captions.files` in config.yaml")
+            raise CorpusError(
+                f"{name}: no file is named like this; correct it (`--captions`, or `captions.files` in config.yaml)"
+            )
         files += found
     files, remarks = caption_files(files)
     for remark in remarks:
