@@ -265,8 +265,11 @@ def test_what_a_study_lacks_is_said_and_does_not_stop_it(bare, explored):
     assert {one.verdict.verdict for one in part.concepts} == {"refused"}
     assert (part.calibration, part.sensitivity) == ([], [])
     said = " ".join(told.missing)
-    for lack in ("counted by name", "each choice", "outliers", "left out", "by group", "captions miss", "its null"):
+    for lack in ("each choice", "outliers", "left out", "by group", "its null"):
         assert lack in said
+    assert "counted by name" not in said and "captions miss" not in said, "with given counts nothing could measure them"
+    assert "snakemake" not in said, "outside a clone there is no Snakefile: `fit run` runs the study in both"
+    assert not part.outliers_sought
     assert told.comparisons == []
     assert "were given" in next(one.words for one in part.assumptions if "trained on the corpus" in one.assumption)
 
@@ -282,7 +285,7 @@ def test_a_concept_with_too_few_references_is_named_with_the_reason(bare, explor
     write_concepts(tables, make(results / f"explorer/excluded/{PLACE}/part_000.parquet"), EXCLUDED)
     told = gathered(results, explored.part())
     name = concept(told, unscored).name
-    said = f"{name} (too few references, 9 usable; of its references 1 left out as it is not a picture)"
+    said = f"{name} (too few references, 9 usable; of its references, 1 left out: it is not a picture)"
     assert said in told.missing[0] and said in told.parts[0].answer.rests_on[0]
 
 

@@ -21,7 +21,7 @@ def report_arguments(add: Callable[..., None]) -> None:
     from fit.cli.flags import add_settings
     from fit.explorer.datasheet_settings import DatasheetSettings
 
-    add("study", help="its name, or the path of its study.json, which `snakemake explorer` makes")
+    add("study", help="its name, or the path of its study.json, which `fit run explorer` makes")
     add("--html", default=None, metavar="FILE", help="datasheet to write, as one file that opens without a network")
     add("--pdf", default=None, metavar="FILE", help="datasheet to write, on A4")
     add("--verify", action="store_true", help="hold the files that numbers come from against their hashes")

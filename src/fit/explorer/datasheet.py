@@ -645,7 +645,7 @@ def _check(study: Study, sha256: str, place: str, options: str, date: str) -> Se
             "the PDF have the same bytes again."
         ),
         Text("To measure again, run the workflow with the same configuration, inputs and versions in an empty folder:"),
-        Code((f"snakemake {place}",)),
+        Code((f"fit run {place}",)),
         Text(
             (
                 f"The seed of the study is {study.seed}. "

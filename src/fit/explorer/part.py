@@ -186,14 +186,14 @@ def _why_without(concept: Concept) -> str:
     """Say why a concept has no count or no score, as far as its references and pictures tell."""
     references = [one for one in concept.excluded if one.step == "references" and one.why != LESS_ALIKE]
     usable = sum(one.number for one in references if one.why == TOO_FEW)
-    others = [f"{one.number} left out as {one.why}" for one in references if one.why != TOO_FEW]
+    others = [f"{one.number} left out: {one.why}" for one in references if one.why != TOO_FEW]
     said = [f"too few references, {usable} usable"] if usable else []
     if concept.scores.get("score") is None and not usable:
         said.append("no score")
     if concept.count is None:
         said.append("no count")
     if references and concept.scores.get("score") is None:
-        said += [f"of its references {text}" for text in others]
+        said += [f"of its references, {text}" for text in others]
     return "; ".join(said) or "it is not in the table of scores"
 
 
@@ -422,16 +422,19 @@ def read_part(of: PartOf, sources: Sources, top_k: int) -> Read:
         calibration=[*calibration, *facts],
         sensitivity=strips_of(sensitivity, top_k),
         assumptions=assumptions(measured),
+        outliers_sought=outliers is not None,
     )
     lacks = _lacking(
         of,
         {
-            "captions were not counted by name and alias": bool(names),
-            "how far each choice moves the threshold was not measured (`snakemake sensitivity`)": bool(sensitivity),
-            "outliers were not looked for (`snakemake sensitivity`)": outliers is not None,
+            "captions were not counted by name and alias": not measured.corpus or bool(names),
+            "how far each choice moves the threshold was not measured (`fit run sensitivity`)": bool(sensitivity),
+            "outliers were not looked for (`fit run sensitivity`)": outliers is not None,
             "what each step left out is not known": excluded is not None,
-            "how often the embedder errs by group was not measured (`snakemake verification`)": bool(facts),
-            "images that captions miss were not looked for (`snakemake missed`)": measured.missed is not None,
+            "how often the embedder errs by group was not measured (`fit run verification`)": bool(facts),
+            "images that captions miss were not looked for (`fit run missed`)": (
+                not measured.corpus or measured.missed is not None
+            ),
             "the score was not compared with its null or at a fixed number of targets": len(kinds) > 1,
         },
     )

@@ -215,8 +215,10 @@ def _trained_on(of: Measured) -> tuple[Status, str]:
 
 
 def _captions(of: Measured) -> tuple[Status, str]:
+    if of.missed is None and not of.corpus:
+        return "not checked", "The counts were given. How many images captions miss is for their source to say."
     if of.missed is None:
-        return "not checked", "How many images captions miss was not measured; `snakemake missed` measures it."
+        return "not checked", "How many images captions miss was not measured; `fit run missed` measures it."
     sample = (
         f"Among {_number(of.missed.images)} images whose captions name no concept, each was compared with every concept"
     )
@@ -318,7 +320,7 @@ def _recogniser(of: Measured) -> tuple[Status, str]:
     rated = [rates for rates in of.verification if rates.fnmr_interval or rates.fmr_interval]
     if len(rated) < 2:
         if not said:
-            return "not checked", "The embedder's errors were not measured; `snakemake verification` measures them."
+            return "not checked", "The embedder's errors were not measured; `fit run verification` measures them."
         return "checked in part", f"{said.strip()} Groups of concepts were not compared."
     names = _and(tuple(rates.group for rates in rated))
     apart = [
