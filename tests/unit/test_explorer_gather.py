@@ -257,8 +257,12 @@ def test_what_a_study_lacks_is_said_and_does_not_stop_it(bare, explored):
     part = told.parts[0]
     assert [kind.name for kind in part.scores] == ["score"]
     assert part.answer.kind == "none" and part.answer.sentence == sentence(found, MODEL, DOMAIN)
-    assert part.answer.rests_on[0].endswith(f"; 1 more on the sheet has none: {concept(told, unscored).name} (no score).")
-    assert f"1 of {len(part.concepts)} concepts is left out: {concept(told, unscored).name} (no score)" in told.missing[0]
+    assert part.answer.rests_on[0].endswith(
+        f"; 1 more on the sheet has none: {concept(told, unscored).name} (no score)."
+    )
+    assert (
+        f"1 of {len(part.concepts)} concepts is left out: {concept(told, unscored).name} (no score)" in told.missing[0]
+    )
     assert "The counts were given: this study did not measure them." in part.answer.rests_on
     assert concept(told, unscored).scores == {"score": None} and concept(told, unscored).prompts == []
     assert concept(told, zero).count == 0 and part.concepts[0].slug == zero

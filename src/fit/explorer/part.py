@@ -200,9 +200,7 @@ def _why_without(concept: Concept) -> str:
 def _left_out(concepts: Sequence[Concept]) -> list[str]:
     """Return the concepts of the sheet that no threshold rests on, each with the reason."""
     return [
-        f"{one.name} ({_why_without(one)})"
-        for one in concepts
-        if one.count is None or one.scores.get("score") is None
+        f"{one.name} ({_why_without(one)})" for one in concepts if one.count is None or one.scores.get("score") is None
     ]
 
 

@@ -1,5 +1,6 @@
 """Words of the explorer and the datasheet: the glossary, what a result does not show, and what it rests on."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -194,6 +195,20 @@ def _share(value: float) -> str:
     if percent < 0.01 or percent > 99.99:
         return "under 0.01 %" if percent < 1 else "over 99.99 %"
     return f"{percent:.1f} %" if 0.95 <= percent <= 99.05 else f"{percent:.2f} %"
+
+
+def in_percent(probability: float) -> str:
+    """Say a probability in percent; never 0 or 100."""
+    if probability >= 0.9995:
+        return "over 99.9 %"
+    if probability < 0.0005:
+        return "under 0.1 %"
+    return f"{100 * probability:.{0 if 0.1 <= probability <= 0.9 else 1}f} %"
+
+
+def unbroken(text: str) -> str:
+    """Return a text whose lines do not end between a number and its percent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
 
 
 def _and(names: tuple[str, ...]) -> str:
