@@ -201,7 +201,7 @@ def broken(study, field, value):
 )
 def test_a_field_that_is_not_valid_is_named(small, tmp_path, field, value, said):
     path, _ = explorer_study.write(tmp_path, broken(small, field, value), pictures=False)
-    with pytest.raises(DataError, match=rf"study\.json: .*{said}.*snakemake explorer"):
+    with pytest.raises(DataError, match=rf"study\.json: .*{said}.*fit run explorer"):
         build(path, [], tmp_path / "index.html")
     assert not (tmp_path / "index.html").exists()
 

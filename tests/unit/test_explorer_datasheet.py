@@ -468,7 +468,7 @@ def test_the_command_takes_a_name_a_file_and_a_folder(tmp_path, capsys):
     [
         (
             ["made_up", "--html", "a.html"],
-            "`snakemake explorer` makes it for a study of config.yaml (there are made-up; is",
+            "`fit run explorer` makes it for a study of config.yaml (there are made-up; is",
         ),
         (["nothing", "--html", "a.html"], "results/explorer/nothing/study.json: there is no such file"),
         (["no/study.json", "--html", "a.html"], "no/study.json: there is no such file"),
@@ -501,7 +501,7 @@ def test_errors_say_the_remedy(tmp_path, capsys, words, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 99}, "of version 99, and this version of fit reads 1; run `snakemake explorer` again"),
+        ({"version": 99}, "of version 99, and this version of fit reads 1; run `fit run explorer` again"),
         ({"parts": "none"}, "parts: "),
         ({"extra": 1}, "extra: "),
         ({"parts": []}, "it has no model and domain"),

@@ -20,12 +20,13 @@ from typing import Any
 import jinja2
 import pydantic
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from fit.errors import DataError, ImageTableError
 from fit.explorer import charts
 from fit.explorer.contents import PICTURES, Comparison, Part, Study
+from fit.explorer.markup import code
 from fit.explorer.reading import read_study
 from fit.explorer.settings import PageSettings
 from fit.io.concept_tables import ConceptTables
@@ -288,17 +289,6 @@ def sentence(text: str) -> str:
     first = re.split(r"[\s,;:]", text, maxsplit=1)[0]
     begun = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
     return begun + ("" if text.endswith((".", "!", "?", ":")) or not text else ".")
-
-
-_CODE = re.compile("`([^`]+)`")
-
-
-def code(text: str) -> Markup:
-    """Return a text for HTML, escaped, in which what is between backticks is code."""
-    pieces = _CODE.split(text)
-    return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces)
-    )
 
 
 def date(text: str) -> str:
