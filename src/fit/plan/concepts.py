@@ -135,7 +135,7 @@ def describe(rise: Rise, found: Sequence[Precision], within: float | None) -> It
     """Say in lines of text how precise studies of each size are, and how many concepts the ratio `within` takes."""
     of_rise = summary(rise)
     yield (
-        f"from {number_of(of_rise['concepts'], 'concept')}: a rise of "
+        f"from {number_of(int(of_rise['concepts']), 'concept')}: a rise of "
         f"{of_rise['standard_deviations']:.1f} standard deviations "
         f"about {of_rise['midpoint']:.0f} images, 10 to 90 % of it within a factor of {of_rise['fold']:.0f}"
     )
