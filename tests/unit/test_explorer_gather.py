@@ -329,7 +329,7 @@ def test_a_verdict_says_how_sure_it_is(explored, tmp_path):
     assert (least.verdict, most.verdict) == ("below", "above")
     assert least.p_above < 0.5 < most.p_above and most.p_high > least.p_high
     assert f"600 training images: above the threshold, which lies above {threshold.low:,}" in most.words
-    assert "with a probability of over 99.9 %" in most.words and "a probability of under 0.1 %" in least.words
+    assert "with a probability of over 99.5 %" in most.words and "a probability of under 0.5 %" in least.words
 
 
 # --- several parts, other studies, pictures ---------------------------------------------------------------------------

@@ -168,6 +168,7 @@ def test_a_study_is_looked_at_from_outside_its_folder(place, capsys):
     new("mine")
     assert main(["check", "mine"]) == 1
     said = capsys.readouterr().err
+    assert said.startswith("in mine:\n")
     assert "references: 2 of 2 concepts have fewer than 10" in said and "study mine:" in said
 
 

@@ -199,11 +199,11 @@ def _share(value: float) -> str:
 
 
 def in_percent(probability: float) -> str:
-    """Say a probability in percent; never 0 or 100."""
-    if probability >= 0.9995:
-        return "over 99.9 %"
-    if probability < 0.0005:
-        return "under 0.1 %"
+    """Say a probability in percent, no finer than the 100 quantiles of a threshold tell it (docs/audit.md)."""
+    if probability >= 0.995:
+        return "over 99.5 %"
+    if probability <= 0.005:
+        return "under 0.5 %"
     return f"{100 * probability:.{0 if 0.1 <= probability <= 0.9 else 1}f} %"
 
 
