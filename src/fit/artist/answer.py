@@ -76,7 +76,7 @@ def _of_count(found: Found) -> Iterator[str]:
     if found.captions is not None:
         share = f", 1 in {round(found.rows / found.captions):,}" if found.rows and found.captions else ""
         mention = "mentions" if found.captions == 1 else "mention"
-        yield f"{found.captions:,} of {number_of(found.rows, 'caption')} {mention} {name}{share}."
+        yield f"{found.captions:,} of {number_of(found.rows or 0, 'caption')} {mention} {name}{share}."
     if found.captions and found.doubtful:
         yield (
             f"{found.doubtful:,} of {number_of(found.capitalising, 'caption')} with capitals write "

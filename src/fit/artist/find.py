@@ -296,8 +296,8 @@ def _recognise(found: Found, sources: Sources, counted: CountFiles | None, work:
     _, references = read_single_faces(_embed(recogniser, found.references.table))
     if len(references) < LEAST_REFERENCES:
         raise DataError(
-            f"{sources.references}: {number_of(len(references), 'usable picture')} of {found.references.total}, at least "
-            f"{LEAST_REFERENCES} are needed; add verified pictures (of people: with one face each)"
+            f"{sources.references}: {number_of(len(references), 'usable picture')} of {found.references.total}, at "
+            f"least {LEAST_REFERENCES} are needed; add verified pictures (of people: with one face each)"
         )
     if len(references) < 10:
         found.remarks.append(

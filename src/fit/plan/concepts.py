@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit
 
 from fit.errors import DataError
-from fit.io.shown import number_of, ratio
+from fit.io.shown import ratio
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.logistic import WIDTH, logistic
 from fit.thresholds.families import families_of
@@ -131,7 +131,7 @@ def describe(rise: Rise, found: Sequence[Precision], within: float | None) -> It
     """Say in lines of text how precise studies of each size are, and how many concepts the ratio `within` takes."""
     of_rise = summary(rise)
     yield (
-        f"from {number_of(of_rise['concepts'], 'concept')}: a rise of "
+        f"from {of_rise['concepts']:.0f} concepts: a rise of "
         f"{of_rise['standard_deviations']:.1f} standard deviations "
         f"about {of_rise['midpoint']:.0f} images, 10 to 90 % of it within a factor of {of_rise['fold']:.0f}"
     )
