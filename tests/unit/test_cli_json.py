@@ -87,7 +87,7 @@ def test_nothing_but_results_is_printed_to_stdout():
                         printing |= set() if to_stderr else {(path.stem, function.name)}
                     case ast.Call(func=ast.Attribute(attr="write", value=ast.Attribute(attr="stdout"))):
                         printing.add((path.stem, function.name))
-    questions = {("new", "_ask"), ("new", "_ask_path")}  # on a terminal, and not with --json
+    questions = {("new", "_ask"), ("new", "_ask_path"), ("new", "_ask_embedder")}  # on a terminal, and not with --json
     assert printing == questions | {("ratings", "serve"), ("ratings", "started"), ("completion", "completion")}
 
 

@@ -522,6 +522,7 @@ def test_the_command_takes_a_name_a_file_and_a_folder(tmp_path, capsys):
         (["made-up", "--html", "a.html", "--concept", "painter 003"], "is 'painter-003' meant?"),
         (["made-up", "--html", "a.html", "--concept", "PAINTER 003"], "is 'painter-003' meant?"),
         (["made-up", "--html", "a.html", "--concept", "003"], "is 'painter-003' meant?"),
+        (["made-up", "--html", "a.html", "--concept", "Painter"], "is one of these meant: painter-000, painter-001"),
         (["made-up", "--html", "a.html", "--concept", "zzz"], "name one of its 5 by its slug"),
         (["made-up", "--html", "folder"], "folder: "),
         (["made-up", "--html", "file/a.html"], "file"),

@@ -175,8 +175,8 @@ def test_a_study_is_looked_at_from_outside_its_folder(place, capsys):
 def test_a_study_that_is_not_there_is_named(place, capsys):
     new("mine")
     for command in ("check", "answer", "plan"):
-        assert main([command, "mien"]) == 1
-        assert "mien: not the folder of a study: it has no config.yaml (did you mean mine?)" in capsys.readouterr().err
+        assert main([command, "mines"]) == 1
+        assert "mines: not the folder of a study: it has no config.yaml (did you mean mine?)" in capsys.readouterr().err
 
 
 def at_a_terminal(monkeypatch, *answers):

@@ -141,7 +141,7 @@ def new(args: Namespace) -> None:
     try:
         given = _asked(args) if sys.stdin.isatty() and sys.stdout.isatty() and not args.json else dict(vars(args))
     except EOFError:
-        print()
+        print(file=sys.stderr)
         raise FitError(
             "new: the answers ended before the last question, so nothing was made; run it again, or give options "
             "(`fit new --help`)"

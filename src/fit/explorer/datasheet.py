@@ -22,7 +22,8 @@ from fit.explorer.reading import COMMAND
 from fit.explorer.words import METHOD, in_percent, unbroken
 from fit.io.concept_tables import ConceptTables
 from fit.io.digest import sha256_of
-from fit.io.nearby import nearest
+from fit.io.nearby import nearest, with_words
+from fit.io.shown import plain
 
 LONGEST = 600
 """Characters of a text of strangers, such as a name or a caption, that is shown."""
@@ -613,11 +614,14 @@ def find_concept(study: Study, slug: str) -> list[tuple[Part, Concept]]:
     every = {one.slug: one.name for part in study.parts for one in part.concepts}
     named = {name: of for of, name in every.items()}
     meant = nearest(slug, every) or named.get(nearest(slug, named) or "")
+    several = [of for of, name in every.items() if with_words(slug, [of, name])]
     raise FitError(
         f"study {study.study}: it has no concept {slug!r}; "
         + (
             f"is {meant!r} meant?"
             if meant
+            else f"is one of these meant: {plain(several, 5)}?"
+            if several
             else f"name one of its {len(every)} by its slug, as the concept sheet has it"
         )
     )

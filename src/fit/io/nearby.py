@@ -37,9 +37,14 @@ def nearest(name: str, among: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(slug, by_slug, n=1, cutoff=NEAR)
     if close:
         return by_slug[close[0]]
-    words = set(filter(None, slug.split("-")))
-    longer = [other for of_other, other in by_slug.items() if words and words <= set(of_other.split("-"))]
+    longer = with_words(name, by_slug.values())
     return longer[0] if len(longer) == 1 else None
+
+
+def with_words(name: str, among: Iterable[str]) -> list[str]:
+    """Return which of `among` have all words of `name` among their own, such as "claude-monet" those of "Monet"."""
+    words = set(filter(None, slug_of(name).split("-")))
+    return [other for other in among if words and words <= set(slug_of(Path(other).stem).split("-"))]
 
 
 def paired(names: Iterable[str], among: Iterable[str]) -> dict[str, str]:

@@ -170,8 +170,11 @@ def _unrounded(value: object, count: int, where: str) -> float:
 
 def _table_in(folder: Path) -> str:
     """Say which table in `folder`, of a study or of results, is meant."""
-    for inside in ("results/scores", "scores", "."):
-        tables = sorted(Path(folder, inside).glob("*/*.parquet" if inside != "." else "*.parquet"))
+    patterns = ["results/scores/*/*.parquet", "scores/*/*.parquet", "*.parquet"]
+    if folder.name == "scores":
+        patterns.append("*/*.parquet")
+    for pattern in patterns:
+        tables = sorted(folder.glob(pattern))
         if tables:
             several = f" or another of the {len(tables)} there" if len(tables) > 1 else ""
             return f"name the table in it: {tables[0]}{several}"
