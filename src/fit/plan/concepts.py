@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit
 
 from fit.errors import DataError
-from fit.io.shown import ratio
+from fit.io.shown import number_of, ratio
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.logistic import WIDTH, logistic
 from fit.thresholds.families import families_of
