@@ -48,10 +48,10 @@ def simulate(concepts, ratio, studies, resamples):
             options = {"penalty": PENALTY, "resamples": resamples, "seed": number, "estimators": ESTIMATORS}
             answers = compare(first, second, paired=paired, **options)["estimators"]
             for name, answer in answers.items():
+                rows = found.setdefault((paired, name), [])
                 if answer.get("interval"):
                     low, high = answer["interval"]
-                    row = (answer["p_value"] <= 0.05, low <= ratio <= high, high / low)
-                    found.setdefault((paired, name), []).append(row)
+                    rows.append((answer["p_value"] <= 0.05, low <= ratio <= high, high / low))
         print(f"{concepts} concepts, ratio {ratio}: {number + 1} of {studies}", file=sys.stderr, end="\r")
     print(file=sys.stderr)
     return found
@@ -67,10 +67,12 @@ def table(studies, resamples):
     ]
     for concepts, ratio in SCENARIOS:
         for (paired, name), rows in simulate(concepts, ratio, studies, resamples).items():
-            rejected, holds, _ = np.mean(rows, axis=0)
-            width = np.median([row[2] for row in rows])
             how = "in pairs" if paired else "apart"
-            lines.append(f"| {concepts} | {ratio:g} | {name} | {how} | {rejected:.0%} | {holds:.0%} | x{width:.2f} |")
+            cells = ("-", "-", "-")  # no pair has an interval
+            if rows:
+                rejected, holds, _ = np.mean(rows, axis=0)
+                cells = (f"{rejected:.0%}", f"{holds:.0%}", f"x{np.median([row[2] for row in rows]):.2f}")
+            lines.append(f"| {concepts} | {ratio:g} | {name} | {how} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -105,9 +105,41 @@ def test_captions_of_others_are_text_on_a_page_that_loads_nothing():
     assert "<script" not in text and "&lt;script&gt;" in text and "&lt;/script&gt; &amp; sons" in text
     assert "default-src 'none'" in text
     assert text.count("<dt>") == 5  # each term that the page explains is in the glossary
-    assert not re.search(r'(src|href)="(?!data:)', text)
+    assert not re.search(r'src="(?!data:)', text)
     artist('<b onclick="x">Ann Bell</b> {{ 7 * 7 }}', *corpus())
     assert "<b onclick" not in page() and "{{ 7 * 7 }}" in page()
+
+
+def test_captions_have_their_address_as_a_link_only_to_the_web():
+    captions = corpus(["by Ann Bell"] * 3)
+    table = pl.read_parquet("captions.parquet").with_columns(
+        url=pl.Series(['https://host/0?a=1&b="2', "javascript:alert(1)", "//host"])
+    )
+    table.write_parquet("captions.parquet")
+    artist("Ann Bell", *captions)
+    text = page()
+    assert re.findall(r'<a class="soft" href="([^"]*)" rel="noreferrer', text) == ["https://host/0?a=1&amp;b=&#34;2"]
+    assert text.count("<a ") == 1 and '<span class="soft">javascript:alert(1)</span>' in text
+
+
+def test_backticks_are_code_and_published_thresholds_are_not_called_one_measured_threshold():
+    found = artist("Ann Bell", *corpus())
+    assert "<code>fit run</code>" in page() and "`" not in page()
+    assert found["caveats"][-1].startswith("This compares one count with a range of published thresholds.")
+    given = artist("Ann Bell", *corpus(), "--threshold", 3)["caveats"][-1]
+    assert given.startswith("This compares one count with a number. That a concept is below does not show")
+
+
+def test_tables_of_an_earlier_name_do_not_stay(place):
+    fill(place / "references", *[RED] * 4)
+    fill(place / "made", RED)
+    tables = place / "out/tables"
+    artist("Ann Bell", *corpus(), "--references", "references", "--generated", "made")
+    assert (tables / "references.parquet").exists() and (tables / "captions/counts.parquet").exists()
+    (tables / "mine.txt").write_text("kept")
+    artist("Bo Bell", "--generated", "made")
+    left = {path.name for path in tables.rglob("*.*") if not path.name.startswith(".") and path.is_file()}
+    assert left == {"generated.parquet", "generated.nameless.parquet", "mine.txt"}
 
 
 def test_a_name_that_is_not_there_is_an_answer(capsys):

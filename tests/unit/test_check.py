@@ -8,14 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
 from fit.check import examine, models
 from fit.check.findings import ABSENT, WRONG, Finding, screen
 from fit.check.models import pipeline_problems
 from fit.cli.main import main
 from fit.config.read import load
+from fit.images.table import encode_png
 
 ROOT = Path(__file__).parents[2]
+PIXEL = encode_png(Image.new("RGB", (2, 2)))
 SLUGS = [f"van-{letter}" for letter in "abcdefghijkl"]
 
 
@@ -33,7 +36,7 @@ def study(tmp_path, monkeypatch):
         for slug in SLUGS:
             (tmp_path / kind / slug).mkdir(parents=True)
             for i in range(number):
-                (tmp_path / kind / slug / f"{i}.png").write_bytes(b"x")
+                (tmp_path / kind / slug / f"{i}.png").write_bytes(PIXEL)
     (tmp_path / "style").mkdir()
     (tmp_path / "style/open_clip_config.json").write_text("{}")
     (tmp_path / "style/open_clip_model.safetensors").write_bytes(b"x")
@@ -102,6 +105,18 @@ def test_too_few_references_name_the_key(study):
     assert [finding.kind for finding in found] == [WRONG]
     assert "12 of 12 concepts have fewer than 10" in found[0].text
     assert "`domains.people.references.least`" in found[0].text
+
+
+def test_files_that_are_no_pictures_are_not_counted(study):
+    Path("references/van-b/3.png").write_text("not a picture")
+    Path("references/van-b/more.jpg").write_bytes(b"")
+    Path("references/van-c/7.png").write_bytes(PIXEL[:20])
+    Path("references/van-c/more.png").write_bytes(PIXEL)
+    Path("generated/van-d/0.png").write_text("not a picture")
+    told = {finding.kind: finding.text for finding in look(study, quick=False, only=["domains", "models"])}
+    assert "1 of 12 concepts have fewer than 10 reference images" in told["remark"]
+    assert "van-b (9, 2 files are no readable pictures)" in told["remark"]
+    assert "no generated images of 1 of 12 concepts: van-d (1 file is no readable picture)" in told[WRONG]
 
 
 def test_a_published_match_threshold_is_said_to_be_comparable_only_with_its_like(study):

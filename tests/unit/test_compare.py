@@ -69,7 +69,8 @@ def test_equal_thresholds_are_rarely_called_different():
     for seed in range(40):
         first, second = two_tables(1, concepts=100, seed=[seed, 11])
         options = OPTIONS | {"estimators": ("logistic",), "resamples": 150}
-        rejected += compare(first, second, **options)["estimators"]["logistic"]["p_value"] <= 0.05
+        p_value = compare(first, second, **options)["estimators"]["logistic"]["p_value"]
+        rejected += p_value is not None and p_value <= 0.05  # None: a table seems to have alike neighbours
     assert rejected <= 6  # 2 are expected; 7 or more have a chance of 1 %
 
 

@@ -201,7 +201,7 @@ def broken(study, field, value):
 )
 def test_a_field_that_is_not_valid_is_named(small, tmp_path, field, value, said):
     path, _ = explorer_study.write(tmp_path, broken(small, field, value), pictures=False)
-    with pytest.raises(DataError, match=rf"study\.json: .*{said}.*snakemake explorer"):
+    with pytest.raises(DataError, match=rf"study\.json: .*{said}.*fit run explorer"):
         build(path, [], tmp_path / "index.html")
     assert not (tmp_path / "index.html").exists()
 
@@ -228,7 +228,12 @@ def test_pictures_of_no_part_are_an_error(small, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"bytes": b"GIF89a"}, "not WebP"), ({"bytes": None}, "not WebP"), ({"role": "photo"}, "its role is 'photo'")],
+    [
+        ({"bytes": b"GIF89a"}, "not a whole WebP picture"),
+        ({"bytes": None}, "not a whole WebP picture"),
+        ({"bytes": b'RIFF\x10\0\0\0WEBP"onerror="'}, "not a whole WebP picture"),
+        ({"role": "photo"}, "its role is 'photo'"),
+    ],
 )
 def test_a_picture_that_can_not_be_shown_is_named(small, tmp_path, change, said):
     path, (place,) = explorer_study.write(tmp_path, small, px=16)

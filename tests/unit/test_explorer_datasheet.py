@@ -6,6 +6,7 @@ import html as html_module
 import io
 import json
 import re
+import sys
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -18,11 +19,12 @@ from PIL import Image
 from printed import agree
 
 from fit.cli.main import main
-from fit.explorer.contents import Answer, Strip, StripValue, Verdict
-from fit.explorer.datasheet import find_concept, make_datasheet, visible
+from fit.explorer.contents import Answer, Prompt, Strip, StripValue, Verdict
+from fit.explorer.datasheet import Grid, find_concept, make_datasheet, visible
 from fit.explorer.datasheet_html import lay_out as lay_out_html
 from fit.explorer.datasheet_pdf import lay_out as lay_out_pdf
 from fit.explorer.datasheet_settings import DatasheetSettings
+from fit.explorer.markup import code
 from fit.explorer.words import LIMITS
 
 DATE = "2026-02-01"
@@ -52,6 +54,49 @@ def _in_a_folder(tmp_path, monkeypatch, request):
 def sheet_of(study, tmp_path, **more):
     more = {"sha256": "f" * 64, "place": "results/explorer/made-up/study.json", "date": DATE} | more
     return make_datasheet(study, folder=tmp_path / "results" / "explorer" / "pictures", **more)
+
+
+def grids(section):
+    """Yield the tables of a section, however deep."""
+    yield from (block for block in section.blocks if isinstance(block, Grid))
+    for inside in section.inside:
+        yield from grids(inside)
+
+
+@pytest.mark.parametrize("of_concept", [False, True])
+def test_no_heading_breaks_inside_a_word(tmp_path, of_concept):
+    labels = ("published score", "score at a fixed number of targets", "score minus null", "fixed minus null", "null")
+    labels = (*labels, "score adjusted for difficulty")
+    names = ["score", *(f"kind{at}" for at in range(1, len(labels)))]
+    part = make_part()
+    kinds = [replace(part.scores[0], name=name, label=label) for name, label in zip(names, labels, strict=True)]
+    prompt = Prompt(prompt="", scores=dict.fromkeys(names, 0.5), images=4, targets=11)
+    part = replace(part, scores=kinds, concepts=[replace(one, prompts=[prompt]) for one in part.concepts])
+    study = replace(make_study(part), comparisons=[COMPARISON])
+    sheet = sheet_of(study, tmp_path, concept=part.concepts[3].slug if of_concept else None)
+    tables = [grid for section in sheet.sections for grid in grids(section) if any(grid.columns)]
+    for grid in tables:
+        for column, width in zip(grid.columns, grid.widths, strict=True):
+            room = 100 * width / sum(grid.widths)  # percent of the line: a bold sign takes 1.2, the padding 1.7
+            assert max(map(len, column.split())) * 1.2 + 1.7 <= room, (grid.columns, column)
+    by_prompt = [grid for grid in tables if grid.columns[0] == "prompt"]
+    assert [name for grid in by_prompt for name in grid.columns if name in labels] == list(labels) * of_concept
+    assert {row[0] for grid in by_prompt for row in grid.rows} == {"unknown"} if of_concept else not by_prompt
+
+
+def test_no_line_ends_before_a_percent_sign():
+    assert visible("89 % of\n the resamples") == "89\N{NO-BREAK SPACE}% of the resamples"
+    assert str(code("89 % of `95 %`")) == "89\N{NO-BREAK SPACE}% of <code>95 %</code>"
+
+
+def test_a_folder_of_a_study_is_its_default_study(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert main(["new", "mine"]) == 0
+    assert main(["report", "mine", "--html", "a.html"]) == 1
+    assert "mine/results/explorer/mine/study.json: there is no such file" in capsys.readouterr().err
+    write_study(replace(make_study(make_part(concepts=3)), study="mine"), tmp_path / "mine")
+    assert main(["report", "mine", "--html", "a.html"]) == 0
+    assert "fit report results/explorer/mine/study.json" in text_of_html((tmp_path / "a.html").read_text())
 
 
 def text_of_html(html):
@@ -468,7 +513,7 @@ def test_the_command_takes_a_name_a_file_and_a_folder(tmp_path, capsys):
     [
         (
             ["made_up", "--html", "a.html"],
-            "`snakemake explorer` makes it for a study of config.yaml (there are made-up; is",
+            "`fit run explorer` makes it for a study of config.yaml (there are made-up; is",
         ),
         (["nothing", "--html", "a.html"], "results/explorer/nothing/study.json: there is no such file"),
         (["no/study.json", "--html", "a.html"], "no/study.json: there is no such file"),
@@ -502,7 +547,7 @@ def test_errors_say_the_remedy(tmp_path, capsys, words, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 99}, "of version 99, and this version of fit reads 1; run `snakemake explorer` again"),
+        ({"version": 99}, "of version 99, and this version of fit reads 1; run `fit run explorer` again"),
         ({"parts": "none"}, "parts: "),
         ({"extra": 1}, "extra: "),
         ({"parts": []}, "it has no model and domain"),

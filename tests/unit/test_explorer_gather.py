@@ -18,10 +18,12 @@ from fit.audits.threshold import from_study
 from fit.cli.main import main
 from fit.errors import DataError, FitError
 from fit.explorer.contents import Study
+from fit.explorer.excluded import EXCLUDED, TOO_FEW
 from fit.explorer.facts import calibration_of, penalties_of
 from fit.explorer.gather import gather, write_gathered
 from fit.explorer.settings import ShownSettings
 from fit.explorer.sources import MADE_BY, Sources, rule_of, settings_of
+from fit.io.concept_tables import write_concepts
 from fit.io.parquet import write
 from fit.scores.settings import ScoreSettings
 from fit.scores.tabulate import OF_CONCEPT
@@ -255,17 +257,40 @@ def test_what_a_study_lacks_is_said_and_does_not_stop_it(bare, explored):
     part = told.parts[0]
     assert [kind.name for kind in part.scores] == ["score"]
     assert part.answer.kind == "none" and part.answer.sentence == sentence(found, MODEL, DOMAIN)
-    assert part.answer.rests_on[0].endswith("; 1 more on the sheet has none.")
+    assert part.answer.rests_on[0].endswith(
+        f"; 1 more on the sheet has none: {concept(told, unscored).name} (no score)."
+    )
+    assert (
+        f"1 of {len(part.concepts)} concepts is left out: {concept(told, unscored).name} (no score)" in told.missing[0]
+    )
     assert "The counts were given: this study did not measure them." in part.answer.rests_on
     assert concept(told, unscored).scores == {"score": None} and concept(told, unscored).prompts == []
     assert concept(told, zero).count == 0 and part.concepts[0].slug == zero
     assert {one.verdict.verdict for one in part.concepts} == {"refused"}
     assert (part.calibration, part.sensitivity) == ([], [])
     said = " ".join(told.missing)
-    for lack in ("counted by name", "each choice", "outliers", "left out", "by group", "captions miss", "its null"):
+    for lack in ("each choice", "outliers", "left out", "by group", "its null"):
         assert lack in said
+    assert "counted by name" not in said and "captions miss" not in said, "with given counts nothing could measure them"
+    assert "snakemake" not in said, "outside a clone there is no Snakefile: `fit run` runs the study in both"
+    assert not part.outliers_sought
     assert told.comparisons == []
     assert "were given" in next(one.words for one in part.assumptions if "trained on the corpus" in one.assumption)
+
+
+def test_a_concept_with_too_few_references_is_named_with_the_reason(bare, explored):
+    results, _, unscored, _ = bare
+    rows = [(9, TOO_FEW), (1, "it is not a picture")]
+    lists = [
+        (slug, [{"step": "references", "number": number, "why": why} for number, why in rows if slug == unscored])
+        for slug in explored.study.count_of
+    ]
+    tables = [(slug, pa.Table.from_pylist(of, schema=EXCLUDED.remove(0))) for slug, of in lists]
+    write_concepts(tables, make(results / f"explorer/excluded/{PLACE}/part_000.parquet"), EXCLUDED)
+    told = gathered(results, explored.part())
+    name = concept(told, unscored).name
+    said = f"{name} (too few references, 9 usable; of its references, 1 left out: it is not a picture)"
+    assert said in told.missing[0] and said in told.parts[0].answer.rests_on[0]
 
 
 def test_a_concept_without_a_count_comes_last_and_has_no_verdict(explored, tmp_path):
@@ -304,7 +329,7 @@ def test_a_verdict_says_how_sure_it_is(explored, tmp_path):
     assert (least.verdict, most.verdict) == ("below", "above")
     assert least.p_above < 0.5 < most.p_above and most.p_high > least.p_high
     assert f"600 training images: above the threshold, which lies above {threshold.low:,}" in most.words
-    assert "with a probability of over 99.9 %" in most.words and "a probability of under 0.1 %" in least.words
+    assert "with a probability of over 99.5 %" in most.words and "a probability of under 0.5 %" in least.words
 
 
 # --- several parts, other studies, pictures ---------------------------------------------------------------------------

@@ -5,7 +5,17 @@ import re
 
 import pytest
 
-from fit.explorer.words import GLOSSARY, LIMITS, Difficulty, GroupRates, Measured, Missed, Ratings, assumptions
+from fit.explorer.words import (
+    GLOSSARY,
+    LIMITS,
+    Difficulty,
+    GroupRates,
+    Measured,
+    Missed,
+    Ratings,
+    assumptions,
+    in_percent,
+)
 
 
 def status_of(part: str, measured: Measured) -> tuple[str, str]:
@@ -167,3 +177,18 @@ def test_prompts_are_never_checked_in_full():
         assert status_of("prompts ask", Measured(prompts=5, prompt_thresholds=tried))[0] == "checked in part"
     words = status_of("prompts ask", Measured(prompts=5, prompt_thresholds=(50.0, 200.0, None)))[1]
     assert "between 50 and 200; by 1 of these there is none" in words
+
+
+@pytest.mark.parametrize(
+    ("probability", "said"),
+    [(0, "under 0.5 %"), (0.006, "0.6 %"), (0.5, "50 %"), (0.951, "95.1 %"), (0.9949, "99.5 %"), (1, "over 99.5 %")],
+)
+def test_a_probability_is_said_no_finer_than_it_is_known(probability, said):
+    assert in_percent(probability) == said
+
+
+def test_what_given_counts_rule_out_is_not_asked_for():
+    (words,) = [one.words for one in assumptions(Measured()) if "Captions name" in one.assumption]
+    assert "given" in words and "`" not in words
+    (words,) = [one.words for one in assumptions(Measured(corpus="crawl")) if "Captions name" in one.assumption]
+    assert "`fit run missed` measures it" in words

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms, features
 from pydantic import TypeAdapter, ValidationError
 
 from fit.images.perceptual_hash import hamming, perceptual_hash
-from fit.images.picture import Picture, inspect
+from fit.images.picture import Picture, inspect, status_of_header
 from fit.images.settings import DecodeSettings, FetchSettings
 
 # Pillow warns of hostile bytes; workers leave that out.
@@ -255,6 +255,7 @@ HEIC = struct.pack(">I", 24) + b"ftypmif1\0\0\0\0mif1heic" + bytes(100)
     ids=["html", "svg", "eps", "heic", "pdf", "wmf", "text", "wav", "short", "byte", "random", "ppm", "ico"],
 )
 def test_not_an_image(data):
+    assert status_of_header(BytesIO(data), SETTINGS) == "not_an_image"
     assert inspect(data, SETTINGS) == Picture("not_an_image")
 
 
@@ -369,3 +370,17 @@ def test_pages_without_any_shape_have_one_hash():
 def test_settings_that_could_fetch_or_decode_nothing_are_not_valid(cls, wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         TypeAdapter(cls).validate_python(wrong)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_header_tells_what_the_picture_would(format):
+    data = encoded(drawing(), format)
+    assert status_of_header(BytesIO(data), SETTINGS) == inspect(data, SETTINGS).status == "ok"
+    small, large = DecodeSettings(min_side=10_000), DecodeSettings(max_pixels=9)
+    assert status_of_header(BytesIO(data), small) == inspect(data, small).status == "too_small"
+    assert status_of_header(BytesIO(data), large) == inspect(data, large).status == "too_many_pixels"
+    assert status_of_header(BytesIO(data[:20]), SETTINGS) != "ok"
+
+
+def test_a_file_without_bytes_has_no_header():
+    assert status_of_header(BytesIO(b""), SETTINGS) == "empty"

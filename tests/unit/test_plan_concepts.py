@@ -8,6 +8,7 @@ from fit.errors import DataError
 from fit.plan.concepts import describe, precision, rise_of
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.scores import sort_scores
+from fit.thresholds.uncertainty import permutation_p_value
 
 
 def study(concepts, seed, rise=3.5, scale=0.3):
@@ -55,3 +56,15 @@ def test_scores_without_a_rise_give_no_plan():
         rise(100, 6, rise=-3)
     with pytest.raises(DataError, match="too few concepts: 5"):
         rise(5, 6)
+
+
+def test_a_jump_that_some_test_calls_chance_gives_no_plan():
+    rng = np.random.default_rng(8)
+    noise = rng.normal(size=200)
+    for at in range(1, 200):
+        noise[at] = 0.9 * noise[at - 1] + 0.3 * noise[at]
+    counts = np.rint(np.logspace(0, 4.5, 200))
+    table = sort_scores([f"concept-{number}" for number in range(200)], counts, noise)
+    assert permutation_p_value(table, 199, 0) <= 0.05
+    with pytest.raises(DataError, match="do not rise with the counts beyond chance"):
+        rise_of(table, seed=1)

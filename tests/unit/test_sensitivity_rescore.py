@@ -119,8 +119,9 @@ def test_every_choice_is_tried(study):
         prompts=["a painting by {name}", "{name}, oil"],
         resamples=100,
     )
-    # The score is a choice only where the study's threshold was found by others too.
-    assert list(found["choices"]) == [name for name in CHOICES if name != "score"]
+    # The score is a choice only where the study's threshold was found by others too; the images that are counted, only
+    # where they can be counted in other ways.
+    assert list(found["choices"]) == [name for name in CHOICES if name not in ("score", "counts")]
     assert found["threshold"] == study.found["threshold"]
     answers = {key: choice["answers"] for key, choice in found["choices"].items()}
     assert [answer["top_k"] for answer in answers["top_k"]] == list(range(1, 51))
@@ -167,7 +168,7 @@ def test_the_commands(study, tmp_path, capsys):
     out, figure = tmp_path / "s.json", tmp_path / "s.png"
     rescored = ["--rescored", str(study.folder / "rescored")]
     assert main(["sensitivity", "measure", *given, *rescored, "--out", str(out), "--figure", str(figure)]) == 0
-    assert set(json.loads(out.read_text())["choices"]) == {*CHOICES} - {"score"}
+    assert set(json.loads(out.read_text())["choices"]) == {*CHOICES} - {"score", "counts"}
     _, found = agree(capsys, "sensitivity", "measure", *given, *rescored)
     assert found == json.loads(out.read_text())
     assert Image.open(figure).width > 1000

@@ -133,7 +133,7 @@ def test_every_command_and_every_argument_has_an_entry(site):
             assert f"{words} " in listed + " "
             assert words in page.text
             for action in parser._actions:
-                for flag in action.option_strings or [action.metavar or action.dest.upper()]:
+                for flag in action.option_strings or action.choices or [action.metavar or action.dest.upper()]:
                     assert flag in ("-h", "--help") or str(flag) in page.text, (words, flag)
 
 

@@ -78,6 +78,13 @@ def test_names_become_a_sheet(place):
     assert read_sheet("again/concepts.tsv") == list(concepts.values())
 
 
+def test_a_line_without_a_name_is_passed_over(place):
+    (place / "names.txt").write_text("Ann Bell\n|||\nBo Bell\n")
+    new("mine", "--names", place / "names.txt")
+    sheet = next((place / "mine").glob("*.tsv"))
+    assert [concept.name for concept in read_sheet(str(sheet))] == ["Ann Bell", "Bo Bell"]
+
+
 def test_folders_of_references_become_a_sheet(place):
     for name in ("ann-other", "bo-x", ".hidden", "Not A Slug"):
         (place / "pictures" / name).mkdir(parents=True)
@@ -161,6 +168,7 @@ def test_a_study_is_looked_at_from_outside_its_folder(place, capsys):
     new("mine")
     assert main(["check", "mine"]) == 1
     said = capsys.readouterr().err
+    assert said.startswith("in mine:\n")
     assert "references: 2 of 2 concepts have fewer than 10" in said and "study mine:" in said
 
 

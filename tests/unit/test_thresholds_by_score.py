@@ -147,3 +147,18 @@ def test_a_table_without_other_scores_has_a_figure_of_one_panel(tmp_path, capsys
     with Image.open(tmp_path / "f.png") as picture:
         assert picture.width < 1500
     assert by_score_rows({("m", "d"): tmp_path / "found.json"}) == []
+
+
+def test_comparisons_and_plans_say_of_which_table_the_jump_does_not_survive(tmp_path, capsys):
+    lost, true = tmp_path / "lost.csv", tmp_path / "true.csv"
+    study(imitates=False).write_csv(lost)
+    study(imitates=True, sd=0.03).write_csv(true)
+    assert main(["compare", str(lost), str(true), "--resamples", "60", "--json"]) == 0
+    said = capsys.readouterr()
+    (remark,) = json.loads(said.out)["remarks"]
+    assert remark.startswith("lost has no imitation threshold: the published score jumps, but there is none by")
+    assert f"fit: {remark}" in said.err
+    assert main(["compare", str(true), str(true), "--resamples", "60"]) == 0
+    assert "no imitation threshold" not in capsys.readouterr().err
+    assert main(["plan", "--concepts", str(lost)]) != 0
+    assert "lost.csv: no imitation threshold" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from threshold_data import rise, step
 
@@ -10,9 +11,10 @@ from fit.audits.threshold import read_threshold
 from fit.comparisons.compare import compare
 from fit.comparisons.words import sentence as compared
 from fit.thresholds.answer import sentence
+from fit.thresholds.by_score import measure_by_score
 from fit.thresholds.neighbours import ALIKE, measure_neighbours, neighbours_p_value
 from fit.thresholds.report import describe, detect, measure
-from fit.thresholds.scores import sort_scores
+from fit.thresholds.scores import read_table, sort_scores
 
 SETTINGS = {"penalty": 0.9, "resamples": 99, "seed": 0}
 
@@ -155,3 +157,40 @@ def test_a_comparison_says_why_the_ratio_has_no_interval():
     assert answer["ratio"] > 0 and answer["interval"] is None and answer["p_value"] is None
     said = compared(found, ("a", "b"))
     assert "cannot be compared by the logistic: no interval: the scores of neighbours in count are alike" in said
+
+
+def test_what_has_no_interval_has_none_in_groups_and_by_other_scores_of_the_same_concepts(tmp_path):
+    names, counts, scores = studies_with_neighbours_alike()
+    rng = np.random.default_rng(0)
+    groups = ["a", "b"] * 100
+    rows = pl.DataFrame({"concept": names, "effective_count": counts, "score": scores, "group": groups})
+    path = tmp_path / "t.csv"
+    rows.with_columns(fixed_score=scores + 0.2 * rng.normal(size=200)).write_csv(path)
+    published = read_table(str(path))
+    found = measure(published, **SETTINGS)
+    assert found["headline"]["interval"] is None
+    by_score = measure_by_score(str(path), published, found, **SETTINGS, estimators=["pelt", "one_change"])
+    for one in (*found["groups"].values(), by_score["scores"]["fixed"]):
+        assert one["interval"] is None and one["headline"]["interval"] is None
+        assert all(answer["interval"] is None for answer in one["estimators"].values())
+
+
+@pytest.mark.parametrize(("families", "is_offered"), [(1, False), (7, False), (8, True), (200, True)])
+def test_too_few_families_are_said_and_leave_no_interval(families, is_offered):
+    names, counts, scores = step(200)
+    of_concepts = np.array([f"family {number % families}" for number in range(len(names))])
+    found = measure(sort_scores(names, counts, scores, families=of_concepts), **SETTINGS)
+    assert (found["headline"]["interval"] is not None) == is_offered
+    if not is_offered:
+        assert f"its concepts are of {families} families, and 8 or more" in found["headline"]["interval_reason"]
+
+
+def test_concepts_without_a_family_count_as_one_each():
+    names, counts, scores = step(200)
+    of_concepts = np.array(["twins" if number < 2 else "" for number in range(len(names))])
+    assert measure(sort_scores(names, counts, scores, families=of_concepts), **SETTINGS)["headline"]["interval"]
+
+
+def test_scores_whose_squares_are_nothing_have_no_split():
+    found = detect([f"c{i}" for i in range(20)], range(20), np.linspace(0, 1, 20) * 1e-200, **SETTINGS)
+    assert found["one_change"]["squared_error_removed"] == 0

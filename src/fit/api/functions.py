@@ -274,11 +274,14 @@ def compare(
         True
     """
     from fit.comparisons.compare import compare as compared
+    from fit.comparisons.survival import remarks_on
     from fit.thresholds.scores import read_table
 
-    tables = (read_table(as_source(first, "the first table")), read_table(as_source(second, "the second table")))
+    sources = as_source(first, "the first table"), as_source(second, "the second table")
+    tables = (read_table(sources[0]), read_table(sources[1]))
     settings = _settings(penalty, resamples, estimators)
-    found = compared(*tables, **settings, seed=seed, paired=paired)
+    remarks = remarks_on(sources, tables, names, penalty, seed)
+    found = compared(*tables, **settings, seed=seed, paired=paired) | {"remarks": remarks}
     told = found["estimators"].get(found["estimator"], {})
     return Comparison(
         told.get("ratio"), _interval(told.get("interval")), told.get("p_value"), found, (names[0], names[1]), tables

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fit.artist.find import Found
 from fit.audits.counts import ConceptCount
 from fit.audits.threshold import Threshold, read_threshold
-from fit.audits.verdicts import STATEMENT, audit
+from fit.audits.verdicts import NOT_SHOWN, STATEMENT, audit
 from fit.io.shown import number_of
 from fit.published import THRESHOLDS
 
@@ -23,6 +23,8 @@ class Compared:
     threshold: Threshold
     source: str
     caveats: tuple[str, ...] = ()
+    statement: str = STATEMENT
+    """What the comparison is, and what it does not show."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def published(kind: Kind) -> Compared:
             f"Published thresholds are of Stable Diffusion ({', '.join(models)}), trained on LAION, with the paper's "
             "recogniser. Another model, corpus or recogniser has another threshold, which `fit run` finds.",
         ),
+        "This compares one count with a range of published thresholds. They speak of imitation by the paper's score, "
+        f"for its models and their corpus, on the assumptions of its method (docs/audit.md). {NOT_SHOWN}",
     )
 
 
@@ -67,7 +71,8 @@ def given(threshold: str) -> Compared:
         if read.has_interval or read.images is None
         else ("The threshold is given without an interval: how far off it may be is not known.",)
     )
-    return Compared(read, source, (*sure, *read.remarks))
+    statement = STATEMENT if threshold.endswith(".json") else f"This compares one count with a number. {NOT_SHOWN}"
+    return Compared(read, source, (*sure, *read.remarks), statement)
 
 
 def _of_count(found: Found) -> Iterator[str]:
@@ -151,7 +156,7 @@ def answer(found: Found, compared: Compared) -> Answer:
         of_captions,
         headline + ".",
         (*_of_count(found), *_of_generated(found)),
-        (*caveats, *compared.caveats, *found.remarks, STATEMENT),
+        (*caveats, *compared.caveats, *found.remarks, compared.statement),
     )
 
 

@@ -27,7 +27,7 @@ from fit.images.local import import_images, import_photographs, is_table
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.images.table import COLLECTED, rows_to_show
 from fit.io.concept_tables import ConceptTables, write_concepts
-from fit.io.files import make_folder
+from fit.io.files import discard, make_folder
 from fit.io.folders import is_picture
 from fit.io.nearby import entries, slug_of
 from fit.io.parquet import open_parquet, read
@@ -39,6 +39,10 @@ OF_CAPTIONS = ("embedded", "http")
 """Where the images behind captions may be: in the same files, or behind the links."""
 WHAT = {"training": "training images", "references": "references", "generated": "pictures by the model"}
 """Kind of pictures -> their name in messages."""
+FROM_MODEL = "generated-by-model.parquet"
+"""The table of pictures that were asked of the model itself."""
+_ENDS = (".parquet", ".nameless.parquet", ".embeddings.parquet")
+"""Of the tables of a kind of pictures."""
 LEAST_REFERENCES = 3
 """References from which on pictures are compared with them; a study asks for 10."""
 
@@ -108,6 +112,14 @@ class Found:
     generated: Shown | None = None
     match_threshold: float | None = None
     remarks: list[str] = field(default_factory=list)
+
+
+def forget(work: Path) -> None:
+    """Remove the tables that an earlier `find` left in a folder; what was downloaded stays, for a new run to go on."""
+    for name in (FROM_MODEL, "sheet.tsv", "matches.parquet", *(f"{kind}{end}" for kind in WHAT for end in _ENDS)):
+        discard(work / name)
+    for path in vars(CountFiles.in_folder(work / "captions")).values():
+        discard(path)
 
 
 def concept_of(name: str, aliases: Sequence[str]) -> Concept:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jinja2
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 from fit.artist.answer import Answer, Compared
 from fit.artist.find import Found, Shown
 from fit.artist.settings import ArtistSettings
+from fit.explorer.markup import code
 from fit.explorer.words import GLOSSARY
 from fit.images.table import pictures_at, rows_to_show
 from fit.io.files import write_text
@@ -57,6 +59,15 @@ def _pictures(shown: Shown, most: int, side: int, threshold: float | None) -> It
         yield Picture(_data(picture, side), label, match, ids[row])
 
 
+def web_address(text: str | None) -> str:
+    """Return an address of the web as it is; of anything else, such as one that runs a script, an empty text."""
+    try:
+        parts = urlsplit(text or "")
+    except ValueError:
+        return ""
+    return text or "" if parts.scheme in ("http", "https") and parts.netloc else ""
+
+
 def page(found: Found, said: Answer, compared: Compared, settings: ArtistSettings, when: str) -> str:
     """Return the page as HTML.
 
@@ -68,6 +79,7 @@ def page(found: Found, said: Answer, compared: Compared, settings: ArtistSetting
         when: the day, as text.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"code": code, "web_address": web_address}
     template = files("fit.artist").joinpath("templates/page.html").read_text("utf-8")
     kinds = (
         ("Training images", found.training, "of the captions, or as given; a frame: it matches a reference"),

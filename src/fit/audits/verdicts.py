@@ -18,10 +18,14 @@ from fit.io.escaping import delimited
 from fit.io.files import atomic_write
 from fit.io.shown import number_of
 
+NOT_SHOWN = (
+    "That a concept is below does not show that no model imitates it; that it is above does not show that one does. It "
+    "says nothing about rights."
+)
+"""What no comparison with a threshold shows."""
 STATEMENT = (
     "This compares counts with one measured threshold. It speaks of imitation by this study's score, for its model and "
-    "its corpus, on the assumptions of its method (docs/audit.md). That a concept is below does not show that no model "
-    "imitates it; that it is above does not show that one does. It says nothing about rights."
+    f"its corpus, on the assumptions of its method (docs/audit.md). {NOT_SHOWN}"
 )
 """Printed with every audit, and written beside its files."""
 

@@ -9,6 +9,7 @@ from fit.check.findings import REMARK, WRONG, Findings, some
 from fit.check.tables import counts_in_table
 from fit.concepts.sheet import Concept
 from fit.config.config import Config
+from fit.images.settings import DecodeSettings
 from fit.io.folders import has_picture_suffix, walk_folder
 from fit.io.nearby import entries, nearest, slug_of
 from fit.io.shown import number_of
@@ -18,11 +19,52 @@ FEWEST = 10
 """Concepts that a threshold needs, as in fit.thresholds.report, whose import is slow."""
 
 
-def count_pictures(folder: str | Path, most: int) -> tuple[int, str]:
-    """Return (the pictures in `folder`, however deep, `most` at most; a sentence on links to nothing, or "")."""
+@dataclass(frozen=True)
+class Counted:
+    """The pictures of a folder."""
+
+    pictures: int
+    """As many as were asked for, at most."""
+    unreadable: int = 0
+    """Files, of those looked at, that have the suffix of a picture and are none."""
+    lost: str = ""
+    """A sentence on links to nothing; empty without any."""
+
+
+def count_pictures(folder: str | Path, most: int, decoding: DecodeSettings | None) -> Counted:
+    """Count the pictures in a folder, however deep.
+
+    Args:
+        folder: the folder.
+        most: where to stop.
+        decoding: which pictures may be used: the header of each file is read; None: files are told by their names.
+    """
     walked = walk_folder(folder)
-    pictures = list(filter(has_picture_suffix, walked.names))
-    return min(most, len(pictures) - len(walked.beside(pictures))), walked.say_broken() if walked.broken else ""
+    names = list(filter(has_picture_suffix, walked.names))
+    lost = walked.say_broken() if walked.broken else ""
+    twice = set(walked.beside(names))
+    names = [name for name in names if name not in twice]
+    if decoding is None:
+        return Counted(min(most, len(names)), lost=lost)
+    readable = unreadable = 0
+    for name in names:
+        if readable == most:
+            break
+        if _is_readable(Path(folder, name), decoding):
+            readable += 1
+        else:
+            unreadable += 1
+    return Counted(readable, unreadable, lost)
+
+
+def _is_readable(path: Path, decoding: DecodeSettings) -> bool:
+    from fit.images.picture import status_of_header
+
+    try:
+        with path.open("rb") as file:
+            return status_of_header(file, decoding) == "ok"
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -54,7 +96,9 @@ def _given(config: Config, what: Sequence[str]) -> _Given:
     return _Given(config.corpora[name].provided_images, f"corpora.{name}.provided_images", "training images", 0)
 
 
-def of_images(config: Config, what: Sequence[str], concepts: Sequence[Concept] | None, found: Findings) -> None:
+def of_images(
+    config: Config, what: Sequence[str], concepts: Sequence[Concept] | None, found: Findings, quick: bool = False
+) -> None:
     """Look at a user's own pictures.
 
     Args:
@@ -62,19 +106,24 @@ def of_images(config: Config, what: Sequence[str], concepts: Sequence[Concept] |
         what: ("references", domain), ("photographs", domain), ("model", model, domain) or ("corpus", corpus, domain).
         concepts: those whose pictures must be there; None if the pictures are not of concepts.
         found: where findings are added.
+        quick: whether files in folders are told by their names; else the header of each is read, as far as needed.
     """
     given = _given(config, what)
+    # How many training images there are is of no concern here: a concept may have none.
+    decoding = None if quick or what[0] == "corpus" else config.collection
     place, key = given.place, given.key
     if not place or place.startswith("results/") or not Path(place).exists():
         return
     if concepts is None:
-        _of_photographs(place, given, found)
+        _of_photographs(place, given, found, decoding)
         return
     if not concepts:
         return
     if Path(place).is_dir():
-        counts, nameless, lost = _counts_in_folder(place, concepts, max(1, given.least))
-        if lost:
+        looked, nameless = _in_folder(place, concepts, max(1, given.least), decoding)
+        counts: dict[str, int | None] = {slug: one.pictures if one else None for slug, one in looked.items()}
+        unreadable = {slug: one.unreadable for slug, one in looked.items() if one and one.unreadable}
+        if lost := _lost_in_folder(place, looked):
             found.add(REMARK, key, f"{some(lost, 3)} (`{key}`)")
         if nameless:
             shown = [f"{name} (did you mean {slug}?)" if slug else name for name, slug in nameless.items()]
@@ -85,46 +134,55 @@ def of_images(config: Config, what: Sequence[str], concepts: Sequence[Concept] |
         in_table = counts_in_table(place, key, found)
         if in_table is None:
             return
-        counts = dict(in_table)
+        unreadable = {}
         slugs = [concept.slug for concept in concepts]
-        nameless = {name: nearest(name, slugs) for name in counts.keys() - set(slugs)}
-        counts = {slug: counts.get(slug) for slug in slugs}
+        nameless = {name: nearest(name, slugs) for name in in_table.keys() - set(slugs)}
+        counts = {slug: in_table.get(slug) for slug in slugs}
         if nameless:
             shown = [f"{name} (did you mean {slug}?)" if slug else name for name, slug in sorted(nameless.items())]
             found.add(REMARK, key, f"{place}: concepts that are on no sheet: {some(shown)} (`{key}`)")
-    hints = {slug: name for name, slug in nameless.items() if slug}
+    hints = {slug: [f"is it {name}?"] for name, slug in nameless.items() if slug}
+    for slug, number in unreadable.items():
+        said = "1 file is no readable picture" if number == 1 else f"{number} files are no readable pictures"
+        hints.setdefault(slug, []).append(said)
+    notes = {slug: ", ".join(said) for slug, said in hints.items()}
     if what[0] == "references":
-        _judge_references(config, what[1], given, counts, hints, found)
+        _judge_references(config, what[1], given, counts, notes, found)
     else:
-        _judge_others(what[0], given, counts, hints, found)
+        _judge_others(what[0], given, counts, notes, found)
 
 
-def _counts_in_folder(
-    place: str, concepts: Sequence[Concept], most: int
-) -> tuple[dict[str, int | None], dict[str, str | None], list[str]]:
+def _in_folder(
+    place: str, concepts: Sequence[Concept], most: int, decoding: DecodeSettings | None
+) -> tuple[dict[str, Counted | None], dict[str, str | None]]:
     """Return what is in a folder of pictures.
 
     Returns:
-        (counts, nameless, lost): slug -> number of pictures, None without a folder; folder of no concept -> slug that
-        it may mean, or None; sentences about links that lead to nothing.
+        (looked, nameless): slug -> its pictures, None without a folder; folder of no concept -> slug that it may mean,
+        or None.
     """
     there = [name for name in entries(place) if Path(place, name).is_dir()]
-    looked = {c.slug: count_pictures(Path(place, c.slug), most) for c in concepts if c.slug in there}
-    counts: dict[str, int | None] = {c.slug: looked[c.slug][0] if c.slug in looked else None for c in concepts}
-    lost = [said for _, said in looked.values() if said]
-    lost += [
-        f"{Path(place, c.slug)}: a link that leads to nothing; fix or remove it"
-        for c in concepts
-        if c.slug not in there and Path(place, c.slug).is_symlink()
-    ]
-    lacking = [concept for concept in concepts if counts[concept.slug] is None]
+    looked = {
+        c.slug: count_pictures(Path(place, c.slug), most, decoding) if c.slug in there else None for c in concepts
+    }
+    lacking = [concept for concept in concepts if looked[concept.slug] is None]
     by_name = {slug_of(name): concept.slug for concept in lacking for name in concept.names}
     nameless: dict[str, str | None] = {}
     for name in there:
-        if name not in counts:
+        if name not in looked:
             close = by_name.get(slug_of(name)) or nearest(name, [concept.slug for concept in lacking])
             nameless[name] = close
-    return counts, nameless, lost
+    return looked, nameless
+
+
+def _lost_in_folder(place: str, looked: Mapping[str, Counted | None]) -> list[str]:
+    """Return sentences about links that lead to nothing, of what _in_folder found."""
+    lost = [one.lost for one in looked.values() if one and one.lost]
+    return lost + [
+        f"{Path(place, slug)}: a link that leads to nothing; fix or remove it"
+        for slug, one in looked.items()
+        if one is None and Path(place, slug).is_symlink()
+    ]
 
 
 def of_shared_places(config: Config, pairs: Sequence[tuple[str, str]], found: Findings) -> None:
@@ -165,7 +223,7 @@ def _is_same(one: str | Path, other: str | Path) -> bool:
 
 
 def _judge_others(
-    kind: str, given: _Given, counts: Mapping[str, int | None], hints: Mapping[str, str], found: Findings
+    kind: str, given: _Given, counts: Mapping[str, int | None], notes: Mapping[str, str], found: Findings
 ) -> None:
     """Say which concepts have no pictures of a model or a corpus.
 
@@ -173,7 +231,7 @@ def _judge_others(
         kind: "model" or "corpus".
         given: the place.
         counts: slug -> number of pictures, None without a folder.
-        hints: slug -> the name there that may mean it.
+        notes: slug -> why it may have too few.
         found: where the finding is added.
     """
     folder = Path(given.place or "").is_dir()
@@ -182,7 +240,7 @@ def _judge_others(
     none = [slug for slug, count in counts.items() if (count is None if empty_too else not count)]
     if not none:
         return
-    named = some([f"{slug} (is it {hints[slug]}?)" if slug in hints else slug for slug in none])
+    named = some([f"{slug} ({notes[slug]})" if slug in notes else slug for slug in none])
     where = f"put pictures into {given.place}/SLUG" if folder else "add rows"
     found.add(
         WRONG,
@@ -198,7 +256,7 @@ def _judge_references(
     domain: str,
     given: _Given,
     counts: Mapping[str, int | None],
-    hints: Mapping[str, str],
+    notes: Mapping[str, str],
     found: Findings,
 ) -> None:
     """Say which concepts have too few references, and whether enough concepts are left; arguments as _judge_others."""
@@ -207,9 +265,7 @@ def _judge_references(
     usable = len(counts) - len(few)
     least_key = key.rpartition(".")[0] + ".least"
     if few:
-        shown = some(
-            f"{slug} ({counts[slug] or 0}{', is it ' + hints[slug] + '?' if slug in hints else ''})" for slug in few
-        )
+        shown = some(f"{slug} ({counts[slug] or 0}{', ' + notes[slug] if slug in notes else ''})" for slug in few)
         text = (
             f"{place}: {len(few)} of {len(counts)} concepts have fewer than {least} {noun} and are left out: {shown}; "
             f"add pictures or lower `{least_key}`"
@@ -231,13 +287,13 @@ def _judge_references(
         )
 
 
-def _of_photographs(place: str, given: _Given, found: Findings) -> None:
+def _of_photographs(place: str, given: _Given, found: Findings, decoding: DecodeSettings | None) -> None:
     key, noun, least = given.key, given.noun, given.least
     if Path(place).is_dir():
-        count, lost = count_pictures(place, least)
-        if lost:
-            found.add(REMARK, key, f"{lost} (`{key}`)")
-        if count < least:
-            found.add(WRONG, key, f"{place}: fewer than {least} pictures; put {noun} there (`{key}`)")
+        counted = count_pictures(place, least, decoding)
+        if counted.lost:
+            found.add(REMARK, key, f"{counted.lost} (`{key}`)")
+        if counted.pictures < least:
+            found.add(WRONG, key, f"{place}: fewer than {least} pictures that can be read; put {noun} there (`{key}`)")
     else:
         counts_in_table(place, key, found, concept=False)

@@ -121,12 +121,12 @@ def _recogniser(args: Namespace) -> "Recogniser | None":
 def _generate(args: Namespace, settings: ArtistSettings, work: Path) -> str:
     """Make pictures with the model; return the table."""
     from fit import generated
-    from fit.artist.find import concept_of
+    from fit.artist.find import FROM_MODEL, concept_of
     from fit.generated.run import generate_table
     from fit.generated.settings import GenerationSettings, PipelineSettings
     from fit.studies.new import PROMPTS
 
-    table = work / "generated-by-model.parquet"
+    table = work / FROM_MODEL
     generate_table(
         generated.prepare(PipelineSettings(pipeline=args.model, steps=args.steps)),
         [concept_of(args.name, args.alias)],
@@ -147,7 +147,7 @@ def artist(args: Namespace) -> None:
     from datetime import UTC, datetime
 
     from fit.artist.answer import answer, given, lines, published
-    from fit.artist.find import OF_CAPTIONS, Sources, find
+    from fit.artist.find import OF_CAPTIONS, Sources, find, forget
     from fit.artist.page import page, write_page
     from fit.io.files import make_folder
     from fit.io.json_files import write_json
@@ -166,6 +166,7 @@ def artist(args: Namespace) -> None:
         raise FitError(f"{out}: not empty, and not of an earlier `fit artist`; name a new folder with --out")
     compared, recogniser = given(args.threshold) if args.threshold else published(args.of), _recogniser(args)
     work = make_folder(out / "tables")
+    forget(work)  # else pictures of another name would stand beside the new page
     sources = Sources(
         name=args.name,
         aliases=tuple(args.alias),

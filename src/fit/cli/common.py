@@ -1,6 +1,7 @@
 """What several commands share."""
 
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,8 @@ def read_threshold(path: str | Path) -> dict[str, Any]:
 def enter_study(args: Namespace) -> None:
     """Go into the folder of a study, where `args.study` names one in place of a study of config.yaml.
 
-    So `fit check FOLDER` is what `fit check` is in that folder. Its other paths are of that folder too.
+    So `fit check FOLDER` is what `fit check` is in that folder. Its other paths are of that folder too: the folder is
+    named on stderr, as `fit run` does.
 
     Raises:
         PlaceError: `args.study` names no such folder, and here is no config.yaml whose study it could be.
@@ -60,6 +62,8 @@ def enter_study(args: Namespace) -> None:
     from fit.studies.workflow import CONFIG, not_a_study
 
     if args.study and Path(args.study, "config.yaml").is_file():
+        if not Path(args.study).samefile(Path()):
+            print(f"in {args.study}:", file=sys.stderr, flush=True)
         os.chdir(args.study)
         args.study = None
     elif args.study and args.config == [CONFIG] and not Path(CONFIG).exists():

@@ -1,6 +1,7 @@
 """`fit compare`."""
 
 import argparse
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
@@ -64,6 +65,7 @@ def _names(paths: list[str]) -> list[str]:
 def compare(args: Namespace) -> None:
     """Print how far the thresholds of two tables are apart, and write it as JSON and as a figure."""
     from fit.comparisons import compare as compared
+    from fit.comparisons.survival import remarks_on
     from fit.comparisons.words import describe, sentence
     from fit.io.files import atomic_write
     from fit.thresholds.scores import read_table
@@ -77,12 +79,14 @@ def compare(args: Namespace) -> None:
         )
     tables = [read_table(path) for path in paths]
     settings = asdict(read_settings(ThresholdSettings, args))
+    named = args.names or _names(paths)
+    remarks = remarks_on(paths, tables, named, settings["penalty"], args.seed)
+    print(*(f"fit: {remark}" for remark in remarks), sep="\n", end="\n" * bool(remarks), file=sys.stderr)
     if args.pool:
-        _pool(args, tables, args.names or _names(paths), settings)
+        _pool(args, tables, named, remarks, settings)
         return
-    one, other = args.names or _names(paths)
-    names = (one, other)
-    found = compared.compare(*tables, **settings, seed=args.seed, paired=args.paired)
+    names = (named[0], named[1])
+    found = compared.compare(*tables, **settings, seed=args.seed, paired=args.paired) | {"remarks": remarks}
     if args.out:
         write_json({"names": names} | found, args.out)
     if args.figure:
@@ -97,13 +101,15 @@ def compare(args: Namespace) -> None:
     )
 
 
-def _pool(args: Namespace, tables: list["Scores"], names: list[str], settings: dict[str, Any]) -> None:
+def _pool(
+    args: Namespace, tables: list["Scores"], names: list[str], remarks: list[str], settings: dict[str, Any]
+) -> None:
     """Print what tables say together, and write it as JSON."""
     from fit.comparisons.pool import describe_pool, pool_tables
 
     if args.figure or args.paired is not None:
         raise FitError("--pool has neither a figure nor pairs; take --figure and --paired out")
-    found = pool_tables(tables, **settings, seed=args.seed)
+    found = pool_tables(tables, **settings, seed=args.seed) | {"remarks": remarks}
     if args.out:
         write_json({"names": names} | found, args.out)
     show(args, lambda: describe_pool(found, names), lambda: {"names": names} | found)

@@ -7,6 +7,8 @@ from fit.cli.command import Command
 from fit.cli.common import enter_study
 from fit.cli.output import show
 from fit.cli.parser import Number
+from fit.errors import FitError
+from fit.thresholds.settings import ThresholdSettings
 
 
 def plan_arguments(add: Callable[..., None]) -> None:
@@ -25,10 +27,17 @@ def plan_arguments(add: Callable[..., None]) -> None:
 
 
 def _plan_concepts(args: Namespace) -> None:
+    from fit.comparisons.survival import why_lost
     from fit.plan.concepts import describe, precision, rise_of, summary
     from fit.thresholds.scores import read_table
 
-    rise = rise_of(read_table(args.concepts), args.seed)
+    table = read_table(args.concepts)
+    if why := why_lost(args.concepts, table, ThresholdSettings.penalty, args.seed):
+        raise FitError(
+            f"{args.concepts}: no imitation threshold, so that the number of concepts for one does not follow: the "
+            f"published score jumps, but {why}; give a table that has a threshold"
+        )
+    rise = rise_of(table, args.seed)
     found = list(precision(rise, args.seed))
     show(args, lambda: describe(rise, found, args.within), lambda: {"rise": summary(rise), "sizes": found})
 

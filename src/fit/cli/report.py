@@ -3,6 +3,7 @@
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from fit.cli.command import Command
 from fit.cli.output import show
@@ -21,7 +22,7 @@ def report_arguments(add: Callable[..., None]) -> None:
     from fit.cli.flags import add_settings
     from fit.explorer.datasheet_settings import DatasheetSettings
 
-    add("study", help="its name, or the path of its study.json, which `snakemake explorer` makes")
+    add("study", help="its name, its folder, or the path of its study.json, which `fit run explorer` makes")
     add("--html", default=None, metavar="FILE", help="datasheet to write, as one file that opens without a network")
     add("--pdf", default=None, metavar="FILE", help="datasheet to write, on A4")
     add("--verify", action="store_true", help="hold the files that numbers come from against their hashes")
@@ -34,17 +35,24 @@ def report_arguments(add: Callable[..., None]) -> None:
     add("--results", default="results", metavar="FOLDER", help="where the name of a study is looked up")
 
 
+def _place(study: str, results: str) -> tuple[str, str | Path]:
+    """Return (study, results): of a folder with config.yaml, its default study and the results in that folder."""
+    from fit.config.read import load
+
+    if not Path(study, "config.yaml").is_file():
+        return study, results
+    return load(Path(study, "config.yaml")).default_study, Path(study, results)
+
+
 def report(args: Namespace) -> int:
     """Write the datasheet of a study, or of one of its concepts; or hold its files against their hashes."""
-    from pathlib import Path
-
     from fit.explorer.reading import base_of, find_study, place_of, read_study, verify
     from fit.io.digest import sha256_of
     from fit.io.shown import plain
 
     if not (args.html or args.pdf or args.verify):
         raise FitError("report: name a file to write, with --html FILE or --pdf FILE; or --verify")
-    path = find_study(args.study, args.results)
+    path = find_study(*_place(args.study, args.results))
     study = read_study(path)
     status = 0
     lines: list[str] = []

@@ -17,6 +17,7 @@ from fit.counts.estimate import Counts
 from fit.errors import DataError
 from fit.explorer.contents import Concept, Excluded, NameCount, Outlier, Prompt, Verdict
 from fit.explorer.excluded import EXCLUDED
+from fit.explorer.words import in_percent
 from fit.io.concept_tables import ConceptTables
 from fit.io.parquet import read
 from fit.io.user_tables import read_user_table
@@ -154,19 +155,6 @@ def prompts_of(
 # --- verdicts ---------------------------------------------------------------------------------------------------------
 
 
-def _chance(share: float) -> str:
-    """Say a probability in percent; never 0 or 100."""
-    if share >= 0.9995:
-        return "over 99.9 %"
-    return (
-        "under 0.1 %"
-        if share < 0.0005
-        else f"{100 * share:.1f} %"
-        if not 0.1 <= share <= 0.9
-        else f"{100 * share:.0f} %"
-    )
-
-
 def _in_words(row: Mapping[str, Any], threshold: Threshold) -> str:
     """Say a row of an audit in sentences."""
     verdict = row["verdict"]
@@ -184,9 +172,9 @@ def _in_words(row: Mapping[str, Any], threshold: Threshold) -> str:
     }
     said = f"{images}: {place[verdict]}, {ends}."
     if "p_above" in row:
-        said += f" Its count reaches the threshold with a probability of {_chance(row['p_above'])}."
+        said += f" Its count reaches the threshold with a probability of {in_percent(row['p_above'])}."
     if "p_high" in row:
-        said += f" Of concepts with such a count, {_chance(row['p_high'])} have a high score."
+        said += f" Of concepts with such a count, {in_percent(row['p_high'])} have a high score."
     return said
 
 

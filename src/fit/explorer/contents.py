@@ -269,6 +269,8 @@ class Part:
     sensitivity: list[Strip]
     """Empty if it was not measured."""
     assumptions: list[Assumption]
+    outliers_sought: bool = False
+    """Whether the study looked for concepts that defy the threshold."""
 
 
 @content

@@ -19,7 +19,7 @@ from fit.explorer.contents import PICTURES, Concept, Estimate, Interval, Part, S
 from fit.explorer.datasheet_figure import curve
 from fit.explorer.datasheet_settings import DatasheetSettings
 from fit.explorer.reading import COMMAND
-from fit.explorer.words import METHOD
+from fit.explorer.words import METHOD, in_percent, unbroken
 from fit.io.concept_tables import ConceptTables
 from fit.io.digest import sha256_of
 from fit.io.nearby import nearest, with_words
@@ -149,6 +149,7 @@ def visible(text: str) -> str:
     Characters that turn the direction of writing, for example, could make a name read as another.
     """
     text = re.sub(r"\s+", " ", text).strip()
+    text = unbroken(text)
     more = f" ... ({len(text):,} characters)" if len(text) > LONGEST else ""
     hidden = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
     shown = [f"[U+{ord(sign):04X}]" if unicodedata.category(sign) in hidden else sign for sign in text[:LONGEST]]
@@ -172,12 +173,6 @@ def _span(interval: Interval | None) -> str:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _share(value: float) -> str:
-    if value <= 0.005 or value >= 0.995:
-        return "less than 1 in 200" if value < 0.5 else "more than 199 in 200"
-    return f"{value:.2f}"
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> Grid:
@@ -480,7 +475,7 @@ def _comparisons(study: Study) -> list[Section]:
     ]
     columns = ("first", "second", "ratio", "95 % interval", "p", "concepts")
     texts = [Text(_sentence(one.sentence)) for one in study.comparisons]
-    table = _grid(columns, rows, (5, 5, 2, 4, 2, 2), numbers=frozenset({2, 3, 4, 5}))
+    table = _grid(columns, rows, (5, 5, 2, 4, 2, 3), numbers=frozenset({2, 3, 4, 5}))
     return [Section("Compared", [*texts, table])]
 
 
@@ -502,7 +497,7 @@ def _verdict(part: Part, concept: Concept) -> Section:
         label = "middle of the rise" if part.answer.kind == "gradual" else "imitation threshold"
         rows.append((label, f"{_images(part.answer.threshold)} (95 %: {_span(part.answer.interval)})"))
     if verdict and verdict.p_above is not None:
-        rows.append(("P(count reaches the threshold)", _share(verdict.p_above)))
+        rows.append(("P(count reaches the threshold)", in_percent(verdict.p_above)))
     rows.append((part.score_label, _score(score)))
     others = [
         value for one in part.concepts if one.slug != concept.slug and (value := one.scores.get("score")) is not None
@@ -511,7 +506,7 @@ def _verdict(part: Part, concept: Concept) -> Section:
         lower = sum(other < score for other in others)
         rows.append(("beside others", f"its score is higher than that of {lower} of {len(others)} other concepts"))
     if verdict and verdict.p_high is not None:
-        rows.append(("P(a concept with this count has a high score)", _share(verdict.p_high)))
+        rows.append(("P(a concept with this count has a high score)", in_percent(verdict.p_high)))
     blocks: list[Block] = [Text(_sentence(said), "answer"), _facts(rows)]
     blocks.append(Text(f"The study on {name_of(part)}: {_sentence(part.answer.sentence)}"))
     blocks += [Text(visible(warning), "warning") for warning in part.answer.warnings]
@@ -541,23 +536,7 @@ def _evidence_on(part: Part, concept: Concept, pictures: Pictures) -> Section:
     ]
     counted += [(f"captions with {visible(name.name)!r}", _images(name.captions)) for name in concept.names]
     blocks += [Text("How its training images were counted:"), _facts(counted)]
-    if concept.prompts:
-        kinds = [kind for kind in part.scores if any(kind.name in prompt.scores for prompt in concept.prompts)]
-        rows = [
-            (
-                prompt.prompt,
-                *(_score(prompt.scores.get(kind.name)) for kind in kinds),
-                str(prompt.images),
-                str(prompt.targets),
-            )
-            for prompt in concept.prompts
-        ]
-        columns = ("prompt", *(visible(kind.label) for kind in kinds), "pictures", "targets")
-        numbers = frozenset(range(1, len(columns)))
-        blocks += [
-            Text("Its scores, by prompt:"),
-            _grid(columns, rows, (10, *([6] * len(kinds)), 5, 5), numbers=numbers),
-        ]
+    blocks += _by_prompt(part, concept)
     if concept.excluded:
         rows = [(one.step, str(one.number), one.why) for one in concept.excluded]
         blocks += [
@@ -565,6 +544,33 @@ def _evidence_on(part: Part, concept: Concept, pictures: Pictures) -> Section:
             _grid(("step", "pictures", "why"), rows, (4, 2, 9), numbers=frozenset({1})),
         ]
     return Section(name_of(part), [*blocks, *_pictures_of(part, concept, pictures)])
+
+
+SIDE_BY_SIDE = 3
+"""Kinds of scores in one table of prompts: of more, the words of the headings would not fit."""
+
+
+def _by_prompt(part: Part, concept: Concept) -> list[Block]:
+    """Return the scores of a concept at each prompt, in tables of SIDE_BY_SIDE kinds."""
+    if not concept.prompts:
+        return []
+    kinds = [kind for kind in part.scores if any(kind.name in prompt.scores for prompt in concept.prompts)]
+    blocks: list[Block] = [Text("Its scores, by prompt:")]
+    for first in range(0, max(1, len(kinds)), SIDE_BY_SIDE):
+        some = kinds[first : first + SIDE_BY_SIDE]
+        counted = ("pictures", "targets") if not first else ()
+        rows = [
+            (
+                prompt.prompt or "unknown",
+                *(_score(prompt.scores.get(kind.name)) for kind in some),
+                *((str(prompt.images), str(prompt.targets)) if counted else ()),
+            )
+            for prompt in concept.prompts
+        ]
+        columns = ("prompt", *(kind.label for kind in some), *counted)
+        widths = (26, *([10] * len(some)), *((9, 8) if counted else ()))
+        blocks.append(_grid(tuple(map(visible, columns)), rows, widths, numbers=frozenset(range(1, len(columns)))))
+    return blocks
 
 
 def _pictures_of(part: Part, concept: Concept, pictures: Pictures) -> list[Block]:
@@ -583,7 +589,7 @@ def _pictures_of(part: Part, concept: Concept, pictures: Pictures) -> list[Block
     for row in of_role["generated"]:
         targets = sorted(near.get(row["image_id"], []), key=lambda target: -target["cosine"])[:2]
         shown = (
-            _thumbnail(row, concept, f"generated: {row['prompt']}"),
+            _thumbnail(row, concept, f"generated: {row['prompt']}" if row["prompt"] else "generated, prompt unknown"),
             *(_thumbnail(target, concept, f"target, cosine {target['cosine']:.3f}") for target in targets),
         )
         pairs.append(("", shown))
@@ -649,7 +655,7 @@ def _check(study: Study, sha256: str, place: str, options: str, date: str) -> Se
             "the PDF have the same bytes again."
         ),
         Text("To measure again, run the workflow with the same configuration, inputs and versions in an empty folder:"),
-        Code((f"snakemake {place}",)),
+        Code((f"fit run {place}",)),
         Text(
             (
                 f"The seed of the study is {study.seed}. "

@@ -22,12 +22,15 @@ made the generated pictures, as JSON, if their table says so."""
 
 MADE_BY = b"generated"
 
+TOO_FEW = "the concept has too few references, so none is kept"
+LESS_ALIKE = "they are less like the others than those that are kept"
+
 WHY = {
     # References that were not kept (fit.images.table.REFERENCES).
     "vetoed": "a person rejected them",
-    "less alike": "they are less like the others than those that are kept",
+    "less alike": LESS_ALIKE,
     "no single face": "they do not show exactly one face",
-    "too few references": "the concept has too few references, so none is kept",
+    "too few references": TOO_FEW,
     # Images that could not be collected (fit.images.fetch.Fetched).
     "timeout": "the server did not answer in time",
     "dns": "the server's name is not known any more",

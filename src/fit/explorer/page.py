@@ -13,17 +13,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pydantic
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup, escape
+from markupsafe import Markup
+from PIL import Image
 
 from fit.errors import DataError, ImageTableError
 from fit.explorer import charts
 from fit.explorer.contents import PICTURES, Comparison, Part, Study
+from fit.explorer.markup import code
 from fit.explorer.reading import read_study
 from fit.explorer.settings import PageSettings
 from fit.io.concept_tables import ConceptTables
@@ -98,6 +101,15 @@ def _tables(places: Sequence[str | Path], parts: Sequence[Part]) -> dict[int, Co
     return {number: ConceptTables(of_part) for number, of_part in found.items()}
 
 
+def _is_webp(data: bytes) -> bool:
+    try:
+        with Image.open(BytesIO(data), formats=["WEBP"]) as picture:
+            picture.load()
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True
+
+
 def _looked_at(tables: ConceptTables, wanted: Sequence[str]) -> dict[str, list[_Picture]]:
     """Return the pictures of each concept that is wanted, without their bytes, in the order in which they are shown.
 
@@ -115,8 +127,8 @@ def _looked_at(tables: ConceptTables, wanted: Sequence[str]) -> dict[str, list[_
             where = f"{tables.path(slug)}: concept {slug!r}, image {row['image_id']!r}"
             if row["role"] not in _ROLES:
                 raise ImageTableError(f"{where}: its role is {row['role']!r}, not one of {', '.join(_ROLES)}")
-            if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-                raise ImageTableError(f"{where}: not WebP; `fit explorer pictures` makes such tables")
+            if not _is_webp(data):
+                raise ImageTableError(f"{where}: not a whole WebP picture; `fit explorer pictures` makes such tables")
             numbers = {name: row[name] or 0 for name in ("rank", "width", "height")}
             texts = {name: row[name] or "" for name in ("role", "image_id", "prompt", "near")}
             digest = hashlib.sha256(data).digest()
@@ -277,17 +289,6 @@ def sentence(text: str) -> str:
     first = re.split(r"[\s,;:]", text, maxsplit=1)[0]
     begun = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
     return begun + ("" if text.endswith((".", "!", "?", ":")) or not text else ".")
-
-
-_CODE = re.compile("`([^`]+)`")
-
-
-def code(text: str) -> Markup:
-    """Return a text for HTML, escaped, in which what is between backticks is code."""
-    pieces = _CODE.split(text)
-    return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces)
-    )
 
 
 def date(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fit.audits.threshold import Threshold
 from fit.audits.threshold import read_threshold as read_audited
+from fit.audits.verdicts import some
 from fit.concepts.sheet import Concept as SheetConcept
 from fit.concepts.sheet import read_sheet
 from fit.counts.estimate import Counts, read_counts_of, read_unrounded
@@ -25,6 +26,7 @@ from fit.explorer.concepts import (
     verdicts_of,
 )
 from fit.explorer.contents import Answer, Concept, Estimate, Part, Published, ScoreKind
+from fit.explorer.excluded import LESS_ALIKE, TOO_FEW
 from fit.explorer.facts import calibration_of, penalties_of, read_rates, strips_of
 from fit.explorer.sources import Sources
 from fit.explorer.words import Difficulty, GroupRates, Measured, Missed, assumptions
@@ -180,6 +182,28 @@ def _tests(found: Found) -> Iterator[str]:
         yield f"The rise is there too by the {' and by the '.join(names)}."
 
 
+def _why_without(concept: Concept) -> str:
+    """Say why a concept has no count or no score, as far as its references and pictures tell."""
+    references = [one for one in concept.excluded if one.step == "references" and one.why != LESS_ALIKE]
+    usable = sum(one.number for one in references if one.why == TOO_FEW)
+    others = [f"{one.number} left out: {one.why}" for one in references if one.why != TOO_FEW]
+    said = [f"too few references, {usable} usable"] if usable else []
+    if concept.scores.get("score") is None and not usable:
+        said.append("no score")
+    if concept.count is None:
+        said.append("no count")
+    if references and concept.scores.get("score") is None:
+        said += [f"of its references, {text}" for text in others]
+    return "; ".join(said) or "it is not in the table of scores"
+
+
+def _left_out(concepts: Sequence[Concept]) -> list[str]:
+    """Return the concepts of the sheet that no threshold rests on, each with the reason."""
+    return [
+        f"{one.name} ({_why_without(one)})" for one in concepts if one.count is None or one.scores.get("score") is None
+    ]
+
+
 def _rests_on(found: Found, concepts: Sequence[Concept], counts: Mapping[str, Counts]) -> list[str]:
     prompts = [one for concept in concepts for one in concept.prompts]
     most = max((len(concept.prompts) for concept in concepts), default=0)
@@ -187,7 +211,9 @@ def _rests_on(found: Found, concepts: Sequence[Concept], counts: Mapping[str, Co
     unscored = len(concepts) - found["concepts"]
     said = [f"{_images(found['concepts'], 'concept')} with a count and a score."]
     if unscored > 0:
-        said[0] = f"{said[0][:-1]}; {unscored} more on the sheet {'has' if unscored == 1 else 'have'} none."
+        said[0] = f"{said[0][:-1]}; {unscored} more on the sheet {'has' if unscored == 1 else 'have'} none"
+        named = _left_out(concepts)
+        said[0] += f": {some(named)}." if named else "."
     said.append(f"{_images(pictures, 'generated picture')} of {_images(most, 'prompt')} that could be scored.")
     return [*said, _of_counts(counts), *_tests(found)]
 
@@ -394,19 +420,25 @@ def read_part(of: PartOf, sources: Sources, top_k: int) -> Read:
         calibration=[*calibration, *facts],
         sensitivity=strips_of(sensitivity, top_k),
         assumptions=assumptions(measured),
+        outliers_sought=outliers is not None,
     )
     lacks = _lacking(
         of,
         {
-            "captions were not counted by name and alias": bool(names),
-            "how far each choice moves the threshold was not measured (`snakemake sensitivity`)": bool(sensitivity),
-            "outliers were not looked for (`snakemake sensitivity`)": outliers is not None,
+            "captions were not counted by name and alias": not measured.corpus or bool(names),
+            "how far each choice moves the threshold was not measured (`fit run sensitivity`)": bool(sensitivity),
+            "outliers were not looked for (`fit run sensitivity`)": outliers is not None,
             "what each step left out is not known": excluded is not None,
-            "how often the embedder errs by group was not measured (`snakemake verification`)": bool(facts),
-            "images that captions miss were not looked for (`snakemake missed`)": measured.missed is not None,
+            "how often the embedder errs by group was not measured (`fit run verification`)": bool(facts),
+            "images that captions miss were not looked for (`fit run missed`)": (
+                not measured.corpus or measured.missed is not None
+            ),
             "the score was not compared with its null or at a fixed number of targets": len(kinds) > 1,
         },
     )
+    if named := _left_out(concepts):
+        without = f"{len(named)} of {len(concepts)} concepts {'is' if len(named) == 1 else 'are'} left out"
+        lacks = (f"{of.model} in {of.domain}: {without}: {some(named)}.", *lacks)
     return Read(part, table, counts_path, path, lacks)
 
 

@@ -15,7 +15,7 @@ from fit.io.nearby import entries, nearest
 from fit.io.shown import plain, shown
 
 FILE = "study.json"
-COMMAND = "snakemake explorer"
+COMMAND = "fit run explorer"
 """Makes study.json."""
 
 

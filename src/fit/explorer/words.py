@@ -1,5 +1,6 @@
 """Words of the explorer and the datasheet: the glossary, what a result does not show, and what it rests on."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -197,6 +198,20 @@ def _share(value: float) -> str:
     return f"{percent:.1f} %" if 0.95 <= percent <= 99.05 else f"{percent:.2f} %"
 
 
+def in_percent(probability: float) -> str:
+    """Say a probability in percent, no finer than the 100 quantiles of a threshold tell it (docs/audit.md)."""
+    if probability >= 0.995:
+        return "over 99.5 %"
+    if probability <= 0.005:
+        return "under 0.5 %"
+    return f"{100 * probability:.{0 if 0.1 <= probability <= 0.9 else 1}f} %"
+
+
+def unbroken(text: str) -> str:
+    """Return a text whose lines do not end between a number and its percent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+
+
 def _and(names: tuple[str, ...]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
@@ -216,8 +231,10 @@ def _trained_on(of: Measured) -> tuple[Status, str]:
 
 
 def _captions(of: Measured) -> tuple[Status, str]:
+    if of.missed is None and not of.corpus:
+        return "not checked", "The counts were given. How many images captions miss is for their source to say."
     if of.missed is None:
-        return "not checked", "How many images captions miss was not measured; `snakemake missed` measures it."
+        return "not checked", "How many images captions miss was not measured; `fit run missed` measures it."
     sample = (
         f"Among {_number(of.missed.images)} images whose captions name no concept, each was compared with every concept"
     )
@@ -319,7 +336,7 @@ def _recogniser(of: Measured) -> tuple[Status, str]:
     rated = [rates for rates in of.verification if rates.fnmr_interval or rates.fmr_interval]
     if len(rated) < 2:
         if not said:
-            return "not checked", "The embedder's errors were not measured; `snakemake verification` measures them."
+            return "not checked", "The embedder's errors were not measured; `fit run verification` measures them."
         return "checked in part", f"{said.strip()} Groups of concepts were not compared."
     names = _and(tuple(rates.group for rates in rated))
     apart = [

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -91,6 +92,9 @@ class _Source(BytesIO):
         return data
 
 
+_HEAD = 256
+"""Bytes that tell the format."""
+
 LARGE_PIXELS = 16_000_000
 """Pictures of more pixels take hundreds of megabytes to decode. All processes together decode one of them at a time."""
 
@@ -141,6 +145,32 @@ def inspect(
             return _clean(picture, data)
     except Exception as error:  # for the same reason
         return Picture(_what_failed(error, name, data), width=width, height=height)
+
+
+def status_of_header(source: BinaryIO, settings: DecodeSettings) -> str:
+    """Tell from the header of a file whether it may be a picture; nothing is decoded.
+
+    Args:
+        source: the file, at its beginning.
+        settings: how large a picture may be.
+
+    Returns:
+        One of STATUSES. "ok": its header is one of a picture; what is behind it may still be damaged.
+    """
+    head = source.read(_HEAD)
+    name = _sniff(head)
+    if name is None:
+        return "not_an_image" if head else "empty"
+    source.seek(0)
+    try:
+        width, height = Image.OPEN[name][0](source, "").size
+    except Image.DecompressionBombError:
+        return "too_many_pixels"
+    except Exception:  # see inspect
+        return "corrupt"
+    if width * height > settings.max_pixels:
+        return "too_many_pixels"
+    return "too_small" if min(width, height) < settings.min_side else "ok"
 
 
 def _claimed(side: object) -> int | None:

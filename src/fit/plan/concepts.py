@@ -7,14 +7,16 @@ import numpy as np
 from scipy.special import expit
 
 from fit.errors import DataError
-from fit.io.shown import ratio
+from fit.io.shown import number_of, ratio
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.logistic import WIDTH, logistic
 from fit.thresholds.families import families_of
+from fit.thresholds.headline import decisive_p_value
+from fit.thresholds.jump_tests import against_no_jump
 from fit.thresholds.neighbours import measure_neighbours, why_no_interval
 from fit.thresholds.report import CHANCE, FEWEST
 from fit.thresholds.scores import Scores
-from fit.thresholds.uncertainty import CONFIDENCE, permutation_p_value
+from fit.thresholds.uncertainty import CONFIDENCE
 
 SIZES = (25, 50, 100, 200, 400, 800, 1600)
 """Numbers of concepts that are tried."""
@@ -78,7 +80,9 @@ def rise_of(table: Scores, seed: int) -> Rise:
     if len(table) < FEWEST:
         raise DataError(f"too few concepts: {len(table)}, at least {FEWEST} are needed to see how scores spread")
     fit = logistic(table.counts, table.scores)
-    p_value = permutation_p_value(table, PERMUTATIONS, seed)
+    neighbours = measure_neighbours(table, seed)
+    tests = against_no_jump(table, PERMUTATIONS, seed, neighbours["alike"])
+    p_value = decisive_p_value({"permutation_test": tests}) or 0.0
     if fit is None or p_value > CHANCE:
         raise DataError(
             f"the scores do not rise with the counts beyond chance (p = {p_value:.2g}), so that the number of concepts "
@@ -87,7 +91,7 @@ def rise_of(table: Scores, seed: int) -> Rise:
     rise = Rise(table.counts, np.zeros(len(table)), fit)
     # The logistic has four free numbers: without the factor, the deviations would be too small in small studies.
     deviations = (table.scores - rise.score(table.counts)) * np.sqrt(len(table) / (len(table) - 4))
-    why = why_no_interval(measure_neighbours(table, seed))
+    why = why_no_interval(neighbours)
     if why is None and families_of(table) is not None:
         why = "concepts of a family are alike"
     return Rise(table.counts, deviations, fit, why)
@@ -131,7 +135,7 @@ def describe(rise: Rise, found: Sequence[Precision], within: float | None) -> It
     """Say in lines of text how precise studies of each size are, and how many concepts the ratio `within` takes."""
     of_rise = summary(rise)
     yield (
-        f"from {of_rise['concepts']:.0f} concepts: a rise of "
+        f"from {number_of(int(of_rise['concepts']), 'concept')}: a rise of "
         f"{of_rise['standard_deviations']:.1f} standard deviations "
         f"about {of_rise['midpoint']:.0f} images, 10 to 90 % of it within a factor of {of_rise['fold']:.0f}"
     )

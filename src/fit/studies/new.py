@@ -107,7 +107,10 @@ def _read_names(path: Path) -> list[Concept]:
         return read_sheet(path)
     concepts: dict[str, Concept] = {}
     for line in filter(str.strip, lines):
-        name, *aliases = [part.strip() for part in re.split(r"[\t|]", line) if part.strip()]
+        parts = [part.strip() for part in re.split(r"[\t|]", line) if part.strip()]
+        if not parts:
+            continue
+        name, *aliases = parts
         if name in (concept.name for concept in concepts.values()):
             continue
         base = slug = slug_of(name)[:LONGEST_SLUG].strip("-") or f"concept-{len(concepts) + 1}"

@@ -116,7 +116,7 @@ def _other_estimators(found: dict[str, Any]) -> str:
 def beside(found: dict[str, Any]) -> str:
     """Say what the first estimator says where it is not the headline; empty where it is."""
     other = (found.get("headline") or {}).get("beside")
-    if not other:
+    if not other or (other["threshold"] is not None and other["threshold"] == found["headline"]["threshold"]):
         return ""
     who = estimator_of_result(other["estimator"]).label
     # Only PELT with the penalty that is set has one.

@@ -16,7 +16,9 @@ from fit.io.numbers import as_number
 from fit.io.shown import number_of, plain, shown
 from fit.io.user_tables import Source, UserTable, once, read_user_table
 from fit.thresholds.difficulty import COVARIATES, Adjustment, Effect, adjust
-from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow
+from fit.thresholds.families import families_of
+from fit.thresholds.headline import CHANCE, decide, decisive_p_value, follow, withhold_intervals
+from fit.thresholds.neighbours import why_no_interval
 from fit.thresholds.report import measure
 from fit.thresholds.scores import Scores, nested_lists
 
@@ -130,9 +132,11 @@ def read_by_score(path: Source, published: Scores) -> tuple[dict[str, Scores], d
         if one.null:
             lists = [_minus(*pair) for pair in zip(lists, _lists(table, one.null_lists), strict=True)]
         # No thresholds of groups; but groups may be the families (fit.thresholds.families).
-        families = published.groups if published.families is None else published.families
-        without = {"groups": np.full(len(order), ""), "families": families}
-        found[name] = replace(published, scores=numbers - nulls, images=[lists[row] for row in order], **without)
+        families = published.families
+        if families is None and families_of(published) is not None:
+            families = published.groups
+        images, groups = [lists[row] for row in order], np.full(len(order), "")
+        found[name] = replace(published, scores=numbers - nulls, images=images, groups=groups, families=families)
     sizes = {size for size in values["fixed_targets"] or [] if size is not None}
     return found, left_out, int(sizes.pop()) if len(sizes) == 1 else None
 
@@ -294,6 +298,8 @@ def measure_by_score(
         scores[name] = {"label": labels[name], "rise_p_value": rise_p_value(table), **measured}
     if adjustment.is_possible:
         scores[ADJUSTED] = _measure_adjusted(published, adjustment, settings)
+    if alike := why_no_interval(found["neighbours"]):  # of the same concepts
+        scores = {name: withhold_intervals(one, alike) for name, one in scores.items()}
     p_value = found["permutation_test"]["p_value"]
     claims = follow(found)["threshold"] is not None or (p_value is not None and p_value <= CHANCE)
     decided = claims and any(decides(name) for name in scores)

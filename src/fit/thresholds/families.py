@@ -8,16 +8,32 @@ FEWEST_FAMILIES = 8
 """Families below which signs can't be dealt in enough ways for a p-value that means something."""
 
 
+def _own_families(table: Scores) -> np.ndarray:
+    """Return the names [N] of families; a concept without one is its own."""
+    names = table.groups if table.families is None else table.families
+    return np.where(names == "", np.char.add("\0", table.concepts), names)
+
+
 def families_of(table: Scores) -> np.ndarray | None:
     """Return the families of a table as numbers [N]: its column `family`, else `group`; None if there are too few.
 
-    A concept without a family is its own.
+    A concept without a family is its own. Groups are families only where FEWEST_FAMILIES have a name.
     """
     names = table.groups if table.families is None else table.families
-    if len(set(names) - {""}) < FEWEST_FAMILIES:
+    if len(set(names) - {""}) < (FEWEST_FAMILIES if table.families is None else 1):
         return None
-    own = np.where(names == "", np.char.add("\0", table.concepts), names)
-    return np.unique(own, return_inverse=True)[1]
+    families, number = np.unique(_own_families(table), return_inverse=True)
+    return number if len(families) >= FEWEST_FAMILIES else None
+
+
+def why_too_few(table: Scores) -> str | None:
+    """Say why a table's families can't be drawn: there are too few; None if they can, or if it names none."""
+    if table.families is None or not set(table.families) - {""}:
+        return None
+    number = len(set(_own_families(table)))
+    if number >= FEWEST_FAMILIES:
+        return None
+    return f"its concepts are of {number} families, and {FEWEST_FAMILIES} or more are needed to draw them"
 
 
 def draw_rows(table: Scores, resamples: int, rng: np.random.Generator) -> np.ndarray:

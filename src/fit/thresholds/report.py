@@ -12,7 +12,7 @@ from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
 from fit.thresholds.estimators.pelt import changes_between_counts
-from fit.thresholds.families import families_of
+from fit.thresholds.families import families_of, why_too_few
 from fit.thresholds.groups import difference_p_value
 from fit.thresholds.headline import CHANCE, GRADUAL, NO_RESAMPLE, decide, decisive_p_value, follow, withhold_intervals
 from fit.thresholds.jump_tests import TEST, against_no_jump
@@ -191,6 +191,8 @@ def measure(
         group: _measure_alone(table.take(table.groups == group), penalty, resamples, seed, estimators)
         for group in groups
     }
+    if why := why_no_interval(result["neighbours"]):  # fewer concepts show it less
+        of_groups = {group: withhold_intervals(found, why) for group, found in of_groups.items()}
     fit_to_compare = [group for group, found in of_groups.items() if found["reason"] is None]
     result["groups"] = of_groups
     result["without_group"] = int((table.groups == "").sum())
@@ -268,7 +270,7 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
     told = answers[headline["estimator"]] if headline["threshold"] is not None else headline
     found["headline"] = headline | _sides(table, told)
     _offer_likelihood_ratio_set(table, found)
-    why = why_no_interval(neighbours)
+    why = why_no_interval(neighbours) or why_too_few(table)
     return withhold_intervals(found, why) if why else found
 
 

@@ -45,7 +45,7 @@ function scoresOf(shownPart, concept) {
     const score = prompt.scores.score;
     const bar = make("span", {});
     bar.style.width = `${Math.max(0, Math.min(100, (100 * (score || 0)) / top))}%`;
-    return make("tr", {}, make("th", { scope: "row", text: prompt.prompt }),
+    return make("tr", {}, make("th", { scope: "row", text: prompt.prompt || "unknown" }),
       make("td", { class: "n", text: number(score, 3) }), make("td", { class: "bar-cell", "aria-hidden": "true" }, bar),
       make("td", { class: "n", text: number(prompt.images) }), make("td", { class: "n", text: number(prompt.targets) }));
   });

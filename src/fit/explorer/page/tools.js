@@ -45,7 +45,7 @@ const interval = (ends, digits) => (ends ? `${number(ends[0], digits)} to ${numb
 
 // With a capital letter, unless it begins with a name such as sd1.4, and a full stop.
 function sentence(text) {
-  const trimmed = text.trim();
+  const trimmed = text.trim().replace(/(\d) %/g, "$1\u00a0%"); // a line does not end before the sign
   const begun = /^\p{Ll}+(?=[\s,;:]|$)/u.test(trimmed) ? trimmed.charAt(0).toUpperCase() + trimmed.slice(1) : trimmed;
   return !begun || /[.!?:]$/.test(begun) ? begun : `${begun}.`;
 }

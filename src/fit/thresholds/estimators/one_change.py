@@ -29,11 +29,12 @@ def best_split(counts: np.ndarray, scores: np.ndarray) -> tuple[int | None, floa
         points, constant scores or equal counts.
     """
     counts, scores = np.asarray(counts, np.float64), np.asarray(scores, np.float64)
-    if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(counts) == 0:
+    squared_error = ((scores - scores.mean()) ** 2).sum() if len(scores) else 0.0
+    if len(scores) < 2 or squared_error == 0 or np.ptp(counts) == 0:  # squares of tiny scores are 0
         return None, 0.0
     removed = error_removed(counts, scores[None])[0]
     at = int(np.argmax(removed))
-    return at + 1, float(removed[at] / ((scores - scores.mean()) ** 2).sum())
+    return at + 1, float(removed[at] / squared_error)
 
 
 CRITICAL = -2 * np.log(1 - np.sqrt(0.95))
