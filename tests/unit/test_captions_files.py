@@ -128,7 +128,7 @@ def test_skipped_captions_are_told_on_the_command_line(tmp_path, capsys):
     command = ["captions", "count", "--concepts", "c.tsv", "--captions", "bad.parquet", "--on-bad-shard", "skip"]
     command = [str(tmp_path / part) if "." in part else part for part in command]
     assert main([*command, "--counts", str(tmp_path / "n.parquet")]) == 0
-    assert "fit: skipped 5000 captions: " in capsys.readouterr().err
+    assert "fit: skipped 5,000 captions: " in capsys.readouterr().err
 
 
 def test_empty_shards_and_columns_of_nulls(tmp_path):

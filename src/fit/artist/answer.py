@@ -80,7 +80,7 @@ def _of_count(found: Found) -> Iterator[str]:
     name, count = found.concept.name, found.count
     if found.captions is not None:
         share = f", 1 in {round(found.rows / found.captions):,}" if found.rows and found.captions else ""
-        mention = "mentions" if found.captions == 1 else "mention"
+        mention = "mentions" if found.captions == 1 or found.rows == 1 else "mention"
         yield f"{found.captions:,} of {number_of(found.rows or 0, 'caption')} {mention} {name}{share}."
     if found.captions and found.doubtful:
         yield (
