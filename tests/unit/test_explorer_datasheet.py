@@ -20,7 +20,9 @@ from printed import agree
 
 from fit.cli.main import main
 from fit.explorer.contents import Answer, Prompt, Strip, StripValue, Verdict
-from fit.explorer.datasheet import Grid, find_concept, make_datasheet, visible
+from fit.explorer.datasheet import make_datasheet
+from fit.explorer.datasheet_blocks import Grid, visible
+from fit.explorer.datasheet_concept import find_concept
 from fit.explorer.datasheet_html import lay_out as lay_out_html
 from fit.explorer.datasheet_pdf import lay_out as lay_out_pdf
 from fit.explorer.datasheet_settings import DatasheetSettings
@@ -48,7 +50,7 @@ def _in_a_folder(tmp_path, monkeypatch, request):
     """Run in a folder of its own; only slow tests draw the figure, which takes longer than all else."""
     monkeypatch.chdir(tmp_path)
     if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr("fit.explorer.datasheet.curve", lambda part, marked=None: FIGURE)
+        monkeypatch.setattr("fit.explorer.datasheet_study.curve", lambda part, marked=None: FIGURE)
 
 
 def sheet_of(study, tmp_path, **more):

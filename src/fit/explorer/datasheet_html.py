@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from fit.explorer.datasheet import Datasheet
+from fit.explorer.datasheet_blocks import Datasheet
 
 PAGE = "datasheet_page"
 

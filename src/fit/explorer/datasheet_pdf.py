@@ -17,7 +17,18 @@ from fpdf.fonts import TTFFont
 from PIL import Image
 
 from fit.errors import FitError
-from fit.explorer.datasheet import Block, Bullets, Code, Datasheet, Figure, Grid, Section, Text, Thumbnail, Thumbnails
+from fit.explorer.datasheet_blocks import (
+    Block,
+    Bullets,
+    Code,
+    Datasheet,
+    Figure,
+    Grid,
+    Section,
+    Text,
+    Thumbnail,
+    Thumbnails,
+)
 from fit.explorer.datasheet_figure import HEIGHT, WIDTH
 
 SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
