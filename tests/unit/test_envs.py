@@ -1,6 +1,5 @@
 """The conda environments hold what the rules' commands import, at the versions of requirements.lock."""
 
-import ast
 import hashlib
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from importing import imported
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
@@ -59,15 +59,6 @@ def test_a_lock_pins_everything_with_hashes(lock):
     for block in blocks:
         assert re.match(r"[\w.-]+(\[[^]]*\])?==", block), block[:80]
         assert "--hash=sha256:" in block, block[:80]
-
-
-def imported(path):
-    """Top-level modules that a file imports, at its head or in a function."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module.partition(".")[0]
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """An installation without extras: what works, and what is said where a package is missing."""
 
-import ast
 import json
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from importing import imported
 from test_envs import normal
 
 from fit.cli.main import COMMANDS
@@ -51,15 +51,6 @@ def fit(*words, cwd, lacking=tuple(EXTRA_OF)):
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=cwd, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     return done
-
-
-def imported(path):
-    """Top-level modules that a file imports, at its head or in a function."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module.partition(".")[0]
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def is_alive(pid):
 
 @pytest.fixture(scope="module")
 def drawings():
-    """(bytes, Picture) of pictures that are kept, made anew and refused."""
+    """(bytes, Picture) of pictures that are kept, made again and refused."""
     made = [encoded(drawing(seed), ("JPEG", "PNG", "GIF", "BMP")[seed % 4]) for seed in range(40)]
     made += [data[: len(data) // 2] for data in made[:4]] + [SVG, b""]
     return [(data, inspect(data, SETTINGS)) for data in made]

@@ -1,6 +1,7 @@
 """What the functions of the package return: numbers, a sentence, a table and a figure."""
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,18 +32,18 @@ def drawn(draw: "Callable[[], Figure]") -> "Figure":
         return draw()
 
 
-class Result:
+class Result(ABC):
     """A result: it prints as its sentence, and a notebook shows its sentence and its table."""
 
     @property
+    @abstractmethod
     def sentence(self) -> str:
         """The answer in a sentence, without a full stop."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def table(self) -> "pl.DataFrame":
         """The rows behind the answer, a frame of polars."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return self.sentence

@@ -26,7 +26,7 @@ class Study(Result):
     """The folder `results` that it was read from."""
     pairs: tuple[tuple[str, str], ...]
     """(model, domain) of each threshold."""
-    _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _cache: dict[tuple[str, str], ThresholdResult] = field(default_factory=dict, repr=False)
 
     @property
     def models(self) -> list[str]:
@@ -88,7 +88,7 @@ class Study(Result):
         if pair not in self._cache:
             found = read(self._place("thresholds", *pair, ".json"))
             self._cache[pair] = as_result(read_table(self._place("scores", *pair)), found, pair)
-        return self._cache[pair]  # type: ignore[no-any-return]
+        return self._cache[pair]
 
     def scores(self, model: str | None = None, domain: str | None = None) -> "pl.DataFrame":
         """Return the counts and imitation scores of all concepts: what `fit scores tabulate` wrote (docs/scores.md).

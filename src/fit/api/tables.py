@@ -119,10 +119,10 @@ def as_concepts(names: Names) -> "list[Concept]":
     return [Concept(slug, name.strip(), of_names[name]) for slug, name in name_of.items()]
 
 
-def _aliases(given: object) -> tuple[str, ...]:
+def _aliases(given: str | Iterable[object] | None) -> tuple[str, ...]:
     if given is None:
         return ()
-    return (given,) if isinstance(given, str) else tuple(map(str, given))  # type: ignore[call-overload]
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
 
 
 @contextmanager

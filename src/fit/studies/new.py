@@ -56,7 +56,7 @@ READMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class NewStudy:
-    """What a study has at hand. Paths are as seen from the present folder; None: a place in the folder, to fill."""
+    """What is there for a study. Paths are as seen from the present folder; None: a place in the folder, to fill."""
 
     folder: Path
     of: Literal["people", "styles"] = "styles"

@@ -155,7 +155,7 @@ def neighbours_p_value(table: Scores, permutations: int, seed: int) -> float:
     Noise is drawn as a series along the counts in which each place's noise is a share of the last one's plus something
     new (a sieve bootstrap: Bühlmann 1997). The share is the correlation of residuals around the best split. What is new
     is that of the study, with signs at random, so that its size may depend on the count. Statistic: the squared error
-    that the best split removes, in long-run variances, which each draw estimates anew as the study does.
+    that the best split removes, in long-run variances, which each draw estimates again as the study does.
 
     Args:
         table: of the concepts. Concepts of one count are one place, with their mean.
