@@ -65,19 +65,19 @@ def _parameters(**more: Any) -> list[alt.Parameter]:
     return [alt.param(name=name, value=value) for name, value in (colours | more).items()]
 
 
-def _of(name: str) -> alt.ExprRef:
+def _of(name: str) -> Any:  # Vega-Lite takes an expression in more places than Altair's hints say
     return alt.ExprRef(expr=name)
 
 
 def _counts(field: str, title: str = "effective count (training images)") -> alt.X:
     """Return the axis of counts: a logarithm with a place for 0."""
-    scale = alt.Scale(type="symlog", constant=1, domain=_of("count_domain"), nice=False, zero=False)  # type: ignore[arg-type]
-    axis = alt.Axis(title=title, values=_of("ticks"), format=FORMAT, grid=False, labelOverlap="greedy")  # type: ignore[arg-type]
+    scale = alt.Scale(type="symlog", constant=1, domain=_of("count_domain"), nice=False, zero=False)
+    axis = alt.Axis(title=title, values=_of("ticks"), format=FORMAT, grid=False, labelOverlap="greedy")
     return alt.X(field, type="quantitative", scale=scale, axis=axis)
 
 
 def _scores(field: str, title: str | None) -> alt.Y:
-    scale = alt.Scale(domain=_of("score_domain"), nice=True, zero=False)  # type: ignore[arg-type]
+    scale = alt.Scale(domain=_of("score_domain"), nice=True, zero=False)
     return alt.Y(field, type="quantitative", scale=scale, axis=alt.Axis(title=title, grid=True, tickCount=6))
 
 
@@ -147,17 +147,17 @@ def _curve(y_title: str | None, shape: str | None = None) -> dict[str, Any]:
     )
     counts = (
         alt.Chart(concepts)
-        .mark_rule(strokeWidth=1, opacity=_of("faint"))  # type: ignore[arg-type]
+        .mark_rule(strokeWidth=1, opacity=_of("faint"))
         .encode(x=_counts("low"), x2="high", y=_scores("score", y_title), color=colour)
     )
     spread = (
         alt.Chart(concepts)
-        .mark_rule(strokeWidth=1.5, opacity=_of("faint"))  # type: ignore[arg-type]
+        .mark_rule(strokeWidth=1.5, opacity=_of("faint"))
         .encode(x=_counts("count"), y=_scores("bottom", y_title), y2="top", color=colour)
     )
     points = (
         alt.Chart(concepts)
-        .mark_point(filled=True, opacity=0.85, strokeWidth=1, stroke=_of("paper"))  # type: ignore[arg-type]
+        .mark_point(filled=True, opacity=0.85, strokeWidth=1, stroke=_of("paper"))
         .encode(x=_counts("count"), y=_scores("score", y_title), color=colour, shape=marker, size=size)
     )
     layers = alt.layer(band, counts, spread, rule, points).resolve_scale(shape="independent", size="independent")
@@ -171,12 +171,12 @@ def _strips() -> dict[str, Any]:
     y: Any = alt.Y("choice", type="nominal", sort=None, axis=alt.Axis(title=None, domain=False, labelLimit=220))
     between = (
         alt.Chart(alt.NamedData(name="spans"))
-        .mark_rule(strokeWidth=1, stroke=_of("soft"), opacity=0.5)  # type: ignore[arg-type]
+        .mark_rule(strokeWidth=1, stroke=_of("soft"), opacity=0.5)
         .encode(x=_counts("low", "threshold (training images)"), x2="high", y=y)
     )
     marks = (
         alt.Chart(values)
-        .mark_point(filled=True, opacity=0.9, strokeWidth=1, stroke=_of("paper"))  # type: ignore[arg-type]
+        .mark_point(filled=True, opacity=0.9, strokeWidth=1, stroke=_of("paper"))
         .encode(
             x=_counts("threshold", "threshold (training images)"),
             y=y,
@@ -203,18 +203,18 @@ def _strips() -> dict[str, Any]:
 def _pairs(x_title: str | None, y_title: str | None) -> dict[str, Any]:
     """Return the chart of two parts' scores of the same concepts."""
     pairs = alt.NamedData(name="pairs")
-    scale = alt.Scale(domain=_of("score_domain"), nice=False, zero=False)  # type: ignore[arg-type]
+    scale = alt.Scale(domain=_of("score_domain"), nice=False, zero=False)
     axis: dict[str, Any] = {"grid": True, "tickCount": 5}
     x = alt.X("first", type="quantitative", scale=scale, axis=alt.Axis(title=x_title, **axis))
     y = alt.Y("second", type="quantitative", scale=scale, axis=alt.Axis(title=y_title, **axis))
     same = (
         alt.Chart(alt.NamedData(name="same"))
-        .mark_line(strokeDash=[4, 4], strokeWidth=1, stroke=_of("soft"))  # type: ignore[arg-type]
+        .mark_line(strokeDash=[4, 4], strokeWidth=1, stroke=_of("soft"))
         .encode(x=x, y=y)
     )
     points = (
         alt.Chart(pairs)
-        .mark_point(filled=True, size=40, opacity=0.8, fill=_of("dot"), stroke=_of("paper"), strokeWidth=1)  # type: ignore[arg-type]
+        .mark_point(filled=True, size=40, opacity=0.8, fill=_of("dot"), stroke=_of("paper"), strokeWidth=1)
         .encode(x=x, y=y)
     )
     return _look(alt.layer(same, points), score_domain=[0, 1])
