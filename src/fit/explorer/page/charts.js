@@ -135,12 +135,16 @@ function lineOf(threshold, ends, line = "threshold") {
   return [{ threshold, low, high, line }];
 }
 
-// Do something when an element is about to be seen, once.
+// Do something once: when an element is about to be seen, or before the page is printed.
 function whenSeen(element, action) {
-  const observer = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
+  const once = () => {
     observer.disconnect();
+    removeEventListener("beforeprint", once);
     action();
+  };
+  const observer = new IntersectionObserver((entries) => {
+    if (entries.some((entry) => entry.isIntersecting)) once();
   }, { rootMargin: "300px" });
   observer.observe(element);
+  addEventListener("beforeprint", once);
 }
