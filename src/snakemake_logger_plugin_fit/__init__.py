@@ -6,6 +6,7 @@ log back. Dry runs, --verbose, --printshellcmds and --debug-dag always show that
 
 import contextlib
 import logging
+import re
 import shutil
 import sys
 import threading
@@ -38,6 +39,9 @@ CHATTER = (
 
 answer: Callable[[], Iterable[str]] | None = None
 """Returns what the workflow says if nothing is to be done; Snakemake calls no handler of success then."""
+explained: Callable[[str], str] | None = None
+"""Returns what is said of a target that no rule makes, in place of Snakemake's message."""
+NO_RULE = re.compile(r"MissingRuleException\b.*\nNo rule to produce (.+?) \(if you use input")
 
 
 @dataclass
@@ -168,6 +172,9 @@ class LogHandler(LogHandlerBase):
         """Show what a record of Snakemake means to a user."""
         event = getattr(record, "event", None)
         try:
+            if explained and (found := NO_RULE.match(str(record.msg))):
+                self._print(explained(found[1]))
+                return
             if self.plain:
                 if self.plain.filter(record):
                     self.plain.emit(record)

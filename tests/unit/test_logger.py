@@ -200,6 +200,19 @@ def test_an_endless_message_is_cut_and_the_file_with_the_rest_is_named(run):
     assert "more lines in" in run.shown()
 
 
+@pytest.mark.parametrize("settings", [{}, {"dryrun": True}, {"quiet": {"progress"}}], ids=str)
+def test_a_target_that_no_rule_makes_is_explained_in_place_of_the_words_of_snakemake(tmp_path, monkeypatch, settings):
+    from snakemake.exceptions import MissingRuleException, print_exception
+    from snakemake.logging import logger
+
+    run = Run(tmp_path, monkeypatch, nocolor=True, **settings)
+    monkeypatch.setattr(plugin, "explained", lambda target: f"fit: {target} is not a milestone")
+    for name in ("error", "critical"):  # what Snakemake itself makes of the exception
+        monkeypatch.setattr(logger, name, lambda text, **_: run.say(LogEvent.ERROR, str(text), logging.ERROR))
+    print_exception(MissingRuleException("no such.json"), {})
+    assert run.shown() == "fit: no such.json is not a milestone\n"
+
+
 def test_what_the_workflow_says_at_its_end_is_shown_also_where_nothing_is_to_be_done(run, monkeypatch):
     monkeypatch.setattr(plugin, "answer", lambda: ["m begins to imitate people"])
     run.say(None, "Nothing to be done (all requested files are present and up to date).")
