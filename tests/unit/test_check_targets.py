@@ -35,7 +35,10 @@ MADE = "results/thresholds/my-model/people.json"
         ("mine", "mine: a study, and a run makes the default study, which is mine; leave the word out"),
         ("small", "the default study, which is mine; write `default_study: small` into config.yaml"),
         ("results/thresholds/my_model/peopl.json", f"did you mean {MADE}? config.yaml has the models my-model;"),
-        ("results/threshold/my-model/people.json", "people.json: a file that no rule makes; config.yaml has the models"),
+        (
+            "results/threshold/my-model/people.json",
+            "people.json: a file that no rule makes; config.yaml has the models",
+        ),
     ],
 )
 def test_a_target_is_named_with_those_that_there_are(target, said):

@@ -35,7 +35,7 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
 
 
 def _names(config: Config) -> str:
-    kinds = {"models": config.models, "domains": config.domains, "corpora": config.corpora}
+    kinds = {"models": list(config.models), "domains": list(config.domains), "corpora": list(config.corpora)}
     return "config.yaml has " + "; ".join(f"the {kind} {', '.join(names)}" for kind, names in kinds.items())
 
 
