@@ -34,7 +34,7 @@ MADE = "results/thresholds/my-model/people.json"
         ("a\nb", "'a\\nb': not a milestone"),
         ("mine", "mine: a study, and a run makes the default study, which is mine; leave the word out"),
         ("small", "the default study, which is mine; write `default_study: small` into config.yaml"),
-        ("results/thresholds/my_model/peopl.json", f"did you mean {MADE}? config.yaml has the models my-model;"),
+        ("results/thresholds/my_model/people.json", f"did you mean {MADE}? config.yaml has the models my-model;"),
         (
             "results/threshold/my-model/people.json",
             "people.json: a file that no rule makes; config.yaml has the models",

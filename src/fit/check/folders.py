@@ -106,8 +106,8 @@ def of_images(config: Config, what: Sequence[str], concepts: Sequence[Concept] |
         found: where findings are added.
     """
     given = _given(config, what)
-    # How many training images there are is of no concern here: a concept may have none. Of other pictures the headers are
-    # read, as far as needed: 0.05 ms each, and a run would go on without a concept whose files are no pictures.
+    # How many training images there are is of no concern here: a concept may have none. Of other pictures the headers
+    # are read, as far as needed: 0.05 ms each, and a run would go on without a concept whose files are no pictures.
     decoding = None if what[0] == "corpus" else config.collection
     place, key = given.place, given.key
     if not place or place.startswith("results/") or not Path(place).exists():

@@ -414,7 +414,7 @@ def read_counts(path: str | Path, concepts: Sequence[str], column: str = "effect
         meant = [f"{plain([other])} for {concept}" for concept, other in paired(missing[:5], others).items()]
         said = f" (it has {', '.join(meant)})" if meant else ""
         raise DataError(
-            f"{path}: no count of {', '.join(missing[:5])}{said}; add a row for each, or take them off the sheet"
+            f"{path}: no count of {plain(missing, 5)}{said}; add a row for each, or take them off the sheet"
         )
     if others:
         print(

@@ -40,7 +40,7 @@ def _captions(config: Config, corpus: str) -> int | None:
 
 
 def _given_pictures(place: str | None, slugs: Collection[str]) -> int | None:
-    """Return how many pictures of concepts a user's folder or table has, by names of files; None if it can't be read."""
+    """Return how many pictures of concepts a user's folder or table has, by file names; None if it can't be read."""
     if not place or not Path(place).exists():
         return None
     try:
