@@ -8,6 +8,7 @@ from typing import Any
 
 from fit.errors import DataError
 from fit.io.numbers import as_number
+from fit.io.shown import as_images
 from fit.thresholds.answer import CHANCE, falls, why_none
 from fit.thresholds.headline import follow
 from fit.thresholds.neighbours import why_no_interval
@@ -50,7 +51,7 @@ class Threshold:
         if self.images is None:
             return "threshold: none"
         interval = f"above {self.low}, at most {self.high}" if self.has_interval else "no interval"
-        return f"threshold: {self.images} images ({interval})"
+        return f"threshold: {as_images(self.images)} ({interval})"
 
 
 def _number(found: dict[str, Any], name: str, of: str | None = None) -> float | None:
