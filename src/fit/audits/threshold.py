@@ -150,7 +150,7 @@ def _ends(threshold: Any, interval: Any) -> tuple[int, tuple[int, int], bool]:
     return images, (min(low, images - 1), max(high, images)), True
 
 
-def read_threshold(given: str) -> Threshold:
+def read_threshold(given: str, name: str = "--threshold") -> Threshold:
     """Read a threshold: a number of images, or the path of JSON as `fit thresholds detect` writes it.
 
     Its interval is widened where it leaves its own threshold out. Without an interval, a count as large as the
@@ -165,12 +165,12 @@ def read_threshold(given: str) -> Threshold:
         if str(given).lower().endswith((".json", ".txt")):
             raise DataError(f"{given}: not a threshold; {_REMEDY}")
         try:
-            images = as_number(given, "--threshold", whole=True, in_table=False)
+            images = as_number(given, name, whole=True, in_table=False)
             number, ends, _ = _ends(images, None)
         except DataError as error:
             raise DataError(f"{error}; or {_REMEDY}") from None
         except (TypeError, ValueError):
-            raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
+            raise DataError(f"{name} is {given or 'empty'}: not a threshold; {_REMEDY}") from None
         return Threshold(number, *ends, False)
     try:
         found = json.loads(Path(given).read_text(encoding="utf-8"))

@@ -14,6 +14,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]}..."
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text can be written: it has no half of a character, as a shell's bytes that are not UTF-8 become."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def plain(names: Iterable[str], most: int = 20) -> str:
     """Return names in a line, each as it is, or as `shown` returns it if it has invisible characters or is long."""
     names = [name for name in names if name]

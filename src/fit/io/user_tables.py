@@ -189,6 +189,8 @@ def in_memory(table: "pa.Table", name: str) -> UserTable:
     types = {}
     for column in table.schema:
         value = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_null(value):  # of a table without a row, or a column without a value
+            continue
         if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)):
             types[column.name] = str(column.type)
     rows = table.to_pylist()
