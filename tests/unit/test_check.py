@@ -115,7 +115,7 @@ def test_files_that_are_no_pictures_are_not_counted(study, quick):
     Path("references/van-c/more.png").write_bytes(PIXEL)
     Path("generated/van-d/0.png").write_text("not a picture")
     told = {finding.kind: finding.text for finding in look(study, quick=quick, only=["domains", "models"])}
-    assert "1 of 12 concepts have fewer than 10 reference images" in told["remark"]
+    assert "1 of 12 concepts has fewer than 10 reference images" in told["remark"]
     assert "van-b (9, 2 files are no readable pictures)" in told["remark"]
     assert "no generated images of 1 of 12 concepts: van-d (1 file is no readable picture)" in told[WRONG]
 

@@ -160,7 +160,7 @@ def test_a_failed_job_shows_what_it_did_of_whom_and_the_end_of_its_log(run):
     assert "failed while scoring the imitation: score_imitation (concept ada)" in shown
     assert "    line 80\n" in shown and "    line 98\n    fit: no scores\n" in shown and "line 79" not in shown
     assert str(run.folder / "1.log") in shown
-    assert "0 of 9 jobs are done, 1 failed" in shown
+    assert "0 of 9 jobs done, 1 failed" in shown
     assert "RuleException" not in shown and "At least one job" not in shown
     assert len(shown.splitlines()) < 30
 

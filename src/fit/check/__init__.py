@@ -13,6 +13,7 @@ from fit.check.models import of_embedder, of_model
 from fit.check.tables import of_captions, of_counts, of_sheet, of_vetoes
 from fit.config.config import Config
 from fit.explorer.beside import nothing_beside, tables_beside
+from fit.io.shown import number_of
 from fit.published import MATCH_THRESHOLDS
 
 __all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "looked_at", "screen"]
@@ -113,11 +114,6 @@ def looked_at(config: Config, study: str) -> dict[str, int]:
 def in_order(config: Config, study: str) -> str:
     """Return a line that says what was looked at; it is shown if nothing is wrong."""
     number = looked_at(config, study)
-
-    def of(number: int, noun: str, plural: str | None = None) -> str:
-        return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-    parts = [of(number["concepts"], "concept"), of(number["domains"], "domain"), of(number["models"], "model")]
-    return f"study {study}: everything that can be checked is in order: {', '.join(parts)}, " + of(
-        number["corpora"], "corpus", "corpora"
-    )
+    kinds = {"concepts": "concept", "domains": "domain", "models": "model", "corpora": "corpus"}
+    parts = [number_of(number[key], noun) for key, noun in kinds.items()]
+    return f"study {study}: everything that can be checked is in order: {', '.join(parts)}"

@@ -264,9 +264,10 @@ def _judge_references(
     least_key = key.rpartition(".")[0] + ".least"
     if few:
         shown = some(f"{slug} ({counts[slug] or 0}{', ' + notes[slug] if slug in notes else ''})" for slug in few)
+        has, are = ("has", "is") if len(few) == 1 else ("have", "are")
         text = (
-            f"{place}: {len(few)} of {len(counts)} concepts have fewer than {least} {noun} and are left out: {shown}; "
-            f"add pictures or lower `{least_key}`"
+            f"{place}: {len(few)} of {number_of(len(counts), 'concept')} {has} fewer than {least} {noun} and {are} "
+            f"left out: {shown}; add pictures or lower `{least_key}`"
         )
         found.add(REMARK if usable else WRONG, key, text)
     method = config.domains[domain].match_threshold
@@ -292,6 +293,7 @@ def _of_photographs(place: str, given: _Given, found: Findings, decoding: Decode
         if counted.lost:
             found.add(REMARK, key, f"{counted.lost} (`{key}`)")
         if counted.pictures < least:
-            found.add(WRONG, key, f"{place}: fewer than {least} pictures that can be read; put {noun} there (`{key}`)")
+            needed = number_of(least, "picture")
+            found.add(WRONG, key, f"{place}: fewer than {needed} that can be read; put {noun} there (`{key}`)")
     else:
         counts_in_table(place, key, found, concept=False)
