@@ -109,7 +109,7 @@ def test_nothing_is_lost_and_nothing_comes_twice_from_a_server_that_misbehaves(t
     ok = [row for row in found.to_pylist() if row["status"] == "ok"]
     assert all(row["bytes"] and row["perceptual_hash"] and row["http_status"] == 200 for row in ok)
     said = table.statistics(tmp_path / "images.parquet").splitlines()
-    assert said[-1] == "        281  in all; 1 different pictures"
+    assert said[-1] == "        281  in all; 1 different picture"
 
 
 @pytest.mark.slow
