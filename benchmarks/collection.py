@@ -4,9 +4,9 @@
 
 A server in another process, on this machine, gives one JPEG for every path. Each method runs in a process
 of its own and handles the same number of links; medians over rounds. The floors are fetching alone and decoding alone,
-in one process: as Pillow does it, and as a decoder process does it, with its checks and the perceptual hash. The plain loop
-is what one would write in ten lines, without any of the checks: threads, urllib, Pillow. Processor time is that of the method
-and of the processes that it starts, without the server's; other programs on the machine change it less than elapsed time.
+in one process: as Pillow does it, and as a decoder process does it, with its checks and the perceptual hash. The plain
+loop is what one would write in ten lines, without any of the checks: threads, urllib, Pillow. Processor time is that of
+the method and of the processes that it starts, without the server's; other programs change it less than elapsed time.
 """
 
 import argparse
@@ -170,7 +170,7 @@ def main():
         found = {}
         for number in range(args.rounds):
             for method in METHODS:
-                for count in [args.images] + ([args.images // 4] if "collect" in method else []):
+                for count in [args.images] + ([max(1, args.images // 4)] if "collect" in method else []):
                     print(f"round {number + 1} of {args.rounds}: {method}, {count}", file=sys.stderr)
                     command = [sys.executable, __file__, "--measure", method, port, str(count)]
                     done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -42,8 +42,8 @@ _ANSWER = struct.Struct(">B?QQQQ")  # place in STATUSES, whether the bytes are k
 _READY, _READ = b"S", b"R"  # a worker has started; it has read the bytes of a picture
 
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""Variables of glibc's malloc: a worker keeps up to 64 MB that it has freed, in blocks of up to 8 MB, for its next picture.
-Else it may give a picture's memory back and ask for it again, which takes as long as decoding."""
+"""Variables of glibc's malloc: a worker keeps up to 64 MB that it has freed, in blocks of up to 8 MB, for its next
+picture. Else it may give a picture's memory back and ask for it again, which takes as long as decoding."""
 
 START_S = 300  # on a cluster's file system, importing NumPy in a hundred jobs at once takes minutes
 MAX_MEMORY_MB = 2048  # address space of a worker, of which it takes 120 to start
