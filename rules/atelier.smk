@@ -39,7 +39,7 @@ rule train_style_encoder:
         "results/benchmarks/train_style_encoder.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 2
+    threads: 1  # a second one would mostly wait: two trainings side by side gain more
     resources:
         mem_mb=growing(2000),
         runtime=growing(20),
@@ -59,7 +59,7 @@ rule train_art_filter:
         "results/benchmarks/train_art_filter.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 2
+    threads: 1  # a second one would mostly wait: two trainings side by side gain more
     resources:
         mem_mb=growing(2000),
         runtime=growing(20),
@@ -81,7 +81,7 @@ rule train_generator:
         "results/benchmarks/train_generator.tsv"
     conda:
         "../envs/fit.yaml"
-    threads: 2
+    threads: 1  # a second one would mostly wait: two trainings side by side gain more
     resources:
         mem_mb=growing(4000),  # measured: 2.1 GB
         runtime=growing(60),

@@ -1,11 +1,14 @@
 """Looks at a study's inputs before its first job, and says on one screen what is missing or wrong."""
 
+import os
 import shlex
 import sys
 
 from snakemake.logging import logger
+from snakemake_logger_plugin_fit.stages import MILESTONES
 
 from fit.check import ABSENT, examine, screen
+from fit.check.targets import unknown_target
 
 
 def is_planning():
@@ -73,3 +76,17 @@ def end(message):
     """End this run with `message`. An exception of an input function would print a traceback too."""
     logger.error(f"fit: {message}")
     sys.exit(1)
+
+
+def is_made(path):
+    """Return whether a rule makes the file `path`."""
+    return any(rule.is_producer(path) for rule in workflow.rules)
+
+
+def explained(target):
+    """Return what is said of a target that no rule makes. Snakemake's MissingRuleException does not say which there are."""
+    return f"fit: {unknown_target(target, CONFIG, MILESTONES, is_made)}. No job was started."
+
+
+if workflow.is_main_process:
+    snakemake_logger_plugin_fit.explained = explained

@@ -6,6 +6,7 @@ log back. Dry runs, --verbose, --printshellcmds and --debug-dag always show that
 
 import contextlib
 import logging
+import re
 import shutil
 import sys
 import threading
@@ -38,6 +39,9 @@ CHATTER = (
 
 answer: Callable[[], Iterable[str]] | None = None
 """Returns what the workflow says if nothing is to be done; Snakemake calls no handler of success then."""
+explained: Callable[[str], str] | None = None
+"""Returns what is said of a target that no rule makes, in place of Snakemake's message."""
+NO_RULE = re.compile(r"MissingRuleException\b.*\nNo rule to produce (.+?) \(if you use input")
 
 
 @dataclass
@@ -50,10 +54,15 @@ class LogHandlerSettings(LogHandlerSettingsBase):
     )
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return a number and its noun, as fit.io.shown does: Snakemake imports this plugin also where fit is not."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def duration(seconds: float) -> str:
     """Return seconds in words: `40 seconds`, `3 minutes`, `2.5 hours`."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} second{'s' * (round(seconds) > 1)}"
+        return number_of(max(1, round(seconds)), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
@@ -122,7 +131,8 @@ class LogHandler(LogHandlerBase):
         lines = text.splitlines()
         if len(lines) <= LONGEST:
             return text
-        return "\n".join([*lines[:LONGEST], f"... and {len(lines) - LONGEST} more lines in {self._file()}"])
+        more = number_of(len(lines) - LONGEST, "more line")
+        return "\n".join([*lines[:LONGEST], f"... and {more} in {self._file()}"])
 
     def _files(self) -> list[logging.FileHandler]:
         from snakemake.logging import logger
@@ -168,6 +178,9 @@ class LogHandler(LogHandlerBase):
         """Show what a record of Snakemake means to a user."""
         event = getattr(record, "event", None)
         try:
+            if explained and (found := NO_RULE.match(str(record.msg))):
+                self._print(explained(found[1]))
+                return
             if self.plain:
                 if self.plain.filter(record):
                     self.plain.emit(record)
@@ -210,9 +223,9 @@ class LogHandler(LogHandlerBase):
             if name not in MILESTONES:
                 self.stages[words_of(name)].jobs += count
         jobs = sum(stage.jobs for stage in self.stages.values())
-        number = f"{len(self.stages)} stage{'s' * (len(self.stages) > 1)}"
+        number = number_of(len(self.stages), "stage")
         if self.stages and "progress" not in self.quiet:
-            self._print(f"{jobs} job{'s' * (jobs > 1)} in {number}; the full log: {self._file()}")
+            self._print(f"{number_of(jobs, 'job')} in {number}; the full log: {self._file()}")
         if self.live and "progress" not in self.quiet:
             threading.Thread(target=self._tick, daemon=True).start()
 
@@ -324,16 +337,16 @@ class LogHandler(LogHandlerBase):
         if len(self.remarks) > MOST_REMARKS:
             self._print(f"and {len(self.remarks) - MOST_REMARKS} more remarks (`fit: ...`) in {self._file()}")
         if self.warnings > MOST_WARNINGS:
-            self._print(f"and {self.warnings - MOST_WARNINGS} more warnings in {self._file()}")
+            self._print(f"and {number_of(self.warnings - MOST_WARNINGS, 'more warning')} in {self._file()}")
         hidden = self.failures - MOST_FAILURES - MOST_NAMED
         if hidden > 0:
-            self._print(f"and {hidden} more failed jobs in {self._file()}")
+            self._print(f"and {number_of(hidden, 'more failed job')} in {self._file()}")
         jobs = sum(stage.jobs for stage in self.stages.values())
         took = duration(time.monotonic() - self.begun)
         if self.failures and self.finished < jobs:
             self._print(
-                f"stopped after {took}: {self.finished} of {jobs} jobs are done, {self.failures} failed; the full log: "
-                f"{self._file()}\nWhen that is fixed, the same command goes on from here."
+                f"stopped after {took}: {self.finished} of {number_of(jobs, 'job')} done, {self.failures} failed; the "
+                f"full log: {self._file()}\nWhen that is fixed, the same command goes on from here."
             )
 
     def close(self) -> None:

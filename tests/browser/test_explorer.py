@@ -545,7 +545,7 @@ def test_what_is_lacking_is_said(opened, lacking):
     text = page.locator("#overview").inner_text()
     for said in ("no threshold", "The sensitivity was not measured.", "Pictures of people are left out."):
         assert said in text
-    assert "1 of 1 concepts are shown" in text and "This page has no pictures of it." in text
+    assert "1 of 1 concept is shown" in text and "This page has no pictures of it." in text
     for place in (1, 2, 3):
         until_drawn(page, lambda place=place: page.get_by_label("Model and domain").first.select_option(str(place)))
         assert shown_concepts(page) == 0

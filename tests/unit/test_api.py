@@ -131,7 +131,7 @@ def test_a_study_without_a_threshold_is_a_result_that_says_why():
         ({"concept": [1], "effective_count": [1], "score": [0.1]}, "column 'concept' holds int64, not text"),
         ({"concept": ["a"], "effective_count": [1.5], "score": [0.1]}, "the table, row 1, concept 'a'"),
         ({"concept": ["a", "a"], "effective_count": [1, 2], "score": [0.1, 0.2]}, "concept 'a' is in row 1 too"),
-        ({"concept": ["a"], "effective_count": [1, 2], "score": [0.1]}, "the table: its columns can't be read"),
+        ({"concept": ["a"], "effective_count": [1, 2], "score": [0.1]}, "the table: its columns have"),
         ({"concept": ["a"], "effective_count": [1], "score": [0.1], "Group": ["b"]}, "did you mean 'group'?"),
         (3, "the table: int is not a table"),
         ("no-such.csv", "no-such.csv: there is no such file"),
@@ -186,6 +186,16 @@ def test_settings_of_a_count_reach_it():
         (["x"], ["!"], SheetError, "'!' has no letter"),
         (["x"], ["Monet", "monet"], SheetError, "the same slug"),
         ([], ["Monet"], CorpusError, "there is no row"),
+        (["Monet \ud83d"], ["Monet"], DataError, "the captions: not a list of texts"),
+        (["a.csv", "b.parquet"], ["Monet"], DataError, "'a.csv' is the name of a file; give files as pathlib.Path"),
+        ({"caption": [1]}, ["Monet"], CorpusError, "the captions: column 'caption' is int64, not text"),
+        ({"caption": "Monet"}, ["Monet"], DataError, "its column 'caption' can't be read (one text)"),
+        (["x"], [None], SheetError, "names: None is not text"),
+        (["x"], [b"Monet"], SheetError, "names: b'Monet' is not text"),
+        (["x"], ["Monet\ud83d"], SheetError, "has half a character"),
+        (["x"], {"Monet": 3}, SheetError, "names: 3 is not a list of aliases"),
+        (["x"], "Monet", SheetError, "'Monet' is taken for the path of a concept sheet"),
+        (["x"], None, SheetError, "names: NoneType is not names"),
         ([1], ["Monet"], DataError, "the captions: not a list of texts"),
         (3, ["Monet"], DataError, "the captions: not a list of texts"),
         ({"text": ["x"]}, ["Monet"], DataError, "no column 'caption' (found: text)"),
@@ -196,6 +206,58 @@ def test_captions_or_names_that_are_not_are_errors(captions, names, error, said)
     with pytest.raises(error) as caught:
         fit.count_captions(captions, names)
     assert said in str(caught.value)
+
+
+@pytest.mark.slow
+def test_names_may_be_any_series_of_texts():
+    for names in (pl.Series(["Monet"]), pd.Series(["Monet"]), (name for name in ["Monet"]), {"Monet"}):
+        assert fit.count_captions(["Monet"], names).table["captions"].to_list() == [1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"resamples": "x"},
+        {"resamples": 1.5},
+        {"resamples": None},
+        {"penalty": "a"},
+        {"penalty": float("inf")},
+        {"estimators": 3},
+        {"seed": -1},
+        {"seed": "a"},
+        {"seed": None},
+        {"threads": -1},
+        {"threads": "a"},
+    ],
+    ids=str,
+)
+def test_a_setting_of_a_wrong_kind_is_named(wrong):
+    (name,) = wrong
+    with pytest.raises(DataError, match=f"^{name} is "):
+        fit.threshold(table(), **wrong)
+
+
+@pytest.mark.parametrize("names", [("a",), "ab", None, ("a", "b", "c")])
+def test_a_comparison_needs_two_names(names):
+    with pytest.raises(DataError, match="give a name for each of the two tables"):
+        fit.compare(table(), table(), names=names, resamples=5)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"concept": ["a", "b"], "effective_count": [1, "x"], "score": [0.1, 0.2]},
+            "its column 'effective_count' can't",
+        ),
+        ({"concept": ["a"], "effective_count": [10**40], "score": [0.1]}, "its column 'effective_count' can't be read"),
+        ({"concept": ["a"], "effective_count": [1, 2], "score": [0.1]}, "concept has 1, effective_count has 2"),
+        (pd.Series([1]), "Series is not a table"),
+    ],
+)
+def test_a_table_that_is_not_one_names_its_column(given, said):
+    with pytest.raises(DataError, match=said):
+        fit.threshold(given)
 
 
 @pytest.mark.slow

@@ -107,14 +107,15 @@ def test_too_few_references_name_the_key(study):
     assert "`domains.people.references.least`" in found[0].text
 
 
-def test_files_that_are_no_pictures_are_not_counted(study):
+@pytest.mark.parametrize("quick", [True, False])
+def test_files_that_are_no_pictures_are_not_counted(study, quick):
     Path("references/van-b/3.png").write_text("not a picture")
     Path("references/van-b/more.jpg").write_bytes(b"")
     Path("references/van-c/7.png").write_bytes(PIXEL[:20])
     Path("references/van-c/more.png").write_bytes(PIXEL)
     Path("generated/van-d/0.png").write_text("not a picture")
-    told = {finding.kind: finding.text for finding in look(study, quick=False, only=["domains", "models"])}
-    assert "1 of 12 concepts have fewer than 10 reference images" in told["remark"]
+    told = {finding.kind: finding.text for finding in look(study, quick=quick, only=["domains", "models"])}
+    assert "1 of 12 concepts has fewer than 10 reference images" in told["remark"]
     assert "van-b (9, 2 files are no readable pictures)" in told["remark"]
     assert "no generated images of 1 of 12 concepts: van-d (1 file is no readable picture)" in told[WRONG]
 

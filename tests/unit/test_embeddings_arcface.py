@@ -285,7 +285,7 @@ def load(path):
 
 @pytest.mark.parametrize("batch", [0, 1025, 10**9, 2**62])
 def test_a_batch_size_that_is_too_large_is_named(tmp_path, batch):
-    with pytest.raises(ModelError, match=rf"a\.onnx: it takes {batch} faces at a time, and 1 to 1024"):
+    with pytest.raises(ModelError, match=rf"a\.onnx: it takes {batch:,} faces at a time, and 1 to 1024"):
         load(network(tmp_path / "a.onnx", shape=(batch, 3, 112, 112)))
 
 

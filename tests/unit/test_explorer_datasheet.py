@@ -550,8 +550,8 @@ def test_errors_say_the_remedy(tmp_path, capsys, words, said):
     ("change", "said"),
     [
         ({"version": 99}, "of version 99, and this version of fit reads 1; run `fit run explorer` again"),
-        ({"parts": "none"}, "parts: "),
-        ({"extra": 1}, "extra: "),
+        ({"parts": "none"}, "parts is 'none': "),
+        ({"extra": 1}, "extra is 1: "),
         ({"parts": []}, "it has no model and domain"),
         ({"sources": [{"file": "x"}]}, "sources[0]."),
     ],
@@ -561,6 +561,74 @@ def test_a_study_json_that_is_not_one_names_the_field(tmp_path, capsys, change, 
     path.write_text(json.dumps(written(path) | change))
     assert main(["report", "made-up", "--html", "a.html"]) == 1
     assert said in capsys.readouterr().err
+
+
+IMPOSSIBLE = [
+    ("parts.0.answer.threshold", 1e300, "parts[0].answer.threshold is 1e+300: Input should be less than or equal to"),
+    ("parts.0.answer.threshold", -1, "parts[0].answer.threshold is -1: Input should be greater than or equal to 0"),
+    ("parts.0.answer.threshold", float("nan"), "parts[0].answer.threshold is nan: Input should be a finite number"),
+    ("parts.0.answer.threshold", "100", "parts[0].answer.threshold is '100': Input should be a valid number"),
+    ("parts.0.answer.threshold", True, "parts[0].answer.threshold is True: Input should be a valid number"),
+    (
+        "parts.0.answer.interval",
+        [140, 70],
+        "parts[0].answer.interval is [140, 70]: Value error, the low end should not",
+    ),
+    ("parts.0.answer.interval", [140], "parts[0].answer.interval is [140]: List should have at least 2 items"),
+    ("parts.0.answer.interval", [-1, 140], "parts[0].answer.interval[0] is -1"),
+    ("parts.0.answer.published.threshold", float("inf"), "parts[0].answer.published.threshold is inf"),
+    ("parts.0.scores.0.estimates.0.threshold", 1e30, "parts[0].scores[0].estimates[0].threshold is 1e+30"),
+    ("parts.0.scores.0.penalties.0.penalty", -0.9, "parts[0].scores[0].penalties[0].penalty is -0.9"),
+    ("parts.0.sensitivity.0.values.0.threshold", -5, "parts[0].sensitivity[0].values[0].threshold is -5"),
+    ("parts.0.concepts.0.count", 2.0**70, "parts[0].concepts[0].count is 1.18"),
+    ("parts.0.concepts.0.captions", -3, "parts[0].concepts[0].captions is -3"),
+    ("parts.0.concepts.0.captions", 2**70, "parts[0].concepts[0].captions is 1180591620717411303424"),
+    ("parts.0.concepts.0.scores.score", -1e300, "parts[0].concepts[0].scores.score is -1e+300"),
+    ("parts.0.concepts.0.verdict.p_above", 1.01, "parts[0].concepts[0].verdict.p_above is 1.01"),
+    ("parts.0.concepts.0.prompts.0.images", 1.5, "parts[0].concepts[0].prompts[0].images is 1.5"),
+    (
+        "parts.0.model",
+        "../../elsewhere",
+        "parts[0].model is '../../elsewhere': Value error, it should be the name of a",
+    ),
+    ("parts.0.domain", "d" * 300, "parts[0].domain is 'ddd"),
+    ("comparisons.0.interval", [2.4, 0.9], "comparisons[0].interval is [2.4, 0.9]: Value error, the low end"),
+    ("comparisons.0.p_value", 7, "comparisons[0].p_value is 7"),
+    ("comparisons.0.ratio", -1, "comparisons[0].ratio is -1"),
+    ("seed", -1, "seed is -1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"), IMPOSSIBLE, ids=[f"{place}={value}" for place, value, _ in IMPOSSIBLE]
+)
+def test_an_impossible_number_in_a_study_json_is_named(tmp_path, capsys, place, value, said):
+    path = write_study(make_study(make_part(concepts=3), comparisons=[COMPARISON]), tmp_path)
+    told = inside = written(path)
+    *steps, last = (int(step) if step.isdigit() else step for step in place.split("."))
+    for step in steps:
+        inside = inside[step]
+    assert last in (range(len(inside)) if isinstance(inside, list) else inside)
+    inside[last] = value
+    path.write_text(json.dumps(told))
+    for command in (["report", str(path), "--pdf", "a.pdf"], ["explorer", "build", str(path), "--out", "a.html"]):
+        assert main(command) == 1
+        message = capsys.readouterr().err
+        assert f"{path}: {said}" in message
+        assert "run `fit run explorer` again" in message
+    assert main(["report", str(path), "--verify"]) == 1
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_the_largest_numbers_that_are_possible_are_laid_out(tmp_path, capsys):
+    largest = float(2**63 - 1)
+    part = make_part(concepts=3)
+    concept = replace(part.concepts[0], count=largest, count_interval=[0.0, largest], scores={"score": 1e30})
+    answer = replace(part.answer, threshold=largest, interval=[0.0, largest])
+    path = write_study(make_study(replace(part, concepts=[concept, *part.concepts], answer=answer)), tmp_path)
+    pdf = tmp_path / "a.pdf"
+    assert main(["report", str(path), "--pdf", str(pdf)]) == 0, capsys.readouterr().err
+    assert "9,223,372,036,854,775,807" in text_of_pdf(pdf.read_bytes()).replace("808", "807")
 
 
 @pytest.mark.parametrize(
@@ -591,9 +659,16 @@ def test_verify_says_which_files_differ_or_are_missing(tmp_path, capsys):
     assert main(["report", "made-up", "--verify"]) == 1
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == ["differs: results/differs.tsv", "missing: results/missing.tsv"]
-    assert "of 3 files, 1 are the same" in said[2]
+    assert "of 3 files, 1 is the same" in said[2]
     _, found = agree(capsys, "report", path, "--verify", status=1, besides=["1"])
     assert [one["found"] for one in found["files"]] == ["differs", "missing", "same"]
+
+
+def test_verify_names_a_file_that_cannot_be_read(tmp_path, capsys):
+    study = make_study(make_part(concepts=3))
+    path = write_study(replace(study, sources=[replace(study.sources[0], file="x" * 300)]), tmp_path)
+    assert main(["report", str(path), "--verify"]) == 1
+    assert "a file that the study names, can't be read: File name too long" in capsys.readouterr().err
 
 
 def test_verify_of_nothing_is_no_success(tmp_path):

@@ -81,7 +81,7 @@ def test_a_damaged_picture_is_still_told(tmp_path, capsys):
     put(tmp_path, "images/van-gogh/0.png", data=png(0))
     put(tmp_path, "images/van-gogh/1.png", data=png(0)[:40])
     assert len(imported(tmp_path)) == 1
-    assert "van-gogh: 1 generated images can't be decoded" in capsys.readouterr().err
+    assert "van-gogh: 1 generated image can't be decoded" in capsys.readouterr().err
 
 
 def test_a_folder_without_pictures_says_what_it_has(tmp_path, capsys):

@@ -54,7 +54,7 @@ def test_another_separator_than_promised_is_said(tmp_path, capsys):
     [
         (b"", "the file is empty"),
         ("concept,effective_count\n", "no row"),
-        ("concept,effective_count\na,1\nb\n", "line 3: 1 cells"),
+        ("concept,effective_count\na,1\nb\n", "line 3: 1 cell,"),
         ("concept,effective_count\na,1,200\n", "line 2: 3 cells"),
         ("concept,effective_count,effective_count\na,1,2\n", "2 columns are named 'effective_count'"),
         ("Concept,effective_count\na,1\n", "rename 'Concept'"),

@@ -160,7 +160,7 @@ def test_a_failed_job_shows_what_it_did_of_whom_and_the_end_of_its_log(run):
     assert "failed while scoring the imitation: score_imitation (concept ada)" in shown
     assert "    line 80\n" in shown and "    line 98\n    fit: no scores\n" in shown and "line 79" not in shown
     assert str(run.folder / "1.log") in shown
-    assert "0 of 9 jobs are done, 1 failed" in shown
+    assert "0 of 9 jobs done, 1 failed" in shown
     assert "RuleException" not in shown and "At least one job" not in shown
     assert len(shown.splitlines()) < 30
 
@@ -198,6 +198,19 @@ def test_an_endless_message_is_cut_and_the_file_with_the_rest_is_named(run):
     run.say(LogEvent.ERROR, "MissingInputException\n" + "a file\n" * 266_590, logging.ERROR, exception="WorkflowError")
     assert len(run.shown().splitlines()) == plugin.LONGEST + 1
     assert "more lines in" in run.shown()
+
+
+@pytest.mark.parametrize("settings", [{}, {"dryrun": True}, {"quiet": {"progress"}}], ids=str)
+def test_a_target_that_no_rule_makes_is_explained_in_place_of_the_words_of_snakemake(tmp_path, monkeypatch, settings):
+    from snakemake.exceptions import MissingRuleException, print_exception
+    from snakemake.logging import logger
+
+    run = Run(tmp_path, monkeypatch, nocolor=True, **settings)
+    monkeypatch.setattr(plugin, "explained", lambda target: f"fit: {target} is not a milestone")
+    for name in ("error", "critical"):  # what Snakemake itself makes of the exception
+        monkeypatch.setattr(logger, name, lambda text, **_: run.say(LogEvent.ERROR, str(text), logging.ERROR))
+    print_exception(MissingRuleException("no such.json"), {})
+    assert run.shown() == "fit: no such.json is not a milestone\n"
 
 
 def test_what_the_workflow_says_at_its_end_is_shown_also_where_nothing_is_to_be_done(run, monkeypatch):

@@ -64,6 +64,25 @@ def test_provided_pictures_and_searches_are_not_counted_as_generated_and_given_o
     assert works["collect_references", "serpapi"].units == 2 * 7
 
 
+def test_pictures_that_a_user_has_are_counted(config, tmp_path):
+    for place, number in (("verified/ada", 3), ("verified/bob", 4), ("verified/other", 9), ("made/ada", 2)):
+        (tmp_path / place).mkdir(parents=True)
+        for index in range(number):
+            (tmp_path / place / f"{index}.png").write_bytes(b"")
+        (tmp_path / place / "notes.txt").write_bytes(b"")
+    table(tmp_path / "training.parquet", 2)
+    config["studies"]["mine"]["models"] = ["sd1.1"]
+    config["models"]["sd1.1"] = {"corpus": "own", "provided_images": "made"}
+    config["corpora"]["own"] = {"provided_images": "training.parquet"}
+    config["domains"]["people"]["references"] = {"folder": "verified", "keep": 20}
+    works = by_stage(estimate(check(config)))
+    assert works["embed_references", "arcface"].units == works["collect_references", "folder"].units == 3 + 4
+    assert works["embed_generated", "arcface"].units == 2
+    assert works["embed_training_images", "arcface"].units == 2
+    (tmp_path / "training.parquet").write_bytes(b"no table")
+    assert by_stage(estimate(check(config)))["embed_training_images", "arcface"].units is None
+
+
 def test_a_faster_sampler_and_no_gpu_change_the_hours(config):
     before = by_stage(estimate(check(config)))["generate_images", "sd1.1"]
     config["models"]["sd1.1"] |= {"steps": 25}

@@ -142,7 +142,7 @@ def test_the_command_writes_three_formats_and_lists_what_is_missing(study, tmp_p
     rows = list(csv.DictReader((out / "thresholds.tsv").open(), delimiter="\t"))
     assert [(row["domain"], row["threshold"], row["published"]) for row in rows] == [
         ("celebrities", "400", "364"),
-        ("politicians", "not found: 1 inputs are missing", "234"),
+        ("politicians", "not found: 1 input is missing", "234"),
     ]
     assert r"\toprule" in (out / "thresholds.tex").read_text()
     assert (out / "calibration.md").read_text().startswith("|")

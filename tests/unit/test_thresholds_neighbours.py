@@ -10,6 +10,7 @@ from threshold_data import rise, step
 from fit.audits.threshold import read_threshold
 from fit.comparisons.compare import compare
 from fit.comparisons.words import sentence as compared
+from fit.io.shown import number_of
 from fit.thresholds.answer import sentence
 from fit.thresholds.by_score import measure_by_score
 from fit.thresholds.neighbours import ALIKE, measure_neighbours, neighbours_p_value
@@ -182,7 +183,10 @@ def test_too_few_families_are_said_and_leave_no_interval(families, is_offered):
     found = measure(sort_scores(names, counts, scores, families=of_concepts), **SETTINGS)
     assert (found["headline"]["interval"] is not None) == is_offered
     if not is_offered:
-        assert f"its concepts are of {families} families, and 8 or more" in found["headline"]["interval_reason"]
+        assert (
+            f"its concepts are of {number_of(families, 'family')}, and 8 or more"
+            in found["headline"]["interval_reason"]
+        )
 
 
 def test_concepts_without_a_family_count_as_one_each():

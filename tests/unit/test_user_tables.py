@@ -201,6 +201,12 @@ def test_one_row_is_what_is_meant_by_one_concept_at_most(tmp_path):
         read_counts(path, ["painter-g", "painter-j"])
 
 
+def test_it_is_said_how_many_more_counts_are_missing(tmp_path):
+    path = csv_of(tmp_path, "concept,effective_count\nx,3\n")
+    with pytest.raises(DataError, match="no count of a, b, c, d, e and 2 more; add a row for each"):
+        read_counts(path, list("abcdefg"))
+
+
 def test_names_are_paired_one_to_one_and_the_nearest_first():
     assert paired(["vermer", "vermeer-j"], ["vermeer"]) == {"vermer": "vermeer"}
     assert paired(["a-long-name", "another"], ["nothing-like-it"]) == {}

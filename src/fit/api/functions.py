@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fit.api.results import AuditResult, CaptionCounts, Comparison, Interval, ThresholdResult
+from fit.api.settings import Work, checked, checked_names
 from fit.api.tables import Captions, Names, Table, as_concepts, as_source, caption_files
 from fit.thresholds.settings import ThresholdSettings
 
@@ -18,7 +19,7 @@ _USUAL = ThresholdSettings()
 
 def _settings(penalty: float, resamples: int, estimators: Sequence[str] | None) -> dict[str, Any]:
     names = _USUAL.estimators if estimators is None else [estimators] if isinstance(estimators, str) else estimators
-    return asdict(ThresholdSettings(estimators=list(names), penalty=penalty, resamples=resamples))
+    return asdict(checked(ThresholdSettings, estimators=names, penalty=penalty, resamples=resamples))
 
 
 def as_result(
@@ -92,11 +93,12 @@ def threshold(
     from fit.thresholds.scores import read_table
     from fit.thresholds.threads import use_threads
 
-    source, settings = as_source(table, "the table"), _settings(penalty, resamples, estimators)
-    use_threads(threads)
+    settings, work = _settings(penalty, resamples, estimators), checked(Work, seed=seed, threads=threads)
+    source = as_source(table, "the table")
+    use_threads(work.threads)
     scores = read_table(source)
-    found = measure(scores, **settings, seed=seed)
-    if by_score := measure_by_score(source, scores, found, **settings, seed=seed):
+    found = measure(scores, **settings, seed=work.seed)
+    if by_score := measure_by_score(source, scores, found, **settings, seed=work.seed):
         found["by_score"] = by_score
     return as_result(scores, found)
 
@@ -162,7 +164,9 @@ def count_captions(
     from fit.io.parquet import read
 
     concepts = as_concepts(names)
-    sampling = SamplingSettings(
+    work = checked(Work, seed=seed, threads=threads)
+    sampling = checked(
+        SamplingSettings,
         caption_column=caption_column,
         url_column=url_column,
         tokens=tokens,
@@ -174,7 +178,11 @@ def count_captions(
         temporary_folder(tempfile.gettempdir(), "fit-counts-") as folder,
     ):
         outputs = CountFiles.in_folder(folder)
-        count(concepts, CountJob(files, sampling, ReadingSettings(), seed, threads, is_silent=True), outputs)
+        count(
+            concepts,
+            CountJob(files, sampling, ReadingSettings(), work.seed, work.threads or 1, is_silent=True),
+            outputs,
+        )
         report = CountReport.of_files(outputs)
         matched = pl.DataFrame(pl.from_arrow(read(outputs.matched_captions))) if max_matched_captions else None
     return CaptionCounts(report.rows, matched, report)
@@ -223,7 +231,7 @@ def audit(
     elif isinstance(threshold, Mapping):
         limit = threshold_of(dict(threshold), "the threshold")
     else:
-        limit = read_threshold(str(threshold))
+        limit = read_threshold(str(threshold), "the threshold")
     if isinstance(counts, CaptionCounts):
         counts = counts._report.counts
     counted, skipped, of_captions = read_counted(as_source(counts, "the counts"))
@@ -277,12 +285,11 @@ def compare(
     from fit.comparisons.survival import remarks_on
     from fit.thresholds.scores import read_table
 
+    of_both = checked_names(names)
+    settings, work = _settings(penalty, resamples, estimators), checked(Work, seed=seed)
     sources = as_source(first, "the first table"), as_source(second, "the second table")
     tables = (read_table(sources[0]), read_table(sources[1]))
-    settings = _settings(penalty, resamples, estimators)
-    remarks = remarks_on(sources, tables, names, penalty, seed)
-    found = compared(*tables, **settings, seed=seed, paired=paired) | {"remarks": remarks}
+    remarks = remarks_on(sources, tables, of_both, settings["penalty"], work.seed)
+    found = compared(*tables, **settings, seed=work.seed, paired=paired) | {"remarks": remarks}
     told = found["estimators"].get(found["estimator"], {})
-    return Comparison(
-        told.get("ratio"), _interval(told.get("interval")), told.get("p_value"), found, (names[0], names[1]), tables
-    )
+    return Comparison(told.get("ratio"), _interval(told.get("interval")), told.get("p_value"), found, of_both, tables)

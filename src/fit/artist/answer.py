@@ -8,7 +8,7 @@ from fit.artist.find import Found
 from fit.audits.counts import ConceptCount
 from fit.audits.threshold import Threshold, read_threshold
 from fit.audits.verdicts import NOT_SHOWN, STATEMENT, audit
-from fit.io.shown import number_of
+from fit.io.shown import as_images, noun_of, number_of
 from fit.published import THRESHOLDS
 
 Kind = Literal["people", "styles"]
@@ -65,7 +65,11 @@ def given(threshold: str) -> Compared:
         DataError: it is neither a number nor a file that `fit thresholds detect` wrote.
     """
     read = read_threshold(threshold)
-    source = f"{threshold}: {read}" if threshold.endswith(".json") else f"a threshold of {read.images} images, as given"
+    source = (
+        f"{threshold}: {read}"
+        if threshold.endswith(".json")
+        else f"a threshold of {as_images(read.images or 0)}, as given"
+    )
     sure = (
         ()
         if read.has_interval or read.images is None
@@ -95,17 +99,19 @@ def _of_count(found: Found) -> Iterator[str]:
             + ("Give other spellings with --alias." if captions else "So the name is not in them in another form.")
         )
     if count:
-        of = f"{count['matches']:,} of {count['downloaded']:,} images that could be looked at show {name}"
+        show = "shows" if 1 in (count["matches"], count["downloaded"]) else "show"
+        of = f"{count['matches']:,} of {number_of(count['downloaded'], 'image')} that could be looked at {show} {name}"
         yield (
-            f"{of}. Scaled to all captions: {count['effective_count']:,} training images (95 % interval "
+            f"{of}. Scaled to all captions: {number_of(count['effective_count'], 'training image')} (95 % interval "
             f"{count['low']:,} to {count['high']:,})."
             if count["captions"] is not None
             else f"{of}."
         )
     elif found.training and found.match_threshold is None:
+        they = "it shows" if found.training.total == 1 else "they show"
         yield (
-            f"{found.training.total:,} training images are there. Whether they show {name} is not known: that takes "
-            "references, and an embedder."
+            f"{number_of(found.training.total, 'training image', 'is')} there. Whether {they} {name} is not known: "
+            "that takes references, and an embedder."
         )
 
 
@@ -133,7 +139,7 @@ def answer(found: Found, compared: Compared) -> Answer:
     counted = ConceptCount(found.concept.slug, number, low, high, found.captions)
     row: dict[str, Any] = audit([counted], compared.threshold, of_captions=of_captions).rows[0]
     verdict = row["verdict"]
-    noun = ("caption" if of_captions else "training image") + "s" * (number != 1)
+    noun = noun_of(number or 0, "caption" if of_captions else "training image")
     counted_as = "" if number is None else f"{number:,} {noun}, compared with {compared.source}"
     said = {
         "above": f"{name} is above: {counted_as}",

@@ -313,7 +313,8 @@ def _recognise(found: Found, sources: Sources, counted: CountFiles | None, work:
         )
     if len(references) < 10:
         found.remarks.append(
-            f"only {len(references)} references: fewer than the 10 that a study asks for, so matches may be missed"
+            f"only {number_of(len(references), 'reference')}: fewer than the 10 that a study asks for, so matches "
+            "may be missed"
         )
     if found.generated:
         _compare(found.generated, _embed(recogniser, found.generated.table), references, recogniser.match_threshold)

@@ -19,6 +19,7 @@ from fit.explorer.words import GLOSSARY
 from fit.images.table import pictures_at, rows_to_show
 from fit.io.files import write_text
 from fit.io.parquet import read
+from fit.io.shown import number_of
 
 _QUALITY = 80
 """Of WebP."""
@@ -79,7 +80,7 @@ def page(found: Found, said: Answer, compared: Compared, settings: ArtistSetting
         when: the day, as text.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"code": code, "web_address": web_address}
+    environment.filters |= {"code": code, "web_address": web_address, "number_of": number_of}
     template = files("fit.artist").joinpath("templates/page.html").read_text("utf-8")
     kinds = (
         ("Training images", found.training, "of the captions, or as given; a frame: it matches a reference"),

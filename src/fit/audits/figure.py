@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from fit.audits.verdicts import VERDICTS, Audit
-from fit.io.shown import number_of
+from fit.io.shown import as_images, number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 
 STYLES: dict[str, dict[str, Any]] = {
@@ -44,7 +44,12 @@ def draw_audit(found: Audit, title: str = "") -> Figure:
             axes.scatter(counts, places, s=18, label=f"{verdict}: {len(places)}", zorder=3, **STYLES[verdict])
     threshold = found.threshold
     if threshold.images is not None:
-        axes.axvline(threshold.images, color=INK, linewidth=1.2, label=f"threshold: {threshold.images} images")
+        axes.axvline(
+            threshold.images,
+            color=INK,
+            linewidth=1.2,
+            label=f"threshold: {as_images(threshold.images)}",
+        )
         if threshold.has_interval:
             axes.axvspan(threshold.low, threshold.high, color=INK, alpha=0.1, linewidth=0, label="its 95 % interval")
     most = max((row.get("high") or row["count"] for row in rows), default=1)

@@ -7,6 +7,7 @@ from scipy.stats import beta, norm
 
 from fit.audits.threshold import Threshold
 from fit.errors import DataError
+from fit.io.shown import as_images, number_of
 from fit.io.user_tables import Source
 from fit.thresholds.estimators.isotonic import isotonic
 from fit.thresholds.scores import Scores, read_table
@@ -61,14 +62,14 @@ class HighScores:
         if above.all() or not above.any():
             side = "below" if above.all() else "above"
             raise DataError(
-                f"no concept with a score is {side} {threshold} images, so that nothing says what a high score is; "
+                f"no concept with a score is {side} {as_images(threshold)}, so that nothing says what a high score is; "
                 "give the table that the threshold was found in"
             )
         low, high = table.scores[~above].mean(), table.scores[above].mean()
         if low >= high:
             raise DataError(
-                f"the scores do not rise at {threshold} images (mean {low:.3f} below, {high:.3f} above), so that none "
-                "of them shows imitation; give the table that the threshold was found in"
+                f"the scores do not rise at {as_images(threshold)} (mean {low:.3f} below, {high:.3f} above), so that "
+                "none of them shows imitation; give the table that the threshold was found in"
             )
         self.level = float(low + high) / 2
         """Scores above this are high."""
@@ -122,8 +123,9 @@ def read_high_scores(path: Source, threshold: Threshold) -> HighScores:
     table = read_table(path)
     if threshold.concepts is not None and threshold.concepts != len(table):
         raise DataError(
-            f"{path}: {len(table)} concepts, but the threshold was found in {threshold.concepts}; give the table that "
-            "the threshold was found in"
+            f"{path}: {number_of(len(table), 'concept')}, but the threshold was found in {threshold.concepts}; give "
+            "the "
+            "table that the threshold was found in"
         )
     if threshold.images is None:
         raise DataError(f"{path}: there is no threshold, so that nothing says what a high score is")

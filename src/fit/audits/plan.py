@@ -20,6 +20,7 @@ from fit.io.concept_tables import ConceptTables
 from fit.io.escaping import cell
 from fit.io.files import atomic_write
 from fit.io.parquet import read
+from fit.io.shown import noun_of, number_of
 
 PLAN = pa.schema(
     [
@@ -147,8 +148,8 @@ def _choose(
     mentions = len(sampled) if of.captions is None else of.captions
     if mentions < len(sampled):
         raise DataError(
-            f"{matched_captions}: {len(sampled)} rows mention {of.concept!r}, but its count is of {mentions} captions; "
-            "give the matched captions and the counts of one corpus"
+            f"{matched_captions}: {number_of(len(sampled), 'row', 'mentions')} {of.concept!r}, but its count is of "
+            f"{number_of(mentions, 'caption')}; give the matched captions and the counts of one corpus"
         )
     image_ids = [link.image_id for link in links_of(sampled)]
     found = _seen(of.concept, *judged, image_ids) if judged else {}
@@ -209,7 +210,10 @@ def plan(
             row |= {"planned": len(removal.rows), "matching": matching, "left": left}
             if removal.left > target + _ABOUT_NOTHING:
                 of_all = "" if of.captions is None else f" of {of.captions:,}"
-                short.append(f"{of.concept} ({removal.sampled:,}{of_all} mentions sampled, {left:,} images left)")
+                mentions = noun_of(removal.sampled if of.captions is None else of.captions, "mention")
+                short.append(
+                    f"{of.concept} ({removal.sampled:,}{of_all} {mentions} sampled, {number_of(left, 'image')} left)"
+                )
             if len(removal.rows):
                 parquet_file.write_table(removal.rows)
                 csv_file.write_table(_for_spreadsheets(removal.rows))

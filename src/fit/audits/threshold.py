@@ -8,6 +8,7 @@ from typing import Any
 
 from fit.errors import DataError
 from fit.io.numbers import as_number
+from fit.io.shown import as_images
 from fit.thresholds.answer import CHANCE, falls, why_none
 from fit.thresholds.headline import follow
 from fit.thresholds.neighbours import why_no_interval
@@ -50,7 +51,7 @@ class Threshold:
         if self.images is None:
             return "threshold: none"
         interval = f"above {self.low}, at most {self.high}" if self.has_interval else "no interval"
-        return f"threshold: {self.images} images ({interval})"
+        return f"threshold: {as_images(self.images)} ({interval})"
 
 
 def _number(found: dict[str, Any], name: str, of: str | None = None) -> float | None:
@@ -149,7 +150,7 @@ def _ends(threshold: Any, interval: Any) -> tuple[int, tuple[int, int], bool]:
     return images, (min(low, images - 1), max(high, images)), True
 
 
-def read_threshold(given: str) -> Threshold:
+def read_threshold(given: str, name: str = "--threshold") -> Threshold:
     """Read a threshold: a number of images, or the path of JSON as `fit thresholds detect` writes it.
 
     Its interval is widened where it leaves its own threshold out. Without an interval, a count as large as the
@@ -164,12 +165,12 @@ def read_threshold(given: str) -> Threshold:
         if str(given).lower().endswith((".json", ".txt")):
             raise DataError(f"{given}: not a threshold; {_REMEDY}")
         try:
-            images = as_number(given, "--threshold", whole=True, in_table=False)
+            images = as_number(given, name, whole=True, in_table=False)
             number, ends, _ = _ends(images, None)
         except DataError as error:
             raise DataError(f"{error}; or {_REMEDY}") from None
         except (TypeError, ValueError):
-            raise DataError(f"{given}: not a threshold; {_REMEDY}") from None
+            raise DataError(f"{name} is {given or 'empty'}: not a threshold; {_REMEDY}") from None
         return Threshold(number, *ends, False)
     try:
         found = json.loads(Path(given).read_text(encoding="utf-8"))

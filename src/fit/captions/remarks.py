@@ -43,7 +43,7 @@ def losses(shards: pa.Table) -> list[str]:
         lost = sum(row[key] for row in bad)
         if lost and lost >= least * total:
             most = ", ".join(f"{row['shard']} ({row[key]:,} of {row['rows']:,})" for row in bad[:3])
-            more = f" and {len(bad) - 3} more files" if len(bad) > 3 else ""
+            more = f" and {number_of(len(bad) - 3, 'more file')}" if len(bad) > 3 else ""
             said.append(
                 f"{lost:,} of {number_of(total, 'caption')} ({lost / total:.1%}) {what}: {most}{more}; {remedy}"
             )

@@ -13,6 +13,7 @@ from fit.captions.phrases import Phrases
 from fit.errors import CorpusError, DataError
 from fit.io.concept_tables import with_concepts
 from fit.io.parquet import write
+from fit.io.shown import number_of
 
 COUNTS = pa.schema(
     [
@@ -165,5 +166,7 @@ def check_some_row(rows: Sequence[dict[str, Any]], is_part: bool) -> None:
     """
     read_ones = [row["shard"] for row in rows if row["status"] == "ok"]
     if read_ones and not is_part and not any(row["rows"] for row in rows):
-        some = ", ".join(read_ones[:3]) + (f" and {len(read_ones) - 3} more files" if len(read_ones) > 3 else "")
+        some = ", ".join(read_ones[:3]) + (
+            f" and {number_of(len(read_ones) - 3, 'more file')}" if len(read_ones) > 3 else ""
+        )
         raise CorpusError(f"{some}: no caption was read, since there is no row; check that these are the right files")

@@ -13,6 +13,7 @@ from fit.check.models import of_embedder, of_model
 from fit.check.tables import of_captions, of_counts, of_sheet, of_vetoes
 from fit.config.config import Config
 from fit.explorer.beside import nothing_beside, tables_beside
+from fit.io.shown import number_of
 from fit.published import MATCH_THRESHOLDS
 
 __all__ = ["ABSENT", "WRONG", "Finding", "Findings", "examine", "in_order", "looked_at", "screen"]
@@ -35,8 +36,8 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
     Args:
         config: the configuration.
         study: name of one of its studies.
-        quick: whether to leave out what takes seconds: misleading names in sheets, all caption files but the first,
-            the headers of pictures, the disk.
+        quick: whether to leave out what takes seconds: misleading names in sheets, all caption files but the first, the
+            disk.
         only: first parts of the keys to look at ("corpora", "models", "domains", "embedders"); None: all.
 
     Returns:
@@ -49,9 +50,9 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
             found.add(ABSENT, key, text + next((how for end, how in HOW_TO_GET.items() if end in key), ""))
     slugs = {domain: of_sheet(config, domain, found, quick) for domain in dict.fromkeys(d for _, d in pairs)}
     for domain in slugs:
-        of_images(config, ("references", domain), slugs[domain], found, quick)
+        of_images(config, ("references", domain), slugs[domain], found)
         if config.domains[domain].art_filter:
-            of_images(config, ("photographs", domain), None, found, quick)
+            of_images(config, ("photographs", domain), None, found)
         of_vetoes(config, domain, slugs[domain], found)
         _of_match_threshold(config, domain, found)
         for embedder, needed in _embedders(config, domain):
@@ -61,10 +62,10 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
         corpus = config.models[model].corpus
         corpora |= {(corpus, domain): None, (config.matched_corpus(corpus), domain): None}
         of_model(config, model, found)
-        of_images(config, ("model", model, domain), slugs[domain], found, quick)
+        of_images(config, ("model", model, domain), slugs[domain], found)
     for corpus, domain in corpora:
         of_counts(config, corpus, slugs[domain], found)
-        of_images(config, ("corpus", corpus, domain), slugs[domain], found, quick)
+        of_images(config, ("corpus", corpus, domain), slugs[domain], found)
     for corpus in dict.fromkeys(corpus for corpus, _ in corpora):
         of_captions(config, corpus, found, quick)
     of_shared_places(config, [(model, domain) for model, domain in pairs if slugs[domain]], found)
@@ -113,11 +114,6 @@ def looked_at(config: Config, study: str) -> dict[str, int]:
 def in_order(config: Config, study: str) -> str:
     """Return a line that says what was looked at; it is shown if nothing is wrong."""
     number = looked_at(config, study)
-
-    def of(number: int, noun: str, plural: str | None = None) -> str:
-        return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-    parts = [of(number["concepts"], "concept"), of(number["domains"], "domain"), of(number["models"], "model")]
-    return f"study {study}: everything that can be checked is in order: {', '.join(parts)}, " + of(
-        number["corpora"], "corpus", "corpora"
-    )
+    kinds = {"concepts": "concept", "domains": "domain", "models": "model", "corpora": "corpus"}
+    parts = [number_of(number[key], noun) for key, noun in kinds.items()]
+    return f"study {study}: everything that can be checked is in order: {', '.join(parts)}"

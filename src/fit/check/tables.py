@@ -106,7 +106,7 @@ def of_captions(config: Config, corpus: str, found: Findings, quick: bool = Fals
     for problem in bad[:3]:
         found.add(kind, key, problem)
     if len(bad) > 3:
-        found.add(kind, key, f"{len(bad)} of {len(files)} caption files are like that (`{key}.files`)")
+        found.add(kind, key, f"{len(bad)} of {number_of(len(files), 'caption file')} are like that (`{key}.files`)")
 
 
 def _problem_of_captions(file: str, wanted: list[str], text: list[str], embedded: bool) -> str | None:

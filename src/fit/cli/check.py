@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fit.cli.command import Command
 from fit.cli.common import enter_study
 from fit.cli.output import show
+from fit.io.shown import number_of
 
 
 def check_arguments(add: Callable[..., None]) -> None:
@@ -28,7 +29,7 @@ def check(args: Namespace) -> int:
         print(finding, file=sys.stderr)
     stopping = [finding for finding in findings if finding.stops]
     if stopping:
-        several = f"{len(stopping)} things are" if len(stopping) > 1 else "1 thing is"
+        several = number_of(len(stopping), "thing", "is")
         print(f"study {study}: {several} missing or wrong", file=sys.stderr)
     if args.json or not stopping:
         show(

@@ -63,7 +63,7 @@ def sample(args: Namespace) -> None:
     write_sheet(concepts, args.out)
     show(
         args,
-        lambda: [_in_columns(asdict(one) for one in bins), f"{len(concepts)} concepts in {args.out}"],
+        lambda: [_in_columns(asdict(one) for one in bins), f"{number_of(len(concepts), 'concept')} in {args.out}"],
         lambda: {"bins": bins, "concepts": len(concepts), "out": args.out},
     )
 
@@ -91,7 +91,7 @@ def fetch(args: Namespace) -> None:
         if args.copy:
             raise FitError(f"{args.list}: --copy is for a published list, which has a name; leave it out")
         size = fetch(args.list, args.sha256, args.out)
-        show(args, lambda: f"{size:,} bytes in {args.out}", lambda: {"bytes": size, "out": args.out})
+        show(args, lambda: f"{number_of(size, 'byte')} in {args.out}", lambda: {"bytes": size, "out": args.out})
         return
     if args.sha256:
         raise FitError(f"{args.list}: the checksum of a published list is known; leave out --sha256")

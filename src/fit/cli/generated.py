@@ -74,7 +74,11 @@ def import_(args: Namespace) -> None:
         sheet=[concept.slug for concept in read_sheet(args.sheet)] if args.sheet else None,
     )
     for concept, count in bad.items():
-        print(f"fit: {concept}: {count} generated images can't be decoded and are left out", file=sys.stderr)
+        print(
+            f"fit: {concept}: {number_of(count, 'generated image')} can't be decoded and "
+            f"{'is' if count == 1 else 'are'} left out",
+            file=sys.stderr,
+        )
 
 
 def draw_arguments(add: Callable[..., None]) -> None:

@@ -43,8 +43,8 @@ def new_arguments(add: Callable[..., None]) -> None:
         nargs="+",
         default=None,
         metavar="NAME",
-        help="what tells the concepts apart: facenet, arcface, csd, dinov2-large ..., or a backend and what it loads "
-        "(default: facenet or csd)",
+        help="what tells the concepts apart: dlib, facenet, arcface, csd ..., or a backend and what it loads (default: "
+        "csd; for people dlib, or facenet where dlib is not installed)",
     )
     add("--cpu", action="store_true", help="this machine has no GPU (default: looked for)")
 
@@ -111,14 +111,14 @@ def _asked(args: Namespace) -> dict[str, Any]:
 def _ask_embedder(of: str) -> list[str]:
     """Ask what tells the concepts apart: the name of a known embedder, or a backend and what it loads."""
     from fit.config.defaults import EMBEDDERS
-    from fit.studies.new import USUAL_EMBEDDER
+    from fit.studies.new import usual_embedder
 
     print(f"What tells the concepts apart? One of {', '.join(EMBEDDERS)};")
-    print(f"or a backend and what it loads, such as: openclip local-dir:FOLDER (Enter: {USUAL_EMBEDDER[of]})")
+    print(f"or a backend and what it loads, such as: openclip local-dir:FOLDER (Enter: {usual_embedder(of)})")
     while True:
         said = input("> ").strip()
         if not said:
-            return [USUAL_EMBEDDER[of]]
+            return [usual_embedder(of)]
         words = said.split(maxsplit=1)
         if len(words) == 2 or said in EMBEDDERS:
             return words

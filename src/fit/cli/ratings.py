@@ -73,7 +73,9 @@ def serve(args: Namespace) -> None:
         before = len(answers.ratings)
         study = Study(pairs, answers, seed=args.seed, question=args.question, names=names)
         serve(study, args.host, args.port, started, hosts)
-        print(f"\n{len(answers.ratings) - before} answers more in {args.out}, {len(answers.ratings)} in all")
+        print(
+            f"\n{number_of(len(answers.ratings) - before, 'answer')} more in {args.out}, {len(answers.ratings)} in all"
+        )
 
 
 def import_arguments(add: Add) -> None:

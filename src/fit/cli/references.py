@@ -10,6 +10,7 @@ from fit.cli.common import add_work
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, OptionalPath, Slugs
 from fit.images.settings import DecodeSettings, FetchSettings
+from fit.io.shown import number_of
 from fit.references import SOURCES
 from fit.references.settings import SearchSettings, SelectionSettings
 
@@ -76,8 +77,9 @@ def select(args: Namespace) -> None:
     embeddings = ConceptTables(args.embeddings)
     for short in select_references(candidates, embeddings, args.concepts, args.out, settings, vetoes):
         print(
-            f"fit: {short.concept}: {short.usable} usable references of {short.candidates}, at least {settings.least} "
-            f"are needed; add {settings.least - short.usable} or more{' to ' + args.place if args.place else ''}, or "
+            f"fit: {short.concept}: {number_of(short.usable, 'usable reference')} of {short.candidates}, at least "
+            f"{settings.least} {'is' if settings.least == 1 else 'are'} needed; add {settings.least - short.usable} or "
+            f"more{' to ' + args.place if args.place else ''}, or "
             f"lower `domains.{args.domain}.references.least`; the study goes on without this concept",
             file=sys.stderr,
         )

@@ -48,7 +48,7 @@ def report(args: Namespace) -> int:
     """Write the datasheet of a study, or of one of its concepts; or hold its files against their hashes."""
     from fit.explorer.reading import base_of, find_study, place_of, read_study, verify
     from fit.io.digest import sha256_of
-    from fit.io.shown import plain
+    from fit.io.shown import number_of, plain
 
     if not (args.html or args.pdf or args.verify):
         raise FitError("report: name a file to write, with --html FILE or --pdf FILE; or --verify")
@@ -61,10 +61,11 @@ def report(args: Namespace) -> int:
         base = base_of(path)
         held = verify(study, base)
         lines += [f"{one.found}: {one.file}" for one in held if one.found != "same"]
-        others = sum(one.found != "same" for one in held)
-        lines.append(f"{path}: of {len(held)} files, {len(held) - others} are the same as when it was made")
+        same = sum(one.found == "same" for one in held)
+        are = "is" if same == 1 else "are"
+        lines.append(f"{path}: of {number_of(len(held), 'file')}, {same} {are} the same as when it was made")
         said["files"] = held
-        status = int(bool(others) or not held)
+        status = int(same < len(held) or not held)
     if args.html or args.pdf:
         from fit.cli.flags import read_settings
         from fit.explorer.datasheet import make_datasheet

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fit.cli.command import Command
 from fit.cli.output import show
 from fit.cli.parser import SEED, Number
+from fit.io.shown import number_of
 
 Add = Callable[..., None]
 
@@ -36,7 +37,7 @@ def write(args: Namespace) -> None:
     page, made, missing = f"{args.out}/report.md", len(files.thresholds), len(files.missing)
     show(
         args,
-        lambda: f"{page}: {made} thresholds, {missing} missing",
+        lambda: f"{page}: {number_of(made, 'threshold')}, {missing} missing",
         lambda: {"out": page, "thresholds": made, "missing": missing},
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from fit.comparisons.resampling import resample_apart, resample_together, shared_concepts
 from fit.errors import DataError
+from fit.io.shown import number_of
 from fit.thresholds.estimators import ESTIMATORS, find_estimator
 from fit.thresholds.neighbours import why_no_interval
 from fit.thresholds.report import FEWEST, measure
@@ -75,8 +76,8 @@ def compare(
         paired = len(both[0]) >= max(FEWEST, min(len(first), len(second)) / 2)
     if paired and len(both[0]) < FEWEST:
         raise DataError(
-            f"only {len(both[0])} concepts are in both tables, and a comparison in pairs needs {FEWEST}; give tables "
-            "of the same concepts, or compare them with --no-paired"
+            f"only {number_of(len(both[0]), 'concept', 'is')} in both tables, and a comparison in pairs needs "
+            f"{FEWEST}; give tables of the same concepts, or compare them with --no-paired"
         )
     one, other = both if paired else (first, second)
     results = [

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from fit.comparisons.words import sentence
+from fit.io.shown import as_images
 from fit.reports.style import ACCENT, INK, SOFT
 from fit.thresholds.estimators import estimator_of_result
 from fit.thresholds.scores import Scores
@@ -23,7 +24,12 @@ def _draw_table(axes: Axes, table: Scores, found: dict[str, Any], name: str, col
     if curve:
         style: dict[str, Any] = {"drawstyle": "steps-post"} if curve.is_step else {}
         axes.plot(curve.counts, curve.scores, color=colour, linewidth=1.8, **style)
-    axes.axvline(answer["threshold"], color=colour, linewidth=1.5, label=f"{name}: {answer['threshold']:.0f} images")
+    axes.axvline(
+        answer["threshold"],
+        color=colour,
+        linewidth=1.5,
+        label=f"{name}: {as_images(answer['threshold'])}",
+    )
     if answer["interval"]:
         axes.axvspan(*answer["interval"], color=colour, alpha=0.1, linewidth=0)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fit.comparisons.compare import MOST_PRECISE
 from fit.comparisons.resampling import resample_together, shared_concepts
-from fit.io.shown import number_of
+from fit.io.shown import as_images, number_of
 from fit.thresholds.estimators import estimator_of_result, find_estimator
 from fit.thresholds.neighbours import why_no_interval
 from fit.thresholds.report import FEWEST, measure
@@ -245,9 +245,8 @@ def describe_pool(found: Found, names: Sequence[str]) -> Iterator[str]:
     common, spread = found["common"], found["spread"]
     label = estimator_of_result(found["estimator"]).label
     yield (
-        f"the thresholds of {number_of(len(names), 'table')} lie about {common['value']:.0f} images "
-        f"by the {label} (95 %: "
-        f"{common['low']:.0f} to {common['high']:.0f})"
+        f"the thresholds of {number_of(len(names), 'table')} lie about {as_images(common['value'])} by the {label} "
+        f"(95 %: {common['low']:.0f} to {common['high']:.0f})"
     )
     yield (
         f"they differ by a factor of {spread['value']:.2f} (standard deviation; 95 %: {spread['low']:.2f} to "
@@ -256,7 +255,7 @@ def describe_pool(found: Found, names: Sequence[str]) -> Iterator[str]:
     for name, alone, one in zip(names, found["thresholds"], found["each"], strict=True):
         low, high = alone["interval"]
         yield (
-            f"  {name}: {one['value']:.0f} images ({one['low']:.0f} to {one['high']:.0f}); alone "
+            f"  {name}: {as_images(one['value'])} ({one['low']:.0f} to {one['high']:.0f}); alone "
             f"{alone['threshold']:.0f} ({low:.0f} to {high:.0f})"
         )
     for group in found["groups"]:

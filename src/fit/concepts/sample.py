@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fit.concepts.sheet import Concept, read_sheet
 from fit.errors import SheetError
+from fit.io.shown import number_of
 from fit.io.user_tables import read_counts
 
 
@@ -70,8 +71,9 @@ def sample(candidates: str | Path, counts: str | Path, size: int, seed: int = 0)
     concepts = read_sheet(candidates)
     if not 1 <= size <= len(concepts):
         raise SheetError(
-            f"{candidates}: {size} concepts can't be drawn from {len(concepts)}; ask for 1 to {len(concepts)}, or add "
-            "candidates"
+            f"{candidates}: {number_of(size, 'concept')} can't be drawn from {len(concepts)}; ask for 1 to "
+            f"{len(concepts)}, or "
+            "add candidates"
         )
     captions = read_counts(counts, [concept.slug for concept in concepts], "captions")
     members: dict[int, list[Concept]] = defaultdict(list)

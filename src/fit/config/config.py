@@ -46,7 +46,7 @@ class Config(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every random choice of a study derives from it."""
     default_study: Name = ""
     """The study that plain `snakemake` or `fit run` makes. Left out: the only one of `studies`."""

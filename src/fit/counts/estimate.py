@@ -207,9 +207,9 @@ def estimate_counts(
         matched, of_images = matched_of[concept]
         if of_images > downloaded:
             raise DataError(
-                f"{matches.path(concept)}, concept {concept!r}: {of_images:,} images match, but {images.path(concept)} "
-                f"has {downloaded:,}; they are not of the same images: make the matches again, or remove the table of "
-                "images that was made alone"
+                f"{matches.path(concept)}, concept {concept!r}: {number_of(of_images, 'image', 'matches')}, but "
+                f"{images.path(concept)} has {downloaded:,}; they are not of the same images: make the matches again, "
+                "or remove the table of images that was made alone"
             )
         of_captions: Counts = _of_concept(concept, counted, captions) if captions else {}
         mentioned = of_captions.get("captions")

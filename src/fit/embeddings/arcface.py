@@ -16,6 +16,7 @@ from fit.embeddings.faces import Face
 from fit.embeddings.loading import brief
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.errors import ModelError
+from fit.io.shown import number_of
 
 PUBLISHED = (
     "InsightFace's model zoo (https://github.com/deepinsight/insightface/tree/master/model_zoo) publishes such files: "
@@ -178,8 +179,8 @@ def _expected_input(
         return node.name, formats[node.type], None, (width, height)
     if not 1 <= batch <= LARGEST_BATCH:
         raise ModelError(
-            f"{path}: it takes {batch} faces at a time, and 1 to {LARGEST_BATCH} can be given; export the model with a "
-            f"batch size that is left open, or a smaller one. {PUBLISHED}"
+            f"{path}: it takes {number_of(batch, 'face')} at a time, and 1 to {LARGEST_BATCH} can be given; export the "
+            f"model with a batch size that is left open, or a smaller one. {PUBLISHED}"
         )
     return node.name, formats[node.type], batch, (width, height)
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from fit.errors import ImageTableError, again
 from fit.io import parquet
 from fit.io.concept_tables import CONCEPT, concepts_in, with_concepts
+from fit.io.shown import number_of
 
 if TYPE_CHECKING:
     from fit.embeddings.base import Embedding
@@ -264,7 +265,8 @@ def read_rows(path: str | Path, wanted: np.ndarray, concept: str | None = None) 
     if start != len(wanted):
         of_concept = f" of {concept}" if concept else ""
         raise ImageTableError(
-            f"{path}: {start} rows{of_concept}, where {len(wanted)} were matched; ask snakemake for the matches"
+            f"{path}: {number_of(start, 'row')}{of_concept}, where {len(wanted)} were matched; ask snakemake for the "
+            "matches"
         )
     return np.concatenate(parts[1:] or parts)
 

@@ -20,6 +20,7 @@ from fit.explorer.excluded import EXCLUDED
 from fit.explorer.words import in_percent
 from fit.io.concept_tables import ConceptTables
 from fit.io.parquet import read
+from fit.io.shown import number_of
 from fit.io.user_tables import read_user_table
 from fit.scores.imitation import OF_PROMPT
 from fit.scores.null import OF_NULL
@@ -162,7 +163,7 @@ def _in_words(row: Mapping[str, Any], threshold: Threshold) -> str:
         return "No verdict: its count is not known."
     if verdict == "refused":
         return f"No verdict, as {row['reason']}."
-    images = f"{row['count']:,} training image{'' if row['count'] == 1 else 's'}"
+    images = number_of(row["count"], "training image")
     ends = f"which lies above {threshold.low:,} and is at most {threshold.high:,}"
     ends = ends if threshold.has_interval else f"which is {threshold.images:,}, without an interval"
     place = {

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
 
 import pyarrow as pa
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
+
+from fit.io.numbers import LARGEST_COUNT, LARGEST_SCORE
 
 VERSION = 1
 """Of these classes. Raise it when a field changes its meaning."""
@@ -43,8 +45,43 @@ def content(cls: type[C]) -> type[C]:
     return cast("type[C]", pydantic.dataclasses.dataclass(config=config, frozen=True, kw_only=True)(cls))
 
 
-Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+def _in_order(ends: list[float]) -> list[float]:
+    """Return the ends of an interval.
+
+    Raises:
+        ValueError: the first is above the second.
+    """
+    if ends[0] > ends[1]:
+        raise ValueError("the low end should not be above the high end")
+    return ends
+
+
+def _is_a_folder(name: str) -> str:
+    """Return the name of a model or domain, of which there is a folder.
+
+    Raises:
+        ValueError: no folder can have this name.
+    """
+    if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+        raise ValueError("it should be the name of a folder")
+    return name
+
+
+LONGEST_NAME = 255
+"""Of a file or folder, in bytes."""
+FolderName = Annotated[str, AfterValidator(_is_a_folder)]
+Images = Annotated[float, Field(ge=0, le=LARGEST_COUNT)]
+"""A number of training images that may lie between two counts."""
+Whole = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+"""How many there are of something."""
+Score = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Ratio = Annotated[float, Field(ge=0, le=LARGEST_SCORE)]
+"""Of one threshold to another."""
+Interval = Annotated[list[Images], Field(min_length=2, max_length=2), AfterValidator(_in_order)]
 """[low, high], in training images: the value is above low and at most high."""
+RatioInterval = Annotated[list[Ratio], Field(min_length=2, max_length=2), AfterValidator(_in_order)]
+"""[low, high] of a ratio."""
 
 
 @content
@@ -75,7 +112,7 @@ class Estimate:
     estimator: str
     label: str
     """In words: "PELT, as published"."""
-    threshold: float | None
+    threshold: Images | None
     interval: Interval | None
     reason: str | None = None
     """Why there is none."""
@@ -85,8 +122,8 @@ class Estimate:
 class Penalty:
     """The threshold of PELT at one penalty."""
 
-    penalty: float
-    threshold: float | None
+    penalty: Annotated[float, Field(ge=0)]
+    threshold: Images | None
 
 
 @content
@@ -109,11 +146,11 @@ class Prompt:
 
     prompt: str
     """With the concept's name in it."""
-    scores: dict[str, float | None]
+    scores: dict[str, Score | None]
     """By ScoreKind.name; "score" is there always."""
-    images: int
+    images: Whole
     """Generated pictures that were scored."""
-    targets: int
+    targets: Whole
     """What they were compared with."""
 
 
@@ -122,7 +159,7 @@ class NameCount:
     """Captions that mention one name or alias of a concept."""
 
     name: str
-    captions: int
+    captions: Whole
 
 
 @content
@@ -130,7 +167,7 @@ class Excluded:
     """Pictures of a concept that were left out of some step, and why."""
 
     step: Literal["references", "training images", "generated pictures", "prompts"]
-    number: int
+    number: Whole
     why: str
 
 
@@ -141,9 +178,9 @@ class Verdict:
     verdict: Literal["above", "within", "below", "unknown", "refused"]
     words: str
     """In a sentence."""
-    p_above: float | None = None
+    p_above: Probability | None = None
     """Probability that its count reaches the threshold."""
-    p_high: float | None = None
+    p_high: Probability | None = None
     """Probability that its score is high, given its count."""
 
 
@@ -165,18 +202,18 @@ class Concept:
     aliases: list[str]
     group: str
     """Empty for none."""
-    count: float | None
+    count: Images | None
     """Effective count; None if unknown."""
     count_interval: Interval | None
-    captions: int | None
-    downloaded: int | None
-    matches: int | None
+    captions: Whole | None
+    downloaded: Whole | None
+    matches: Whole | None
     names: list[NameCount]
     """Empty if captions were not counted by name."""
-    corrected_count: float | None = None
+    corrected_count: Images | None = None
     """Without the recogniser's errors."""
     corrected_interval: Interval | None = None
-    scores: dict[str, float | None]
+    scores: dict[str, Score | None]
     """By ScoreKind.name."""
     prompts: list[Prompt]
     excluded: list[Excluded]
@@ -189,8 +226,8 @@ class Concept:
 class Published:
     """The paper's value for the same model and domain."""
 
-    threshold: float
-    ours: float | None
+    threshold: Images
+    ours: Images | None
     """By the same estimator on this study; None if it finds none."""
     sentence: str
     """Both, and the source."""
@@ -202,7 +239,7 @@ class Answer:
 
     kind: Literal["jump", "gradual", "none"]
     sentence: str
-    threshold: float | None
+    threshold: Images | None
     interval: Interval | None
     estimator: str
     rests_on: list[str]
@@ -225,7 +262,7 @@ class StripValue:
     """The threshold at one value of a choice."""
 
     label: str
-    threshold: float | None
+    threshold: Images | None
     is_used: bool
     """Whether the study uses this value."""
 
@@ -254,8 +291,8 @@ class Assumption:
 class Part:
     """One model in one domain."""
 
-    model: str
-    domain: str
+    model: FolderName
+    domain: FolderName
     corpus: str
     is_of_people: bool
     """Whether its pictures show faces of people."""
@@ -281,11 +318,11 @@ class Comparison:
     """"model/domain", in another study "study: model/domain"."""
     second: str
     sentence: str
-    ratio: float | None
+    ratio: Ratio | None
     """Of the second threshold to the first."""
-    interval: Interval | None
-    p_value: float | None
-    concepts: int
+    interval: RatioInterval | None
+    p_value: Probability | None
+    concepts: Whole
     """How many both have."""
     pairs: list["PairedConcept"]
 
@@ -296,10 +333,8 @@ class PairedConcept:
 
     slug: str
     name: str
-    counts: list[float | None]
-    """[2]."""
-    scores: list[float | None]
-    """[2]."""
+    counts: Annotated[list[Images | None], Field(min_length=2, max_length=2)]
+    scores: Annotated[list[Score | None], Field(min_length=2, max_length=2)]
 
 
 @content
@@ -329,7 +364,7 @@ class Study:
     """Date and time in UTC."""
     fit: str
     """Version of this package."""
-    seed: int | None
+    seed: Whole | None
     parts: list[Part]
     comparisons: list[Comparison]
     missing: list[str]

@@ -28,6 +28,7 @@ from fit.explorer.datasheet_pictures import Pictures
 from fit.explorer.datasheet_settings import DatasheetSettings
 from fit.explorer.datasheet_study import answer_of, comparisons_of, evidence_of, question_of, rests_on
 from fit.explorer.words import METHOD
+from fit.io.shown import number_of
 
 
 def _limits(study: Study) -> Section:
@@ -92,8 +93,9 @@ def _annex(study: Study, most: int) -> Section:
     number = sum(len(part.concepts) for part in study.parts)
     if number > most:
         text = (
-            f"The {number:,} concepts are more than the {most:,} that this annex lists at most (--annex-rows). They "
-            "are in the study's tables of scores, which are among the files above."
+            f"The {number_of(number, 'concept', 'is')} more than the {most:,} that this annex lists at most "
+            f"(--annex-rows). {'It is' if number == 1 else 'They are'} in the study's tables of scores, which are "
+            "among the files above."
         )
         return Section("Annex: every concept", [Text(text)])
     inside = []

@@ -22,7 +22,7 @@ from fit.explorer.datasheet_pictures import Pictures, thumbnail_of
 from fit.explorer.datasheet_study import curve_of
 from fit.explorer.words import METHOD, in_percent
 from fit.io.nearby import nearest, with_words
-from fit.io.shown import plain
+from fit.io.shown import number_of, plain
 
 
 def verdict_on(part: Part, concept: Concept) -> Section:
@@ -47,7 +47,9 @@ def verdict_on(part: Part, concept: Concept) -> Section:
     ]
     if score is not None and others:
         lower = sum(other < score for other in others)
-        rows.append(("beside others", f"its score is higher than that of {lower} of {len(others)} other concepts"))
+        rows.append(
+            ("beside others", f"its score is higher than that of {lower} of {number_of(len(others), 'other concept')}")
+        )
     if verdict and verdict.p_high is not None:
         rows.append(("P(a concept with this count has a high score)", in_percent(verdict.p_high)))
     blocks: list[Block] = [Text(as_sentence(said), "answer"), facts_of(rows)]

@@ -10,10 +10,11 @@ from PIL import Image, UnidentifiedImageError
 
 from fit.errors import ImageTableError
 from fit.explorer.contents import PICTURES, Concept, Part, Study
-from fit.explorer.datasheet_blocks import Block, Text, Thumbnail, Thumbnails, in_images, shown_score, visible
+from fit.explorer.datasheet_blocks import Block, Text, Thumbnail, Thumbnails, shown_score, visible
 from fit.explorer.reading import COMMAND
 from fit.io.concept_tables import ConceptTables
 from fit.io.digest import sha256_of
+from fit.io.shown import number_of
 
 
 class Pictures:
@@ -122,13 +123,14 @@ def examples_of(part: Part, pictures: Pictures, number: int) -> list[Block]:
     blocks: list[Block] = []
     for concept in chosen:
         score = shown_score(concept.scores.get("score"))
-        title = f"{concept.name}: {in_images(concept.count)} training images, score {score}"
+        assert concept.count is not None  # of those that were chosen
+        title = f"{concept.name}: {number_of(concept.count, 'training image')}, score {score}"
         if shown := _beside(pictures.read(part, concept), concept, visible(title)):
             blocks.append(shown)
     if not blocks:
         return [Text("No concept of this part has pictures.", "note")]
     rule = (
-        f"{len(blocks)} concepts, evenly spaced in the order of their counts, and chosen by count alone. Of each, the "
-        "first references and generated pictures of the study's thumbnails."
+        f"{number_of(len(blocks), 'concept')}, evenly spaced in the order of their counts, and chosen by count alone. "
+        "Of each, the first references and generated pictures of the study's thumbnails."
     )
     return [Text(rule), *blocks]

@@ -23,6 +23,7 @@ from fit.explorer.datasheet_figure import curve
 from fit.explorer.datasheet_pictures import Pictures, examples_of
 from fit.explorer.datasheet_settings import DatasheetSettings
 from fit.explorer.words import METHOD
+from fit.io.shown import number_of
 
 
 def question_of(study: Study) -> Section:
@@ -56,7 +57,7 @@ def answer_of(part: Part) -> Section:
     scored = sum(one.count is not None and one.scores.get("score") is not None for one in part.concepts)
     rows += [
         ("estimator", answer.estimator),
-        ("concepts", f"{len(part.concepts)}, of which {scored} have a count and a score"),
+        ("concepts", f"{len(part.concepts)}, of which {scored} {'has' if scored == 1 else 'have'} a count and a score"),
         ("counted in", part.corpus or "counts that were given"),
     ]
     blocks: list[Block] = [Text(as_sentence(answer.sentence), "answer"), facts_of(rows)]
@@ -77,7 +78,7 @@ def curve_of(part: Part, marked: Concept | None = None) -> Figure:
     answer = part.answer
     at = "no threshold was found"
     if answer.threshold is not None:
-        at = f"the vertical line is at {in_images(answer.threshold)} training images"
+        at = f"the vertical line is at {number_of(answer.threshold, 'training image')}"
         at += f", its interval, shaded, {in_a_span(answer.interval)}" if answer.interval else ", without an interval"
     caption = (
         f"{name_of(part)}: each dot is a concept, by its effective count and its {visible(part.score_label)}. Thin "
@@ -86,7 +87,7 @@ def curve_of(part: Part, marked: Concept | None = None) -> Figure:
     if marked is not None and marked.count is not None and marked.scores.get("score") is not None:
         caption += f" {visible(marked.name)} is the larger mark."
     shown = [one for one in part.concepts if one.count is not None and one.scores.get("score") is not None]
-    alt = f"Scatter plot of {len(shown)} concepts; {at}."
+    alt = f"Scatter plot of {number_of(len(shown), 'concept')}; {at}."
     return Figure(curve(part, marked.slug if marked else None), caption, alt)
 
 

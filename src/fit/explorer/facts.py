@@ -10,6 +10,7 @@ import numpy as np
 from fit.explorer.concepts import known
 from fit.explorer.contents import Fact, Penalty, Strip, StripValue
 from fit.explorer.words import GroupRates
+from fit.io.shown import number_of
 from fit.io.user_tables import read_user_table
 from fit.matches.verification import COLUMNS as RATES
 from fit.matches.verification import EVERYONE
@@ -150,7 +151,7 @@ def _of_prompts(found: Found, answers: Sequence[Found], top_k: int) -> Iterator[
 
 def _of_top_k(found: Found, answers: Sequence[Found], top_k: int) -> Iterator[StripValue]:
     for one in answers:
-        targets = f"{one['top_k']} target{'' if one['top_k'] == 1 else 's'}"
+        targets = number_of(one["top_k"], "target")
         yield _value(targets, one["threshold"], is_used=one["top_k"] == top_k)
 
 

@@ -32,6 +32,7 @@ from fit.explorer.settings import PageSettings
 from fit.io.concept_tables import ConceptTables
 from fit.io.escaping import delimited
 from fit.io.files import write_text
+from fit.io.shown import noun_of
 
 SCRIPTS = ("tools", "terms", "charts", "pictures", "curve", "search", "slider", "concept", "beside", "trust", "start")
 """Files of the folder `page`, in the order in which they run."""
@@ -283,6 +284,11 @@ def number(value: float | None, digits: int = 0) -> str:
     return f"{value:,.{digits}f}"
 
 
+def noun(value: float, of_one: str) -> str:
+    """Return the noun of a number that `number` shows before it: 1.3 is several, as it is shown with its decimal."""
+    return noun_of(1 if number(value) == "1" else 2, of_one)
+
+
 def sentence(text: str) -> str:
     """Return a sentence with a full stop, and a capital letter unless it begins with a name such as sd1.4."""
     text = text.strip()
@@ -295,11 +301,9 @@ def date(text: str) -> str:
     """Return a date and time in ISO 8601 as a reader writes it, to the minute; another text as it is."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return text if found.tzinfo is None else f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError):
         return text
-    if found.tzinfo is None:
-        return text
-    return f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -315,7 +319,7 @@ def _title_below(part: Part, kind: str) -> str:
     interval = part.answer.interval
     ends = f" (95 % interval: {number(interval[0])} to {number(interval[1])})" if interval else ""
     said = "middle of a gradual rise" if part.answer.kind == "gradual" else "imitation threshold"
-    return f"{said}: {number(part.answer.threshold)} images{ends}"
+    return f"{said}: {number(part.answer.threshold)} {noun(part.answer.threshold, 'image')}{ends}"
 
 
 def _figures(study: Study) -> dict[str, dict[str, str]]:
@@ -362,8 +366,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Callable[..., Any]] = {"number": number, "sentence": sentence, "code": code, "date": date}
-    environment.filters |= filters
+    filters: tuple[Callable[..., Any], ...] = (number, noun, sentence, code, date)
+    environment.filters |= {function.__name__: function for function in filters}
     return environment
 
 

@@ -32,6 +32,7 @@ from fit.explorer.sources import Sources
 from fit.explorer.words import Difficulty, GroupRates, Measured, Missed, assumptions
 from fit.io.parquet import open_parquet
 from fit.io.parquet import read as read_parquet
+from fit.io.shown import number_of
 from fit.published import SOURCE, THRESHOLDS
 from fit.reports.comparison import comparisons, published_way, why_no_threshold
 from fit.thresholds.answer import read, sentence, why_none
@@ -127,7 +128,7 @@ def _estimates(found: Found) -> Iterator[Estimate]:
     for name, answer in found["estimators"].items():
         threshold, reason = known(answer.get("threshold")), answer.get("reason")
         if threshold is not None and answer.get("direction") == "fall":
-            reason = f"the scores fall instead of rising, at about {threshold:,.0f} training images"
+            reason = f"the scores fall instead of rising, at about {number_of(threshold, 'training image')}"
             threshold = None
         yield Estimate(
             estimator=name,
@@ -136,10 +137,6 @@ def _estimates(found: Found) -> Iterator[Estimate]:
             interval=None if threshold is None else interval_of(answer.get("interval")),
             reason=reason if threshold is None else answer.get("no_interval"),
         )
-
-
-def _images(number: float, of: str) -> str:
-    return f"{number:,.0f} {of}{'' if round(number) == 1 else 's'}"
 
 
 def _of_counts(counts: Mapping[str, Counts]) -> str:
@@ -152,10 +149,10 @@ def _of_counts(counts: Mapping[str, Counts]) -> str:
     captions, downloaded, matches = (total(column) for column in ("captions", "downloaded", "matches"))
     if captions is None and downloaded is None:
         return "The counts were given: this study did not measure them."
-    said = f"{_images(captions, 'caption')} name a concept" if captions is not None else ""
+    said = f"{number_of(captions, 'caption', 'names')} a concept" if captions is not None else ""
     if downloaded is not None:
-        said += f"{'; ' if said else ''}{_images(downloaded, 'image')} were collected"
-        said += f", and {matches:,} of them match" if matches is not None else ""
+        said += f"{'; ' if said else ''}{number_of(downloaded, 'image', 'was')} collected"
+        said += f", and {matches:,} of them {'matches' if matches == 1 else 'match'}" if matches is not None else ""
     return f"{said}."
 
 
@@ -163,10 +160,11 @@ def _tests(found: Found) -> Iterator[str]:
     p_value = decisive_p_value(found)
     tests = found.get("permutation_test") or {}
     if p_value is not None:
+        permutations = tests.get("permutations")
         verb = "often makes" if p_value > CHANCE else "seldom makes"
         yield (
             f"Chance alone {verb} such a jump: p = {p_value:.2g}, the largest of the tests against no jump "
-            f"({tests.get('permutations', 'some')} permutations)."
+            f"({number_of(permutations, 'permutation') if permutations else 'some permutations'})."
         )
     told = follow(found)
     share = told.get("resamples_with_a_change")
@@ -209,12 +207,12 @@ def _rests_on(found: Found, concepts: Sequence[Concept], counts: Mapping[str, Co
     most = max((len(concept.prompts) for concept in concepts), default=0)
     pictures = sum(one.images for one in prompts)
     unscored = len(concepts) - found["concepts"]
-    said = [f"{_images(found['concepts'], 'concept')} with a count and a score."]
+    said = [f"{number_of(found['concepts'], 'concept')} with a count and a score."]
     if unscored > 0:
         said[0] = f"{said[0][:-1]}; {unscored} more on the sheet {'has' if unscored == 1 else 'have'} none"
         named = _left_out(concepts)
         said[0] += f": {some(named)}." if named else "."
-    said.append(f"{_images(pictures, 'generated picture')} of {_images(most, 'prompt')} that could be scored.")
+    said.append(f"{number_of(pictures, 'generated picture')} of {number_of(most, 'prompt')} that could be scored.")
     return [*said, _of_counts(counts), *_tests(found)]
 
 
@@ -437,7 +435,7 @@ def read_part(of: PartOf, sources: Sources, top_k: int) -> Read:
         },
     )
     if named := _left_out(concepts):
-        without = f"{len(named)} of {len(concepts)} concepts {'is' if len(named) == 1 else 'are'} left out"
+        without = f"{len(named)} of {number_of(len(concepts), 'concept')} {'is' if len(named) == 1 else 'are'} left out"
         lacks = (f"{of.model} in {of.domain}: {without}: {some(named)}.", *lacks)
     return Read(part, table, counts_path, path, lacks)
 

@@ -52,8 +52,8 @@ def read_study(path: str | Path) -> Study:
     """Read a study.json.
 
     Raises:
-        DataError: it is not JSON, of another version, or a field of it is missing, unknown or of another kind; the
-            message names the field.
+        DataError: it is not JSON, of another version, or a field of it is missing, unknown, of another kind or
+            impossible; the message names the field.
     """
     try:
         text = Path(path).read_bytes()
@@ -69,11 +69,12 @@ def read_study(path: str | Path) -> Study:
             f"{path}: of version {shown(version)}, and this version of fit reads {VERSION}; run `{COMMAND}` again"
         )
     try:
-        return pydantic.TypeAdapter(Study).validate_json(text)
+        return pydantic.TypeAdapter(Study).validate_json(text, strict=True)  # a text is not a number
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
+        found = "" if first["type"] == "missing" else f" is {shown(first['input'])}"
         more = f", and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise DataError(f"{path}: {_field(first['loc'])}: {first['msg']}{more}; run `{COMMAND}` again") from None
+        raise DataError(f"{path}: {_field(first['loc'])}{found}: {first['msg']}{more}; run `{COMMAND}` again") from None
 
 
 def _field(place: Sequence[str | int]) -> str:
@@ -111,10 +112,14 @@ def verify(study: Study, folder: str | Path) -> list[Held]:
     held = []
     for source in study.sources:
         path = Path(folder, source.file)
-        if not path.is_file():
-            held.append(Held(source.file, "missing"))
-        else:
-            held.append(Held(source.file, "same" if sha256_of(path) == source.sha256 else "differs"))
+        try:
+            found = sha256_of(path) if path.is_file() else None
+        except OSError as error:
+            raise DataError(
+                f"{shown(source.file)}, a file that the study names, can't be read: {error.strerror}; check that the "
+                "path exists and can be read"
+            ) from None
+        held.append(Held(source.file, "missing" if found is None else "same" if found == source.sha256 else "differs"))
     return held
 
 

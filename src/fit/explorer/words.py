@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fit.explorer.contents import Assumption, Term
-from fit.io.shown import number_of
+from fit.io.shown import noun_of, number_of
 
 CHANCE = 0.05
 """A test whose p-value is above this found nothing beyond chance."""
@@ -235,9 +235,8 @@ def _captions(of: Measured) -> tuple[Status, str]:
         return "not checked", "The counts were given. How many images captions miss is for their source to say."
     if of.missed is None:
         return "not checked", "How many images captions miss was not measured; `fit run missed` measures it."
-    sample = (
-        f"Among {_number(of.missed.images)} images whose captions name no concept, each was compared with every concept"
-    )
+    looked_at = number_of(of.missed.images, "image")
+    sample = f"Among {looked_at} whose captions name no concept, each was compared with every concept"
     if of.missed.interval is None:
         return "checked in part", f"{sample}. There is no threshold with an interval that this could move."
     low, high = map(_number, of.missed.interval)
@@ -346,7 +345,7 @@ def _recogniser(of: Measured) -> tuple[Status, str]:
         if _apart(one.fnmr_interval, other.fnmr_interval) or _apart(one.fmr_interval, other.fmr_interval)
     ]
     if apart:
-        more = f" and {len(apart) - 3} more pairs of groups" if len(apart) > 3 else ""
+        more = f" and {len(apart) - 3} more {noun_of(len(apart) - 3, 'pair')} of groups" if len(apart) > 3 else ""
         return (
             "does not hold",
             f"The embedder errs more on one than on the other: {'; '.join(apart[:3])}{more}. {said}".strip(),
@@ -358,10 +357,14 @@ def _recogniser(of: Measured) -> tuple[Status, str]:
 
 
 def _prompts(of: Measured) -> tuple[Status, str]:
-    number = (
-        "The prompts" if of.prompts is None else f"The {of.prompts} prompts" if of.prompts > 1 else "The one prompt"
+    their = (
+        "The prompts of the study were"
+        if of.prompts is None
+        else f"The {of.prompts} prompts of the study were"
+        if of.prompts > 1
+        else "The one prompt of the study was"
     )
-    fixed = f"{number} of the study were written for it. What users ask for was not measured."
+    fixed = f"{their} written for it. What users ask for was not measured."
     if not of.prompt_thresholds:
         return "not checked", fixed
     found = [threshold for threshold in of.prompt_thresholds if threshold is not None]

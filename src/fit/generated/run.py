@@ -222,9 +222,8 @@ def _check_images(images: Sequence[GeneratedImage], asked: int, name: str) -> No
     remedy = "get another version of the package that brings it"
     if len(images) != asked:
         raise ModelError(
-            f"the generator {name} returned {number_of(len(images), 'picture')} for {asked} "
-            "prompts; its `generate` has to return "
-            f"one for each: {remedy}"
+            f"the generator {name} returned {number_of(len(images), 'picture')} for "
+            f"{number_of(asked, 'prompt')}; its `generate` has to return one for each: {remedy}"
         )
     for image in images:
         pixels: Any = image.pixels

@@ -23,7 +23,7 @@ from fit.io.concept_tables import CONCEPT
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.nearby import nearest
 from fit.io.parquet import ROW_GROUP, check_columns, kind_of_column, open_parquet, read
-from fit.io.shown import plain
+from fit.io.shown import number_of, plain
 
 COLLECTED = pa.schema(
     [
@@ -279,8 +279,12 @@ def statistics(path: str | Path) -> str:
     """
     found = count_statuses(path)
     lines = [f"  {count:>9,}  {status}" for status, count in found["statuses"].items()]
-    several = f", {found['concepts']:,} concepts" if found["concepts"] > 1 else ""
-    unique = "" if found["different_pictures"] is None else f"; {found['different_pictures']:,} different pictures"
+    several = f", {number_of(found['concepts'], 'concept')}" if found["concepts"] > 1 else ""
+    unique = (
+        ""
+        if found["different_pictures"] is None
+        else f"; {number_of(found['different_pictures'], 'different picture')}"
+    )
     return "\n".join([*lines, f"  {found['rows']:>9,}  in all{several}{unique}"])
 
 

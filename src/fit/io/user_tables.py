@@ -19,7 +19,7 @@ from fit.io.escaping import uncell
 from fit.io.folders import what_begins
 from fit.io.nearby import paired
 from fit.io.numbers import as_count
-from fit.io.shown import SHOWN, plain, shown
+from fit.io.shown import SHOWN, number_of, plain, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,11 +154,9 @@ def _check_columns(
     where: str = "",
     hint: str = "",
 ) -> None:
-    twice = [name for name, times in Counter(names).items() if times > 1 and name]
-    if twice:
-        raise error(
-            f"{path}{where}: {len([n for n in names if n == twice[0]])} columns are named {shown(twice[0])}; keep one"
-        )
+    for name, times in Counter(names).items():
+        if times > 1 and name:
+            raise error(f"{path}{where}: {times} columns are named {shown(name)}; keep one")
     for column in columns:
         if column not in names:
             near = next((name for name in names if name.lower().strip("\ufeff\u200b ") == column), None)
@@ -191,6 +189,8 @@ def in_memory(table: "pa.Table", name: str) -> UserTable:
     types = {}
     for column in table.schema:
         value = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_null(value):  # of a table without a row, or a column without a value
+            continue
         if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)):
             types[column.name] = str(column.type)
     rows = table.to_pylist()
@@ -294,14 +294,16 @@ def _text(
             continue
         if len(cells) > len(header):
             raise error(
-                f"{path}, line {number}: {len(cells)} cells, but the header has {len(header)} columns: more cells than "
-                f"the header has; take out the extra {_NAMES[separator]}, or quote the cell that has one"
+                f"{path}, line {number}: {number_of(len(cells), 'cell')}, but the header has "
+                f"{number_of(len(header), 'column')}: "
+                f"more cells than the header has; take out the extra {_NAMES[separator]}, or quote the cell that has "
+                "one"
             )
         if len(cells) < len(header):
             if not short_rows:
                 raise error(
-                    f"{path}, line {number}: {len(cells)} cells, but the header has {len(header)} columns; add what is "
-                    "missing (an empty cell, where nothing is known)"
+                    f"{path}, line {number}: {number_of(len(cells), 'cell')}, but the header has "
+                    f"{number_of(len(header), 'column')}; add what is missing (an empty cell, where nothing is known)"
                 )
             cells += [""] * (len(header) - len(cells))
         rows.append(dict(zip(header, map(uncell, cells), strict=True)))
@@ -414,7 +416,7 @@ def read_counts(path: str | Path, concepts: Sequence[str], column: str = "effect
         meant = [f"{plain([other])} for {concept}" for concept, other in paired(missing[:5], others).items()]
         said = f" (it has {', '.join(meant)})" if meant else ""
         raise DataError(
-            f"{path}: no count of {', '.join(missing[:5])}{said}; add a row for each, or take them off the sheet"
+            f"{path}: no count of {plain(missing, 5)}{said}; add a row for each, or take them off the sheet"
         )
     if others:
         print(

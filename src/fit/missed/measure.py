@@ -163,9 +163,10 @@ def measure_missed(
 def describe(table: pa.Table) -> Iterator[str]:
     """Yield what a table of the schema MISSED says, in lines."""
     first = table.slice(0, 1).to_pylist()[0]
+    were = "was" if first["downloaded"] == 1 else "were"
     yield (
-        f"{first['downloaded']:,} images of captions that name no concept were looked at; the corpus has about "
-        f"{first['unnamed_captions']:,} such captions"
+        f"{number_of(first['downloaded'], 'image')} of captions that name no concept {were} looked at; the corpus has "
+        f"about {number_of(first['unnamed_captions'], 'such caption')}"
     )
     shares = np.array(table.column("share").to_pylist())
     yield f"share that shows a concept: {shares.min():.3%} to {shares.max():.3%}, median {np.median(shares):.3%}"

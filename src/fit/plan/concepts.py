@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit
 
 from fit.errors import DataError
-from fit.io.shown import number_of, ratio
+from fit.io.shown import as_images, number_of, ratio
 from fit.thresholds.estimators import find_estimator
 from fit.thresholds.estimators.logistic import WIDTH, logistic
 from fit.thresholds.families import families_of
@@ -137,7 +137,7 @@ def describe(rise: Rise, found: Sequence[Precision], within: float | None) -> It
     yield (
         f"from {number_of(int(of_rise['concepts']), 'concept')}: a rise of "
         f"{of_rise['standard_deviations']:.1f} standard deviations "
-        f"about {of_rise['midpoint']:.0f} images, 10 to 90 % of it within a factor of {of_rise['fold']:.0f}"
+        f"about {as_images(of_rise['midpoint'])}, 10 to 90 % of it within a factor of {of_rise['fold']:.0f}"
     )
     yield "concepts  95 % interval, high end to low end: logistic  best single split"
     for one in found:

@@ -1,11 +1,15 @@
 """Estimates the work of each stage of a study."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fit.config.config import Config
+from fit.errors import FitError
+from fit.io.folders import has_picture_suffix, walk_folder
 from fit.plan.rates import (
     ALIVE,
     ANSWER_S,
@@ -33,6 +37,20 @@ def _captions(config: Config, corpus: str) -> int | None:
     rows = [rows_of(file) for file in files]
     known = [number for number in rows if number is not None]
     return sum(known) if len(known) == len(rows) else None
+
+
+def _given_pictures(place: str | None, slugs: Collection[str]) -> int | None:
+    """Return how many pictures of concepts a user's folder or table has, by file names; None if it can't be read."""
+    if not place or not Path(place).exists():
+        return None
+    try:
+        if Path(place).is_file():
+            concepts = pq.read_table(place, columns=["concept"])["concept"].to_pylist()
+            return sum(concept in slugs for concept in concepts)
+        folders = [Path(place, slug) for slug in slugs if Path(place, slug).is_dir()]
+        return sum(len(list(filter(has_picture_suffix, walk_folder(folder).names))) for folder in folders)
+    except (FitError, OSError, pa.ArrowException, KeyError):
+        return None
 
 
 def _links(planner: Planner, corpus: str, domain: str) -> tuple[int, bool]:
@@ -119,6 +137,7 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
     """Add counting captions and, if the corpus has images, collecting, embedding and matching them."""
     config = planner.config
     its = config.corpora[corpus]
+    links: int | None
     slugs = planner.config.slugs(domain)
     if its.captions:
         planner.works.append(
@@ -159,7 +178,7 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
         )
         unit, share = "links" if remote else "rows", ALIVE if remote else 1.0
     else:
-        links, bound, unit, share = None, False, "images", 1.0
+        links, bound, unit, share = _given_pictures(its.provided_images, slugs), False, "images", 1.0
     place = f"images/{corpus}/{domain}"
     images = _Images(place=place, units=links, unit=unit, bound=bound, share=share)
     for name in _embedders(planner, domain):
@@ -169,10 +188,11 @@ def _of_corpus(planner: Planner, corpus: str, domain: str) -> None:
 
 def _of_domain(planner: Planner, domain: str) -> None:
     """Add collecting and embedding references."""
-    theirs = planner.config.domains[domain]
-    is_search = not (theirs.references.table or theirs.references.folder)
-    each = theirs.references.candidates if is_search else theirs.references.keep
-    images = each * len(planner.config.slugs(domain))
+    theirs, slugs = planner.config.domains[domain], planner.config.slugs(domain)
+    given = theirs.references.table or theirs.references.folder
+    each = theirs.references.keep if given else theirs.references.candidates
+    # As many as are kept, where nobody knows how many there will be.
+    images = _given_pictures(given, slugs) or each * len(slugs)
     size = ATELIER_BYTES if theirs.references.place.startswith("results/atelier/") else REFERENCE_BYTES
     planner.add(
         f"collect_references/{domain}",
@@ -182,7 +202,7 @@ def _of_domain(planner: Planner, domain: str) -> None:
         subject=theirs.references.source,
         units=images,
         unit="images",
-        seconds=START_S / each,
+        seconds=START_S * len(slugs) / images,
         size=size,
         reason=f"starting takes most of it, {amount(size)}B each",
     )
@@ -213,8 +233,8 @@ def _of_model(planner: Planner, model: str, domain: str) -> None:
             reason=f"{its.steps} steps, {its.dtype}, {reason}",
             gpu=bool(its.gpus),
         )
-    # How many pictures a user has is known once they are imported.
-    generated = _Images(place=place, units=pictures if its.pipeline else None, unit="pictures")
+    units = pictures if its.pipeline else _given_pictures(its.provided_images, slugs)
+    generated = _Images(place=place, units=units, unit="pictures")
     _embedding(planner, theirs.embedder, "embed_generated", generated)
     _cheap(planner, "score_imitation", f"scores/{model}/{domain}", model, len(slugs), size=5e3)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from fit.io.shown import number_of
 from fit.plan.rates import amount
 from fit.plan.work import Work
 
@@ -23,7 +24,7 @@ def _duration(hours: float) -> str:
         if hours >= 48
         else f"{hours:,.1f} hours"
         if hours >= 1
-        else f"{hours * 60:.0f} minutes"
+        else number_of(hours * 60, "minute")
     )
 
 
@@ -33,7 +34,7 @@ def report(works: Sequence[Work], study: str, gpus: int = 1) -> str:
     lines.append("Merging, match thresholds, tables and figures take minutes and are left out.")
     gpu_hours = sum(work.gpu_hours for work in works)
     if gpu_hours:
-        lines.append(f"GPU work: {_duration(gpu_hours / gpus)} on {gpus} GPU{'s' if gpus > 1 else ''} without a pause")
+        lines.append(f"GPU work: {_duration(gpu_hours / gpus)} on {number_of(gpus, 'GPU')} without a pause")
     for work in works:
         if work.stage == "collect_images" and work.unit == "links" and work.units:
             most = "up to " if work.bound else ""

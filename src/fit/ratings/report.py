@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from fit.errors import DataError
-from fit.io.shown import number_of
+from fit.io.shown import as_images, number_of
 from fit.ratings.agreement import alpha_interval, krippendorff_alpha
 from fit.ratings.correlation import CONFIDENCE, FEWEST, correlate, given_count, overall
 from fit.ratings.pairs import read_concepts
@@ -22,8 +22,8 @@ def _agreement(rated: RatedConcepts, resamples: int, seed: int) -> dict[str, Any
     found: dict[str, Any] = {
         "raters": rated.raters,
         "pictures_with_two_or_more": int((np.isfinite(rated.given).sum(0) >= 2).sum()),
-        "interval_kind": f"percentile bootstrap over concepts with their pictures, 95 %, {resamples} resamples; of "
-        "these raters",
+        "interval_kind": "percentile bootstrap over concepts with their pictures, 95 %, "
+        f"{number_of(resamples, 'resample')}; of these raters",
     }
     for metric in ("ordinal", "interval"):
         found[f"alpha_{metric}"] = alpha = krippendorff_alpha(rated.given, metric)
@@ -41,8 +41,8 @@ def _correlation(rated: RatedConcepts, at: int | None, resamples: int, seed: int
     if found["spearman"] is not None:
         found["kendall"] = float(kendalltau(rated.scores, rated.means).statistic)
     found["interval_kind"] = (
-        f"bootstrap over raters and concepts, {CONFIDENCE:.0%}, {resamples} resamples, Fisher's transform, Student's "
-        "t: for as many other raters; interval_of_these_raters: percentile bootstrap over concepts"
+        f"bootstrap over raters and concepts, {CONFIDENCE:.0%}, {number_of(resamples, 'resample')}, Fisher's transform"
+        ", Student's t: for as many other raters; interval_of_these_raters: percentile bootstrap over concepts"
     )
     found["given_count"] = correlate(rated, given_count, resamples=resamples, seed=seed)
     found["sides"] = {"threshold_on_scores": at, "below": None, "above": None}
@@ -165,7 +165,7 @@ def _found(found: Mapping[str, Any]) -> str:
 
 
 def _images(found: Mapping[str, Any]) -> str:
-    text = f"{found['threshold']} images"
+    text = as_images(found["threshold"])
     if "interval" not in found:
         return text
     share = found["resamples_with_an_answer"]
@@ -179,7 +179,9 @@ def _said(found: Mapping[str, Any]) -> str:
         return f"no correlation: {found['reason']}"
     text = f"Spearman {found['spearman']:.2f}"
     if found["interval"]:
-        text += f" (95 %, for {found['raters']} other raters and other concepts: {_range(found['interval'])})"
+        text += (
+            f" (95 %, for {number_of(found['raters'], 'other rater')} and other concepts: {_range(found['interval'])})"
+        )
     elif found["interval_of_these_raters"]:
         of_these = _range(found["interval_of_these_raters"])
         text += f" (95 %, other concepts: {of_these}; no interval for other raters: {found['reason']})"
@@ -198,7 +200,7 @@ def _correlation_lines(found: Mapping[str, Any]) -> Iterator[str]:
         return
     for side in ("below", "above"):
         if found["sides"][side]:
-            yield f"the same among concepts {side} {at} images: {_said(found['sides'][side])}"
+            yield f"the same among concepts {side} {as_images(at)}: {_said(found['sides'][side])}"
     inside = [found["sides"][side] for side in ("below", "above") if found["sides"][side]]
     if found["interval"] and found["interval"][0] > 0 and not any((one["interval"] or [0])[0] > 0 for one in inside):
         yield (

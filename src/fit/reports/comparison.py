@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fit.io.shown import as_images
 from fit.published import FACES_THAT_CAPTIONS_MISS, INVARIANCE, LATER_CHANGES, THRESHOLDS
 from fit.reports.invariance import Invariance
 from fit.reports.report import Pair, Table
@@ -71,7 +72,7 @@ def why_no_threshold(found: dict[str, Any], name: str) -> str | None:
     if answer.get("direction", "") == "fall" or (
         "direction" not in answer and name == found["estimator"] and falls(found)
     ):
-        return f"the scores fall instead of rising, at {answer['threshold']:.0f} images"
+        return f"the scores fall instead of rising, at {as_images(answer['threshold'])}"
     if f"{answer['threshold']:.0f}" == "0":
         return "the scores change among concepts that have no training image"
     return None
@@ -79,7 +80,7 @@ def why_no_threshold(found: dict[str, Any], name: str) -> str | None:
 
 def _threshold(pair: Pair, found: dict[str, Any] | None) -> Comparison:
     published = THRESHOLDS[pair]
-    begin = ("imitation threshold", *pair, f"{published} images")
+    begin = ("imitation threshold", *pair, as_images(published))
     if found is None:
         return Comparison(*begin, "", "", "not compared: inputs are missing")
     name = published_way(found)
@@ -95,7 +96,7 @@ def _threshold(pair: Pair, found: dict[str, Any] | None) -> Comparison:
 
 def _later_changes(pair: Pair, found: dict[str, Any] | None) -> Iterator[Comparison]:
     for published in LATER_CHANGES.get(pair, ()):
-        begin = ("later change point", *pair, f"{published} images")
+        begin = ("later change point", *pair, as_images(published))
         if found is None:
             yield Comparison(*begin, "", "", "not compared: inputs are missing")
             continue

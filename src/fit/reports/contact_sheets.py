@@ -19,7 +19,7 @@ from PIL import Image
 from fit.images import table as images
 from fit.io.concept_tables import concepts_in
 from fit.io.parquet import open_parquet, read
-from fit.io.shown import number_of
+from fit.io.shown import as_images, number_of
 from fit.reports.style import ACCENT, INK
 from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
@@ -179,7 +179,7 @@ def rows_around(table: Scores, found: Mapping[str, Any], most: int) -> list[tupl
         for row in side[np.unique(np.linspace(0, len(side) - 1, most // 2).astype(int))]:
             mark = "" if found["threshold"] is None else " (above)" if row >= split else " (below)"
             concept = str(table.concepts[row])
-            label = f"{concept}\n{table.counts[row]:.0f} images, score {table.scores[row]:.2f}{mark}"
+            label = f"{concept}\n{as_images(table.counts[row])}, score {table.scores[row]:.2f}{mark}"
             rows.append((label, concept))
     return rows
 

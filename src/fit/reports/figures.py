@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from fit.io.shown import number_of
+from fit.io.shown import as_images, number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.thresholds.answer import beside, why_none
 from fit.thresholds.estimators import estimator_of_result
@@ -102,7 +102,7 @@ def _mark_threshold(axes: Axes, found: Mapping[str, Any], label: str) -> None:
     threshold, interval = found["threshold"], found["interval"]
     line = axes.axvline(threshold, color=ACCENT, linewidth=1.8, zorder=1)
     if label:
-        line.set_label(f"{label}: {threshold:.0f} images")
+        line.set_label(f"{label}: {as_images(threshold)}")
     if interval:
         shade = axes.axvspan(*interval, color=ACCENT, alpha=0.12, linewidth=0, zorder=0)
         if label:
@@ -304,7 +304,9 @@ def sensitivity_figure(
         axes.axvspan(*found["interval"], color=ACCENT, alpha=0.12, linewidth=0, label="its 95 % interval")
     if found["threshold"] is not None:
         axes.axvline(
-            found["threshold"], color=ACCENT, label=f"imitation threshold of the study: {found['threshold']:.0f} images"
+            found["threshold"],
+            color=ACCENT,
+            label=f"imitation threshold of the study: {as_images(found['threshold'])}",
         )
     right, marked = 1.0, set[str]()
     for line, (key, choice) in enumerate(choices.items()):

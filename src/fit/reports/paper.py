@@ -258,7 +258,10 @@ def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples:
 def _summary(listed: Table) -> str:
     number = count_made(listed)
     partly = f", {number['in_part']} in part" if number["in_part"] else ""
-    return f"Of {number['parts']} tables and figures, {number['made']} are made{partly}."
+    return (
+        f"Of {number['parts']} tables and figures, {number['made']} {'is' if number['made'] == 1 else 'are'} "
+        f"made{partly}."
+    )
 
 
 def count_made(listed: Table) -> dict[str, int]:

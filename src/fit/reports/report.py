@@ -19,6 +19,7 @@ from fit.errors import DataError, again
 from fit.io.escaping import delimited, latex, markdown
 from fit.io.files import WorkFolder, atomic_write
 from fit.io.names import by_key
+from fit.io.shown import number_of
 from fit.published import SOURCE, THRESHOLDS
 from fit.reports.by_score import COLUMNS, by_score_rows
 from fit.thresholds.answer import of_pair, read, why_none
@@ -170,7 +171,13 @@ def thresholds_table(
     rows = [_threshold_row(pair, found, others, counted.get(pair[1])) for pair, found in results.items()]
     for (model, domain), lacks in missing.items():
         published = THRESHOLDS.get((model, domain))
-        cells = [model, domain, "", f"not found: {len(lacks)} inputs are missing", *[""] * (len(columns) - 4)]
+        cells = [
+            model,
+            domain,
+            "",
+            f"not found: {number_of(len(lacks), 'input', 'is')} missing",
+            *[""] * (len(columns) - 4),
+        ]
         cells[columns.index("published")] = "" if published is None else str(published)
         rows.append(tuple(cells))
     return Table("thresholds", columns, rows)

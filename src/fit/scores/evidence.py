@@ -12,6 +12,7 @@ from fit.errors import DataError, ImageTableError
 from fit.images.table import GENERATED
 from fit.io.concept_tables import ConceptTables
 from fit.io.parquet import open_parquet
+from fit.io.shown import number_of
 from fit.matches.match import MATCHES_OF_ART
 from fit.references.kept import kept_vectors
 from fit.scores.targets import choose_targets
@@ -80,7 +81,8 @@ class TrainingImages:
                 yield match, vectors
         if start != len(self.match):
             raise ImageTableError(
-                f"{self.place}: {start} rows, where {len(self.match)} were matched; ask snakemake for the matches"
+                f"{self.place}: {number_of(start, 'row')}, where {len(self.match)} were matched; ask snakemake for "
+                "the matches"
             )
 
     @cached_property

@@ -10,6 +10,7 @@ import polars as pl
 from fit.counts.estimate import Counts, read_counts_of, scaled_matches
 from fit.embeddings.files import read_single_faces, stream_embeddings
 from fit.io.concept_tables import ConceptTables
+from fit.io.shown import number_of
 from fit.matches.similarity import highest_similarity
 from fit.references.kept import kept_vectors
 from fit.sensitivity.measure import counts_at_thresholds
@@ -144,8 +145,9 @@ class Measured:
         if count < self.threshold:
             return None
         most = max(images_of, key=lambda other: images_of[other])
+        collected = number_of(sum(images_of.values()), "image")
         return (
-            f"{sum(images_of.values())} images that match it were collected for other concepts alone, most for {most} "
+            f"{collected} that match it were collected for other concepts alone, most for {most} "
             f"({images_of[most]}); with them it would have {count:.0f}"
         )
 
@@ -157,7 +159,7 @@ Rule = Callable[[Measured, Outlier], str | None]
 def _few_references(measured: Measured, outlier: Outlier) -> str | None:
     number = len(measured.references[outlier.concept])
     if number < FEW_REFERENCES:
-        return f"{number} references kept, fewer than {FEW_REFERENCES}"
+        return f"{number_of(number, 'reference')} kept, fewer than {FEW_REFERENCES}"
     return None
 
 
@@ -170,7 +172,7 @@ def _few_pictures(measured: Measured, outlier: Outlier) -> str | None:
     total = len(measured.at.generated.read(outlier.concept, ["image_id"]))
     usable = len(_pictures(measured, outlier.concept))
     if 2 * usable < total:
-        return f"{usable} of {total} generated pictures can be used"
+        return f"{usable} of {number_of(total, 'generated picture')} can be used"
     return None
 
 
@@ -179,7 +181,7 @@ def _prompts_disagree(measured: Measured, outlier: Outlier) -> str | None:
     own = sum((mean < measured.middle) == (outlier.side == "below") for mean in means)
     if own and np.ptp(means) > measured.half:
         ends = f"{min(means):.2f} to {max(means):.2f}"
-        return f"on {own} of {len(means)} prompts its score is nearer to its own side's ({ends})"
+        return f"on {own} of {number_of(len(means), 'prompt')} its score is nearer to its own side's ({ends})"
     return None
 
 
@@ -210,7 +212,10 @@ def _low_matched_share(measured: Measured, outlier: Outlier) -> str | None:
     if share is None or usual is None or not downloaded:
         return None
     if downloaded >= FEW_DOWNLOADS and 2 * share < usual:
-        return f"{matches} of {downloaded} downloaded images match ({share:.0%}; the median of concepts is {usual:.0%})"
+        match = "matches" if matches == 1 else "match"
+        return (
+            f"{matches} of {downloaded} downloaded images {match} ({share:.0%}; the median of concepts is {usual:.0%})"
+        )
     return None
 
 
@@ -228,7 +233,11 @@ def _other_names(measured: Measured, outlier: Outlier) -> str | None:
     # The name comes first in the sheet, and so here; prompts use it.
     by_name = by_names[0]
     if measured.table.counts[outlier.row] * by_name / captions < measured.threshold:
-        return f"{by_name} of its {captions} captions have the name that the prompts use; with those alone it is below"
+        have = "has" if by_name == 1 else "have"
+        return (
+            f"{by_name} of its {number_of(captions, 'caption')} {have} the name that the prompts use; with those alone "
+            "it is below"
+        )
     return None
 
 
@@ -238,7 +247,10 @@ def _copies(measured: Measured, outlier: Outlier) -> str | None:
         return None
     different = unique / downloaded
     if measured.table.counts[outlier.row] * different < measured.threshold:
-        return f"its {downloaded} downloaded images are {unique} different pictures; counted once each, it is below"
+        return (
+            f"its {downloaded} downloaded images are {number_of(unique, 'different picture')}; counted once each, it "
+            "is below"
+        )
     return None
 
 
@@ -249,7 +261,7 @@ def _look_alike(measured: Measured, outlier: Outlier) -> str | None:
     if other is not None and cosine > measured.at.match_threshold and measured.count_of[other] >= measured.threshold:
         return (
             f"its references resemble those of {other} (mean cosine {cosine:.2f}, above the match threshold), which "
-            f"has {measured.count_of[other]:.0f} images"
+            f"has {number_of(measured.count_of[other], 'image')}"
         )
     return None
 
@@ -264,8 +276,8 @@ def _drawn_as_another(measured: Measured, outlier: Outlier) -> str | None:
     # Of many concepts, one is nearer to bad pictures by chance: it has to be as near as those above are to their own.
     if cosine > max(own, measured.middle):
         return (
-            f"its pictures resemble the references of {other} ({measured.count_of[other]:.0f} images) more than its "
-            f"own: mean cosine {cosine:.2f} against {own:.2f}"
+            f"its pictures resemble the references of {other} ({number_of(measured.count_of[other], 'image')}) more "
+            f"than its own: mean cosine {cosine:.2f} against {own:.2f}"
         )
     return None
 

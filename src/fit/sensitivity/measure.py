@@ -16,6 +16,7 @@ import pyarrow as pa
 from fit.counts.estimate import scaled_matches
 from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
+from fit.io.shown import as_images, number_of
 from fit.matches.threshold import MatchThreshold
 from fit.scores.settings import ScoreSettings
 from fit.sensitivity import counted, ways
@@ -237,13 +238,13 @@ def measure(
 
 
 def _images(threshold: float | None) -> str:
-    return "none" if threshold is None else f"{threshold:.0f} images"
+    return "none" if threshold is None else as_images(threshold)
 
 
 def _of_penalties(answers: Sequence[Answer], headline: float | None) -> Iterator[str]:
     yield f"  from {LEAST_PENALTY:g} up; no change from {answers[-1]['from']:.3g}"
     for one in answers[:-1]:
-        changes = f"{one['changes']} change{'s' if one['changes'] > 1 else ''}"
+        changes = number_of(one["changes"], "change")
         first = "none, the first change is a fall" if one["threshold"] is None else _images(one["threshold"])
         yield f"  {one['from']:.3g} to {one['to']:.3g}: {first}, {changes}"
 
@@ -256,7 +257,7 @@ def _of_scores(answers: Sequence[Answer], headline: float | None) -> Iterator[st
 def _of_concepts(answers: Sequence[Answer], headline: float | None) -> Iterator[str]:
     for one in answers:
         if summarise([one], headline)["same"] < 1:
-            yield f"  without {one['concept']} ({one['effective_count']} images): {_images(one['threshold'])}"
+            yield f"  without {one['concept']} ({as_images(one['effective_count'])}): {_images(one['threshold'])}"
 
 
 def _of_prompts(answers: Sequence[Answer], headline: float | None) -> Iterator[str]:
@@ -302,7 +303,7 @@ def in_short(summary: Summary) -> str:
     if summary["lowest"] is None:
         return "no threshold"
     low, high = (f"{summary[end]:.0f}" for end in ("lowest", "highest"))
-    text = f"{low} images" if low == high else f"{low} to {high} images"
+    text = as_images(summary["lowest"]) if low == high else f"{low} to {high} images"
     text += f"; {summary['same']:.0%} as in the study"
     return text + (f", {summary['none']:.0%} none" if summary["none"] else "")
 

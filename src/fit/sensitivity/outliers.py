@@ -9,6 +9,7 @@ import numpy as np
 
 from fit.errors import DataError
 from fit.io.escaping import delimited
+from fit.io.shown import as_images
 from fit.sensitivity.causes import RULES, Measured, Measurements, Outlier
 from fit.thresholds.headline import follow
 from fit.thresholds.scores import Scores
@@ -142,7 +143,7 @@ def describe(table: Scores, outliers: Sequence[Outlier], medians: tuple[float, f
         of_side = [one for one in outliers if one.side == side]
         lines.append(f"{side} with a {level} score: {len(of_side)}")
         for one in of_side:
-            lines.append(f"  {one.concept}: {table.counts[one.row]:.0f} images, score {table.scores[one.row]:.3f}")
+            lines.append(f"  {one.concept}: {as_images(table.counts[one.row])}, score {table.scores[one.row]:.3f}")
             lines += [f"    {name}: {why}" for name, why in one.causes] or [f"    {NONE_FOUND}"]
     return lines
 
@@ -153,6 +154,6 @@ def label(table: Scores, outlier: Outlier) -> str:
     level = "high" if outlier.side == "below" else "low"
     lines = [
         outlier.concept,
-        f"{table.counts[outlier.row]:.0f} images ({outlier.side}), {level} score {table.scores[outlier.row]:.2f}",
+        f"{as_images(table.counts[outlier.row])} ({outlier.side}), {level} score {table.scores[outlier.row]:.2f}",
     ]
     return "\n".join([*lines, *textwrap.wrap(causes, 44)[:3]])

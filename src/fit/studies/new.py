@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +44,8 @@ PROMPTS = {
     ),
 }
 """What a model is asked for: the prompts of the paper (arXiv 2410.15002, section 4)."""
-USUAL_EMBEDDER = {"people": "facenet", "styles": "csd"}
+DLIB = ("dlib", "face_recognition_models")
+"""Packages of the embedder dlib: its code and its weights."""
 READMES = {
     "references": "A folder per slug of concepts.tsv, with 10 or more pictures that you have verified to show it.",
     "generated": "A folder per slug of concepts.tsv, with the pictures that the model made of it.",
@@ -52,6 +54,16 @@ READMES = {
     "weights": "The embedder's file of weights, as config.yaml names it (docs/embeddings.md says where to get it).",
 }
 """Folder to fill -> what its README says."""
+
+
+def usual_embedder(of: str) -> str:
+    """Return the name of the embedder that a study of `people` or `styles` has if nobody names one.
+
+    For people it is dlib where it is installed, since its weights are a package and nothing is to be fetched.
+    """
+    if of == "people":
+        return "dlib" if all(find_spec(package) for package in DLIB) else "facenet"
+    return "csd"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +177,7 @@ def _config(study: NewStudy, domain: str) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     environment.filters["q"] = _quoted
     folder, own = study.folder, len(study.embedder) > 1
-    embedder = "mine" if own else (study.embedder or (USUAL_EMBEDDER[study.of],))[0]
+    embedder = "mine" if own else _embedder(study)[0]
     is_local = bool(study.model) and Path(str(study.model)).exists()
     here = {name: _from_folder(folder, place) for name, place in _given(study).items()}
     return environment.from_string(template).render(
@@ -190,6 +202,7 @@ def _config(study: NewStudy, domain: str) -> str:
             "model": _from_folder(folder, study.model) if study.model and is_local else study.model,
             "download": bool(study.model) and not is_local,
             "gpus": study.gpus,
+            "asks_for_gpu": bool(own or EMBEDDERS[embedder].get("gpus", 1)),
         }
     )
 
@@ -198,6 +211,10 @@ def _given(study: NewStudy) -> dict[str, Path]:
     """Return which places exist outside the new folder: name -> path."""
     names = ("references", "generated", "training", "counts")
     return {name: place for name in names if (place := getattr(study, name)) is not None}
+
+
+def _embedder(study: NewStudy) -> tuple[str, ...]:
+    return study.embedder or (usual_embedder(study.of),)
 
 
 def _to_fill(study: NewStudy) -> Iterator[str]:
@@ -210,7 +227,7 @@ def _to_fill(study: NewStudy) -> Iterator[str]:
         yield "training"
     if study.evidence == "captions" and not study.captions:
         yield "captions"
-    embedder = study.embedder or (USUAL_EMBEDDER[study.of],)
+    embedder = _embedder(study)
     if len(embedder) == 1 and EMBEDDERS[embedder[0]]["model"].startswith("weights/"):
         yield "weights"
 

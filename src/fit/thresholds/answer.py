@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fit.errors import DataError, again
-from fit.io.shown import ratio
+from fit.io.shown import as_images, noun_of, number_of, ratio
 from fit.thresholds.estimators import estimator_of_result, usual_headline
 from fit.thresholds.headline import CHANCE, NO_RESAMPLE, follow
 
@@ -61,9 +61,9 @@ def why_none(found: dict[str, Any]) -> str | None:
     if threshold is not None and falls(found):
         means = [found[side]["mean_score"] for side in ("above", "below") if found.get(side)]
         fall = f", from a mean of {means[1]:.2f} to {means[0]:.2f}" if means[1:] and means[0] < means[1] else ""
-        return f"the scores fall instead of rising{fall}, at about {threshold:.0f} training images"
+        return f"the scores fall instead of rising{fall}, at about {as_images(threshold, 'training image')}"
     if threshold is not None and lost(found):
-        return f"the score jumps at about {threshold:.0f} training images, but {lost(found)}"
+        return f"the score jumps at about {as_images(threshold, 'training image')}, but {lost(found)}"
     if threshold is not None:
         unseen = f"{threshold:.0f}" == "0"
         return "the scores change among concepts that have no training image" if unseen else None
@@ -110,7 +110,8 @@ def _other_estimators(found: dict[str, Any]) -> str:
     at = low if low == high else f"{low} to {high}"
     *names, last = (estimator_of_result(name).phrase for name in found_by)
     by = f"{', '.join(names)} and {last}" if names else last
-    return f", though by {by} one would be at {at} training images, p = {p_value:.2g}"
+    images = noun_of(max(found_by.values()), "training image")
+    return f", though by {by} one would be at {at} {images}, p = {p_value:.2g}"
 
 
 def beside(found: dict[str, Any]) -> str:
@@ -124,7 +125,7 @@ def beside(found: dict[str, Any]) -> str:
         who += f" at a penalty of {other['penalty']:g}"
     if other["threshold"] is None:
         return f"{who} finds a fall" if other["direction"] == "fall" else f"{who} finds none"
-    said = f"{other['threshold']:.0f} images"
+    said = as_images(other["threshold"])
     return f"{who} says {said}" + (", a fall" if other["direction"] == "fall" else "")
 
 
@@ -160,7 +161,7 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
     if why:
         by_others = "" if "headline" in found else _other_estimators(found)
         return f"no imitation threshold was found{of_whom}: {why}{by_others} ({of_all}{other})"
-    images = f"{threshold:.0f} training image" + ("" if f"{threshold:.0f}" == "1" else "s")
+    images = as_images(threshold, "training image")
     head = found.get("headline") or {}
     if head.get("kind") == "gradual":
         who = f"{model} imitates {domain} gradually more" if model and domain else f"imitation{of_whom} grows gradually"
@@ -203,7 +204,8 @@ def of_pair(model: str, domain: str, path: str | Path, lacks: Iterable[str] = ()
         return sentence(read(path), model, domain)
     lacks = list(lacks)
     if lacks:
-        more = f", and {len(lacks) - 1} more inputs that are missing" if len(lacks) > 1 else ""
+        are = "is" if len(lacks) == 2 else "are"
+        more = f", and {number_of(len(lacks) - 1, 'more input')} that {are} missing" if len(lacks) > 1 else ""
         return f"no imitation threshold yet for {model} in {domain}: {lacks[0]}{more}"
     return f"no imitation threshold yet for {model} in {domain}: it has not been computed"
 
@@ -324,7 +326,7 @@ def made(files: Iterable[str], label_of: Callable[[str], str] = str) -> list[str
             lines += [f"  {path}" + (f": {what}" if what else "") for path in paths]
         else:
             suffix = "".join(Path(paths[0]).suffixes[-1:])
-            lines.append(f"  {folder}/*{suffix}: " + (f"{what}, " if what else "") + f"{len(paths)} files")
+            lines.append(f"  {folder}/*{suffix}: " + (f"{what}, " if what else "") + number_of(len(paths), "file"))
     return lines
 
 

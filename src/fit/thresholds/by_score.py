@@ -13,7 +13,7 @@ import numpy as np
 
 from fit.errors import DataError
 from fit.io.numbers import as_number
-from fit.io.shown import number_of, plain, shown
+from fit.io.shown import as_images, number_of, plain, shown
 from fit.io.user_tables import Source, UserTable, once, read_user_table
 from fit.thresholds.difficulty import COVARIATES, Adjustment, Effect, adjust
 from fit.thresholds.families import families_of
@@ -245,7 +245,7 @@ def _warning(scores: Mapping[str, Found], labels: Mapping[str, str]) -> str | No
 
 def _labels(size: int | None) -> dict[str, str]:
     """Return name of LABELS -> its label, with the number of targets where it is known."""
-    fixed = "a fixed number of targets" if size is None else f"{size} targets for each concept"
+    fixed = "a fixed number of targets" if size is None else f"{number_of(size, 'target')} for each concept"
     return {name: label.replace("a fixed number of targets", fixed) for name, label in LABELS.items()}
 
 
@@ -336,7 +336,7 @@ def in_short(found: Mapping[str, Any]) -> str:
         text = f"none: {reason_of(told)}"
     else:
         ends = told["interval"]
-        text = f"{told['threshold']:.0f} images" + (f", {ends[0]:.0f} to {ends[1]:.0f}" if ends else "")
+        text = as_images(told["threshold"]) + (f", {ends[0]:.0f} to {ends[1]:.0f}" if ends else "")
     if found["reason"] is None and "rise_p_value" in found and found["rise_p_value"] is None:
         text += "; it does not rise"
     return text if p_value is None else f"{text}; p = {p_value:.2g}"

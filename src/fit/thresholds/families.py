@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fit.io.shown import number_of
 from fit.thresholds.scores import Scores
 
 FEWEST_FAMILIES = 8
@@ -33,7 +34,7 @@ def why_too_few(table: Scores) -> str | None:
     number = len(set(_own_families(table)))
     if number >= FEWEST_FAMILIES:
         return None
-    return f"its concepts are of {number} families, and {FEWEST_FAMILIES} or more are needed to draw them"
+    return f"its concepts are of {number_of(number, 'family')}, and {FEWEST_FAMILIES} or more are needed to draw them"
 
 
 def draw_rows(table: Scores, resamples: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fit.errors import DataError
-from fit.io.shown import number_of
+from fit.io.shown import as_images, number_of
 from fit.thresholds.answer import beside, lost
 from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
@@ -62,7 +62,7 @@ def _fall(table: Scores, at: int) -> Found:
     """Return the answer of an estimator at whose first concept above, `at`, the scores fall."""
     low, high, place = table.scores[at:].mean(), table.scores[:at].mean(), table.counts[at]
     on_the_whole = f", from a mean of {high:.2f} to {low:.2f}" if low < high else ""
-    why = f"the scores fall instead of rising{on_the_whole}, at about {place:.0f} training images"
+    why = f"the scores fall instead of rising{on_the_whole}, at about {as_images(place, 'training image')}"
     return _no_answer(why, "fall") | {"falls_at": int(place)}
 
 
@@ -154,7 +154,7 @@ def _check(penalty: float, resamples: int, estimators: Sequence[str]) -> None:
     if not penalty > 0:
         raise DataError(f"the penalty is {penalty:g}; give a number above 0, such as the paper's 0.9")
     if resamples < 1:
-        raise DataError(f"there can't be {resamples} resamples; give 1 or more")
+        raise DataError(f"there can't be {number_of(resamples, 'resample')}; give 1 or more")
 
 
 def measure(
@@ -252,7 +252,7 @@ def _measure_alone(table: Scores, penalty: float, resamples: int, seed: int, est
         "interval": answer["interval"],
         "interval_reason": _why_no_interval(answer),
         "interval_kind": f"percentile bootstrap over {', '.join(_resampled(table))}, {CONFIDENCE:.0%}, "
-        f"{resamples} resamples; above the first number, at most the second",
+        f"{number_of(resamples, 'resample')}; above the first number, at most the second",
         "resamples_with_a_change": answer.get("resamples_with_an_answer", None if "no_interval" in answer else 0.0),
         "estimator": first,
         "direction": answer["direction"],
@@ -313,7 +313,7 @@ def _estimator_line(name: str, answer: Found) -> str:
         return f"  {name:<14} none: {answer['reason']}"
     below, above = answer["last_below"], answer["first_above"]
     span = "no interval" if "no_interval" in answer else _range(answer["interval"])
-    line = f"  {name:<14} {answer['threshold']:.0f} images, {span}; last below "
+    line = f"  {name:<14} {as_images(answer['threshold'])}, {span}; last below "
     line += f"{below['concept']} ({below['effective_count']})" if below else "none"
     return f"{line}, first above {above['concept']} ({above['effective_count']})"
 
@@ -323,7 +323,7 @@ def _remarks(found: Found) -> Iterator[str]:
     yield f"p-value against no jump: {tests['p_value']:.2g}"
     yield f"  whatever the spread does along the counts: {tests['p_value_any_spread']:.2g}"
     if tests["p_value_families"] is not None:
-        yield f"  with {tests['families']} families of like concepts: {tests['p_value_families']:.2g}"
+        yield f"  with {number_of(tests['families'], 'family')} of like concepts: {tests['p_value_families']:.2g}"
     if tests["p_value_neighbours"] is not None:
         said = f"where neighbours in count are alike, correlation {found['neighbours']['correlation']:.2g}"
         yield f"  {said}: {tests['p_value_neighbours']:.2g}"
@@ -343,10 +343,10 @@ def describe(found: Found) -> list[str]:
     if told["threshold"] is None:
         lines = [f"no imitation threshold: {told['reason']}"]
     elif lost(found):
-        lines = [f"no imitation threshold: the score jumps at {told['threshold']:.0f} images, but {lost(found)}"]
+        lines = [f"no imitation threshold: the score jumps at {as_images(told['threshold'])}, but {lost(found)}"]
     else:
         kind = "middle of a gradual rise" if found["headline"]["kind"] == "gradual" else "imitation threshold"
-        lines = [f"{kind}: {told['threshold']:.0f} images ({told['estimator']}; {_interval_in_words(told)})"]
+        lines = [f"{kind}: {as_images(told['threshold'])} ({told['estimator']}; {_interval_in_words(told)})"]
     if other := beside(found):
         lines.append(other)
     for side, edge in (("below", "up to"), ("above", "from")):
@@ -355,7 +355,7 @@ def describe(found: Found) -> list[str]:
             mean = told[side]["mean_score"]
             lines.append(
                 f"{side}: {number_of(told[side]['concepts'], 'concept')}, mean score {mean:.3f}, "
-                f"{edge} {nearest} images"
+                f"{edge} {as_images(nearest)}"
             )
     if found["reason"] is None:
         lines += [_estimator_line(*one) for one in found["estimators"].items()]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fit.errors import CorpusError, missing_extra, say_once
 from fit.io.folders import caption_files, check_listed, kind_of, table_files
 from fit.io.names import expand
+from fit.io.shown import number_of
 from fit.registry import find
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def open_captions(path: str, encoding: str = "utf-8") -> CaptionFile:
     if "://" not in str(path) and Path(path).is_dir():
         if files := table_files(path):
             raise CorpusError(
-                f"{path}: a folder of {len(files)} files of captions, not a file; name {path}/*{kind_of(files[0])}"
+                f"{path}: a folder of {number_of(len(files), 'file')} of captions, not a file; "
+                f"name {path}/*{kind_of(files[0])}"
             )
         suffix = "folder"
     if suffix not in FORMATS:

@@ -16,6 +16,19 @@ from fit.io.folders import compression_of, kind_of, printable, what_begins
 BATCH = 32_768  # rows
 
 
+def check_text(schema: pa.Schema, path: str, column: str) -> None:
+    """Raise CorpusError where a column of a table holds no text; `path` is what the error calls the table."""
+    kind = schema.field(column).type
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (
+        pa.types.is_string(value)
+        or pa.types.is_large_string(value)
+        or pa.types.is_string_view(value)
+        or pa.types.is_null(value)  # a shard of only nulls
+    ):
+        raise CorpusError(f"{path}: column {column!r} is {kind}, not text; name the column that holds captions")
+
+
 def file_system(path: str) -> tuple[fs.FileSystem, str]:
     """Return the Arrow file system that `path` is on, and its path there.
 
@@ -108,17 +121,7 @@ class CaptionFile(ABC):
         for column in columns:
             self._check_column(column, column in text)
         for column in text:
-            kind = self.schema.field(column).type
-            value = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if not (
-                pa.types.is_string(value)
-                or pa.types.is_large_string(value)
-                or pa.types.is_string_view(value)
-                or pa.types.is_null(value)  # a shard of only nulls
-            ):
-                raise CorpusError(
-                    f"{self.path}: column {column!r} is {kind}, not text; name the column that holds captions"
-                )
+            check_text(self.schema, self.path, column)
 
     def _check_column(self, column: str, is_text: bool) -> None:
         """Raise CorpusError where a column is missing, is there twice, or can't be carried as text."""

@@ -18,6 +18,7 @@ from fit.captions.sources.base import CaptionFile
 from fit.captions.sources.text import as_utf8
 from fit.errors import CorpusError, say_once
 from fit.io.folders import LARGEST_FILE, printable
+from fit.io.shown import number_of
 
 _ROWS = 64  # a batch, since each has a picture
 _SIDECAR_BYTES = 16 << 20
@@ -125,8 +126,9 @@ class PicturesWithCaptions(CaptionFile):
         """Raise CorpusError where no picture has a caption: the file, or folder, is something else."""
         if rows == null_captions:
             raise CorpusError(
-                f"{self.path}: taken for {self.called} of pictures with captions, but of its {rows:,} pictures none "
-                "has a caption; put NAME.txt or NAME.json beside NAME.jpg, or name the files of captions"
+                f"{self.path}: taken for {self.called} of pictures with captions, but of its "
+                f"{number_of(rows, 'picture')} none has a caption; put NAME.txt or NAME.json "
+                "beside NAME.jpg, or name the files of captions"
             )
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -86,8 +86,8 @@ function sayCurve(all) {
   const one = estimate();
   byId("line-key").hidden = !one || one.threshold === null;
   const without = part().concepts.length - all;
-  const said = [`${number(shown.length)} of ${number(part().concepts.length)} concepts are shown`];
-  if (without) said.push(`${number(without)} have no count or no score of this kind`);
+  const said = [`${number(shown.length)} of ${numberOf(part().concepts.length, "concept")} ${shown.length === 1 ? "is" : "are"} shown`];
+  if (without) said.push(`${number(without)} ${without === 1 ? "has" : "have"} no count or no score of this kind`);
   if (shown.length < all) said.push("the threshold is that of all groups");
   byId("curve-said").textContent = `${said.join("; ")}.`;
   if (!one) byId("line-words").textContent = "no estimator was asked for this score";
@@ -96,7 +96,7 @@ function sayCurve(all) {
   const name = isFirstKind() ? part().score_label : kindOf().label;
   byId("y-title").textContent = `↑ ${name}`;
   byId("curve-chart").setAttribute("aria-label",
-    `${name} of ${shown.length} concepts against their effective counts. ${byId("line-words").textContent}. All concepts are in the list below.`);
+    `${name} of ${numberOf(shown.length, "concept")} against effective counts. ${byId("line-words").textContent}. All concepts are in the list below.`);
 }
 
 function drawCurve() {

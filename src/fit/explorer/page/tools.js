@@ -39,7 +39,8 @@ function number(value, digits) {
   return value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
 }
 
-const images = (count) => `${number(count)} ${count === 1 ? "image" : "images"}`;
+const numberOf = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+const images = (count) => numberOf(count, "image");
 
 const interval = (ends, digits) => (ends ? `${number(ends[0], digits)} to ${number(ends[1], digits)}` : "none");
 

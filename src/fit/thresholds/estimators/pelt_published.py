@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fit.io.shown import as_images
 from fit.thresholds.compiled import first_changes
 from fit.thresholds.estimators.pelt import Pelt, change_points
 from fit.thresholds.scores import Scores
@@ -41,8 +42,8 @@ class PeltPublished(Pelt):
         if tie := answer.get("tie"):
             at = answer["first_above"]["effective_count"]
             yield (
-                f"the change of {self.label} lies within {tie} concepts that all have {at} images, whose order is that "
-                "of their names"
+                f"the change of {self.label} lies within {tie} concepts that all have {as_images(at)}, whose order is "
+                "that of their names"
             )
         if answer.get("direction") == "fall":
             yield f"the scores fall at the change of {self.label}: it is not a threshold of imitation"

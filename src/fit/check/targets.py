@@ -1,0 +1,51 @@
+"""Says of a target that the workflow does not know what it may mean, and which targets there are."""
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import PurePosixPath
+
+from fit.config.config import Config
+from fit.io.nearby import nearest
+from fit.io.shown import shown
+
+
+def unknown_target(target: str, config: Config, milestones: Collection[str], makes: Callable[[str], bool]) -> str:
+    """Return a sentence on a target that is neither a rule nor a file that a rule makes.
+
+    Args:
+        target: as it was typed.
+        config: the configuration.
+        milestones: names that may be asked for.
+        makes: whether the workflow makes a file.
+    """
+    name = target if target.isprintable() else shown(target)
+    if target in config.studies:
+        default = config.default_study
+        remedy = "leave the word out" if target == default else f"write `default_study: {target}` into config.yaml"
+        return f"{name}: a study, and a run makes the default study, which is {default}; {remedy}"
+    if "/" not in target:
+        other = nearest(target, milestones)
+        hint = f"did you mean {other}? There are" if other else "there are"
+        return (
+            f"{name}: not a milestone; {hint}: {', '.join(milestones)}; a file is named with its folder, such as "
+            "results/thresholds/MODEL/DOMAIN.json"
+        )
+    hints = [other for other in _alike(target, config) if makes(other)]
+    remedy = f"did you mean {hints[0]}? " if hints else ""
+    return f"{name}: a file that no rule makes; {remedy}{_names(config)}"
+
+
+def _names(config: Config) -> str:
+    kinds = {"models": list(config.models), "domains": list(config.domains), "corpora": list(config.corpora)}
+    return "config.yaml has " + "; ".join(f"the {kind} {', '.join(names)}" for kind, names in kinds.items())
+
+
+def _alike(target: str, config: Config) -> Iterator[str]:
+    """Yield `target` with each name in it that is near one of the configuration in place of it."""
+    known = [*config.models, *config.domains, *config.corpora, *config.embedders, *config.studies]
+    parts = list(PurePosixPath(target).parts)
+    for index, part in enumerate(parts):
+        stem, dot, rest = part.partition(".")
+        other = nearest(stem, known)
+        if other and other != stem and stem not in known:
+            parts[index] = other + dot + rest
+    yield "/".join(parts)
