@@ -8,11 +8,15 @@ weights. Every number is measured in this run, in processes of their own, one af
 Floor: the bare network on prepared pictures in memory takes 1/a seconds an image on all processors that are given, bare
 decoding and preparing 1/b on all of them as well. The engine does both, so on a CPU their times add up: 1 / (1/a + 1/b)
 images a second if nothing else took any. On a GPU they overlap, and the floor is the slower of the two.
+
+Another table has what one picture takes from the command line, in processor time, and what of it is imports:
+`--starts` makes that one alone.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
@@ -64,7 +68,7 @@ def make_inputs(folder, images):
     name = NETWORKS["openclip"]
     model, _, preprocess = open_clip.create_model_and_transforms(name)
     target = Path(folder, "openclip")
-    target.mkdir()
+    target.mkdir(exist_ok=True)
     normalised = {"mean": list(preprocess.transforms[-1].mean), "std": list(preprocess.transforms[-1].std)}
     settings = {"model_cfg": open_clip.get_model_config(name), "preprocess_cfg": normalised}
     (target / "open_clip_config.json").write_text(json.dumps(settings))
@@ -191,6 +195,35 @@ class Busy:
             self.share = statistics.mean(self._seen) / 100 if self._seen else None
 
 
+IMPORTS = ("torch", "torchvision", "facenet_pytorch", "open_clip")
+
+
+def processor_seconds(command):
+    """Processor seconds that a command took, with the processes that it started."""
+    before = sum(os.times()[2:4])
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return sum(os.times()[2:4]) - before
+
+
+def starts(folder, rounds):
+    """Print what one picture takes from the command line, and what its imports take."""
+    out, place = Path(folder, "one.parquet"), Path(folder, "t.parquet")
+    commands = {f"Python, `import {name}`": [sys.executable, "-c", f"import {name}"] for name in IMPORTS}
+    for backend, model in {"facenet": f"{folder}/facenet.pt", "openclip": f"local-dir:{folder}/openclip"}.items():
+        options = ["--backend", backend, "--model", model, "--images", str(place), "--out", str(out)]
+        command = [sys.executable, "-m", "fit", "embeddings", "images", *options, "--threads", "1"]
+        module = f"import fit.embeddings.run, fit.embeddings.{backend}"
+        commands[f"{backend}: imports"] = [sys.executable, "-c", module]
+        commands[f"{backend}: `fit embeddings images`, 1 picture"] = command
+    found: dict = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            found[name].append(processor_seconds(command))
+    print("| from the command line | processor seconds |\n| --- | ---: |")
+    for name, runs in found.items():
+        print(f"| {name} | {statistics.median(runs):.1f} |")
+
+
 METHODS = {"network": bare_network, "decoding": bare_decoding, "engine": engine}
 
 
@@ -210,6 +243,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processors", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--starts", action="store_true", help="only what one picture takes from the command line")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
@@ -217,7 +251,10 @@ def main():
         print(json.dumps(METHODS[method](network, folder, args.device, args.processors)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        make_inputs(folder, args.images)
+        make_inputs(folder, 1 if args.starts else args.images)
+        if args.starts:
+            starts(folder, args.rounds)
+            return
         found: dict = {(network, method): [] for network in NETWORKS for method in METHODS}
         for _ in range(args.rounds):
             for network, method in found:  # side by side: a disturbance hits all of them

@@ -91,6 +91,13 @@ def test_every_script_has_a_small_size_here():
 
 
 @pytest.mark.slow
+def test_embedders_prints_what_one_picture_takes_from_the_command_line():
+    done = run("embedders", "--starts --rounds 1")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\| facenet: `fit embeddings images`, 1 picture \| [\d.]+ \|", done.stdout), done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SMALL)
 def test_a_benchmark_prints_its_table(script, tmp_path):
     page, marks = tmp_path / "page.md", MARKS.get(script, [])

@@ -135,7 +135,14 @@ def test_a_killed_collection_goes_on_where_it_was(tmp_path, monkeypatch):
     # Of 23 that came, 20 were in whole parts.
     assert asked == [60, 40]
     assert again.equals(whole_table)
-    # Under another limit, what came before is not taken.
+    # By another version of the stage, or under another limit, what came before is not taken.
+    with pytest.raises(KeyboardInterrupt):
+        asked.clear()
+        collected(tmp_path, ["a"])
+    with monkeypatch.context() as another:
+        another.setattr("fit.images.collect._OF_PARTS", (table.COLLECTED.names, 0))
+        assert collected(tmp_path, ["a"])["a"].equals(whole_table)
+    assert asked == [60, 60]
     with pytest.raises(KeyboardInterrupt):
         asked.clear()
         collected(tmp_path, ["a"])

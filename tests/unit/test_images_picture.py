@@ -9,6 +9,7 @@ import pytest
 from drawings import SETTINGS, assert_alike, chunk, decoded, drawing, encoded, png, scene, turned
 from PIL import Image, ImageCms, features
 from pydantic import TypeAdapter, ValidationError
+from scipy.fft import dctn
 
 from fit.images.perceptual_hash import hamming, perceptual_hash
 from fit.images.picture import Picture, inspect, status_of_header
@@ -349,6 +350,17 @@ def test_hashes_of_different_pictures_are_far_apart():
     assert 28 < np.mean(distances) < 36
     assert hamming(hashes[0], hashes[0]) == 0
     assert hamming("0" * 16, "f" * 16) == 64
+
+
+@pytest.mark.parametrize("size", [(240, 200), (70, 600), (9, 8), (5, 300)])
+def test_the_hash_says_which_low_frequencies_are_strong(size):
+    picture = scene(1).resize(size)
+    waves = np.zeros((8, 8))
+    found = dctn(np.asarray(picture.convert("L"), np.float64))[1:9, 1:9]
+    waves[: found.shape[0], : found.shape[1]] = found
+    strengths = np.round(waves.ravel(), 6)
+    expected = "".join(str(int(strength > np.median(strengths))) for strength in strengths)
+    assert perceptual_hash(picture) == f"{int(expected, 2):016x}"
 
 
 def test_pages_without_any_shape_have_one_hash():

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-import transformers.dynamic_module_utils as of_transformers
-
 
 def _refuse(*arguments: Any, **_: Any) -> NoReturn:
     raise ValueError(
@@ -24,6 +22,10 @@ def _refuse(*arguments: Any, **_: Any) -> NoReturn:
 @contextmanager
 def no_strange_code() -> Iterator[None]:
     """In the block, no library runs code that comes with a model: it raises ValueError instead, and asks nobody."""
+    # Here, as it takes a second, and embedders that read one file of weights never enter such a block. Not only where
+    # transformers is loaded already: a library may load it within the block.
+    import transformers.dynamic_module_utils as of_transformers
+
     places = [(of_transformers, "get_class_in_module")]
     of_diffusers = sys.modules.get("diffusers.utils.dynamic_modules_utils")
     if of_diffusers is not None:

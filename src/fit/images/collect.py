@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from fit.errors import DataError
+from fit.images import VERSIONS
 from fit.images.decode import Decoder
 from fit.images.fitting import fitting
 from fit.images.picture import Picture
@@ -36,6 +37,8 @@ from fit.registry import find
 _M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from so many bytes on are given back to the system when freed
 _MATCHED = pa.schema([("shard", pa.string()), ("row", pa.int64()), ("url", pa.string())])
 _NO_CONCEPT = "_"  # a folder's name; no slug has this character
+_OF_PARTS = (COLLECTED.names, VERSIONS["collect_images"])
+"""What tells parts of this version from those of others."""
 
 Convert = Callable[[str | None, Iterator[pa.Table]], Iterator[pa.Table]]
 """Makes rows of another schema of the rows of a concept, tables of one row."""
@@ -193,8 +196,7 @@ def gather(
 
     def parts_of(concept: str | None, links: Sequence[Link]) -> ResumableTable:
         rows = [[link.image_id, link.url, link.shard, link.row] for link in links]
-        # The columns tell parts of this version from those of others.
-        known_by = [identity, of_results(decoding), COLLECTED.names, concept, rows]
+        known_by = [identity, of_results(decoding), *_OF_PARTS, concept, rows]
         key = blake2b(json.dumps(known_by).encode(), digest_size=8).hexdigest()
         return ResumableTable(Path(place.path, concept or _NO_CONCEPT, key))
 
@@ -250,7 +252,7 @@ def retry(
     if not links:
         return 0, 0
     place = work_folder(Path(table).with_name(f".{Path(table).stem}.retried"))
-    known_by = [of_results(fetching), of_results(decoding), COLLECTED.names]
+    known_by = [of_results(fetching), of_results(decoding), *_OF_PARTS]
     key = blake2b(json.dumps(known_by).encode(), digest_size=8).hexdigest()
     with place.held("retried"):
         fresh: dict[str | None, ResumableTable] = {}
