@@ -92,7 +92,7 @@ def floor(folder):
     settings = EmbedderSettings(model="local-dir:encoder", dtype="float32")
     vectors = [table.with_suffix(".vectors.parquet") for table in (references, generated)]
     for table, out in zip((references, generated), vectors, strict=True):
-        embed_table("openclip", settings, FaceSettings(), table, out, 64, 0)
+        embed_table("openclip", settings, FaceSettings(), [table], out, 64, 0)
     for slug in slugs:
         of_references, of_generated = (read_single_faces(path, slug)[1] for path in vectors)
         imitation_score(of_generated, of_references, 10)
