@@ -164,7 +164,7 @@ def engine(network, folder, device, processors):
     torch.set_num_threads(processors)
     with Busy(device) as busy, tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        embed_table(network, settings, FaceSettings(), Path(folder, "t.parquet"), Path(out, "e.parquet"), BATCH)
+        embed_table(network, settings, FaceSettings(), [Path(folder, "t.parquet")], Path(out, "e.parquet"), BATCH)
         seconds = time.perf_counter() - started
     return {"seconds": seconds, "busy": busy.share}
 

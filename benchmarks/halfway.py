@@ -1,6 +1,6 @@
-"""How long a study takes that enters the road half-way, from `snakemake` to its report, beside its floor.
+"""How long a study takes that enters the road half-way, from `snakemake` to its report and page, beside its floor.
 
-    python benchmarks/halfway.py
+    python benchmarks/halfway.py [--write docs/images.md]
 
 44 people with 5 references and 5 generated pictures each, and a table of counts, all on the disk. The floor is one
 process that does the same work without the workflow: embeds the pictures, and scores them.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from pages import write_between
 
 ROOT = Path(__file__).parents[1]
 CONFIG = {
@@ -92,7 +93,7 @@ def floor(folder):
     settings = EmbedderSettings(model="local-dir:encoder", dtype="float32")
     vectors = [table.with_suffix(".vectors.parquet") for table in (references, generated)]
     for table, out in zip((references, generated), vectors, strict=True):
-        embed_table("openclip", settings, FaceSettings(), table, out, 64, 0)
+        embed_table("openclip", settings, FaceSettings(), [table], out, 64, 0)
     for slug in slugs:
         of_references, of_generated = (read_single_faces(path, slug)[1] for path in vectors)
         imitation_score(of_generated, of_references, 10)
@@ -117,6 +118,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=44)
     parser.add_argument("--pictures", type=int, default=5, help="references of each, and as many generated pictures")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the markers of this file")
     parser.add_argument("--floor", default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.floor:
@@ -132,11 +134,17 @@ def main():
         one = folder / "results/scores/my-model/people/person-03.parquet"
         again = timed([*snakemake, "--forcerun", str(one.relative_to(folder)), str(one.relative_to(folder))], folder)
         bare = timed([sys.executable, __file__, "--floor", str(folder / "floor")], folder)
-    print(f"{args.people} people, {args.pictures} references and {args.pictures} generated pictures each, 2 cores.\n")
-    print("| | jobs | seconds | processor seconds |\n| --- | ---: | ---: | ---: |")
-    print(f"| `snakemake`, to the report | {jobs} | {whole[0]:.0f} | {whole[1]:.0f} |")
-    print(f"| one concept's score again | 1 | {again[0]:.0f} | {again[1]:.0f} |")
-    print(f"| floor: one process embeds and scores | | {bare[0]:.0f} | {bare[1]:.0f} |")
+    lines = [
+        f"| {args.people} people, {args.pictures} references and {args.pictures} generated pictures each "
+        "| jobs | seconds | processor seconds |",
+        "| --- | ---: | ---: | ---: |",
+        f"| `snakemake`, to the report and the page | {jobs} | {whole[0]:.0f} | {whole[1]:.0f} |",
+        f"| one concept's score again | 1 | {again[0]:.0f} | {again[1]:.0f} |",
+        f"| floor: one process embeds and scores | | {bare[0]:.0f} | {bare[1]:.0f} |",
+    ]
+    print("\n".join(lines))
+    if args.write:
+        write_between(args.write, "halfway", lines)
 
 
 if __name__ == "__main__":

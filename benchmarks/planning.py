@@ -21,7 +21,7 @@ import yaml
 from pages import write_between
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDIES = (("paper", 100), ("paper", 1_600), ("one domain", 1_000), ("one domain", 10_000))
+STUDIES = (("paper", 100), ("paper", 1_600), ("paper", 10_000), ("one domain", 1_000), ("one domain", 10_000))
 """(study, concepts in all)."""
 SHARDS = 128
 """Files of captions in each corpus; only their names matter here."""

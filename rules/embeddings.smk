@@ -2,9 +2,9 @@
 
 
 rule embed_images:
-    """Embed a table of images."""
+    """Embed tables of images."""
     input:
-        images="results/{pictures}/{part}.parquet",
+        images=embedded_tables,
         model=model_folder("embedder"),
     output:
         embeddings="results/embeddings/{embedder}/{pictures}/{part}.parquet",
@@ -21,7 +21,7 @@ rule embed_images:
         flags=how_embedded,
         gpu=with_signature(lambda wildcards: CONFIG.embedders[wildcards.embedder].gpus),
         mem_mb=growing(8000),  # ViT-H takes 5 GB while it loads; the atelier's encoders 0.7
-        runtime=growing(60),
+        runtime=of_embedded(60, 5),
     params:
         settings=settings("embed_images"),
     shell:

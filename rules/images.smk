@@ -20,11 +20,11 @@ rule collect_images:
     resources:
         flags=COLLECTING,
         mem_mb=growing(2000),
-        runtime=growing(240),
+        runtime=of_collected(240, 10),
     params:
         settings=settings(
             "collect_images",
-            concepts=concepts_of("images/{corpus}/{domain}"),
+            concepts=collected_concepts,
             places=image_places,
         ),
     shell:
@@ -57,7 +57,7 @@ rule import_training_images:
     params:
         settings=settings(
             "import_training_images",
-            concepts=concepts_of("images/{corpus}/{domain}"),
+            concepts=collected_concepts,
             folder=provided_images,
         ),
     shell:

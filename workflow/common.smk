@@ -270,15 +270,15 @@ def model_folder(kind):
     """Return an input function: the folder that an embedder or model is loaded from. What comes from a hub is not an input."""
     key = "models.{}.pipeline" if kind == "model" else "embedders.{}.model"
 
-    def folder(wildcards):
-        name = getattr(wildcards, kind)
+    @cache
+    def of_name(name):
         path = CONFIG.folder_of(kind, name)
         if path and not path.startswith("results/") and not Path(path).exists():
             missing(path, key.format(name))
             return []
         return [path] if path else []
 
-    return with_signature(folder)
+    return with_signature(lambda wildcards: of_name(getattr(wildcards, kind)))
 
 
 # These settings of fetching and decoding do not change results, so they are resources, which trigger no rerun.
@@ -301,8 +301,9 @@ def resources_of(kind, *classes):
 # --- studies ----------------------------------------------------------------------------------------------------------
 
 
+@cache
 def complete_pairs(study):
-    """Return the (model, domain) pairs of a study that lack no input."""
+    """Return the (model, domain) pairs of a study that lack no input; they are looked for once."""
     return [pair for pair in CONFIG.pairs(study) if not CONFIG.lacks(*pair)]
 
 

@@ -37,6 +37,16 @@ def existing_image_files(corpus):
     return existing(CONFIG.caption_files(corpus)) if embedded else []
 
 
+collected_concepts = concepts_of("images/{corpus}/{domain}")
+
+
+def of_collected(base, per_concept):
+    """Return a function: an amount that grows with the concepts whose images a job collects, and with its attempts."""
+    return with_signature(
+        lambda wildcards, attempt: attempt * (base + per_concept * (len(collected_concepts(wildcards)) - 1))
+    )
+
+
 def provided_images(wildcards):
     """Return where the provided images of a job's corpus are."""
     return CONFIG.corpora[wildcards.corpus].provided_images
@@ -60,6 +70,27 @@ reference_concepts = concepts_of("references/{domain}")
 
 
 # --- embeddings -------------------------------------------------------------------------------------------------------
+
+
+@with_signature
+def embedded_tables(wildcards):
+    """Return the tables of images whose embeddings a job's table has."""
+    parts = CONFIG.embedded_parts(wildcards.pictures, wildcards.part)
+    return [f"results/{wildcards.pictures}/{part}.parquet" for part in parts]
+
+
+def of_embedded(base, per_concept):
+    """Return a function: an amount that grows with the concepts of a job that embeds training images or generated ones,
+    and with its attempts."""
+
+    def amount(wildcards, attempt):
+        further = 0
+        if wildcards.pictures.startswith(("images/", "generated/")):
+            parts = CONFIG.partition_of(f"embeddings/{wildcards.embedder}/{wildcards.pictures}").parts
+            further = len(parts.get(wildcards.part, [wildcards.part])) - 1
+        return attempt * (base + per_concept * further)
+
+    return with_signature(amount)
 
 
 how_embedded = resources_of("embedder", EmbedderSettings, BatchSettings)
@@ -109,7 +140,7 @@ def of_pictures(base, per_picture):
     """Return a function: an amount that grows with the number of pictures that a job generates, and with its attempts."""
 
     def amount(wildcards, attempt):
-        of_concept = len(domain_of(wildcards).prompts) * CONFIG.models[wildcards.model].images_per_prompt
+        of_concept = CONFIG.pictures_per_concept(wildcards.model, wildcards.domain)
         concepts = len(generated_concepts(wildcards))
         return attempt * round(base + per_picture * of_concept * concepts)
 

@@ -215,7 +215,7 @@ def test_an_encoder_embeds_as_open_clip_does(encoder, tmp_path):
     targets = [tmp_path / f"e{size}.parquet" for size in (2, 64)]
     settings = EmbedderSettings(model=f"local-dir:{encoder}")
     for size, target in zip((2, 64), targets, strict=True):
-        embed_table("openclip", settings, FaceSettings(), tmp_path / "t.parquet", target, size)
+        embed_table("openclip", settings, FaceSettings(), [tmp_path / "t.parquet"], target, size)
     (names, two), (_, all_at_once) = (read_embeddings(target) for target in targets)
     assert names.tolist() == list("01234")
     assert np.linalg.norm(two, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
@@ -236,7 +236,7 @@ def test_texts_embed_and_empty_tables_stay_empty(encoder, tmp_path):
         table.pa.table({"image_id": ["gone"], "bytes": table.pa.array([None], table.pa.binary())}),
         tmp_path / "t.parquet",
     )
-    embed_table("openclip", settings, faces, tmp_path / "t.parquet", tmp_path / "e.parquet", 8)
+    embed_table("openclip", settings, faces, [tmp_path / "t.parquet"], tmp_path / "e.parquet", 8)
     assert len(read_embeddings(tmp_path / "e.parquet")[0]) == 0
 
 

@@ -1,6 +1,4 @@
 import copy
-import functools
-import operator
 import re
 from pathlib import Path
 
@@ -11,7 +9,14 @@ from hypothesis import strategies as st
 
 from fit.cli.flags import read_settings
 from fit.cli.main import make_parser
-from fit.config.parts import Partition, size_of_parts
+from fit.config.parts import (
+    concepts_to_collect,
+    concepts_to_embed,
+    concepts_to_generate,
+    files_to_count,
+    joined,
+    shared_out,
+)
 from fit.config.read import check, check_files, load
 from fit.config.schema import config_schema
 from fit.config.stages import STAGES, stage_settings, versions
@@ -180,7 +185,7 @@ def test_how_links_are_fetched_redoes_no_local_photographs(data):
 @pytest.mark.slow
 @given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}", fullmatch=True), unique=True), st.integers(1, 70))
 def test_parts_share_out_every_concept_once_and_a_slug_is_a_part_too(slugs, size):
-    partition = Partition(slugs, size)
+    partition = shared_out(slugs, size)
     assert sorted(slug for of_part in partition.parts.values() for slug in of_part) == sorted(slugs)
     assert all(list(of_part) == [slug for slug in slugs if slug in of_part] for of_part in partition.parts.values())
     for slug in slugs:
@@ -193,24 +198,65 @@ def test_parts_share_out_every_concept_once_and_a_slug_is_a_part_too(slugs, size
 
 
 @pytest.mark.parametrize(
-    ("concepts", "asked", "is_cheap", "size"),
+    ("concepts", "pictures", "size"),
     [
-        (400, "auto", False, 1),
-        (400, "auto", True, 64),
-        (10_000, "auto", False, 5),
-        (10_000, 7, False, 7),
-        (9, 50, True, 50),
+        (400, 1000, 2),  # the paper's: 200 jobs
+        (200, 1000, 1),
+        (44, 20, 50),  # few pictures: loading a model would take longer
+        (44, 1, 64),
+        (10_000, 1000, 5),  # a job ends in a day
+        (400, 100_000, 1),
     ],
 )
-def test_how_many_concepts_a_job_takes(concepts, asked, is_cheap, size):
-    assert size_of_parts(concepts, asked, is_cheap) == size
+def test_how_many_concepts_a_job_generates(concepts, pictures, size):
+    assert concepts_to_generate(concepts, pictures) == size
 
 
-def test_a_concept_more_leaves_most_batches_alone():
-    slugs = [f"painter-{i}" for i in range(99)]
-    before, after = (list(Partition(of, 25).parts.values()) for of in (slugs, [*slugs, "one-more"]))
-    assert sorted(functools.reduce(operator.iadd, before, [])) == sorted(slugs)
-    assert sum(old == new for old, new in zip(before, after, strict=True)) == len(before) - 1
+@pytest.mark.parametrize(
+    ("concepts", "links", "size"),
+    [(400, 100_000, 2), (44, 100_000, 1), (44, 100, 64), (44, 1000, 10), (44, 0, 1), (10_000, 100_000, 50)],
+)
+def test_how_many_concepts_a_job_collects(concepts, links, size):
+    assert concepts_to_collect(concepts, links) == size
+
+
+def test_how_many_concepts_a_job_embeds_and_files_it_counts():
+    assert [concepts_to_embed(pictures) for pictures in (20, 1000, 100_000)] == [500, 10, 1]
+    assert [files_to_count(files) for files in (0, 1, 32, 33, 128)] == [1, 1, 1, 2, 4]
+
+
+@pytest.mark.parametrize("asked", ["auto", 3])
+def test_a_job_embeds_whole_tables_of_generated_pictures(data, asked, tmp_path):
+    sheet = tmp_path / "painters.tsv"
+    sheet.write_text("concept\tname\n" + "".join(f"painter-{i}\tPainter {i}\n" for i in range(400)))
+    data["domains"]["painters"] |= {"concepts": str(sheet), "concepts_per_job": asked}
+    data["models"]["atelier"]["images_per_prompt"] = 200
+    config = check(data)
+    made, embedded = (config.partition_of(f"{of}generated/atelier/painters") for of in ("", "embeddings/csd/"))
+    # As many as have 10,000 pictures; but a number that is asked for holds for all stages.
+    assert len(embedded.parts) == (40 if asked == "auto" else len(made.parts))
+    for part, concepts in embedded.parts.items():
+        tables = config.embedded_parts("generated/atelier/painters", part)
+        assert sorted(slug for table in tables for slug in made.parts[table]) == sorted(concepts)
+    # A concept alone has a table of its own; other pictures are embedded table by table.
+    for place, part in [("generated/atelier/painters", "painter-7"), ("images/atelier/painters", "part_003")]:
+        assert config.embedded_parts(place, part) == [part]
+    assert config.embedded_parts("photographs/painters", "all") == ["all"]
+
+
+@pytest.mark.parametrize(("slugs", "size"), [(99, 25), (100, 25), (400, 2), (400, 64)])
+def test_a_concept_more_leaves_most_parts_alone(slugs, size):
+    of_study = [f"painter-{i}" for i in range(slugs)]
+    before, after = (shared_out(of, size) for of in (of_study, [*of_study, "one-more"]))
+    assert sorted(slug for of_part in before.parts.values() for slug in of_part) == sorted(of_study)
+    moved = [slug for slug in of_study if before.holding([slug]) != after.holding([slug])]
+    # A part more takes concepts out of others, and gives them none.
+    assert len(moved) <= 2 * size
+    assert {part for slug in moved for part in after.holding([slug])} <= after.parts.keys() - before.parts.keys()
+    # So do parts that are joined to larger ones.
+    before, after = joined(before, of_study, 4 * size), joined(after, [*of_study, "one-more"], 4 * size)
+    stay = [slug for slug in of_study if before.holding([slug]) == after.holding([slug])]
+    assert len(stay) >= slugs - 10 * size
 
 
 def test_a_file_that_is_no_yaml(tmp_path):

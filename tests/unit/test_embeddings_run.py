@@ -79,7 +79,8 @@ def colours(monkeypatch):
 
 
 def embed(images, out, batch_size=4, decoders=0, model="weights.onnx"):
-    embed_table("colours", EmbedderSettings(model=model), FaceSettings(), images, out, batch_size, decoders)
+    tables = images if isinstance(images, list) else [images]
+    embed_table("colours", EmbedderSettings(model=model), FaceSettings(), tables, out, batch_size, decoders)
 
 
 def rows_of(reds, concept=None):
@@ -153,6 +154,30 @@ def test_rows_come_in_the_order_of_the_table_for_any_batch_size(colours, tmp_pat
     )
 
 
+@pytest.mark.parametrize("decoders", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_several_tables_give_what_one_of_all_their_rows_gives(colours, tmp_path, decoders):
+    fill_concepts(tmp_path / "all.parquet", REDS, row_group=40)
+    embed(tmp_path / "all.parquet", tmp_path / "one.parquet", 7)
+    batches, colours.batches = colours.batches, []
+    concepts = list(REDS)
+    parts = [tmp_path / f"part_{i}.parquet" for i in range(3)]
+    for i, part in enumerate(parts):
+        fill_concepts(part, {concept: REDS[concept] for concept in concepts[2 * i : 2 * i + 2]}, row_group=50)
+    embed(parts, tmp_path / "several.parquet", 7, decoders)
+    one, several = (parquet.read(tmp_path / f"{name}.parquet") for name in ("one", "several"))
+    assert several.equals(one)
+    assert concepts_in(tmp_path / "several.parquet") == concepts
+    assert colours.batches == batches  # full across the borders of tables too
+
+
+def test_a_table_without_concepts_among_others_gives_embeddings_without_metadata(colours, tmp_path):
+    fill_concepts(tmp_path / "a.parquet", {"flo": [3]})
+    fill(tmp_path / "b.parquet", [2, 1])
+    embed([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "e.parquet")
+    assert parquet.read(tmp_path / "e.parquet")["concept"].to_pylist() == ["flo"] * 3 + [None] * 3
+    assert b"concepts" not in (pq.read_schema(tmp_path / "e.parquet").metadata or {})
+
+
 def test_a_row_group_of_embeddings_is_of_one_concept(colours, tmp_path):
     fill_concepts(tmp_path / "t.parquet", REDS)
     embed(tmp_path / "t.parquet", tmp_path / "e.parquet")
@@ -192,7 +217,7 @@ def test_a_table_without_any_face_is_a_file_without_rows(colours, tmp_path):
 def test_large_pictures_make_small_slices(colours, tmp_path, monkeypatch):
     fill(tmp_path / "t.parquet", REDS["ann"])
     monkeypatch.setattr(run, "SLICE_BYTES", 1)
-    dataset = run._Prepared(tmp_path / "t.parquet", colours.prepare)
+    dataset = run._Prepared([tmp_path / "t.parquet"], colours.prepare)
     names = [[name for _, name in dataset[i][1]] for i in range(len(dataset))]
     assert max(map(len, names)) == 1
     assert [name for of_slice in names for name in of_slice] == [f"i{i}" for i in range(150)]

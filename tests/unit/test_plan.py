@@ -118,6 +118,23 @@ def test_a_job_of_several_concepts_is_measured_by_its_table(config, tmp_path):
     assert works["find_matches", "laion2b_en"].seconds == 15.0
 
 
+def test_a_job_that_embeds_several_tables_is_measured_by_all_their_rows(config, tmp_path):
+    slugs = [f"person-{i}" for i in range(4)]
+    (tmp_path / "people.tsv").write_text("concept\tname\n" + "".join(f"{slug}\t{slug}\n" for slug in slugs))
+    config["models"]["sd1.1"]["images_per_prompt"] = 200
+    tables = tmp_path / "results/generated/sd1.1/people"
+    for slug in slugs[:3]:
+        table(tables / f"{slug}.parquet", 50)
+    benchmark(tmp_path / "results/benchmarks/embed_images/arcface/generated/sd1.1/people/part_000.tsv", 20.0)
+    table(tmp_path / "results/embeddings/arcface/generated/sd1.1/people/part_000.parquet", 150)
+    work = by_stage(estimate(check(config)))["embed_generated", "arcface"]
+    assert not work.measured  # a table is missing
+    table(tables / f"{slugs[3]}.parquet", 50)
+    work = by_stage(estimate(check(config)))["embed_generated", "arcface"]
+    assert work.measured and work.seconds == 20.0 / 200
+    assert by_stage(estimate(check(config)))["generate_images", "sd1.1"].jobs == 4
+
+
 def test_counted_captions_replace_the_bound(config, tmp_path):
     path = tmp_path / "results/captions/laion2b_en/people/counts.parquet"
     path.parent.mkdir(parents=True)

@@ -3,6 +3,11 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fit.config.read import load
+
+MODELS = ("sd1.1", "sd1.5", "sd2.1")
+PEOPLE, ARTISTS = ("celebrities", "politicians"), ("classical_artists", "modern_artists")
+
 
 def test_the_papers_studies_are_planned(workplace):
     for corpus in ("laion2b-en", "laion5b"):
@@ -10,17 +15,38 @@ def test_the_papers_studies_are_planned(workplace):
         pq.write_table(
             pa.table({"URL": ["u"], "TEXT": ["t"]}), workplace.folder / "data" / corpus / "part-00000.parquet"
         )
-    for domain in ("celebrities", "politicians", "classical_artists", "modern_artists"):
+    for domain in PEOPLE + ARTISTS:
         (workplace.folder / "data/references" / domain).mkdir(parents=True)
     pq.write_table(pa.table({"image_id": ["x"], "bytes": [b""]}), workplace.folder / "data/photographs.parquet")
     planned = workplace.planned("paper")
-    assert planned["generate_images"] == 4 * 400 * 3
+    config = load(workplace.folder / "config.yaml")
+
+    def parts(of, *names):
+        return sum(len(config.partition_of(f"{of}/{name}").parts) for name in names)
+
+    made = [f"{model}/{domain}" for model in MODELS for domain in PEOPLE + ARTISTS]
+    assert planned["generate_images"] == parts("generated", *made) <= 12 * 200
     assert planned["score_imitation"] == 4 * 7 * 3  # 64 concepts a job, about
     assert planned["detect_threshold"] == 12
     assert planned["scale_counts"] == 4
-    assert planned["collect_images"] == 4 * 400
+    assert planned["collect_images"] == parts("images/laion2b_en", *PEOPLE, *ARTISTS) <= 4 * 200
     # Training images (styles by the art filter too), generated images; references, 7 jobs a domain, and photographs.
-    assert planned["embed_images"] == (2 * 400 + 2 * 400 * 2) + 3 * 4 * 400 + (4 + 2) * 7 + 2
+    training = parts("images/laion2b_en", *PEOPLE) + 2 * parts("images/laion2b_en", *ARTISTS)
+    generated = parts("embeddings/EMBEDDER/generated", *made)
+    assert 12 * 35 <= generated <= 12 * 40  # 10,000 pictures a job, about
+    assert planned["embed_images"] == training + generated + (4 + 2) * 7 + 2
+
+
+def test_a_job_embeds_the_tables_of_several_jobs_that_generate(workplace):
+    """A concept alone is embedded from a table of its own."""
+    workplace.config["domains"]["painters"].pop("concepts_per_job")
+    workplace.config["models"]["atelier"]["images_per_prompt"] = 200
+    embeddings = "results/embeddings/atelier-style/generated/atelier/painters"
+    planned = workplace.planned(f"{embeddings}/part_000.parquet")
+    assert 5 < planned["generate_images"] < 20 and planned["embed_images"] == 1
+    slug = load(workplace.folder / "config.yaml").slugs("painters")[0]
+    planned = workplace.planned(f"{embeddings}/{slug}.parquet")
+    assert planned["generate_images"] == planned["embed_images"] == 1
 
 
 def test_the_page_of_a_study_is_planned_with_its_sensitivity(workplace):

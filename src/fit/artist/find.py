@@ -234,7 +234,7 @@ def _embed(recogniser: Recogniser, table: Path) -> Path:
     from fit.embeddings.run import embed_table
 
     out = table.with_suffix(".embeddings.parquet")
-    embed_table(recogniser.backend, recogniser.settings, recogniser.faces, table, out, recogniser.batch_size, 0)
+    embed_table(recogniser.backend, recogniser.settings, recogniser.faces, [table], out, recogniser.batch_size, 0)
     return out
 
 

@@ -28,8 +28,8 @@ def images_arguments(add: Callable[..., None]) -> None:
         default=None,
         help="processes that decode pictures (0: this one; default: one per thread, but 0 with one thread)",
     )
-    add("--images", metavar="FILE", help="image table")
-    add("--out", metavar="FILE", help="file of embeddings to write, of the image table's concepts")
+    add("--images", nargs="+", metavar="FILE", help="image tables")
+    add("--out", metavar="FILE", help="file of embeddings to write, of the image tables' concepts")
 
 
 def images(args: Namespace) -> None:
@@ -85,7 +85,7 @@ def convert(args: Namespace) -> None:
 
 
 COMMANDS = (
-    Command("images", "embed an image table", images_arguments, images),
+    Command("images", "embed image tables", images_arguments, images),
     Command("texts", "embed texts, for the art filter", texts_arguments, texts),
     Command("prompts", "embed the prompts of every concept, for the CLIP score", prompts_arguments, prompts),
     Command(

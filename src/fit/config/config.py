@@ -17,7 +17,16 @@ from fit.config.corpus import Collection, Corpus
 from fit.config.defaults import with_defaults
 from fit.config.domain import Domain
 from fit.config.model import Embedder, Model
-from fit.config.parts import Partition, size_of_parts
+from fit.config.parts import (
+    CHEAP_CONCEPTS,
+    Partition,
+    concepts_to_collect,
+    concepts_to_embed,
+    concepts_to_generate,
+    files_to_count,
+    joined,
+    shared_out,
+)
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
 from fit.config.study import Atelier, Explorer, Study, Threshold
 from fit.embeddings import WHOLE_IMAGES
@@ -71,7 +80,7 @@ class Config(pydantic.BaseModel):
     """The built-in world. Left out: it is not made."""
 
     _sheets: dict[str, list[Concept]] = pydantic.PrivateAttr(default_factory=dict)
-    _partitions: dict[tuple[str, bool], Partition] = pydantic.PrivateAttr(default_factory=dict)
+    _partitions: dict[tuple[str, int, int], Partition] = pydantic.PrivateAttr(default_factory=dict)
     _files: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _unread: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _parts: dict[str, dict[str, list[str]]] = pydantic.PrivateAttr(default_factory=dict)
@@ -96,13 +105,25 @@ class Config(pydantic.BaseModel):
         """The slugs of a domain's concepts, in the order of its sheet."""
         return [concept.slug for concept in self.sheet(domain)]
 
-    def partition(self, domain: str, is_cheap: bool = True) -> Partition:
-        """How the concepts of a domain are shared out; `is_cheap`: among jobs of seconds a concept."""
-        if (domain, is_cheap) not in self._partitions:
+    def partition(self, domain: str) -> Partition:
+        """How the concepts of a domain are shared out among jobs of seconds a concept."""
+        return self._shared_out(domain, CHEAP_CONCEPTS)
+
+    def _shared_out(self, domain: str, size: int, joined_size: int = 1) -> Partition:
+        """How the concepts of a domain are shared out, in parts of about `size`, which are joined to parts of about
+        `joined_size`, unless the domain says how many concepts a job takes."""
+        asked = self.domains[domain].concepts_per_job
+        if asked != "auto":
+            size, joined_size = asked, 1
+        if (domain, size, joined_size) not in self._partitions:
             slugs = self.slugs(domain)
-            size = size_of_parts(len(slugs), self.domains[domain].concepts_per_job, is_cheap)
-            self._partitions[domain, is_cheap] = Partition(slugs, size)
-        return self._partitions[domain, is_cheap]
+            found = shared_out(slugs, size)
+            self._partitions[domain, size, joined_size] = joined(found, slugs, joined_size)
+        return self._partitions[domain, size, joined_size]
+
+    def pictures_per_concept(self, model: str, domain: str) -> int:
+        """How many pictures of a concept a model generates."""
+        return len(self.domains[domain].prompts) * self.models[model].images_per_prompt
 
     def partition_of(self, tables: str) -> Partition:
         """How the concepts of a folder of tables are shared out.
@@ -112,16 +133,33 @@ class Config(pydantic.BaseModel):
                 scores/null/MODEL/DOMAIN or explorer/pictures/MODEL/DOMAIN.
         """
         kind, *names = tables.removeprefix("results/").split("/")
-        if kind == "embeddings":
+        are_embeddings = kind == "embeddings"
+        if are_embeddings:
             kind, *names = names[1:]
         if kind in ("scores", "explorer"):
             names = names[-2:]
         domain = names[0] if kind in ("references", "photographs") else names[1]
-        if kind == "images":
-            return self.partition(domain, is_cheap=not self.corpora[names[0]].images)
-        if kind == "generated":
-            return self.partition(domain, is_cheap=not self.models[names[0]].pipeline)
+        if kind == "images" and self.corpora[names[0]].images:
+            captions = self.corpora[names[0]].captions
+            links = captions.max_matched_captions if captions else 0
+            return self._shared_out(domain, concepts_to_collect(len(self.slugs(domain)), links))
+        if kind == "generated" and self.models[names[0]].pipeline:
+            pictures = self.pictures_per_concept(names[0], domain)
+            size = concepts_to_generate(len(self.slugs(domain)), pictures)
+            return self._shared_out(domain, size, concepts_to_embed(pictures) if are_embeddings else 1)
         return self.partition(domain)
+
+    def embedded_parts(self, pictures: str, part: str) -> list[str]:
+        """The names of the tables of pictures that a table of embeddings is made of.
+
+        Args:
+            pictures: the folder of the tables below results/, such as generated/MODEL/DOMAIN.
+            part: of the table of embeddings. That of a concept alone is made of the concept's own table.
+        """
+        if not pictures.startswith("generated/"):
+            return [part]
+        embedded = self.partition_of(f"embeddings/EMBEDDER/{pictures}")
+        return self.partition_of(pictures).holding(embedded.parts[part]) if part in embedded.parts else [part]
 
     def pairs(self, study: str) -> list[tuple[str, str]]:
         """The (model, domain) pairs of a study."""
@@ -200,7 +238,8 @@ class Config(pydantic.BaseModel):
         """The files of a corpus, part by part, as jobs count them: part -> files. An index is a part without files."""
         if corpus not in self._parts:
             captions, files = self.corpora[corpus].captions, self.caption_files(corpus)
-            size = captions.shards_per_job if captions else 1
+            asked = captions.shards_per_job if captions else 1
+            size = files_to_count(len(files)) if asked == "auto" else asked
             starts = range(0, max(1, len(files)), size)
             self._parts[corpus] = {f"{number:05d}": files[start : start + size] for number, start in enumerate(starts)}
         return self._parts[corpus]

@@ -24,8 +24,8 @@ class Captions(SamplingSettings, ReadingSettings, Section):
     elasticsearch: str | None = None
     """An index of captions on a server, whose address and key are read from ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, and
     ELASTIC_API_KEY."""
-    shards_per_job: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """How many files one job counts."""
+    shards_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
+    """How many files one job counts. auto: as many as make 32 jobs; a file of 20 million captions takes seconds."""
 
     @pydantic.field_validator("encoding")
     @classmethod

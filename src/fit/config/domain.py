@@ -94,9 +94,9 @@ class Domain(TargetSettings, MeanSettings, Section):
     """Whether its pictures show people, so that a page for publication leaves them out (`explorer.pictures`). Left out:
     whether its embedder may look for faces."""
     concepts_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
-    """How many concepts one job takes. auto: one, where a concept takes minutes (to collect, to generate, and to embed
-    what is collected or generated), so that a stop costs little, and more where a stage would have over 2,000 jobs; 64
-    in stages of seconds, which spend most of their time on starting."""
+    """How many concepts one job takes. auto: it follows from the work. Where a concept takes minutes (to collect, to
+    generate): as many as make 200 jobs, and more where they have few links or pictures. To embed generated pictures: as
+    many as have 10,000. In stages of seconds, which spend most of their time on starting: 64."""
 
     @pydantic.field_validator("prompts")
     @classmethod

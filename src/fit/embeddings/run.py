@@ -1,4 +1,4 @@
-"""Embeds an image table.
+"""Embeds image tables.
 
 Pictures stream: processes read, decode and prepare them a few at a time, this one runs the model on batches and writes
 vectors as they come. So the memory does not grow with the number of images, and a batch may span several concepts.
@@ -46,43 +46,47 @@ B = TypeVar("B")
 
 
 class _Prepared(Dataset):
-    """Slices of an image table. An item is a Slice, or a FitError.
+    """Slices of image tables. An item is a Slice, or a FitError.
 
     Errors are returned, because a raised one would reach the reader with a traceback for a message.
     """
 
-    def __init__(self, path: str | Path, prepare: Callable[[Image.Image], Any]):
-        self._path, self._prepare = path, prepare
-        self._slices = []  # (row group, first row, end)
-        self._read: tuple[int | None, pa.Table | None] = None, None  # the last row group: the next slice may be of it
-        file = images.open_table(path)
-        self.images = file.metadata.num_rows
-        self._columns = ["image_id", "bytes"]
-        if CONCEPT.name in file.schema_arrow.names:
-            parquet.check_columns(file.schema_arrow, path, [CONCEPT.name], pa.schema([CONCEPT]))
-            self._columns.append(CONCEPT.name)
-        for group in range(file.metadata.num_row_groups):
-            of_group = file.metadata.row_group(group)
-            count = of_group.num_rows
-            parts = max(1, -(-count // SLICE), -(-of_group.total_byte_size // SLICE_BYTES))
-            step = max(1, -(-count // parts))
-            self._slices += [(group, start, min(start + step, count)) for start in range(0, count, step)]
+    def __init__(self, paths: Sequence[str | Path], prepare: Callable[[Image.Image], Any]):
+        self._prepare, self.images = prepare, 0
+        self._slices: list[tuple[str | Path, int, int, int]] = []  # (path, row group, first row, end)
+        # The last row group, as the next slice may be of it: ((path, row group), its rows).
+        self._read: tuple[tuple[str | Path, int] | None, pa.Table | None] = None, None
+        self._columns: dict[str | Path, list[str]] = {}
+        for path in paths:
+            file = images.open_table(path)
+            self.images += file.metadata.num_rows
+            self._columns[path] = ["image_id", "bytes"]
+            if CONCEPT.name in file.schema_arrow.names:
+                parquet.check_columns(file.schema_arrow, path, [CONCEPT.name], pa.schema([CONCEPT]))
+                self._columns[path].append(CONCEPT.name)
+            for group in range(file.metadata.num_row_groups):
+                of_group = file.metadata.row_group(group)
+                count = of_group.num_rows
+                parts = max(1, -(-count // SLICE), -(-of_group.total_byte_size // SLICE_BYTES))
+                step = max(1, -(-count // parts))
+                self._slices += [(path, group, start, min(start + step, count)) for start in range(0, count, step)]
 
     def __len__(self) -> int:
         return len(self._slices)
 
     def __getitem__(self, index: int) -> Slice | FitError:
-        group, start, end = self._slices[index]
-        if self._read[0] != group:
-            self._read = group, pq.ParquetFile(self._path).read_row_group(group, self._columns, use_threads=False)
+        path, group, start, end = self._slices[index]
+        if self._read[0] != (path, group):
+            rows = pq.ParquetFile(path).read_row_group(group, self._columns[path], use_threads=False)
+            self._read = (path, group), rows
         assert self._read[1] is not None
         part = self._read[1].slice(start, end - start)
         pictures, _ = images.bytes_of(part.column("bytes"))
         names = part.column("image_id").to_pylist()
-        concepts = part.column(CONCEPT.name).to_pylist() if CONCEPT.name in self._columns else [None] * len(names)
+        concepts = part.column(CONCEPT.name).to_pylist() if CONCEPT.name in self._columns[path] else [None] * len(names)
         there = [(concept, name, data) for concept, name, data in zip(concepts, names, pictures, strict=True) if data]
         try:
-            prepared = [self._prepare(images.decode(data, f"{self._path}, image {name}")) for _, name, data in there]
+            prepared = [self._prepare(images.decode(data, f"{path}, image {name}")) for _, name, data in there]
         except FitError as error:
             return error
         return end - start, [(concept, name) for concept, name, _ in there], _stack(prepared)
@@ -237,21 +241,21 @@ def embed_table(
     backend: str,
     settings: EmbedderSettings,
     faces: FaceSettings,
-    image_table: str | Path,
+    image_tables: Sequence[str | Path],
     out: str | Path,
     batch_size: int,
     decoders: int | None = None,
 ) -> None:
-    """Embed every picture of an image table into the file `out`.
+    """Embed every picture of image tables into the file `out`.
 
     `out` has a row per face (or per image, for embedders of whole images) with the schema of fit.embeddings.files, in
-    the order of the image table, and its metadata name the same concepts. Pictures without a face have no row.
+    the order of the image tables, and its metadata name the same concepts. Pictures without a face have no row.
 
     Args:
         backend: name of the embedder.
         settings: what it loads.
         faces: how faces are found.
-        image_table: path of the image table; its column `concept`, where it has one, is copied.
+        image_tables: paths of the image tables; their column `concept`, if they have one, is copied.
         out: path of the file to write.
         batch_size: images that the model gets at once, at most; fewer where its memory is not enough.
         decoders: processes that read and prepare pictures, beside this one; 0: this process does it. None: one per
@@ -263,9 +267,12 @@ def embed_table(
     """
     if decoders is None:
         decoders = torch.get_num_threads() if torch.get_num_threads() > 1 else 0
-    concepts = _concepts_of(image_table)
+    concepts_of = {path: _concepts_of(path) for path in image_tables}
+    table_of: dict[str | None, str | Path] = {
+        concept: path for path, of_path in concepts_of.items() for concept in of_path or ()
+    }
     embedder = embedders.load(backend, settings, faces)
-    dataset = _Prepared(image_table, embedder.prepare)
+    dataset = _Prepared(image_tables, embedder.prepare)
     adaptive = AdaptiveBatch(_inference(embedder, backend), batch_size)
 
     def embed(batch: list[tuple[Key, Any]]) -> list[tuple[Key, list[Embedding]]]:
@@ -277,7 +284,7 @@ def embed_table(
                 "choose a smaller number format (`dtype`), or run where there is more"
             ) from error
         return [
-            (key, _checked(of_image, backend, settings, f"{image_table}, image {key[1]}"))
+            (key, _checked(of_image, backend, settings, f"{table_of.get(key[0], image_tables[0])}, image {key[1]}"))
             for (key, _), of_image in zip(batch, found, strict=True)
         ]
 
@@ -291,7 +298,8 @@ def embed_table(
                 progress.update(len(of_batch))
 
         with atomic_write(out) as part:
-            _write(part, entries(), concepts)
+            named = [concept for of_path in concepts_of.values() for concept in of_path or ()]
+            _write(part, entries(), None if None in concepts_of.values() else named)
 
 
 def _inference(embedder: Embedder, backend: str) -> Callable[[list[Any]], list[list[Embedding]]]:

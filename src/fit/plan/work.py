@@ -77,7 +77,7 @@ class Planner:
     def add(self, place: str, made: str, counted: str | None = None, **fields: Any) -> None:
         """Add the work of a stage, and what was measured of it.
 
-        A job's benchmark has the name of the table that it makes, and so has the table that it reads.
+        A job's benchmark has the name of the table that it makes.
 
         Args:
             place: folder of its benchmarks, below results/benchmarks.
@@ -90,12 +90,18 @@ class Planner:
         found = self._found[work.stage, work.subject, work.gpu]
         for path in sorted((self.results / "benchmarks" / place).glob("*.tsv")):
             output = self.results / made / f"{path.stem}.parquet"
-            units = rows_of(self.results / counted / output.name) if counted else _concepts_of(output)
+            parts = [path.stem] if counted == made else self.config.embedded_parts(counted or "", path.stem)
+            units = self._rows(counted, parts) if counted else _concepts_of(output)
             if units is None or not output.is_file():
                 continue
             found.seconds += _seconds(path)
             found.units += units
             found.size += output.stat().st_size
+
+    def _rows(self, folder: str, parts: list[str]) -> int | None:
+        """Return how many rows tables in a folder below results have together; None if one can't be read."""
+        rows = [rows_of(self.results / folder / f"{part}.parquet") for part in parts]
+        return sum(found for found in rows if found is not None) if None not in rows else None
 
     def once(self, stage: str) -> None:
         """Add a job of the atelier, measured or not."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from ruptures import KernelCPD
 
 from fit.thresholds.compiled import first_rises, rises_at, segment
 from fit.thresholds.estimators.base import ConceptEstimator
@@ -17,6 +16,8 @@ def change_points(scores: np.ndarray, penalty: float) -> list[int]:
     """
     if len(scores) < 2:
         return []
+    from ruptures import KernelCPD  # takes longer to import than most commands take, which read only thresholds
+
     signal = np.asarray(scores, np.float64)[:, None]
     return KernelCPD(kernel="linear", min_size=1, jump=1).fit(signal).predict(pen=penalty)[:-1]
 
