@@ -150,7 +150,7 @@ class _Pass:
         self._one_word = {
             index: name.lower()
             for index, name in enumerate(self.phrases.names)
-            if len(self.phrases.analyzer.tokens(name)) == 1
+            if " " not in self.phrases.phrase_of[index]
         }
 
     def _writer(self) -> matched_captions.MatchedWriter:
