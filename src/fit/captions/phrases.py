@@ -54,12 +54,15 @@ class Phrases:
         for index, concept in enumerate(concepts):
             for name in concept.names:
                 # A sheet and a caption may write one name composed (é) and decomposed (e and an accent): either counts.
-                forms = {" ".join(analyzer.tokens(form)): form for form in reversed(normal_forms(name))}
-                if not all(forms):
-                    raise SheetError(
-                        f"concept {concept.slug!r}: the name {name!r} has no letter or digit, so no caption can "
-                        "mention it; correct it in the sheet"
-                    )
+                forms: dict[str, str] = {}
+                for form in reversed(normal_forms(name)):
+                    tokens = analyzer.tokens(form)
+                    if not tokens:
+                        raise SheetError(
+                            f"concept {concept.slug!r}: the name {name!r} has no letter or digit, so no caption can "
+                            "mention it; correct it in the sheet"
+                        )
+                    forms[" ".join(tokens)] = form
                 new = {
                     phrase: form
                     for phrase, form in forms.items()

@@ -276,6 +276,7 @@ def scan(concepts: Sequence[Concept], job: CountJob, outputs: CountFiles, expect
             schema=matched_schema(job.sampling.columns, phrases.concepts),
             max_matched_captions=job.sampling.max_matched_captions,
             seed=job.seed,
+            threads=job.threads,
         )
     shards = shards_table(shard_rows)
     outputs.write(
