@@ -64,9 +64,9 @@ class Matcher:
         """
         self._analyzer = Analyzer(tokens, fold_accents)
         self.phrases = Phrases.of(concepts, self._analyzer)
-        named = [(name, index) for index, name in enumerate(self.phrases.names)]
-        forms, name_of = zip(*sorted(named + self.phrases.other_forms, key=itemgetter(1)), strict=True)
-        self._prefilter = Prefilter(forms, name_of, self._analyzer)
+        forms = [(name, index) for index, name in enumerate(self.phrases.names)] + self.phrases.other_forms
+        forms.sort(key=itemgetter(1))
+        self._prefilter = Prefilter([form for form, _ in forms], [name for _, name in forms], self._analyzer)
 
     def mentions(self, captions: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray, int]:
         """Find the names that captions mention.
