@@ -117,7 +117,17 @@ def test_a_benchmark_prints_its_table(script, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", ["--rows 7", "--names 1", "--rounds 0", "--hostile 999"])
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_captions_prints_its_table_at_any_number_of_rows(rows, tmp_path):
+    done = run("captions", f"--rows {rows} --names 300 --rounds 1 --folder {tmp_path}/captions")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^\| .* \| -?\d+ \| -?[\d.]+ \|", done.stdout, re.MULTILINE)) >= 10, done.stdout
+    files = sorted((tmp_path / "captions").glob("[0-9].parquet"))
+    assert sum(pq.read_metadata(file).num_rows for file in files) == rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", ["--rows 0", "--names 1", "--rounds 0", "--hostile 999"])
 def test_captions_says_which_size_is_too_small(arguments, tmp_path):
     done = run("captions", f"{arguments} --folder {tmp_path}/captions")
     assert done.returncode == 2

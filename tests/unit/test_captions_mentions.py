@@ -152,6 +152,42 @@ def test_a_name_without_letters_is_refused():
         Matcher([Concept("bang", "!!!")])
 
 
+@pytest.mark.parametrize(("cut", "folding"), MODES)
+def test_names_that_the_filter_cannot_tell_apart_are_told_apart(cut, folding):
+    """It knows eight letters of a word, and one key for every normal form."""
+    names = ["Ann Christopher", "Ann Christophersen", "ann CHRISTOPHER", "Anné Christophé", "Christophers", "Ann Durér"]
+    joined = [
+        "{}",
+        "x {} y",
+        "{}s",
+        "{}en",
+        "{}é",
+        "{}\u0301",
+        "x{}",
+        "{}-b",
+        "{}'s",
+        "{}, b",
+        "a.{}",
+        "{}8",
+        "\u200b{}",
+    ]
+    written = [
+        name for n in names for form in normal_forms(n) for name in (form, form.upper(), form.replace(" ", " - "))
+    ]
+    captions = [join.format(name) for join in joined for name in written]
+    matcher = Matcher([Concept(str(index), name) for index, name in enumerate(names)], cut, folding)
+    _, rows, of_rows, _ = matcher.mentions(pa.array(captions))
+    phrases = [[reference_tokens(form, cut, folding) for form in normal_forms(name)] for name in names]
+    expected = []
+    for row, caption in enumerate(captions):
+        inside = reference_tokens(caption, cut, folding)
+        for concept, forms in enumerate(phrases):
+            if any(inside[at : at + len(phrase)] == phrase for phrase in forms for at in range(len(inside))):
+                expected.append((row, concept))
+    assert list(zip(rows.tolist(), matcher.phrases.concept_of[of_rows].tolist(), strict=True)) == expected
+    assert len(expected) > 100 and {concept for _, concept in expected} == set(range(len(names)))
+
+
 def test_overlapping_names_are_known():
     concepts = [*CONCEPTS[:2], Concept("other-ann", "ann lee")]
     phrases = Phrases.of(concepts, Analyzer())

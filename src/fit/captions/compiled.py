@@ -50,10 +50,22 @@ def _key(previous: np.uint64, run: np.uint64) -> np.uint64:
 
 
 @_compiled
+def _place_in(bitmap: np.ndarray, key: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
+    """Return which number of the bitmap, [a power of two] uint64, is about a key, and its two bits there."""
+    return (
+        key >> np.uint64(32) & np.uint64(len(bitmap) - 1),
+        key >> np.uint64(20) & np.uint64(63),
+        key >> np.uint64(26) & np.uint64(63),
+    )
+
+
+@_compiled
 def _slot_of(key: np.uint64, bitmap: np.ndarray, table: np.ndarray) -> np.int64:
     """Return where `table` has `key`, or -1. The bitmap fits a processor's cache and answers most questions."""
-    bit = (key >> np.uint64(20)) & np.uint64(len(bitmap) * 64 - 1)
-    if not (bitmap[bit >> np.uint64(6)] >> (bit & np.uint64(63))) & np.uint64(1):
+    at, first, second = _place_in(bitmap, key)
+    if not (bitmap[at] >> first) & np.uint64(1):
+        return np.int64(-1)
+    if not (bitmap[at] >> second) & np.uint64(1):
         return np.int64(-1)
     slot = key & np.uint64(len(table) - 1)
     while table[slot]:
@@ -64,18 +76,34 @@ def _slot_of(key: np.uint64, bitmap: np.ndarray, table: np.ndarray) -> np.int64:
 
 
 @_compiled
-def insert(previous: np.ndarray, runs: np.ndarray, bitmap: np.ndarray, table: np.ndarray, names: np.ndarray) -> None:
-    """Enter the key of each name; at its place in `names`, the name, or -1 for a key of several names."""
+def insert(
+    previous: np.ndarray,
+    runs: np.ndarray,
+    bitmap: np.ndarray,
+    table: np.ndarray,
+    heads: np.ndarray,
+    following: np.ndarray,
+) -> None:
+    """Enter the key of each name.
+
+    Args:
+        previous: [names] as `choose` writes it.
+        runs: [names] as `choose` writes `last`.
+        bitmap: [a power of two] uint64, 0.
+        table: [a power of two] uint64, 0, to write the keys into.
+        heads: as long as `table`, -1, to write the last name with the key into.
+        following: [names] to write into, for each name, the one before it with the same key, or -1.
+    """
     for name in range(len(runs)):
         if runs[name] == 0:
             continue
         key = _key(previous[name], runs[name])
-        bit = (key >> np.uint64(20)) & np.uint64(len(bitmap) * 64 - 1)
-        bitmap[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
+        at, first, second = _place_in(bitmap, key)
+        bitmap[at] |= np.uint64(1) << first | np.uint64(1) << second
         slot = key & np.uint64(len(table) - 1)
         while table[slot] and table[slot] != key:
             slot = (slot + np.uint64(1)) & np.uint64(len(table) - 1)
-        names[slot] = -1 if table[slot] else name
+        following[name], heads[slot] = heads[slot], name
         table[slot] = key
 
 
@@ -268,59 +296,109 @@ def scan(
     return count, malformed + (not intact)
 
 
+NO, DOUBT, SURE = 0, 1, 2
+"""Whether a find is a mention of a name."""
+
+
+@_compiled
+def _verdict(
+    data: np.ndarray,
+    row_start: np.int64,
+    row_end: np.int64,
+    place: np.int64,
+    plain: np.ndarray,
+    shift: np.int64,
+    parts: np.ndarray,
+) -> int:
+    """Tell whether a row mentions a name whose last run begins at `place`; arguments as `settle` has them."""
+    size = len(plain)
+    first = place - shift
+    # The whole name as it is written, between spaces or the like, is a mention.
+    if first >= row_start and first + size <= row_end and (first == row_start or parts[data[first - 1]]):
+        after = first + size
+        behind = row_end - after
+        ends_well = behind == 0 or parts[data[after]]
+        # A full stop, comma or colon joins nothing where a space or nothing follows.
+        stops = behind > 0 and (data[after] == 44 or data[after] == 46 or data[after] == 58)
+        same = ends_well or (stops and (behind == 1 or data[after + 1] == 32))
+        i = 0
+        while same and i < size:
+            byte = data[first + i]
+            same = byte == plain[i] or (byte | 0x20 == plain[i] and 97 <= plain[i] <= 122)
+            i += 1
+        if same:
+            return SURE
+    # Another word in place of the name's, of which the filter knows no more than eight letters, is none.
+    for i in range(shift, size):
+        if plain[i] == 32:
+            break
+        if plain[i] >= 128 or (place < row_end and data[place] >= 128):
+            return DOUBT
+        if place == row_end or data[place] | 0x20 != plain[i]:
+            return NO
+        place += 1
+    if place < row_end and (48 <= data[place] <= 57 or 97 <= data[place] | 0x20 <= 122):
+        return NO
+    return DOUBT
+
+
 @_compiled
 def settle(
     found: np.ndarray,
     data: np.ndarray,
     ends: np.ndarray,
-    names: np.ndarray,
+    heads: np.ndarray,
+    following: np.ndarray,
+    name_of: np.ndarray,
     plain: np.ndarray,
     plain_start: np.ndarray,
     plain_shift: np.ndarray,
     parts: np.ndarray,
-    settled: np.ndarray,
-) -> None:
-    """Tell which finds are mentions beyond doubt: the name as it is written, between spaces or the like.
+    mentions: np.ndarray,
+    doubtful: np.ndarray,
+) -> int:
+    """Tell which finds are mentions beyond doubt, and which are none.
 
     Args:
         found: as scan has it.
         data: as scan has it.
         ends: as scan has them.
-        names: name of each slot of the table, or -1.
+        heads: as `insert` fills it.
+        following: as `insert` fills it.
+        name_of: whose form each of the names is; the forms of one name follow one another.
         plain: bytes of name n, its ASCII in lower case, are plain[plain_start[n]:plain_start[n + 1]]; none where a name
             is more than words, each a run, with single spaces.
         plain_start: see `plain`.
         plain_shift: where in the bytes of each name the last of its two runs begins.
         parts: [256] bool, whether a byte parts tokens whatever is on its other side.
-        settled: [found] to write the name into, or -1 where there is doubt.
+        mentions: [room, 2] to write row and name of the mentions into, the name as in `name_of`.
+        doubtful: [found] bool, to write whether a find may be another mention.
+
+    Returns:
+        How many mentions there are, whether there is room for them or not.
     """
+    count = 0
     for find in range(len(found)):
         row, slot, place = found[find]
-        settled[find] = -1
-        if slot < 0 or place < 0 or names[slot] < 0:
-            continue
-        name = names[slot]
-        size = plain_start[name + 1] - plain_start[name]
-        first = place - plain_shift[name]
-        row_start = ends[row - 1] if row else 0
-        if size == 0 or first < row_start or first + size > ends[row]:
-            continue
-        if first > row_start and not parts[data[first - 1]]:
-            continue
-        behind = ends[row] - first - size
-        after = first + size
-        ends_well = behind == 0 or parts[data[after]]
-        # A full stop, comma or colon joins nothing where a space or nothing follows.
-        stops = behind > 0 and (data[after] == 44 or data[after] == 46 or data[after] == 58)
-        if not (ends_well or (stops and (behind == 1 or data[after + 1] == 32))):
-            continue
-        same = True
-        for i in range(size):
-            letter = plain[plain_start[name] + i]
-            byte = data[first + i]
-            same &= byte == letter or (byte | 0x20 == letter and 97 <= letter <= 122)
-        if same:
-            settled[find] = name
+        doubtful[find] = slot < 0
+        form = heads[slot] if slot >= 0 else np.int64(-1)
+        row_start = ends[row - 1] if row else np.int64(0)
+        while form >= 0:
+            name, best = name_of[form], NO
+            while form >= 0 and name_of[form] == name:
+                own = plain[plain_start[form] : plain_start[form + 1]]
+                is_known = place >= 0 and len(own) > 0
+                verdict = (
+                    _verdict(data, row_start, ends[row], place, own, plain_shift[form], parts) if is_known else DOUBT
+                )
+                best = max(best, verdict)
+                form = following[form]
+            if best == SURE:
+                if count < len(mentions):
+                    mentions[count, 0], mentions[count, 1] = row, name
+                count += 1
+            doubtful[find] |= best == DOUBT
+    return count
 
 
 @_compiled
@@ -332,6 +410,7 @@ def choose(
     previous: np.ndarray,
     last: np.ndarray,
     places: np.ndarray,
+    plain: np.ndarray,
 ) -> None:
     """Choose two neighbouring runs of each name: the longest, which the fewest captions have that do not mention it.
 
@@ -343,13 +422,21 @@ def choose(
         previous: [names] uint64, 0, to write the first of the two runs; 0 stays where a name has one.
         last: [names] uint64, 0, to write the last of the runs.
         places: [names] to write where `last` begins, in characters of the name.
+        plain: [names] bool, to write whether a name is words with single spaces, each of nothing but letters that make
+            one run, so one token.
     """
     at = 0
     for name in range(len(ends)):
         first = at
         run, length, begin = np.uint64(0), np.uint64(0), at
         before, length_before, longest = np.uint64(0), np.uint64(0), np.uint64(0)
+        was_space, plain[name] = True, True
         while at < ends[name]:
+            # A line end after the name is, as a space, behind a word.
+            is_space = codes[at] == 32 or at == ends[name] - 1
+            is_letter = start[codes[at] + 1] - start[codes[at]] == 1 and symbols[start[codes[at]]] != BREAK
+            plain[name] &= not was_space if is_space else is_letter
+            was_space = is_space
             for i in range(start[codes[at]], start[codes[at] + 1]):
                 if symbols[i] != BREAK:
                     if length == 0:

@@ -5,7 +5,8 @@ matched captions of smallest keys. So a sample is uniform, and the same in whate
 shards are read. The sample of a whole is that of its parts' samples together.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from fit.io.files import atomic_write, discard
 ROW_GROUP = 4096
 _SPILL = 32 << 20  # bytes of matched captions that a thread holds before it writes them to a file
 _BINS = 40
+_REPEATED = ["concept", "shard"]
+"""Columns whose values repeat. A dictionary of the others would be made in vain."""
 
 
 def _number(text: str) -> int:
@@ -128,7 +131,7 @@ class MatchedWriter:
         path = self._folder / f"{id(self)}-{len(self.files)}-{len(self._written)}.parquet"
         table = pa.concat_tables(tables).cast(self._schema)
         with atomic_write(path) as part:
-            pq.write_table(_sorted(table), part, row_group_size=ROW_GROUP, compression="lz4")
+            pq.write_table(_sorted(table), part, row_group_size=ROW_GROUP, compression="lz4", use_dictionary=_REPEATED)
         return path
 
 
@@ -186,6 +189,8 @@ class _SortedFile:
 
 def _sample(table: pa.Table, max_matched_captions: int, seed: int) -> pa.Table:
     """Return the samples of the concepts of `table`, sorted."""
+    if len(table) <= max_matched_captions:
+        return _sorted(table)
     _, concepts, keys = _coded(table, seed)
     order = np.lexsort((keys, concepts))
     starts = np.searchsorted(concepts[order], concepts[order])
@@ -250,6 +255,7 @@ def merge_matched(
     max_matched_captions: int,
     seed: int,
     only: Sequence[Collection[str] | None] | None = None,
+    threads: int = 1,
 ) -> None:
     """Merge files of matched captions, each sorted by concept, into one that holds a sample of each concept.
 
@@ -263,6 +269,7 @@ def merge_matched(
         max_matched_captions: largest sample of a concept.
         seed: of the keys.
         only: for each file the concepts to take from it; None for all.
+        threads: with more than one, a thread of its own writes what the other has merged.
 
     Raises:
         DataError: a file has other columns.
@@ -277,17 +284,33 @@ def merge_matched(
         _SortedFile(path, selection.of(concepts))
         for path, concepts in zip(files, only or [None] * len(files), strict=True)
     ]
-    with atomic_write(target) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        held: list[pa.Table] = []
-        rows = 0
-        for table in _samples(sources, max_matched_captions, seed):
-            held.append(table)
-            rows += len(table)
-            if rows >= ROW_GROUP:
-                writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
-                held, rows = [], 0
-        if held:
-            writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP)
+    with (
+        atomic_write(target) as part,
+        pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=_REPEATED) as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        written: Future[None] | None = None
+        for table in _of_row_groups(_samples(sources, max_matched_captions, seed)):
+            if threads == 1:
+                writer.write_table(table, row_group_size=ROW_GROUP)
+                continue
+            if written:
+                written.result()  # so that no more than one table waits
+            written = pool.submit(writer.write_table, table, row_group_size=ROW_GROUP)
+        if written:
+            written.result()
+
+
+def _of_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows of `tables` in tables that fill a row group each, but for the last."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(map(len, held)) >= ROW_GROUP:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
 
 
 def _concepts_of(path: Path) -> Iterator[str]:

@@ -4,6 +4,7 @@ A caption mentions a concept when the tokens of its name, or of an alias, occur 
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -63,9 +64,9 @@ class Matcher:
         """
         self._analyzer = Analyzer(tokens, fold_accents)
         self.phrases = Phrases.of(concepts, self._analyzer)
-        forms, names_of = zip(*self.phrases.other_forms, strict=True) if self.phrases.other_forms else ((), ())
-        self._prefilter = Prefilter([*self.phrases.names, *forms], self._analyzer)
-        self._name_of = np.array([*range(len(self.phrases.names)), *names_of], np.int64)
+        forms = [(name, index) for index, name in enumerate(self.phrases.names)] + self.phrases.other_forms
+        forms.sort(key=itemgetter(1))
+        self._prefilter = Prefilter([form for form, _ in forms], [name for _, name in forms], self._analyzer)
 
     def mentions(self, captions: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray, int]:
         """Find the names that captions mention.
@@ -82,7 +83,6 @@ class Matcher:
         offsets = np.frombuffer(offsets, width, len(captions) + 1, captions.offset * np.dtype(width).itemsize)
         data = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
         sure_rows, sure_names, doubtful, malformed = self._prefilter.scan(data, offsets)
-        sure_names = self._name_of[sure_names]
         if malformed:
             captions = repaired(captions)
         texts = list(zip(doubtful.tolist(), pc.take(captions, pa.array(doubtful)).to_pylist(), strict=True))

@@ -3,15 +3,12 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from fit.concepts.analyzer import END, Analyzer
 from fit.concepts.sheet import Concept
 from fit.errors import SheetError
-
-NAMES = None  # no token is None
 
 
 def normal_forms(name: str) -> list[str]:
@@ -38,8 +35,12 @@ class Phrases:
     """[names] int64, index of each name's concept."""
     other_forms: list[tuple[str, int]] = field(default_factory=list)
     """(a name in another normal form of Unicode, index of the name), where its tokens are others."""
-    trie: dict[Any, Any] = field(default_factory=lambda: {END: {}})
-    """Token -> what may follow it, a dict of the same kind, in which NAMES -> the names that end there."""
+    phrase_of: list[str] = field(default_factory=list)
+    """[names] tokens of each name as it is written, with spaces between them: no token has a space."""
+    names_of: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Phrase -> the names that it is, in any of their forms. Flat, since a trie of dicts takes four times the room."""
+    lengths: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Token -> how many tokens the phrases have that begin with it."""
 
     @classmethod
     def of(cls, concepts: Sequence[Concept], analyzer: Analyzer) -> "Phrases":
@@ -53,30 +54,39 @@ class Phrases:
         for index, concept in enumerate(concepts):
             for name in concept.names:
                 # A sheet and a caption may write one name composed (é) and decomposed (e and an accent): either counts.
-                forms = {tuple(analyzer.tokens(form)): form for form in reversed(normal_forms(name))}
-                if not all(forms):
-                    raise SheetError(
-                        f"concept {concept.slug!r}: the name {name!r} has no letter or digit, so no caption can "
-                        "mention it; correct it in the sheet"
-                    )
-                ends = [(phrases._end_of(tokens), form) for tokens, form in forms.items()]
-                new = [pair for pair in ends if all(concept_of[other] != index for other in pair[0])]
-                for end, form in new:
-                    end.append(len(phrases.names))
+                forms: dict[str, str] = {}
+                for form in reversed(normal_forms(name)):
+                    tokens = analyzer.tokens(form)
+                    if not tokens:
+                        raise SheetError(
+                            f"concept {concept.slug!r}: the name {name!r} has no letter or digit, so no caption can "
+                            "mention it; correct it in the sheet"
+                        )
+                    forms[" ".join(tokens)] = form
+                new = {
+                    phrase: form
+                    for phrase, form in forms.items()
+                    if all(concept_of[other] != index for other in phrases.names_of.get(phrase, ()))
+                }
+                if not new:
+                    continue
+                for phrase, form in new.items():
+                    phrases._add(phrase, len(phrases.names))
                     if form != name:
                         phrases.other_forms.append((form, len(phrases.names)))
-                if new:
-                    phrases.names.append(name)
-                    concept_of.append(index)
+                phrases.names.append(name)
+                phrases.phrase_of.append(next(phrase for phrase, form in forms.items() if form == name))
+                concept_of.append(index)
         phrases.concept_of = np.array(concept_of, np.int64)
         return phrases
 
-    def _end_of(self, tokens: Sequence[str]) -> list[int]:
-        """Return the names whose phrase is `tokens`, a list to add to."""
-        node = self.trie
-        for token in tokens:
-            node = node.setdefault(token, {})
-        return node.setdefault(NAMES, [])
+    def _add(self, phrase: str, name: int) -> None:
+        """Enter one more name that `phrase` is."""
+        self.names_of[phrase] = (*self.names_of.get(phrase, ()), name)
+        first, *others = phrase.split(" ")
+        known = self.lengths.get(first, ())
+        if len(others) + 1 not in known:
+            self.lengths[first] = (*known, len(others) + 1)
 
     def named_in(self, tokens: Sequence[str]) -> tuple[list[int], list[int]]:
         """Find the names whose phrases occur in `tokens`.
@@ -89,17 +99,14 @@ class Phrases:
         """
         texts: list[int] = []
         names: list[int] = []
-        trie, text = self.trie, 0
-        for start in [place for place, token in enumerate(tokens) if token in trie]:
-            if tokens[start] == END:
+        text = 0
+        for start, token in enumerate(tokens):
+            if token == END:
                 text += 1
-            node, place = trie[tokens[start]], start
-            while node:
-                for name in node.get(NAMES, ()):
+            for length in self.lengths.get(token, ()):
+                for name in self.names_of.get(" ".join(tokens[start : start + length]), ()):
                     texts.append(text)
                     names.append(name)
-                place += 1
-                node = node.get(tokens[place])
         return texts, names
 
     def overlaps(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
@@ -111,16 +118,15 @@ class Phrases:
         """
         same_as: dict[int, list[int]] = {}
         contains: dict[int, list[int]] = {}
-        phrases = [tuple(self.analyzer.tokens(name)) for name in self.names]
-        composed = [tuple(self.analyzer.tokens(unicodedata.normalize("NFC", name))) for name in self.names]
-        for name, phrase in enumerate(phrases):
-            inside = dict.fromkeys(self.named_in([*phrase, END])[1])
-            others = [other for other in inside if self.concept_of[other] != self.concept_of[name]]
+        tokens = [token for phrase in self.phrase_of for token in (*phrase.split(" "), END)]
+        found = [np.array(places, np.int64) for places in self.named_in(tokens)]
+        others = self.concept_of[found[0]] != self.concept_of[found[1]]
+        for name, other in dict.fromkeys(zip(*(places[others].tolist() for places in found), strict=True)):
             # Compared composed: one name may be written in either form.
-            same = [other for other in others if composed[other] == composed[name]]
-            part = [other for other in others if composed[other] != composed[name]]
-            if same:
-                same_as[name] = same
-            if part:
-                contains[name] = part
+            is_same = self._composed(name) == self._composed(other)
+            (same_as if is_same else contains).setdefault(name, []).append(other)
         return same_as, contains
+
+    def _composed(self, name: int) -> list[str]:
+        """Return the tokens of a name in NFC."""
+        return self.analyzer.tokens(unicodedata.normalize("NFC", self.names[name]))

@@ -17,6 +17,7 @@ from fit.captions.compiled import BREAK, choose, insert, mark, scan, settle
 from fit.concepts.analyzer import Analyzer, classes, fold, lower
 
 _SLOTS_PER_KEY, _BITS_PER_KEY = 4, 64
+_LARGEST_BITMAP = 1 << 16  # numbers of 64 bits: half of a processor's own cache
 
 
 def _symbols_of(character: str, has: Callable[..., bool], standard: bool) -> list[int]:
@@ -83,34 +84,34 @@ _PARTS = np.array([code < 128 and not chr(code).isalnum() and chr(code) not in "
 class Prefilter:
     """Picks the captions that may mention one of some names."""
 
-    def __init__(self, names: Sequence[str], analyzer: Analyzer):
-        """Prepare for `names` as `analyzer` sees them."""
+    def __init__(self, forms: Sequence[str], name_of: Sequence[int], analyzer: Analyzer):
+        """Prepare for names as `analyzer` sees them.
+
+        Args:
+            forms: names as they may be written.
+            name_of: the name that each form is of, in ascending order.
+            analyzer: of names and captions.
+        """
         self._kept = threading.local()
         self._start, self._symbols = symbols(analyzer.cut, analyzer.fold_accents)
-        count = len(names)
+        count = len(forms)
         previous, last, places = np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, int)
-        codes = np.frombuffer("".join([f"{name}\n" for name in names]).encode("utf-32-le"), np.uint32)
-        ends = np.cumsum([len(name) + 1 for name in names])
-        choose(codes, ends, self._start, self._symbols, previous, last, places)
+        codes = np.frombuffer("".join([f"{form}\n" for form in forms]).encode("utf-32-le"), np.uint32)
+        ends = np.cumsum([len(form) + 1 for form in forms])
+        is_plain = np.zeros(count, bool)
+        choose(codes, ends, self._start, self._symbols, previous, last, places, is_plain)
         self._any_without_run = bool((last == 0).any())
-        self._any_single = bool(((previous == 0) & (last != 0)).any())
-        plain = [name.encode().lower() if self._is_plain(name) else b"" for name in names]
+        self._name_of = np.array(name_of, np.int64)
+        plain = [form.encode().lower() if is_one else b"" for form, is_one in zip(forms, is_plain, strict=True)]
         self._plain = np.frombuffer(b"".join(plain), np.uint8)
         self._plain_start = np.cumsum([0, *map(len, plain)])
-        self._plain_shift = np.array([len(n[:s].encode()) for n, s in zip(names, places.tolist(), strict=True)], int)
-        self._bitmap = np.zeros(_power_of_two(max(64, _BITS_PER_KEY * count // 64)), np.uint64)
+        self._plain_shift = np.array([len(f[:s].encode()) for f, s in zip(forms, places.tolist(), strict=True)], int)
+        self._any_single = bool(((previous == 0) & (last != 0)).any())
+        numbers = _power_of_two(max(64, _BITS_PER_KEY * count // 64))
+        self._bitmap = np.zeros(min(numbers, _LARGEST_BITMAP), np.uint64)
         self._table = np.zeros(_power_of_two(max(64, _SLOTS_PER_KEY * count)), np.uint64)
-        self._names = np.full(len(self._table), -1)
-        insert(previous, last, self._bitmap, self._table, self._names)
-
-    def _is_plain(self, name: str) -> bool:
-        """Whether `name` is words with single spaces, each of nothing but letters that make one run, so one token."""
-        for word in name.split(" "):
-            codes = [ord(character) for character in word]
-            symbols = [self._symbols[self._start[code] : self._start[code + 1]].tolist() for code in codes]
-            if not word or not all(len(of_one) == 1 and of_one[0] != BREAK for of_one in symbols):
-                return False
-        return True
+        self._heads, self._following = np.full(len(self._table), -1), np.empty(count, np.int64)
+        insert(previous, last, self._bitmap, self._table, self._heads, self._following)
 
     def _buffers(self, size: int) -> tuple[np.ndarray, ...]:
         """Return room for `size` bytes and more after them, and for their marks; kept, since new memory costs time."""
@@ -136,19 +137,27 @@ class Prefilter:
         padded[last - first :] = 0
         mark(padded, in_word, beyond_ascii)
         ends = offsets[1:] - first
-        room, count = len(ends), 0
-        while room:
-            found = np.empty((room, 3), np.int64)
-            marks = in_word.view(np.uint64), beyond_ascii.view(np.uint64)
-            names = self._bitmap, self._table, self._any_single, self._any_without_run
-            count, malformed = scan(padded, ends, *marks, self._start, self._symbols, *names, found)
-            if count <= room:
-                break
-            room = count
-        if not count:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), malformed if room else 0
-        found, settled = found[:count], np.empty(count, np.int64)
-        plain = self._plain, self._plain_start, self._plain_shift
-        settle(found, padded, ends, self._names, *plain, _PARTS, settled)
-        sure = settled >= 0
-        return found[sure, 0], settled[sure], np.unique(found[~sure, 0]), malformed
+        marks = in_word.view(np.uint64), beyond_ascii.view(np.uint64)
+        keys = self._bitmap, self._table, self._any_single, self._any_without_run
+        malformed = 0
+
+        def find(found: np.ndarray) -> int:
+            nonlocal malformed
+            count, malformed = scan(padded, ends, *marks, self._start, self._symbols, *keys, found)
+            return count
+
+        found = _filled(find, len(ends), 3)
+        doubtful = np.empty(len(found), bool)
+        names = self._heads, self._following, self._name_of, self._plain, self._plain_start, self._plain_shift
+        mentions = _filled(lambda room: settle(found, padded, ends, *names, _PARTS, room, doubtful), len(found), 2)
+        return mentions[:, 0], mentions[:, 1], np.unique(found[doubtful, 0]), malformed
+
+
+def _filled(fill: Callable[[np.ndarray], int], rows: int, columns: int) -> np.ndarray:
+    """Return what `fill` writes into the beginning of an array, and counts, whether there is room for it or not."""
+    while rows:
+        found = np.empty((rows, columns), np.int64)
+        if (count := fill(found)) <= rows:
+            return found[:count]
+        rows = count
+    return np.empty((0, columns), np.int64)

@@ -150,7 +150,7 @@ class _Pass:
         self._one_word = {
             index: name.lower()
             for index, name in enumerate(self.phrases.names)
-            if len(self.phrases.analyzer.tokens(name)) == 1
+            if " " not in self.phrases.phrase_of[index]
         }
 
     def _writer(self) -> matched_captions.MatchedWriter:
@@ -276,6 +276,7 @@ def scan(concepts: Sequence[Concept], job: CountJob, outputs: CountFiles, expect
             schema=matched_schema(job.sampling.columns, phrases.concepts),
             max_matched_captions=job.sampling.max_matched_captions,
             seed=job.seed,
+            threads=job.threads,
         )
     shards = shards_table(shard_rows)
     outputs.write(

@@ -128,7 +128,7 @@ def names_table(
 
     def slugs(of_name: dict[int, list[int]]) -> list[list[str]]:
         return [
-            sorted({phrases.concepts[phrases.concept_of[other]] for other in of_name.get(name, ())})
+            sorted({phrases.concepts[phrases.concept_of[other]] for other in of_name[name]}) if name in of_name else []
             for name in range(len(phrases.names))
         ]
 
