@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -237,6 +238,24 @@ def test_only_what_a_milestone_needs_is_looked_at(study):
     Path("counts.csv").unlink()
     assert look(study, only=("models",)) == []
     assert len(look(study, only=("corpora",))) == 1
+
+
+def test_hints_repeat_the_files_and_the_folder_that_were_given(study, capsys, monkeypatch):
+    monkeypatch.setattr("fit.plan.estimate.estimate", lambda config, study: [SimpleNamespace(disk=1e18)])
+    with Path("people.tsv").open("a") as sheet:
+        sheet.write("one-word\tVan\n")
+    Path("mine.yaml").write_text(yaml.safe_dump(study))
+    files = ["--config", "config.yaml", "mine.yaml"]
+    main(["check", *files])
+    said = capsys.readouterr().err
+    assert "`fit plan mine --config config.yaml mine.yaml` says" in said
+    assert "`fit concepts check people.tsv` lists" in said
+    here = Path.cwd()
+    monkeypatch.chdir(here.parent)
+    main(["check", here.name, *files])
+    said = capsys.readouterr().err
+    assert f"`fit plan {here.name} --config config.yaml mine.yaml` says" in said
+    assert f"`fit concepts check {here.name}/people.tsv` lists" in said
 
 
 def test_a_screen_is_no_longer_than_a_screen():

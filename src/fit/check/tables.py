@@ -1,5 +1,6 @@
 """Looks at tables that a user gives: their headers and types, with the functions that the stages read them with."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,9 +37,9 @@ def of_sheet(config: Config, domain: str, found: Findings, quick: bool = False) 
         for problem in checked.errors:
             found.error(key, problem)
         if checked.warnings:
-            count = len(checked.warnings)
+            count, place = len(checked.warnings), shlex.quote(config.from_outside(path))
             found.add(
-                REMARK, key, f"{path}: {number_of(count, 'name')} to look at; `fit concepts check {path}` lists them"
+                REMARK, key, f"{path}: {number_of(count, 'thing')} to look at; `fit concepts check {place}` lists them"
             )
     return concepts
 
