@@ -149,7 +149,26 @@ def test_nothing_is_overwritten(place, capsys):
     assert before == {path: path.read_bytes() for path in (place / "mine").rglob("*") if path.is_file()}
     (place / "file").write_text("")
     new("file", status=1)
-    assert "this is a file" in capsys.readouterr().err
+    assert "file: this is a file" in capsys.readouterr().err
+
+
+def test_what_is_in_the_way_and_names_that_others_do_not_take_are_said_before_anything_is_made(place, capsys):
+    (place / "half").mkdir()
+    (place / "half" / "references").write_text("")
+    (place / "lost").symlink_to("nowhere")
+    for folder, said in (
+        ("half", "half/references: this is a file, and a folder is made there"),
+        ("lost", "lost: a link that leads to nothing"),
+        ("", "the name of the folder is empty"),
+        ("a\nb", "not UTF-8 or invisible"),
+        ("\udcff", "not UTF-8 or invisible"),
+        ("x" * 300, "File name too long"),
+        ("/dev/null/x", "Not a directory"),
+    ):
+        new(folder, status=1)
+        error = capsys.readouterr().err
+        assert said in error and "Traceback" not in error
+    assert sorted(path.name for path in place.rglob("*")) == ["half", "lost", "references"]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +182,8 @@ def test_nothing_is_overwritten(place, capsys):
         (["--embedder", "a", "b", "c"], "a name, or a backend and what it loads"),
         (["--names", "nowhere.txt"], "nowhere.txt: this file of names can't be read (No such file"),
         (["--names", "."], ".: this is a folder, and names are in a file"),
+        (["--captions", ""], "--captions is empty"),
+        (["--model", ""], "--model is empty"),
         (["--name-column", "name"], "--name-column is of the file that --names gives"),
     ],
 )

@@ -152,6 +152,8 @@ def new(args: Namespace) -> None:
             "new: the answers ended before the last question, so nothing was made; run it again, or give options "
             "(`fit new --help`)"
         ) from None
+    if not given["folder"].strip():
+        raise FitError("new: the name of the folder is empty; name a new folder")
     kinds = {"counts": "counts", "captions": "captions", "training": "pictures"}
     said = [f"--{name}" for name in kinds if given[name]]
     if len(said) > 1:

@@ -19,6 +19,7 @@ from fit.config.schema import write_schema
 from fit.errors import DataError, PlaceError
 from fit.io.escaping import delimited
 from fit.io.files import make_folder, write_text
+from fit.io.folders import printable
 from fit.io.nearby import entries, slug_of
 from fit.io.shown import number_of, plain, shown
 from fit.io.user_tables import read_user_table
@@ -284,9 +285,16 @@ def _check(study: NewStudy) -> None:
     """Check what is given before anything is written.
 
     Raises:
-        DataError: the embedder is not known.
-        PlaceError: a place does not exist.
+        DataError: the embedder is not known, or a place is empty.
+        PlaceError: a place does not exist, or the folder has a name that other programs do not take.
     """
+    folder = str(study.folder)
+    if not folder.isprintable():
+        raise PlaceError(
+            f"{printable(folder)!r}: this name has characters that are not UTF-8 or invisible; name another"
+        )
+    if study.model == "" or not all(study.captions):
+        raise DataError(f"--{'model' if study.model == '' else 'captions'} is empty; name a place, or leave it out")
     if len(study.embedder) == 1 and study.embedder[0] not in EMBEDDERS:
         raise DataError(
             f"--embedder {study.embedder[0]}: not known by this name; there are {', '.join(EMBEDDERS)}; for "
@@ -310,13 +318,16 @@ def make_study(study: NewStudy) -> Made:
     to_fill = list(_to_fill(study))
     has_counts = study.evidence == "counts" and not study.counts
     written = ["config.yaml", "concepts.tsv", ".config.schema.json", *(["counts.csv"] if has_counts else [])]
-    if folder.exists() and not folder.is_dir():
-        raise PlaceError(f"{folder}: this is a file; name a new folder")
     if there := [name for name in written if Path(folder, name).exists()]:
         raise PlaceError(
             f"{folder}: there is {', '.join(there)} in it already, and nothing is overwritten; name a new folder"
         )
     domain = study.of
+    for place in (folder, *(folder / name for name in to_fill)):
+        if place.is_symlink() and not place.exists():
+            raise PlaceError(f"{place}: a link that leads to nothing; remove it, or name a new folder")
+        if place.exists() and not place.is_dir():
+            raise PlaceError(f"{place}: this is a file, and a folder is made there; move it, or name a new folder")
     config = _config(study, domain)
     make_folder(folder)
     for name in to_fill:
