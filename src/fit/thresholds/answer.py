@@ -231,6 +231,8 @@ def _impossible(found: dict[str, Any]) -> Iterator[str]:
         answers[f"estimators.{name}."] = answer
     for place, answer in answers.items():
         yield from _impossible_answer(place, answer)
+    if found.get("penalty") is not None and not _is_number(found["penalty"], 0, _MOST):
+        yield f"`penalty` is {shown(found['penalty'])}, not a penalty"
     p_value = (found.get("permutation_test") or {}).get("p_value")
     if p_value is not None and not _is_number(p_value, 0, 1):
         yield f"`permutation_test.p_value` is {shown(p_value)}, not a probability"
