@@ -15,6 +15,7 @@ from fit.config.config import Config
 from fit.errors import EXTRA_OF, ModelError
 from fit.generated import weights
 from fit.io.nearby import near, nearest
+from fit.io.shown import number_of
 from fit.registry import known_names
 
 PACKAGES = {
@@ -93,7 +94,7 @@ def _safetensors_problem(path: Path) -> str | None:
             whole += max((one["data_offsets"][1] for name, one in tensors.items() if name != "__metadata__"), default=0)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             return f"{path}: not a file of safetensors; get it again"
-    return f"{path}: it ends too early ({size:,} of {whole:,} bytes); get it again" if size < whole else None
+    return f"{path}: it ends too early ({size:,} of {number_of(whole, 'byte')}); get it again" if size < whole else None
 
 
 # --- pipelines --------------------------------------------------------------------------------------------------------

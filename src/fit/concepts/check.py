@@ -15,7 +15,7 @@ from fit.concepts.analyzer import Analyzer
 from fit.concepts.sheet import COLUMNS, Concept, notes_of, read_sheet
 from fit.concepts.spelling import spelling
 from fit.errors import SheetError
-from fit.io.shown import shown
+from fit.io.shown import number_of, shown
 
 ALIKE = 0.9
 """Names with this ratio or more may be two spellings of one: 2 M / T, M the characters of their longest common
@@ -148,6 +148,6 @@ def _alike(names: Sequence[str], owners: Sequence[tuple[str, str, str]]) -> Iter
         else:
             more = f" and {len(said) - MOST} more" if len(said) > MOST else ""
             yield (
-                f"{len(said)} concepts have names that are nearly alike ({between}): {', '.join(said[:MOST])}{more}; "
+                f"{number_of(len(said), 'concept', 'has')} names that are nearly alike ({between}): {', '.join(said[:MOST])}{more}; "
                 "are some of them the same concept?"
             )
