@@ -148,6 +148,6 @@ def _alike(names: Sequence[str], owners: Sequence[tuple[str, str, str]]) -> Iter
         else:
             more = f" and {len(said) - MOST} more" if len(said) > MOST else ""
             yield (
-                f"{number_of(len(said), 'concept', 'has')} names that are nearly alike ({between}): {', '.join(said[:MOST])}{more}; "
-                "are some of them the same concept?"
+                f"{number_of(len(said), 'concept', 'has')} names that are nearly alike ({between}): "
+                f"{', '.join(said[:MOST])}{more}; are some of them the same concept?"
             )
