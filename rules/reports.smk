@@ -93,4 +93,4 @@ rule report_paper:
         "fit reports paper {wildcards.study} --thresholds {input.thresholds:q} --scores {input.scores:q} "
         "--captions {input.captions:q} --made {input.figures:q} {input.asked_for:q} "
         "--missed {input.missed:q} --missing {params.settings[missing]:q} {params.settings[flags]:q} "
-        "--out results/reports/{wildcards.study}/paper > {log:q} 2>&1"
+        "--config {params.settings[config]:q} --out results/reports/{wildcards.study}/paper > {log:q} 2>&1"

@@ -1,7 +1,5 @@
 """Looks at a study's inputs before its first job, and says on one screen what is missing or wrong."""
 
-import os
-import shlex
 import sys
 
 from snakemake.logging import logger
@@ -39,15 +37,16 @@ def look(study, only, partly):
     # If a study is made as far as possible, its report lists what is missing.
     stopping = [f for f in findings if f.stops and not (partly and f.kind == ABSENT)]
     if stopping and not is_planning():
-        over = [str(path) for path in workflow.overwrite_configfiles]
-        own = [str(path) for path in workflow.configfiles if str(path) not in over]
-        again = shlex.join(["fit", "check", study, *(["--config", *map(shortened, [*own, *over])] if over else [])])
-        end(f"study {study} can't be made:\n{screen(stopping, study)}\nNo job was started. `{again}` looks again.")
+        again = CONFIG.typed(study)
+        end(
+            f"study {study} can't be made:\n{screen(stopping, again)}\nNo job was started. `fit check {again}` looks "
+            "again."
+        )
     told = findings if is_planning() or not partly else [f for f in findings if f.kind != ABSENT]
     told = [f for f in told if f not in TOLD]
     TOLD.update(told)
     if told:
-        logger.warning(f"study {study}:\n{screen(told, study, 6)}")
+        logger.warning(f"study {study}:\n{screen(told, CONFIG.typed(study), 6)}")
 
 
 def looked_at(study, *only, partly=False):

@@ -1,5 +1,6 @@
 """What several files use: the configuration, the tables that hold a job's concepts, the settings of a stage."""
 
+import os
 from functools import cache
 from inspect import signature
 from pathlib import Path
@@ -32,6 +33,11 @@ def shortened(path):
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
+def is_elsewhere(shell):
+    """Whether the folder of the shell, if it is known, is another than this one."""
+    return Path(shell).is_dir() and not Path(shell).samefile(Path.cwd())
+
+
 try:
     # The project's file first: files that the command line names override it.
     over = [str(path) for path in workflow.overwrite_configfiles]
@@ -41,6 +47,8 @@ try:
     if workflow.is_main_process:
         check_files(files)
     CONFIG = check(config, files=files, command_line=workflow.config_settings.config)
+    # With `fit run FOLDER`, or --directory, the folder is not that of the shell, where a hint is typed.
+    CONFIG.read_from(files, str(Path.cwd()) if is_elsewhere(os.environ.get("PWD", ".")) else "")
     SLUGS = {domain: CONFIG.slugs(domain) for domain in CONFIG.domains}
 except FitError as error:
     raise WorkflowError(str(error))

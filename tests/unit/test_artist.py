@@ -237,7 +237,7 @@ def test_training_images_of_a_folder_count_as_they_are(place):
         ([], "say where to look"),
         (["--images", "http"], "name their files with --captions"),
         (["--captions", "nowhere.parquet"], "nowhere.parquet"),
-        (["--captions", "nothing*.parquet"], "correct it (`--captions`"),
+        (["--captions", "nothing*.parquet"], "correct it where it was given"),
         (["--images", "nowhere"], "nowhere: there is no such folder or file of training images"),
         (["--images", "empty"], "empty: no photographs"),
         (["--images", "red", "--embedder", "facenet"], "name a folder of them with --references"),
@@ -260,6 +260,21 @@ def test_what_is_missing_is_named_with_a_remedy(place, options, said, capsys):
     artist("Ann Bell", *options, status=1)
     assert said in capsys.readouterr().err
     assert not (place / "out" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("\udcff\udcfeBell", "this name is not UTF-8"),
+        ("", "'': no letter or digit in this name"),
+        ("x" * 5000, "5,000 characters are too many for a name"),
+    ],
+)
+def test_a_name_that_nobody_has_is_refused_before_captions_are_read(place, capsys, name, said):
+    for words in ([name], ["Ann Bell", "--alias", name]):
+        artist(*words, *corpus(), status=1)
+        error = capsys.readouterr().err
+        assert said in error and "captions:" not in error and len(error) < 500
 
 
 def test_a_name_without_a_letter_and_a_folder_of_something_else_are_refused(place, capsys):

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,9 @@ from fit.images.table import encode_png
 
 ROOT = Path(__file__).parents[2]
 PIXEL = encode_png(Image.new("RGB", (2, 2)))
+HEADER = b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
+WEIGHTS = len(HEADER).to_bytes(8, "little") + HEADER + bytes(8)
+"""A file of safetensors."""
 SLUGS = [f"van-{letter}" for letter in "abcdefghijkl"]
 
 
@@ -39,7 +43,7 @@ def study(tmp_path, monkeypatch):
                 (tmp_path / kind / slug / f"{i}.png").write_bytes(PIXEL)
     (tmp_path / "style").mkdir()
     (tmp_path / "style/open_clip_config.json").write_text("{}")
-    (tmp_path / "style/open_clip_model.safetensors").write_bytes(b"x")
+    (tmp_path / "style/open_clip_model.safetensors").write_bytes(WEIGHTS)
     return {
         "default_study": "mine",
         "studies": {"mine": {"models": ["my-model"], "domains": ["people"]}},
@@ -200,7 +204,7 @@ def sharded(tmp_path):
     (unet / "config.json").write_text("{}")
     shards = [f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
     for name in shards:
-        (unet / name).write_bytes(b"x")
+        (unet / name).write_bytes(WEIGHTS)
     index = unet / "diffusion_pytorch_model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {name: name for name in shards}}))
     return unet
@@ -237,6 +241,74 @@ def test_only_what_a_milestone_needs_is_looked_at(study):
     Path("counts.csv").unlink()
     assert look(study, only=("models",)) == []
     assert len(look(study, only=("corpora",))) == 1
+
+
+def test_hints_repeat_the_files_and_the_folder_that_were_given(study, capsys, monkeypatch):
+    monkeypatch.setattr("fit.plan.estimate.estimate", lambda config, study: [SimpleNamespace(disk=1e18)])
+    with Path("people.tsv").open("a") as sheet:
+        sheet.write("one-word\tVan\n")
+    Path("mine.yaml").write_text(yaml.safe_dump(study))
+    files = ["--config", "config.yaml", "mine.yaml"]
+    main(["check", *files])
+    said = capsys.readouterr().err
+    assert "`fit plan mine --config config.yaml mine.yaml` says" in said
+    assert "`fit concepts check people.tsv` lists" in said
+    here = Path.cwd()
+    monkeypatch.chdir(here.parent)
+    main(["check", here.name, *files])
+    said = capsys.readouterr().err
+    assert f"`fit plan {here.name} --config config.yaml mine.yaml` says" in said
+    assert f"`fit concepts check {here.name}/people.tsv` lists" in said
+
+
+def test_weights_that_end_too_early_are_said(study):
+    path = Path("style/open_clip_model.safetensors")
+    for wrong, words in (
+        (WEIGHTS[:-1], f"it ends too early ({len(WEIGHTS) - 1} of {len(WEIGHTS)} bytes)"),
+        (WEIGHTS[:20], "it ends too early (20 of"),
+        (WEIGHTS[:3], "it ends too early (3 of"),
+        (b"\x02" + bytes(7) + b"xx", "not a file of safetensors"),
+        (b"<!DOCTYPE html>", "not a file of safetensors"),
+    ):
+        path.write_bytes(wrong)
+        (finding,) = look(study)
+        assert finding.stops and f"{path}: {words}" in finding.text
+    path.write_bytes(WEIGHTS)
+    assert look(study) == []
+
+
+def test_files_of_captions_without_a_caption_are_said(study):
+    captions = {"files": ["captions/*.csv"], "caption_column": "caption", "url_column": "url"}
+    study["corpora"]["my-corpus"] = {"captions": captions, "images": "http"}
+    Path("captions").mkdir()
+    Path("captions/b.csv").write_text("caption,url\n")
+    (finding,) = look(study)
+    assert finding.stops and "captions/b.csv: no caption in it" in finding.text
+    Path("captions/a.csv").write_text("caption,url\nby Van A,https://h/1\n")
+    (finding,) = look(study, quick=False, only=("corpora",))
+    assert not finding.stops and "caption files without a caption: captions/b.csv" in finding.text
+    pq.write_table(pa.table({"caption": pa.array([], pa.string()), "url": pa.array([], pa.string())}), "c.parquet")
+    captions["files"] = ["c.parquet"]
+    assert "c.parquet: no caption in it" in said(study)
+
+
+def test_captions_without_their_pictures_have_a_remedy(study):
+    study["corpora"]["my-corpus"] = {"captions": {"files": ["c.csv"]}, "images": "embedded"}
+    Path("c.csv").write_text("caption,url\nby Van A,https://h/1\n")
+    text = said(study)
+    assert "c.csv: no column of pictures, image or bytes or picture; it has caption, url" in text
+    assert "`images: http`" in text
+
+
+def test_an_id_that_a_run_would_download_is_said(study, monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_HOME", "empty")
+    study["models"]["my-model"] = {"corpus": "my-corpus", "pipeline": "nowhere/sd", "download": True, "device": "cpu"}
+    (finding,) = look(study)
+    assert not finding.stops and "nowhere/sd: no folder here, so it is taken for an id" in finding.text
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (finding,) = look(study)
+    assert finding.stops and "leave HF_HUB_OFFLINE unset" in finding.text
 
 
 def test_a_screen_is_no_longer_than_a_screen():

@@ -98,6 +98,18 @@ def test_one_word_and_near_duplicates_are_warnings(sheet):
     assert "'Ann Leeson'" in alike and "'Anne Leeson'" in alike and "0.95" in alike
 
 
+def test_many_names_that_are_nearly_alike_are_one_line(sheet):
+    rows = [f"painter-number-{letter}\tPainter With A Longer Number {letter}{letter}" for letter in "abcdefghijklmn"]
+    path = sheet("a.tsv", *rows, "ann-leeson\tAnn Leeson\tAnn M. Leeson", "anne-leeson\tAnne Leeson\tAnne M. Leeson")
+    many, two = [warning for warning in check([path]).warnings if "nearly alike" in warning]
+    assert many.startswith("14 concepts have names that are nearly alike (0.")
+    assert all(
+        f"'Painter With A Longer Number {letter}{letter}' (painter-number-{letter} in {path})" in many
+        for letter in "an"
+    )
+    assert two.startswith(f"'Ann Leeson' (ann-leeson in {path}) and 'Anne Leeson'")
+
+
 def longest_common(one, other):
     """The length of the longest common subsequence, by the textbook."""
     lengths = [0] * (len(other) + 1)

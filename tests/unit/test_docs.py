@@ -113,6 +113,7 @@ def parsers_of(parser):
 def check_fit(words, whole, studies=frozenset()):
     """Check a command of the package; if not `whole`, arguments may be missing, but those that are there must exist.
 
+    A command with a value after its name is whole too: it is there to be typed, and not to name the command.
     `studies` are those that the page itself declares.
     """
     if words[-1:] in (["--help"], ["--version"]):
@@ -129,7 +130,7 @@ def check_fit(words, whole, studies=frozenset()):
     try:
         args = parse(make_parser(named), words)
     except UnknownError as error:
-        if whole or "arguments are required" not in str(error):
+        if whole or (rest and not rest[0].startswith("-")) or "arguments are required" not in str(error):
             raise
         return
     study = getattr(args, "study", None)
@@ -376,6 +377,13 @@ def test_a_study_that_a_page_declares_is_known_on_that_page_alone():
     for check, named in ((check_command, "fit check mine"), (check_place, "results/reports/mine/report.md")):
         with pytest.raises(UnknownError):
             check(named)
+
+
+def test_a_command_with_a_value_needs_its_other_arguments_too():
+    check_command("fit concepts fetch --out FILE", whole=False)  # an option of it is what is spoken of
+    check_command("fit concepts fetch paper-classical-artists --out FILE", whole=False)
+    with pytest.raises(UnknownError, match="--out"):
+        check_command("fit concepts fetch paper-classical-artists", whole=False)
 
 
 def test_a_command_in_a_block_needs_its_arguments():

@@ -77,6 +77,23 @@ def test_what_was_gathered_reads_back(told, tmp_path):
     assert "NaN" not in text and "Infinity" not in text
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"threshold": "many"}, "`threshold` is 'many'"),
+        ({"penalty": "high"}, "penalty"),
+        ({"below": 3}, "`below` is 3"),
+    ],
+)
+def test_a_threshold_that_was_changed_by_hand_is_named(explored, tmp_path, changed, said):
+    results = tmp_path / "results"
+    shutil.copytree(explored.results, results)
+    path = results / f"thresholds/{PLACE}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(FitError, match=said):
+        gathered(results, explored.part())
+
+
 def test_the_answer_is_the_sentence_of_fit_answer(told, explored):
     answer = told.parts[0].answer
     assert answer.sentence == sentence(explored.found, MODEL, DOMAIN)

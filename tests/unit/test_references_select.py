@@ -136,7 +136,13 @@ def test_too_few_references_are_reported_and_the_rest_goes_on(tmp_path, capsys):
     select_command = ["references", "select", *map(str, files), "--concepts", "ann", "--keep", "5"]
     assert main([*select_command, "--least", "3"]) == 0
     said = capsys.readouterr().err
-    assert "ann: 2 usable references of 5, at least 3 are needed; add 1 or more" in said
+    assert (
+        "ann: 2 usable references of 5 (1 vetoed, 1 without exactly one face, 1 not collected (http_404)), at" in said
+    )
+    assert "at least 3 are needed; add 1 or more, or lower" in said
+    (tmp_path / "mine" / "ann").mkdir(parents=True)
+    assert main([*select_command, "--least", "3", "--place", str(tmp_path / "mine")]) == 0
+    assert f"add 1 or more to {tmp_path / 'mine' / 'ann'}, or lower" in capsys.readouterr().err
     assert main([*select_command, "--least", "2"]) == 0
     assert parquet.read(tmp_path / "ann.parquet").column("kept").to_pylist() == [False, True, True, False, False]
     sheet = tmp_path / "ann.png"

@@ -102,7 +102,7 @@ def test_what_is_made_in_part_names_what_is_lacking():
     assert row["state"] == "made for 1 of 3"
     assert row["where"] == "results/thresholds/{model}/{domain}.scores.png"
     assert row["why not"] == (
-        "inputs are missing for other in people; fit check mine lists them; nobody has asked for it yet"
+        "inputs are missing for other in people; `fit check mine` lists them; nobody has asked for it yet"
     )
 
 
@@ -119,6 +119,16 @@ def test_models_that_the_study_lacks_are_named():
     assert row["why not"].startswith(
         "not in this study: sd1.2 in politicians, sd1.3 in politicians, sd1.4 in politicians"
     )
+
+
+def test_commands_in_the_list_repeat_the_files_of_configuration():
+    files = ["config.yaml", "my study.yaml"]
+    table = list_table("mine", [PAIR], [PAIR], [], files)
+    reasons = [row[3] for row in table.rows if "fit check" in row[3]]
+    assert reasons and all("`fit check mine --config config.yaml 'my study.yaml'` lists them" in why for why in reasons)
+    made_by = [row[4] for row in table.rows if row[4].startswith("snakemake")]
+    assert made_by and all(command.endswith(" --configfile 'my study.yaml'") for command in made_by)
+    assert not any("--configfile" in row[4] for row in list_table("mine", [PAIR], [PAIR], []).rows)
 
 
 def test_many_pairs_that_lack_inputs_are_not_all_named():

@@ -4,6 +4,8 @@ import builtins
 import json
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -85,6 +87,46 @@ def test_a_line_without_a_name_is_passed_over(place):
     assert [concept.name for concept in read_sheet(str(sheet))] == ["Ann Bell", "Bo Bell"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("names.csv", "caption,url\nby Ann Bell,https://h/1\n"),
+        ("names.csv", 'caption,url\n"by Ann, Bo",x\nNo cell\n'),
+        ("names.txt", "name;born;died\nAnn Bell;1;2\nBo Ray;3;4\n"),
+    ],
+)
+def test_a_table_is_asked_for_its_column(place, capsys, name, text):
+    (place / name).write_text(text)
+    new("mine", "--names", name, status=1)
+    columns = ", ".join(text.splitlines()[0].replace(";", ",").split(","))
+    assert f"{name}: a table with the columns {columns}; say which holds the names: --name-column" in (
+        capsys.readouterr().err
+    )
+    assert not (place / "mine").exists()
+
+
+def test_names_come_from_the_column_of_a_table(place, capsys):
+    (place / "t.csv").write_text('born;artist\n1;"Ann Bell"\n2;Bo  Ray|Bo\n3;Ann Bell\n')
+    new("mine", "--names", "t.csv", "--name-column", "artist")
+    assert [(c.name, c.aliases) for c in read_sheet("mine/concepts.tsv")] == [("Ann Bell", ()), ("Bo Ray", ("Bo",))]
+    new("other", "--names", "t.csv", "--name-column", "nam", status=1)
+    assert "no column 'nam'" in capsys.readouterr().err
+    pq.write_table(pa.table({"artist": ["Ann Bell", None]}), "t.parquet")
+    new("parquet", "--names", "t.parquet", status=1)
+    assert "t.parquet: a table (Parquet)" in capsys.readouterr().err
+    new("parquet", "--names", "t.parquet", "--name-column", "artist")
+    assert [concept.name for concept in read_sheet("parquet/concepts.tsv")] == ["Ann Bell"]
+
+
+def test_a_name_with_a_comma_and_a_text_that_is_no_name(place, capsys):
+    (place / "names.txt").write_text("Gogh, Vincent van\nRijn, Rembrandt van\n")
+    new("mine", "--names", "names.txt")
+    assert read_sheet("mine/concepts.tsv")[1].name == "Rijn, Rembrandt van"
+    (place / "names.txt").write_text("x" * 5000)
+    new("other", "--names", "names.txt", status=1)
+    assert "5,000 characters, too many for a name" in capsys.readouterr().err
+
+
 def test_folders_of_references_become_a_sheet(place):
     for name in ("ann-other", "bo-x", ".hidden", "Not A Slug"):
         (place / "pictures" / name).mkdir(parents=True)
@@ -107,7 +149,26 @@ def test_nothing_is_overwritten(place, capsys):
     assert before == {path: path.read_bytes() for path in (place / "mine").rglob("*") if path.is_file()}
     (place / "file").write_text("")
     new("file", status=1)
-    assert "this is a file" in capsys.readouterr().err
+    assert "file: this is a file" in capsys.readouterr().err
+
+
+def test_what_is_in_the_way_and_names_that_others_do_not_take_are_said_before_anything_is_made(place, capsys):
+    (place / "half").mkdir()
+    (place / "half" / "references").write_text("")
+    (place / "lost").symlink_to("nowhere")
+    for folder, said in (
+        ("half", "half/references: this is a file, and a folder is made there"),
+        ("lost", "lost: a link that leads to nothing"),
+        ("", "the name of the folder is empty"),
+        ("a\nb", "not UTF-8 or invisible"),
+        ("\udcff", "not UTF-8 or invisible"),
+        ("x" * 300, "File name too long"),
+        ("/dev/null/x", "Not a directory"),
+    ):
+        new(folder, status=1)
+        error = capsys.readouterr().err
+        assert said in error and "Traceback" not in error
+    assert sorted(path.name for path in place.rglob("*")) == ["half", "lost", "references"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +180,11 @@ def test_nothing_is_overwritten(place, capsys):
         (["--generated", "a", "--model", "b"], "give one of them"),
         (["--embedder", "facenett"], "there are arcface, facenet"),
         (["--embedder", "a", "b", "c"], "a name, or a backend and what it loads"),
-        (["--names", "nowhere.txt"], "nowhere.txt: this file of names can't be read"),
+        (["--names", "nowhere.txt"], "nowhere.txt: this file of names can't be read (No such file"),
+        (["--names", "."], ".: this is a folder, and names are in a file"),
+        (["--captions", ""], "--captions is empty"),
+        (["--model", ""], "--model is empty"),
+        (["--name-column", "name"], "--name-column is of the file that --names gives"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(place, options, said, capsys):

@@ -16,6 +16,39 @@ from fit.thresholds.report import detect
 SIDES = {"below": {"mean_score": 0.2}, "above": {"mean_score": 0.6}}
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"threshold": "many"}, "`threshold` is 'many', not a number of images"),
+        ({"threshold": True}, "`threshold` is True"),
+        ({"threshold": -1}, "`threshold` is -1"),
+        ({"threshold": 1e300}, "`threshold` is 1e+300"),
+        ({"threshold": float("nan")}, "`threshold` is nan"),
+        ({"interval": [5]}, "`interval` is [5], not two numbers"),
+        ({"interval": [9, 5]}, "its ends are in the wrong order"),
+        ({"concepts": "many"}, "`concepts` is 'many'"),
+        ({"concepts": 2.5}, "`concepts` is 2.5"),
+        ({"estimator": 7}, "`estimator` is 7, not a name"),
+        ({"estimators": []}, "`estimators` is []"),
+        ({"estimators": {"pelt": 3}}, "`estimators.pelt` is 3"),
+        ({"estimators": {"pelt": {"threshold": "x"}}}, "`estimators.pelt.threshold` is 'x'"),
+        ({"headline": 3}, "`headline` is 3"),
+        ({"headline": {"threshold": 5, "beside": 3}}, "`headline.beside` is 3"),
+        ({"permutation_test": {"p_value": 2}}, "`permutation_test.p_value` is 2"),
+        ({"below": {"mean_score": None}}, "`below.mean_score` is None"),
+        ({"resamples_with_a_change": 50}, "`resamples_with_a_change` is 50"),
+    ],
+)
+def test_a_value_that_is_impossible_is_named(tmp_path, changed, said):
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(found()))
+    assert read(path) == found()
+    path.write_text(json.dumps(found(**changed)))
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path}: ") and said in str(error.value)
+
+
 def found(**changed):
     """A threshold of 215 images, of 40 concepts."""
     return {

@@ -28,10 +28,10 @@ from fit.images.settings import DecodeSettings, FetchSettings
 from fit.images.table import COLLECTED, rows_to_show
 from fit.io.concept_tables import ConceptTables, write_concepts
 from fit.io.files import discard, make_folder
-from fit.io.folders import is_picture
+from fit.io.folders import is_picture, printable
 from fit.io.nearby import entries, slug_of
 from fit.io.parquet import open_parquet, read
-from fit.io.shown import number_of
+from fit.io.shown import number_of, shown
 from fit.matches.match import MATCHES, match_images
 from fit.matches.similarity import highest_similarities
 
@@ -43,6 +43,8 @@ FROM_MODEL = "generated-by-model.parquet"
 """The table of pictures that were asked of the model itself."""
 _ENDS = (".parquet", ".nameless.parquet", ".embeddings.parquet")
 """Of the tables of a kind of pictures."""
+LONGEST_NAME = 500
+"""Characters of a name: a longer text is a mistake."""
 LEAST_REFERENCES = 3
 """References from which on pictures are compared with them; a study asks for 10."""
 
@@ -126,9 +128,13 @@ def concept_of(name: str, aliases: Sequence[str]) -> Concept:
     """Return the concept of a name.
 
     Raises:
-        DataError: there is no letter or digit in the name, or in an alias.
+        DataError: there is no letter or digit in the name, or in an alias; or it is not UTF-8, or too long.
     """
     for one in (name, *aliases):
+        if printable(one) != one:
+            raise DataError(f"{printable(one)!r}: this name is not UTF-8; let the terminal or the script write UTF-8")
+        if len(one) > LONGEST_NAME:
+            raise DataError(f"{shown(one)}: {len(one):,} characters are too many for a name; give the name alone")
         if not Analyzer().tokens(one):
             raise DataError(f"{one!r}: no letter or digit in this name, so that no caption can mention it; correct it")
     slug = slug_of(name)[:LONGEST_SLUG].strip("-") or "name"

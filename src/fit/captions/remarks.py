@@ -35,7 +35,8 @@ def losses(shards: pa.Table) -> list[str]:
             "malformed_captions",
             "are not text in UTF-8, or not in the encoding that was given, so names in them may be missed",
             0.0,
-            "say what they are, with `captions.encoding` in config.yaml or --encoding (windows-1252 is usual)",
+            "save them as UTF-8, or say what they are with `captions.encoding` in config.yaml or --encoding "
+            "(windows-1252 is usual)",
         ),
         ("null_captions", "are empty (null)", NULL_SHARE, "check that the caption column is the right one"),
     ):

@@ -55,12 +55,12 @@ class Findings:
         return sorted(self._found.values(), key=lambda finding: order.index(finding.kind))
 
 
-def screen(findings: Sequence[Finding], study: str, shown: int = SHOWN) -> str:
-    """Return findings as text that fits a screen; `fit check` lists the rest."""
+def screen(findings: Sequence[Finding], typed: str, shown: int = SHOWN) -> str:
+    """Return findings as text that fits a screen; `fit check` lists the rest, with the study as it is `typed`."""
     lines = [f"  {finding}" for finding in findings[:shown]]
     rest = len(findings) - shown
     if rest > 0:
-        lines.append(f"  and {rest} more; `fit check {study}` lists all")
+        lines.append(f"  and {rest} more; `fit check {typed}` lists all")
     return "\n".join(lines)
 
 

@@ -22,7 +22,7 @@ def of_machine(config: Config, study: str, found: Findings) -> None:
             REMARK,
             f"studies.{study}",
             f"the study may take {expected / 1e9:,.0f} GB under results/, and {free / 1e9:,.0f} GB are free; "
-            f"`fit plan {study}` says what takes them; `results` may be a link to a larger disk",
+            f"`fit plan {config.typed(study)}` says what takes them; `results` may be a link to a larger disk",
         )
     for name in config.studies[study].models:
         model = config.models[name]

@@ -15,6 +15,7 @@ from fit.config.config import Config
 from fit.errors import EXTRA_OF, ModelError
 from fit.generated import weights
 from fit.io.nearby import near, nearest
+from fit.io.shown import number_of
 from fit.registry import known_names
 
 PACKAGES = {
@@ -38,6 +39,8 @@ FILES = {
 """Backend -> (files that its folder must have, patterns of its weights, one of which must match)."""
 WITHOUT_WEIGHTS = ("Tokenizer", "Scheduler", "Processor", "FeatureExtractor")
 """Parts of the names of classes of a pipeline's components that have no weights."""
+LONGEST_HEADER = 100_000_000
+"""Bytes of a header of safetensors, at most, as its own reader allows."""
 POINTER = b"version https://git-lfs"
 """Beginning of a file that Git LFS has not fetched."""
 
@@ -69,7 +72,29 @@ def weights_problem(path: str | Path) -> str | None:
         return f"{path}: the file is empty; get it again"
     if start.startswith(POINTER):
         return f"{path}: a pointer of Git LFS, not the weights; fetch them with `git lfs pull`"
-    return None
+    return _safetensors_problem(path) if path.suffix == ".safetensors" else None
+
+
+def _safetensors_problem(path: Path) -> str | None:
+    """Return whether a file of safetensors ends too early, or does not begin as one, by what its header promises.
+
+    The format: the header's length (8 bytes, little endian), the header (JSON: of each tensor, where it begins and ends
+    in what follows), the tensors.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > LONGEST_HEADER:
+            return f"{path}: not a file of safetensors; get it again"
+        header = file.read(length)
+    whole = 8 + length
+    if size >= whole:
+        try:
+            tensors = json.loads(header)
+            whole += max((one["data_offsets"][1] for name, one in tensors.items() if name != "__metadata__"), default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            return f"{path}: not a file of safetensors; get it again"
+    return f"{path}: it ends too early ({size:,} of {number_of(whole, 'byte')}); get it again" if size < whole else None
 
 
 # --- pipelines --------------------------------------------------------------------------------------------------------
@@ -184,7 +209,15 @@ def _of_hub(identity: str, download: bool, key: str, found: Findings, otherwise:
         return
     here = list(Path(hub_cache(), f"models--{identity.replace('/', '--')}", "snapshots").glob("*"))
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    if here or (download and not offline):
+    if here:
+        return
+    if download and not offline:
+        found.add(
+            REMARK,
+            key,
+            f"{identity}: no folder here, so it is taken for an id of the Hugging Face hub, and a run downloads it; if "
+            f"a folder is meant, correct its path (`{key}`)",
+        )
         return
     allow = "leave HF_HUB_OFFLINE unset" if download else f"set `{key.rpartition('.')[0]}.download: true`"
     other = near(identity)

@@ -1,5 +1,6 @@
 """Looks at tables that a user gives: their headers and types, with the functions that the stages read them with."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import TypeGuard
 from fit.check.findings import REMARK, WRONG, Findings, some
 from fit.concepts.sheet import Concept
 from fit.config.config import Config
-from fit.errors import FitError
+from fit.errors import FitError, ImageTableError
 from fit.io.folders import printable, walk_folder
 from fit.io.nearby import nearest
 from fit.io.shown import number_of
+
+PEEK = 1 << 16
+"""Bytes of a file that is read whole, to say whether there is a row in it."""
 
 
 def is_local(path: str | None) -> TypeGuard[str]:
@@ -36,9 +40,9 @@ def of_sheet(config: Config, domain: str, found: Findings, quick: bool = False) 
         for problem in checked.errors:
             found.error(key, problem)
         if checked.warnings:
-            count = len(checked.warnings)
+            count, place = len(checked.warnings), shlex.quote(config.from_outside(path))
             found.add(
-                REMARK, key, f"{path}: {number_of(count, 'name')} to look at; `fit concepts check {path}` lists them"
+                REMARK, key, f"{path}: {number_of(count, 'thing')} to look at; `fit concepts check {place}` lists them"
             )
     return concepts
 
@@ -96,30 +100,54 @@ def of_captions(config: Config, corpus: str, found: Findings, quick: bool = Fals
         return
     for remark in config.unread_captions(corpus):
         found.add(REMARK, f"{key}.files", f"{remark} (`{key}.files`)")
-    bad = []
+    bad, empty = [], []
     lost = [file for file in files if not Path(file).exists()]  # links that lead to nothing
     for file in dict.fromkeys([*files[:1], *lost]) if quick else files:
         problem = _problem_of_captions(file, wanted, text, its.images == "embedded")
         if problem:
             bad.append(problem)
+        elif _is_empty(file):
+            empty.append(file)
     kind = REMARK if captions.on_bad_shard == "skip" and len(bad) < len(files) else WRONG
     for problem in bad[:3]:
         found.add(kind, key, problem)
     if len(bad) > 3:
         found.add(kind, key, f"{len(bad)} of {number_of(len(files), 'caption file')} are like that (`{key}.files`)")
+    if empty and len(empty) == len(files):
+        found.add(
+            WRONG, f"{key}.files", f"{empty[0]}: no caption in it; check that it is the right file (`{key}.files`)"
+        )
+    elif empty:
+        found.add(REMARK, f"{key}.files", f"caption files without a caption: {some(empty, 3)} (`{key}.files`)")
 
 
 def _problem_of_captions(file: str, wanted: list[str], text: list[str], embedded: bool) -> str | None:
     from fit.captions.sources import open_captions
+    from fit.images.table import OF_CAPTIONS, find_pictures
 
     try:
         opened = open_captions(file)
         opened.check(wanted, text)
-        if embedded and "image" not in opened.schema.names:
-            return f"{file}: no column 'image' with the pictures; it has {', '.join(opened.schema.names)}"
+        if embedded:
+            find_pictures(opened.schema, file, OF_CAPTIONS)
+    except ImageTableError as error:
+        return f"{error}, or write `images: http` if they are behind the links"
     except (FitError, OSError, ValueError) as error:
         return str(error)
     return None
+
+
+def _is_empty(file: str) -> bool:
+    """Whether a file of captions that can be read has no row; a large one that does not say its rows has some."""
+    from fit.captions.sources import open_captions
+
+    opened = open_captions(file)
+    if opened.rows is not None or opened.size > PEEK:
+        return opened.rows == 0
+    try:
+        return not any(len(batch) for batch in opened.batches(opened.schema.names[:1]))
+    except FitError:
+        return False
 
 
 def counts_in_table(path: str, key: str, found: Findings, concept: bool = True) -> Mapping[str, int] | None:

@@ -21,8 +21,8 @@ def check(args: Namespace) -> int:
     from fit.check import examine, in_order, looked_at
     from fit.config.read import load
 
-    enter_study(args)
-    config = load(*args.config)
+    folder = enter_study(args)
+    config = load(*args.config, folder=folder)
     study = config.study_named(args.study)
     findings = examine(config, study)
     for finding in findings:

@@ -50,8 +50,11 @@ def read_threshold(path: str | Path) -> dict[str, Any]:
     return read_json(path, keys, "fit thresholds detect --out")
 
 
-def enter_study(args: Namespace) -> None:
+def enter_study(args: Namespace) -> str:
     """Go into the folder of a study, where `args.study` names one in place of a study of config.yaml.
+
+    Returns:
+        The folder as it was typed; "" where it is the present one.
 
     So `fit check FOLDER` is what `fit check` is in that folder. Its other paths are of that folder too: the folder is
     named on stderr, as `fit run` does.
@@ -62,12 +65,15 @@ def enter_study(args: Namespace) -> None:
     from fit.studies.workflow import CONFIG, not_a_study
 
     if args.study and Path(args.study, "config.yaml").is_file():
-        if not Path(args.study).samefile(Path()):
-            print(f"in {args.study}:", file=sys.stderr, flush=True)
-        os.chdir(args.study)
-        args.study = None
-    elif args.study and args.config == [CONFIG] and not Path(CONFIG).exists():
+        folder, args.study = args.study, None
+        if Path(folder).samefile(Path()):
+            return ""
+        print(f"in {folder}:", file=sys.stderr, flush=True)
+        os.chdir(folder)
+        return str(folder)
+    if args.study and args.config == [CONFIG] and not Path(CONFIG).exists():
         raise not_a_study(args.study)
+    return ""
 
 
 def set_threads(count: int) -> None:

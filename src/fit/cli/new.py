@@ -23,6 +23,12 @@ def new_arguments(add: Callable[..., None]) -> None:
     add("folder", metavar="FOLDER", help="folder to make; nothing that is in it is overwritten")
     add("--of", choices=("people", "styles"), default=None, help="what the concepts are (default: it asks, or styles)")
     add("--names", default=None, metavar="FILE", help="their names, one a line, aliases between |; or a sheet")
+    add(
+        "--name-column",
+        default="",
+        metavar="NAME",
+        help="column of the file of names that holds them, if it is a table",
+    )
     add("--references", default=None, metavar="PLACE", help="verified pictures: a folder with a folder per concept")
     add("--generated", default=None, metavar="PLACE", help="pictures that the model made: a folder per concept")
     add("--model", default=None, metavar="MODEL", help="instead: the model itself, a folder or hub id (diffusers)")
@@ -146,6 +152,8 @@ def new(args: Namespace) -> None:
             "new: the answers ended before the last question, so nothing was made; run it again, or give options "
             "(`fit new --help`)"
         ) from None
+    if not given["folder"].strip():
+        raise FitError("new: the name of the folder is empty; name a new folder")
     kinds = {"counts": "counts", "captions": "captions", "training": "pictures"}
     said = [f"--{name}" for name in kinds if given[name]]
     if len(said) > 1:
@@ -154,6 +162,8 @@ def new(args: Namespace) -> None:
         raise FitError("new: --generated are pictures in place of --model; give one of them")
     if given["embedder"] and len(given["embedder"]) > 2:
         raise FitError("new: --embedder takes a name, or a backend and what it loads")
+    if given["name_column"] and not given["names"]:
+        raise FitError("new: --name-column is of the file that --names gives; give both")
     of_given = next((kind for name, kind in kinds.items() if given[name]), None)
     if of_given and given["evidence"] not in (None, of_given):
         raise FitError(f"new: {said[0]} contradicts --evidence {given['evidence']}; leave one out")
@@ -167,6 +177,7 @@ def new(args: Namespace) -> None:
             of=given["of"] or "styles",
             evidence=cast("Evidence", of_given or given["evidence"] or "counts"),
             names=path("names"),
+            name_column=given["name_column"],
             references=path("references"),
             generated=path("generated"),
             model=given["model"],

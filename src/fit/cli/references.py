@@ -62,7 +62,7 @@ def select_arguments(add: Callable[..., None]) -> None:
 def select(args: Namespace) -> None:
     from fit.concepts.sheet import read_sheet
     from fit.io.concept_tables import ConceptTables
-    from fit.references.select import select_references
+    from fit.references.select import said_of, select_references
     from fit.references.vetoes import read_vetoes, unmatched_vetoes
 
     candidates, settings = ConceptTables(args.candidates), read_settings(SelectionSettings, args)
@@ -76,10 +76,13 @@ def select(args: Namespace) -> None:
             print(f"fit: {args.vetoes}: {said}", file=sys.stderr)
     embeddings = ConceptTables(args.embeddings)
     for short in select_references(candidates, embeddings, args.concepts, args.out, settings, vetoes):
+        why = ", ".join(f"{number} {said_of(decision)}" for decision, number in short.reasons.items())
+        place = Path(args.place, short.concept) if Path(args.place).is_dir() else args.place
         print(
-            f"fit: {short.concept}: {number_of(short.usable, 'usable reference')} of {short.candidates}, at least "
+            f"fit: {short.concept}: {number_of(short.usable, 'usable reference')} of {short.candidates}"
+            f"{f' ({why})' if why else ''}, at least "
             f"{settings.least} {'is' if settings.least == 1 else 'are'} needed; add {settings.least - short.usable} or "
-            f"more{' to ' + args.place if args.place else ''}, or "
+            f"more{f' to {place}' if args.place else ''}, or "
             f"lower `domains.{args.domain}.references.least`; the study goes on without this concept",
             file=sys.stderr,
         )

@@ -53,6 +53,7 @@ def paper_arguments(add: Add) -> None:
     add("--missed", nargs="*", default=[], metavar="FILE", help="tables of what captions miss, CORPUS/DOMAIN.parquet")
     add("--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap")
     add("--seed", type=SEED, default=0, metavar="N", help="of the resamples")
+    add("--config", nargs="+", default=["config.yaml"], metavar="FILE", help="of the study, for commands in the list")
     add("--out", help="folder to write into")
 
 
@@ -63,7 +64,7 @@ def paper(args: Namespace) -> None:
 
     missing = StudyFiles.named([], [], [], [], args.missing).missing
     files = PaperFiles.named(args.thresholds, args.scores, args.captions, args.made, list(missing), args.missed)
-    listed = write_paper(args.study, files, args.out, resamples=args.resamples, seed=args.seed)
+    listed = write_paper(args.study, files, args.out, resamples=args.resamples, seed=args.seed, config=args.config)
     show(
         args,
         lambda: said(listed),

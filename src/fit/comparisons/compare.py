@@ -77,7 +77,8 @@ def compare(
     if paired and len(both[0]) < FEWEST:
         raise DataError(
             f"only {number_of(len(both[0]), 'concept', 'is')} in both tables, and a comparison in pairs needs "
-            f"{FEWEST}; give tables of the same concepts, or compare them with --no-paired"
+            f"{FEWEST}; give tables of the same concepts, or compare all "
+            "concepts of each (--no-paired; in Python paired=False)"
         )
     one, other = both if paired else (first, second)
     results = [

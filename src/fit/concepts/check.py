@@ -1,23 +1,27 @@
 """Finds what is wrong with concept sheets, and what a person should look at."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from rapidfuzz.distance import Indel
 from rapidfuzz.process import cdist
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fit.concepts.analyzer import Analyzer
 from fit.concepts.sheet import COLUMNS, Concept, notes_of, read_sheet
 from fit.concepts.spelling import spelling
 from fit.errors import SheetError
-from fit.io.shown import shown
+from fit.io.shown import number_of, shown
 
 ALIKE = 0.9
 """Names with this ratio or more may be two spellings of one: 2 M / T, M the characters of their longest common
 subsequence, T the characters of both."""
+MOST = 20
+"""Concepts of a group that are named."""
 BLOCK = 256
 """Names that are compared with all others at once."""
 
@@ -113,11 +117,37 @@ def check(paths: Iterable[str | Path]) -> Findings:
             )
         found.summary.append(_summary(path, concepts, of_one_word))
     names, owners = list(owner_of), list(owner_of.values())
-    told = set()
-    for i, j, ratio in nearly_alike(names):
-        pair = owners[i][1], owners[j][1]
-        if pair[0] != pair[1] and pair not in told:
-            told.add(pair)
-            one, two = (f"{written!r} ({slug} in {sheet})" for sheet, slug, written in (owners[i], owners[j]))
-            found.warnings.append(f"{one} and {two} are nearly alike ({ratio:.2f}); are they the same concept?")
+    found.warnings += _alike(names, owners)
     return found
+
+
+def _alike(names: Sequence[str], owners: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    """Yield a sentence for each group of concepts that are joined by names which are nearly alike.
+
+    Args:
+        names: folded, each once.
+        owners: of each, (sheet, slug, the name as it is written).
+    """
+    pairs = [(i, j, ratio) for i, j, ratio in nearly_alike(names) if owners[i][1] != owners[j][1]]
+    slugs = list(dict.fromkeys(owners[row][1] for i, j, _ in pairs for row in (i, j)))
+    place = {slug: number for number, slug in enumerate(slugs)}
+    joined = coo_array(
+        (np.ones(len(pairs)), ([place[owners[i][1]] for i, _, _ in pairs], [place[owners[j][1]] for _, j, _ in pairs])),
+        shape=(len(slugs), len(slugs)),
+    )
+    _, group_of = connected_components(joined, directed=False)
+    for group in dict.fromkeys(group_of.tolist()):
+        inside = [pair for pair in pairs if group_of[place[owners[pair[0]][1]]] == group]
+        rows = dict.fromkeys(row for i, j, _ in inside for row in (i, j))
+        of_slug = {owners[row][1]: owners[row] for row in reversed(rows)}  # the first name of each concept
+        said = [f"{written!r} ({slug} in {sheet})" for sheet, slug, written in reversed(of_slug.values())]
+        ratios = sorted({f"{ratio:.2f}" for _, _, ratio in inside})
+        between = ratios[0] if len(ratios) == 1 else f"{ratios[0]} to {ratios[-1]}"
+        if len(said) == 2:
+            yield f"{said[0]} and {said[1]} are nearly alike ({between}); are they the same concept?"
+        else:
+            more = f" and {len(said) - MOST} more" if len(said) > MOST else ""
+            yield (
+                f"{number_of(len(said), 'concept', 'has')} names that are nearly alike ({between}): "
+                f"{', '.join(said[:MOST])}{more}; are some of them the same concept?"
+            )

@@ -13,6 +13,17 @@ from fit.io.files import atomic_write
 CHUNK = 1 << 20  # bytes
 
 
+def _why(error: BaseException, url: str) -> str:
+    """Return why an address can't be read: the first of an error and its causes that says more than the address."""
+    cause: BaseException | None = error
+    while cause is not None:
+        said = str(cause)
+        if said and url not in said:
+            return said
+        cause = cause.__cause__ or cause.__context__
+    return "there is no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
+
+
 def fetch(url: str, sha256: str, out: str | Path, remedy: str = "") -> int:
     """Download a file from `url` to `out`; it is only kept if its checksum is `sha256`.
 
@@ -40,9 +51,7 @@ def fetch(url: str, sha256: str, out: str | Path, remedy: str = "") -> int:
                     digest.update(block)
                     size += file.write(block)
         except (OSError, ValueError, ClientError) as error:
-            raise SheetError(
-                f"{url}: can't be read ({error or type(error).__name__}); {remedy or 'check the address'}"
-            ) from None
+            raise SheetError(f"{url}: can't be read ({_why(error, url)}); {remedy or 'check the address'}") from None
         if digest.hexdigest() != sha256.lower():
             raise SheetError(
                 f"{url}: its SHA-256 is {digest.hexdigest()}, not {sha256.lower()}; it is not the file that was "

@@ -5,6 +5,7 @@ trained on, which concepts a job takes. Nothing here imports torch or touches th
 """
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,6 +85,8 @@ class Config(pydantic.BaseModel):
     _files: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _unread: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _parts: dict[str, dict[str, list[str]]] = pydantic.PrivateAttr(default_factory=dict)
+    _read_from: tuple[str, ...] = pydantic.PrivateAttr(())
+    _folder: str = pydantic.PrivateAttr("")
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -197,6 +200,24 @@ class Config(pydantic.BaseModel):
         other = nearest(study, self.studies)
         hint = f"did you mean {other!r}? It has" if other else "it has"
         raise ConfigError(f"config.yaml: `studies` lacks {study!r}; {hint}: {', '.join(self.studies)}")
+
+    def read_from(self, files: Iterable[str | Path], folder: str = "") -> None:
+        """Note the files that this was read from, and the folder that a command went into for them ("": none)."""
+        self._read_from, self._folder = tuple(map(str, files)), folder
+
+    @property
+    def files(self) -> list[str]:
+        """The files that this was read from, each laid over those before it."""
+        return list(self._read_from)
+
+    def typed(self, study: str) -> str:
+        """Return what follows the name of a command that is about a study: its name or folder, and --config."""
+        named = self._folder if self._folder and study == self.default_study else study
+        return shlex.join([named, *(["--config", *self.files] if self.files not in ([], ["config.yaml"]) else [])])
+
+    def from_outside(self, path: str) -> str:
+        """Return a path of the study's folder as it is typed where the command was."""
+        return str(Path(self._folder, path)) if self._folder else path
 
     def needs_match_threshold(self, domain: str) -> bool:
         """Whether a count or score of some study needs the cosine that tells the concepts of a domain apart: it does

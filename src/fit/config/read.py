@@ -134,6 +134,7 @@ def check(
     wrong = [*_undefined_names(config, layers), *_unscalable_counts(config, layers), *_unlike_bases(config, layers)]
     if wrong:
         raise ConfigError("\n".join(wrong))
+    config.read_from(files)
     return config
 
 
@@ -271,11 +272,12 @@ def _laid_over(below: Any, above: Any) -> Any:
     return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}
 
 
-def load(*paths: str | Path) -> Config:
+def load(*paths: str | Path, folder: str = "") -> Config:
     """Read and check configuration files, each laid over those before it.
 
     Args:
         paths: of the files; config.yaml where there are none.
+        folder: the folder of a study that the command went into, as it was typed, for hints at other commands.
 
     Raises:
         ConfigError: as `check` does; and for a file that is missing or not YAML.
@@ -284,4 +286,6 @@ def load(*paths: str | Path) -> Config:
     data: dict = {}
     for path in paths:
         data = _laid_over(data, _read_yaml(path))
-    return check(data, files=paths)
+    config = check(data, files=paths)
+    config.read_from(paths, folder)
+    return config

@@ -263,6 +263,7 @@ def _report_paper(config: Config, job: Job) -> dict[str, Any]:
     return {
         **_report_study(config, job),
         "flags": [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"],
+        "config": config.files,
     }
 
 

@@ -18,6 +18,7 @@ from fit.explorer.settings import ShownSettings
 from fit.explorer.sources import Sources, versions_of
 from fit.explorer.words import GLOSSARY, LIMITS
 from fit.io.files import atomic_write
+from fit.io.shown import shown
 from fit.reports.by_score import COLUMNS as BY_SCORE
 from fit.reports.by_score import by_score_rows
 from fit.reports.report import Pair, calibration_table, counts_table, thresholds_table
@@ -199,6 +200,23 @@ def pictures_left_out(shown: ShownSettings, parts: Iterable[PartOf]) -> str:
     return ""
 
 
+def _read(of: PartOf, sources: Sources, top_k: int) -> Read:
+    """Read one part, as read_part does; what its files say must be possible.
+
+    Raises:
+        DataError: a value of a file is impossible.
+    """
+    try:
+        return read_part(of, sources, top_k)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"results of {of.model} in {of.domain}: {field} is {shown(first['input'])}: {first['msg']}; a file of them "
+            "was changed by hand, or is damaged: remove it and run again"
+        ) from None
+
+
 def gather(
     study: str,
     parts: Sequence[PartOf],
@@ -228,7 +246,7 @@ def gather(
         FitError: a file that is needed is missing or cannot be read.
     """
     sources = Sources(Path(results))
-    read = [read_part(of, sources, scores.top_k) for of in parts]
+    read = [_read(of, sources, scores.top_k) for of in parts]
     for of in parts:
         if shown.pictures == "all" or (shown.pictures == "without_people" and not of.is_of_people):
             sources.tables("explorer", "pictures", of.model, of.domain)

@@ -17,7 +17,7 @@ from fit.captions.sources import open_captions
 from fit.captions.sources.base import shard_name
 from fit.errors import DataError
 from fit.images.settings import FetchSettings
-from fit.images.table import bytes_of, find_pictures
+from fit.images.table import OF_CAPTIONS, bytes_of, find_pictures
 from fit.io.names import by_key
 from fit.io.shown import number_of
 
@@ -83,7 +83,7 @@ class Embedded(ImageSource):
     def _bring_of(self, shard: str, links: Sequence[Link], handle: Handle, pool: ThreadPoolExecutor) -> None:
         wanted = sorted((link.row, i) for i, link in enumerate(links) if link.shard == shard)
         captions = open_captions(self._path_of[shard])
-        column = find_pictures(captions.schema, captions.path, ("image", "bytes", "picture"))
+        column = find_pictures(captions.schema, captions.path, OF_CAPTIONS)
         first = done = elsewhere = 0
         for batch in captions.batches([column]):
             here = wanted[done : bisect_left(wanted, (first + len(batch),))]

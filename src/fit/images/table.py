@@ -72,6 +72,10 @@ def _is_of_pictures(of_type: pa.DataType) -> bool:
     return _is_of_bytes(of_type)
 
 
+OF_CAPTIONS = ("image", "bytes", "picture")
+"""Columns that may hold the pictures in files of captions; the first that is there does."""
+
+
 def find_pictures(schema: pa.Schema, path: str | Path, names: Iterable[str] = ("bytes", "image", "picture")) -> str:
     """Return the column of an Arrow schema that holds pictures: the first of `names` that is there.
 
@@ -80,7 +84,10 @@ def find_pictures(schema: pa.Schema, path: str | Path, names: Iterable[str] = ("
     """
     column = next((name for name in names if name in schema.names), None)
     if column is None:
-        raise ImageTableError(f"{path}: no column of pictures, {' or '.join(names)}; it has {', '.join(schema.names)}")
+        raise ImageTableError(
+            f"{path}: no column of pictures, {' or '.join(names)}; it has {', '.join(schema.names)}; "
+            "give one with the bytes of image files (JPEG, PNG ...) in a column of this name"
+        )
     check_columns(schema, path, [column])
     of_type = schema.field(column).type
     if not _is_of_pictures(of_type):

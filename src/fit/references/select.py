@@ -1,5 +1,6 @@
 """Selects references: of the verified pictures of a concept, the most mutually similar subset is kept."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,25 @@ def select(
     return pa.Table.from_pylist(rows, schema=REFERENCES)
 
 
+_SAID = {
+    "no single face": "without exactly one face",
+    "vetoed": "vetoed",
+    "empty": "without bytes",
+    "not_an_image": "not a picture",
+    "corrupt": "damaged",
+    "too_many_pixels": "with too many pixels",
+    "too_small": "too small",
+    "decoder_crashed": "that could not be decoded",
+    "decoder_timeout": "that took too long to decode",
+}
+"""Decision on a candidate -> what is said after the number of those that have it."""
+
+
+def said_of(decision: str) -> str:
+    """Return what is said of candidates after their number: "without exactly one face", "not collected (http_404)"."""
+    return _SAID.get(decision, f"not collected ({decision})")
+
+
 @dataclass(frozen=True)
 class Shortage:
     """A concept of which no reference is kept, as too few are usable."""
@@ -85,6 +105,8 @@ class Shortage:
     concept: str
     usable: int
     candidates: int
+    reasons: dict[str, int]
+    """Decision on candidates that are not usable -> how many, most first."""
 
 
 def select_references(
@@ -119,7 +141,8 @@ def select_references(
             names, vectors = read_single_faces(embeddings.path(concept), concept)
             selected = select(table, names, vectors, settings, vetoes.get(concept, frozenset()))
             if not any(selected.column("kept").to_pylist()):
-                usable = selected.column("decision").to_pylist().count("too few references")
-                short.append(Shortage(concept, usable, len(selected)))
+                decisions = Counter(selected.column("decision").to_pylist())
+                usable = decisions.pop("too few references", 0)
+                short.append(Shortage(concept, usable, len(selected), dict(decisions.most_common())))
             write_groups(writer, (selected.slice(row, 1) for row in range(len(selected))))
     return short

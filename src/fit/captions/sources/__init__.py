@@ -81,7 +81,7 @@ def find_files(names: Iterable[str]) -> list[str]:
             ) from None
         if not found:
             raise CorpusError(
-                f"{name}: no file is named like this; correct it (`--captions`, or `captions.files` in config.yaml)"
+                f"{name}: no file is named like this; correct it where it was given (in config.yaml: `captions.files`)"
             )
         files += found
     files, remarks = caption_files(files)

@@ -128,7 +128,8 @@ class CaptionFile(ABC):
         if column not in self.schema.names:
             raise CorpusError(
                 f"{self.path}: no column {column!r}; it has {', '.join(self.schema.names)}; "
-                "say which holds what: `captions` in config.yaml, or --caption-column and --url-column"
+                "say which holds what with `caption_column` and `url_column` (under `captions` in config.yaml; as "
+                "options --caption-column and --url-column)"
             )
         if (times := self.schema.names.count(column)) > 1:
             raise CorpusError(f"{self.path}: {times} columns are named {column!r}; keep one, or rename the others")

@@ -64,8 +64,8 @@ class TextCaptions(CaptionFile):
             self._codec = codec_of(self._beginning, self.encoding)
             if self._codec == "utf-8" and b"\0" in self._beginning[:200]:
                 raise CorpusError(
-                    f"{self.path}: it has NUL bytes, so it is not text in UTF-8; if it is text, say its encoding, such "
-                    "as `encoding: utf-16` or utf-32 (or --encoding)"
+                    f"{self.path}: it has NUL bytes, so it is not text in UTF-8; if it is text, save it as UTF-8, "
+                    "or say its encoding: `captions.encoding: utf-16` in config.yaml, or --encoding utf-16"
                 )
             with self._stream() as stream:
                 self._schema = self._first_schema(stream)
