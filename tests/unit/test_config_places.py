@@ -36,7 +36,7 @@ def test_a_small_configuration_is_enough():
     config = check(small())
     assert config.default_study == "study" and config.pairs("study") == [("my-model", "people")]
     assert config.embedders["facenet"].model == "vggface2" and config.atelier is None
-    assert config.seed == 1
+    assert config.seed == 0  # as commands and functions have
 
 
 def test_a_study_with_a_name_is_the_default_study():
