@@ -48,7 +48,7 @@ try:
         check_files(files)
     CONFIG = check(config, files=files, command_line=workflow.config_settings.config)
     # With `fit run FOLDER`, or --directory, the folder is not that of the shell, where a hint is typed.
-    CONFIG.read_from(files, str(Path.cwd()) if is_elsewhere(os.environ.get("PWD", ".")) else "")
+    CONFIG.remember_source(files, str(Path.cwd()) if is_elsewhere(os.environ.get("PWD", ".")) else "")
     SLUGS = {domain: CONFIG.slugs(domain) for domain in CONFIG.domains}
 except FitError as error:
     raise WorkflowError(str(error))

@@ -72,8 +72,7 @@ def sample(candidates: str | Path, counts: str | Path, size: int, seed: int = 0)
     if not 1 <= size <= len(concepts):
         raise SheetError(
             f"{candidates}: {number_of(size, 'concept')} can't be drawn from {len(concepts)}; ask for 1 to "
-            f"{len(concepts)}, or "
-            "add candidates"
+            f"{len(concepts)}, or add candidates"
         )
     captions = read_counts(counts, [concept.slug for concept in concepts], "captions")
     members: dict[int, list[Concept]] = defaultdict(list)

@@ -201,7 +201,7 @@ class Config(pydantic.BaseModel):
         hint = f"did you mean {other!r}? It has" if other else "it has"
         raise ConfigError(f"config.yaml: `studies` lacks {study!r}; {hint}: {', '.join(self.studies)}")
 
-    def read_from(self, files: Iterable[str | Path], folder: str = "") -> None:
+    def remember_source(self, files: Iterable[str | Path], folder: str = "") -> None:
         """Note the files that this was read from, and the folder that a command went into for them ("": none)."""
         self._read_from, self._folder = tuple(map(str, files)), folder
 

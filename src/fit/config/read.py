@@ -134,7 +134,7 @@ def check(
     wrong = [*_undefined_names(config, layers), *_unscalable_counts(config, layers), *_unlike_bases(config, layers)]
     if wrong:
         raise ConfigError("\n".join(wrong))
-    config.read_from(files)
+    config.remember_source(files)
     return config
 
 
@@ -287,5 +287,5 @@ def load(*paths: str | Path, folder: str = "") -> Config:
     for path in paths:
         data = _laid_over(data, _read_yaml(path))
     config = check(data, files=paths)
-    config.read_from(paths, folder)
+    config.remember_source(paths, folder)
     return config

@@ -295,9 +295,8 @@ def _text(
         if len(cells) > len(header):
             raise error(
                 f"{path}, line {number}: {number_of(len(cells), 'cell')}, but the header has "
-                f"{number_of(len(header), 'column')}: "
-                f"more cells than the header has; take out the extra {_NAMES[separator]}, or quote the cell that has "
-                "one"
+                f"{number_of(len(header), 'column')}: more cells than the header has; take out the extra "
+                f"{_NAMES[separator]}, or quote the cell that has one"
             )
         if len(cells) < len(header):
             if not short_rows:
