@@ -38,3 +38,8 @@ include: "rules/targets.smk"
 if CONFIG.atelier:
 
     include: "rules/atelier.smk"
+
+
+if CONFIG.truth:
+
+    include: "rules/truth.smk"

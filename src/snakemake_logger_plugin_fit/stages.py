@@ -4,6 +4,8 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("painting the built-in world", ("paint_world",)),
     ("training the style encoder and the art filter", ("train_style_encoder", "train_art_filter")),
     ("training the generator", ("train_generator",)),
+    ("painting worlds that differ in counts only", ("paint_truth_world",)),
+    ("training models to find the truth with", ("train_truth_encoder", "train_truth_generator")),
     ("counting captions", ("count_captions", "merge_captions", "plot_counts")),
     ("collecting training images", ("collect_images", "import_training_images")),
     ("collecting references", ("collect_references", "import_photographs", "select_references", "draw_references")),
@@ -27,6 +29,10 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "looking for images that captions miss",
         ("sample_unnamed", "collect_unnamed", "measure_missed", "count_missed"),
     ),
+    (
+        "comparing estimates with the truth",
+        ("measure_truth", "gather_truth", "estimate_truth", "plot_truth"),
+    ),
     ("writing the report", ("report_study", "report_paper")),
     ("laying out the explorer", ("select_pictures", "gather_study", "build_explorer")),
 )
@@ -34,11 +40,12 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
-    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer"),
+    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer", "truth"),
 )
 """Rules that only gather files: they are not a stage."""
 
-BARS = {"train_generator": {"autoencoder": (0.0, 0.25), "generator": (0.25, 1.0)}}
+_OF_GENERATOR = {"autoencoder": (0.0, 0.25), "generator": (0.25, 1.0)}
+BARS = {"train_generator": _OF_GENERATOR, "train_truth_generator": _OF_GENERATOR}
 """Rule with several progress bars, one after another -> description of a bar -> its part of the job."""
 
 

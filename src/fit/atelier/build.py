@@ -1,14 +1,24 @@
 """Makes the files of the atelier: its corpus and references, its encoders, its text-to-image pipeline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl, paint_photographs
+from fit.atelier.changes import WORLDS, Changes, with_kin
+from fit.atelier.corpus import (
+    Noise,
+    Painter,
+    age_crawl,
+    counts_on_ladder,
+    deal_counts,
+    make_crawl,
+    paint_photographs,
+    stream,
+)
 from fit.atelier.painting import SUBJECTS, Styles, draw_styles, paint
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.concepts.sheet import read_sheet
@@ -24,6 +34,7 @@ STYLE_ENCODER: dict[str, Any] = {
 }
 ART_FILTER: dict[str, Any] = {"batch_size": 64, "learning_rate": 3e-3}
 GENERATOR: dict[str, Any] = {"learning_rate": 1.5e-3, "averaging": 0.99}
+USUAL = WORLDS["usual"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,49 +58,78 @@ def _write(frame: pl.DataFrame, path: str | Path, row_group: int = 512) -> None:
         frame.write_parquet(part, row_group_size=row_group, compression="zstd")
 
 
-def paint_world(sheet: str | Path, settings: WorldSettings, seed: int, files: WorldFiles) -> None:
+def paint_world(
+    sheet: str | Path,
+    settings: WorldSettings,
+    seed: int,
+    files: WorldFiles,
+    *,
+    deal: int = 0,
+    deals: int = 1,
+    changes: Changes = USUAL,
+) -> None:
     """Paint the corpus of the painters on `sheet`, their references, and ordinary photographs.
 
+    Args:
+        sheet: the painters.
+        settings: how much is painted.
+        seed: of the world.
+        files: what is written.
+        deal: which deal of the counts to the painters, in 0..deals-1. The corpora of two deals of one world differ in
+            nothing but how often each painter is in it.
+        deals: how many there are (fit.atelier.corpus.deal_counts).
+        changes: what is unlike the usual world.
+
     Raises:
-        ConfigError: all painters would be without pictures.
+        ConfigError: all painters would be without pictures, the smallest count is above the largest, or there is no
+            such deal.
     """
-    painters = read_sheet(sheet)
+    painters = [Painter(p.slug, p.name, tuple(p.aliases)) for p in read_sheet(sheet)]
     if settings.painters_without_pictures >= len(painters):
         raise ConfigError(
-            f"config.yaml: `atelier.painters_without_pictures` is {settings.painters_without_pictures}, but {sheet} "
-            f"has {len(painters)} painters; lower it"
+            f"config.yaml: `painters_without_pictures` is {settings.painters_without_pictures}, but {sheet} has "
+            f"{len(painters)} painters; lower it"
         )
-    rng = np.random.default_rng(seed)
-    noise = Noise(anonymous=settings.anonymous, nameless=settings.nameless)
-    styles = draw_styles(len(painters), rng)
-    counts = counts_of_painters(len(painters), settings.painters_without_pictures, settings.largest_count, rng)
-    crawl = make_crawl(
-        [painter.slug for painter in painters],
-        [painter.name for painter in painters],
-        [list(painter.aliases) for painter in painters],
-        styles,
-        counts,
-        noise,
-        rng,
+    if settings.smallest_count > settings.largest_count:
+        raise ConfigError(
+            f"config.yaml: `smallest_count` is {settings.smallest_count}, above `largest_count`, "
+            f"{settings.largest_count}; lower it"
+        )
+    if not 0 <= deal < deals <= len(painters):
+        raise ConfigError(
+            f"--deal {deal} of --deals {deals}: deals are numbered from 0, and there are as many as painters at most, "
+            f"{len(painters)}; correct one of them"
+        )
+    styles = draw_styles(len(painters), stream(seed, "styles"))
+    styles = with_kin(styles, changes.kin, stream(seed, "kin"))
+    ladder = counts_on_ladder(
+        len(painters), settings.painters_without_pictures, settings.smallest_count, settings.largest_count
     )
+    counts = deal_counts(ladder, changes.order(styles, stream(seed, "counts")), deal, deals)
+    changed: dict[str, Any] = dict(changes.noise)
+    noise = replace(Noise(anonymous=settings.anonymous, nameless=settings.nameless), **changed)
+    crawl = make_crawl(painters, styles, counts, noise, seed)
     _write(crawl.select("url", "caption", "image"), files.training_set)
     _write(crawl.select("url", "painter", "kind"), files.truth)
-    found = age_crawl(crawl, noise, rng)
+    found = age_crawl(crawl)
     edges = np.linspace(0, len(found), len(files.shards) + 1).astype(int)
     for path, start, stop in zip(files.shards, edges[:-1], edges[1:], strict=True):
         _write(found[int(start) : int(stop)], path)
-    references = _paint_references([painter.slug for painter in painters], styles, settings.references_per_painter, rng)
+    references = _paint_references([p.slug for p in painters], styles, settings.references_per_painter, seed)
     _write(references, files.references)
-    pictures = paint_photographs(settings.photographs, rng)
+    pictures = paint_photographs(settings.photographs, stream(seed, "ordinary photographs"))
     names = [f"photograph-{i:04d}" for i in range(settings.photographs)]
     _write(pl.DataFrame({"image_id": names, "bytes": [encode_png(picture) for picture in pictures]}), files.photographs)
 
 
-def _paint_references(slugs: list[str], styles: Styles, each: int, rng: np.random.Generator) -> pl.DataFrame:
+def _paint_references(slugs: list[str], styles: Styles, each: int, seed: int) -> pl.DataFrame:
     """Return `each` pictures of every painter: columns concept and bytes."""
-    owners = np.repeat(np.arange(len(slugs)), each)
-    pictures = paint(styles.take(owners), rng.integers(len(SUBJECTS), size=len(owners)), rng)
-    return pl.DataFrame({"concept": [slugs[i] for i in owners], "bytes": [encode_png(picture) for picture in pictures]})
+    pictures: list[np.ndarray] = []
+    for number in range(len(slugs)):
+        rng = stream(seed, "references", number)
+        pictures += [*paint(styles.take(np.full(each, number)), rng.integers(len(SUBJECTS), size=each), rng)]
+    owners = [slug for slug in slugs for _ in range(each)]
+    return pl.DataFrame({"concept": owners, "bytes": [encode_png(picture) for picture in pictures]})
 
 
 def build_style_encoder(folder: str | Path, settings: StyleEncoderSettings, seed: int) -> None:

@@ -107,13 +107,13 @@ def _text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def make_unet(sample_size: int) -> UNet2DConditionModel:
-    """Return the untrained U-Net of the pipeline, for latents of `sample_size` squared."""
+def make_unet(sample_size: int, width: float = 1.0) -> UNet2DConditionModel:
+    """Return the untrained U-Net, for latents of `sample_size` squared; `width` multiplies its channels."""
     return UNet2DConditionModel(
         sample_size=sample_size,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 96),
+        block_out_channels=(8 * round(8 * width), 8 * round(12 * width)),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
@@ -195,7 +195,7 @@ def train_generator(
         set_alpha_to_one=False,
         steps_offset=1,
     )
-    model = _TextToNoise(_text_encoder(tokenizer), make_unet(latents.shape[-1]))
+    model = _TextToNoise(_text_encoder(tokenizer), make_unet(latents.shape[-1], settings.generator_width))
     average = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01, fused=True)
     schedule = _warm_then_cosine(optimizer, settings.generator_steps)

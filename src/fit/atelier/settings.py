@@ -18,9 +18,11 @@ class WorldSettings:
     """Painters that the corpus lacks."""
     largest_count: Annotated[int, Ge(1), Le(10**9)]
     """Pictures of the most frequent painter; the others are log-uniform below."""
+    smallest_count: Annotated[int, Ge(1), Le(10**9)] = 1
+    """Pictures of the least frequent painter that has any."""
     references_per_painter: Annotated[int, Ge(2), Le(10_000)]
     """Pictures painted for reference."""
-    photographs: Annotated[int, Ge(2), Le(1_000_000)]
+    photographs: Annotated[int, Ge(2), Le(1_000_000)] = 500
     """Ordinary photographs, for the threshold of the art filter."""
     anonymous: Annotated[int, Ge(0), Le(10**9)]
     """Pictures by unnamed painters in the corpus, and as many photographs."""
@@ -60,3 +62,5 @@ class GeneratorSettings:
     """Optimisation steps of the generator's text encoder and U-Net."""
     generator_batch: Annotated[int, Ge(1), Le(1_000_000)]
     """Pictures per training step."""
+    generator_width: Annotated[float, Ge(0.25), Le(16)] = 1.0
+    """Channels of the U-Net, as a multiple of the usual ones."""

@@ -3,11 +3,12 @@
 from argparse import Namespace
 from collections.abc import Callable
 
+from fit.atelier.changes import WORLDS
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.cli.command import Command
 from fit.cli.common import set_threads
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.parser import SEED, THREADS
+from fit.cli.parser import SEED, THREADS, Number
 
 
 def paint_arguments(add: Callable[..., None]) -> None:
@@ -20,6 +21,15 @@ def paint_arguments(add: Callable[..., None]) -> None:
     add("--truth", help="Parquet file to write: the true painter of each picture, which no stage reads")
     add("--references-file", help="Parquet file to write: pictures of each painter")
     add("--photographs-file", help="Parquet file to write: pictures that are not artworks")
+    add("--deal", type=Number(int, 0, 999), default=0, metavar="N", help="of the counts to the painters, of --deals")
+    add(
+        "--deals",
+        type=Number(int, 1, 1000),
+        default=1,
+        metavar="N",
+        help="how many deals there are of the counts to the painters",
+    )
+    add("--changes", choices=list(WORLDS), default="usual", help="what is unlike the usual world")
 
 
 def paint(args: Namespace) -> None:
@@ -33,7 +43,8 @@ def paint(args: Namespace) -> None:
         references=args.references_file,
         photographs=args.photographs_file,
     )
-    paint_world(args.sheet, read_settings(WorldSettings, args), args.seed, files)
+    settings, changes = read_settings(WorldSettings, args), WORLDS[args.changes]
+    paint_world(args.sheet, settings, args.seed, files, deal=args.deal, deals=args.deals, changes=changes)
 
 
 def _add_training(add: Callable[..., None], settings: type) -> None:

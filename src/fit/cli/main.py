@@ -37,6 +37,7 @@ COMMANDS = {
     "plan": "what a study will cost: GPU and CPU hours, disk, links; how many concepts it needs",
     "check": "what a study lacks, and what is wrong with its inputs, before it runs",
     "atelier": "the built-in world",
+    "truth": "whether the estimated threshold is the true one",
     "completion": "the script with which a shell completes commands, options and choices",
 }
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""

@@ -5,13 +5,16 @@ rooms, so a new setting is one line in one `settings.py`. A stage's version is i
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Any
 
+from fit.atelier.changes import WORLDS
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
+from fit.config.truth import truth_runs
 from fit.counts.settings import ScalingSettings
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
@@ -22,12 +25,12 @@ from fit.missed.settings import MissedSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings, TargetSettings
-from fit.settings import written_settings
+from fit.settings import part_of, written_settings
 from fit.thresholds.settings import ThresholdSettings
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier"),
+    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -45,6 +48,44 @@ def _needed(config: Config, job: Job) -> str:
 
 def _of_atelier(settings: type) -> Pick:
     return lambda config, job: {"flags": [*written_settings(config.atelier, settings), f"--seed={config.seed}"]}
+
+
+def _of_truth(settings: type, seed: str, **longer: str) -> Pick:
+    """Return what picks the settings of a stage of the truth experiment.
+
+    Args:
+        settings: the settings class.
+        seed: the wildcard that is the seed; "": the study's.
+        longer: a field -> the field of fit.atelier.changes.Changes that multiplies it.
+    """
+
+    def pick(config: Config, job: Job) -> dict[str, Any]:
+        section = config.atelier if settings is StyleEncoderSettings else config.truth
+        assert section is not None
+        given: Any = part_of(settings, section)
+        changes = WORLDS[job["changes"]]
+        for name, factor in longer.items():
+            value = getattr(given, name) * getattr(changes, factor)
+            given = replace(given, **{name: round(value) if isinstance(getattr(given, name), int) else value})
+        return {"flags": [*written_settings(given, settings), f"--seed={job[seed] if seed else config.seed}"]}
+
+    return pick
+
+
+def _paint_truth_world(config: Config, job: Job) -> dict[str, Any]:
+    assert config.truth is not None
+    found = _of_truth(WorldSettings, "world")(config, job)["flags"]
+    return {"flags": [*found, f"--deal={job['deal']}", f"--deals={config.truth.deals}", f"--changes={job['changes']}"]}
+
+
+def _measure_truth(config: Config, job: Job) -> dict[str, Any]:
+    run = next(run for run in truth_runs(config) if run.model == job["model"])
+    flags = [f"--world={run.world}", f"--changes={run.changes}", f"--deal={run.deal}", f"--training={run.training}"]
+    return {"flags": [*flags, *written_settings(config.threshold, ScoreSettings)]}
+
+
+def _estimate_truth(config: Config, job: Job) -> dict[str, Any]:
+    return {"flags": [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]}
 
 
 def _sampling(config: Config, job: Job) -> dict[str, Any]:
@@ -272,6 +313,15 @@ STAGES: dict[str, Pick] = {
     "train_style_encoder": _of_atelier(StyleEncoderSettings),
     "train_art_filter": _of_atelier(ArtFilterSettings),
     "train_generator": _of_atelier(GeneratorSettings),
+    "paint_truth_world": _paint_truth_world,
+    "train_truth_encoder": _of_truth(StyleEncoderSettings, "", encoder_steps="encoder_longer"),
+    "train_truth_generator": _of_truth(
+        GeneratorSettings, "training", generator_steps="longer", generator_width="wider"
+    ),
+    "measure_truth": _measure_truth,
+    "gather_truth": _nothing,
+    "estimate_truth": _estimate_truth,
+    "plot_truth": _nothing,
     "count_captions": _count_captions,
     "merge_captions": _sampling,
     "plot_counts": _nothing,

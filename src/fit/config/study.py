@@ -5,6 +5,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
+from fit.atelier.changes import WORLDS
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.config.section import Name, Section, section
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
@@ -12,6 +13,7 @@ from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
 from fit.settings import PLACE
 from fit.thresholds.estimators import ESTIMATORS, no_estimator
 from fit.thresholds.settings import ThresholdSettings
+from fit.truth.settings import DesignSettings
 
 
 @section
@@ -61,3 +63,30 @@ class Atelier(WorldSettings, StyleEncoderSettings, ArtFilterSettings, GeneratorS
     """Concept sheet of its painters."""
     shards: Annotated[int, Field(ge=1, le=1_000_000)]
     """Parquet files of the corpus."""
+
+
+@section
+class Truth(DesignSettings, WorldSettings, GeneratorSettings, Section):
+    """Whether the estimated threshold is the true one: many models of the built-in world, and how each is made."""
+
+    @pydantic.field_validator("worlds", "changes")
+    @classmethod
+    def _each_once(cls, names: list) -> list:
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice!r} occurs twice; name each once")
+        return names
+
+    @pydantic.field_validator("worlds")
+    @classmethod
+    def _seeds(cls, worlds: list[int]) -> list[int]:
+        if not worlds or min(worlds) < 0:
+            raise ValueError("name one seed or more, from 0 on")
+        return worlds
+
+    @pydantic.field_validator("changes")
+    @classmethod
+    def _known(cls, changes: list[str]) -> list[str]:
+        for name in changes:
+            if name not in WORLDS:
+                raise ValueError(f"no such change: {name!r}; there are: {', '.join(WORLDS)}")
+        return changes

@@ -1,0 +1,12 @@
+"""Whether the estimated threshold is the true one: the same painters, trained with more and with fewer images."""
+
+VERSIONS = {
+    "paint_truth_world": 1,
+    "train_truth_encoder": 1,
+    "train_truth_generator": 1,
+    "measure_truth": 1,
+    "gather_truth": 1,
+    "estimate_truth": 1,
+    "plot_truth": 1,
+}
+"""Stage -> the version of what it computes; a new version runs the stage again."""

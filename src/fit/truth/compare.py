@@ -1,0 +1,240 @@
+"""How far the estimates of single models are from the true thresholds."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from fit.truth.design import USUAL
+from fit.truth.own import OwnCurves, fit_own_curves, matrices
+
+TRUE_SCORE = "reference_score"
+"""The score by which the true thresholds are found: its targets are the same whatever the count."""
+LEVELS = (0, 4, 10, 20, 40, 80, 160, 320)
+"""Counts at which the mean score, and what more images add to it, are told."""
+FACTOR = 2.0
+"""An answer is near the truth if it is within this factor."""
+
+
+def _resampled(counts: np.ndarray, scores: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of painters and models drawn with replacement."""
+    painters, models = (rng.integers(size, size=size) for size in scores.shape)
+    return counts[np.ix_(painters, models)], scores[np.ix_(painters, models)]
+
+
+def _interval(values: np.ndarray) -> list[float]:
+    return np.quantile(values, [0.025, 0.975]).tolist()
+
+
+def _without_each(
+    counts: np.ndarray, scores: np.ndarray, models: list[tuple], fitted: OwnCurves
+) -> Iterator[tuple[tuple, float]]:
+    """Yield (model, the median threshold by the models of other deals), so that no estimate is compared with itself."""
+    deals = np.array([deal for deal, _ in models])
+    for deal in np.unique(deals):
+        others = deals != deal
+        if others.any():
+            found = fit_own_curves(counts[:, others], scores[:, others], start=fitted)
+            yield from ((model, found.median) for model in models if model[0] == deal)
+
+
+def _components(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> dict[str, float]:
+    """Return which share of the scores' variance is the painter's own count, the painter, the model, and the rest."""
+    risen = fitted.mean_score(counts.ravel()).reshape(counts.shape)
+    rest = scores - risen
+    painter = np.nanmean(rest, axis=1, keepdims=True)
+    model = np.nanmean(rest - painter, axis=0, keepdims=True)
+    total = np.nanvar(scores)
+    left = rest - painter - model
+    # Means of noise vary too, by the noise over how many there are: that is taken off.
+    noise = float(np.nanvar(left))
+    of_painter = max(0.0, float(np.nanvar(painter)) - noise / scores.shape[1])
+    of_model = max(0.0, float(np.nanvar(model)) - noise / scores.shape[0])
+    count = max(0.0, total - noise - of_painter - of_model)
+    parts = {"own_count": count, "painter": of_painter, "model": of_model, "rest": noise}
+    return {name: float(part / total) for name, part in parts.items()}
+
+
+def _halves(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves, rng: np.random.Generator) -> float | None:
+    """Return how the painters' thresholds by two halves of the models correlate; None with too few models."""
+    order = rng.permutation(counts.shape[1])
+    if len(order) < 4:
+        return None
+    sides = [order[: len(order) // 2], order[len(order) // 2 :]]
+    found = [fit_own_curves(counts[:, side], scores[:, side], start=fitted).thresholds for side in sides]
+    return float(np.corrcoef(found[0], found[1])[0, 1])
+
+
+def _noise_of_training(painters: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return how far the scores of one painter on one deal differ from training to training, by count."""
+    spread = (
+        painters.group_by("deal", "concept")
+        .agg(pl.col(TRUE_SCORE).var(), pl.col("true_count").first(), pl.len())
+        .filter(pl.col("len") > 1)
+    )
+    bands = ((0, 20), (20, 60), (60, 120), (120, 10**9))
+    found = []
+    for low, high in bands:
+        within = spread.filter((pl.col("true_count") >= low) & (pl.col("true_count") < high))
+        if len(within):
+            sd = float(np.sqrt(within[TRUE_SCORE].mean()))  # type: ignore[arg-type]
+            found.append({"from": low, "below": min(high, int(painters["true_count"].max()) + 1), "sd": sd})  # type: ignore[arg-type]
+    return found
+
+
+def true_thresholds(painters: pl.DataFrame, *, resamples: int, seed: int) -> dict[str, Any]:
+    """Return what the models of one world say about its painters' true thresholds.
+
+    Args:
+        painters: a frame of the schema fit.truth.measure.PAINTERS, of one world.
+        resamples: of the bootstrap over painters and models.
+        seed: of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    concepts, models, counts, scores = matrices(painters, TRUE_SCORE)
+    fitted = fit_own_curves(counts, scores)
+    drawn = [
+        fit_own_curves(*_resampled(counts, scores, rng), start=fitted)
+        for _ in tqdm(range(resamples), desc="bootstrap", unit="resample", mininterval=2)
+    ]
+    means = fitted.mean_score(np.array(LEVELS))
+    doubled = fitted.mean_score(2 * np.array(LEVELS))
+    return {
+        "models": len(models),
+        "deals": len({deal for deal, _ in models}),
+        "curves": fitted.as_dict(),
+        "median": fitted.median_count,
+        "median_interval": np.expm1(_interval(np.array([one.median for one in drawn]))).tolist(),
+        "spread": fitted.spread,
+        "spread_interval": _interval(np.array([one.spread for one in drawn])),
+        "tenth_to_ninetieth": np.expm1(fitted.median + fitted.spread * 1.2816 * np.array([-1, 1])).tolist(),
+        "halves": _halves(counts, scores, fitted, rng),
+        "components": _components(counts, scores, fitted),
+        "noise_of_training": _noise_of_training(painters),
+        "marginal": [
+            {"count": count, "score": float(score), "doubled": float(after - score)}
+            for count, score, after in zip(LEVELS, means, doubled, strict=True)
+        ],
+        "without_deal": [
+            {"deal": deal, "training": training, "median": float(np.expm1(median))}
+            for (deal, training), median in _without_each(counts, scores, models, fitted)
+        ],
+        "painters": [
+            {
+                "concept": concept,
+                "threshold": float(np.expm1(at)),
+                "interval": np.expm1([at - 1.96 * sd, at + 1.96 * sd]).tolist(),
+            }
+            for concept, at, sd in zip(concepts, fitted.thresholds, fitted.uncertainty, strict=True)
+        ],
+    }
+
+
+def _errors(estimates: pl.DataFrame, truth: dict[tuple, float]) -> dict[str, Any]:
+    """Return how far the answers of one estimator by one score are from the truth, a model each.
+
+    Args:
+        estimates: rows of the schema fit.truth.measure.THRESHOLDS.
+        truth: (world, deal, training) -> the median true threshold by the models of other deals.
+    """
+    rows = estimates.filter(pl.col("claimed")).select("world", "deal", "training", "threshold", "low", "high").rows()
+    logs, inside, widths = [], [], []
+    for world, deal, training, threshold, low, high in rows:
+        true = truth[world, deal, training]
+        logs.append(np.log((1 + threshold) / (1 + true)))
+        if low is not None and high is not None:
+            inside.append(low < true <= high)
+            widths.append(np.log((1 + high) / (1 + low)))
+    found: dict[str, Any] = {"models": len(estimates), "answers": len(rows)}
+    if logs:
+        errors = np.array(logs)
+        found |= {
+            "ratio": float(np.exp(errors.mean())),
+            "ratio_interval": np.exp(
+                errors.mean() + 1.96 * np.array([-1, 1]) * errors.std(ddof=1) / np.sqrt(len(errors))
+            ).tolist()
+            if len(errors) > 1
+            else None,
+            "rmse": float(np.sqrt((errors**2).mean())),
+            "within_factor": float((np.abs(errors) <= np.log(FACTOR)).mean()),
+        }
+    if inside:
+        found |= {"intervals": len(inside), "coverage": float(np.mean(inside)), "width": float(np.median(widths))}
+    return found
+
+
+def _spread_of_estimates(estimates: pl.DataFrame) -> dict[str, Any]:
+    """Return how far one estimator's answers differ from training to training, and from deal to deal.
+
+    Both are standard deviations of the logarithm, by one-way analysis of variance within worlds.
+    """
+    logs = estimates.filter(pl.col("claimed")).with_columns(log=(1 + pl.col("threshold")).log())
+    groups = logs.group_by("world", "deal").agg(pl.col("log").var().alias("var"), pl.len(), pl.col("log").mean())
+    repeated = groups.filter(pl.col("len") > 1)
+    found: dict[str, Any] = {"models": len(logs)}
+    if len(logs) > 2:
+        total = logs.group_by("world").agg(pl.col("log").var())["log"].mean()
+        found["all"] = float(np.sqrt(total)) if total is not None else None  # type: ignore[arg-type]
+    if len(repeated):
+        weights = repeated["len"].to_numpy() - 1
+        within = float(np.average(repeated["var"].to_numpy(), weights=weights))
+        found["training"] = float(np.sqrt(within))
+        found["pairs"] = len(repeated)
+        means = repeated.group_by("world").agg(pl.col("log").var(), pl.col("len").mean()).drop_nulls()
+        if len(means):
+            between = float((means["log"] - within / means["len"]).mean())  # type: ignore[arg-type]
+            found["deal"] = float(np.sqrt(max(0.0, between)))
+    return found
+
+
+def estimate_truth(painters: pl.DataFrame, thresholds: pl.DataFrame, *, resamples: int, seed: int) -> dict[str, Any]:
+    """Return the true thresholds of each world, and how far the estimates of its single models are from them.
+
+    Args:
+        painters: a frame of the schema fit.truth.measure.PAINTERS, of all models.
+        thresholds: a frame of the schema fit.truth.measure.THRESHOLDS, of all models.
+        resamples: of the bootstrap over painters and models.
+        seed: of the bootstrap.
+    """
+    worlds: dict[str, Any] = {}
+    truth: dict[tuple, float] = {}
+    usual = painters.filter(pl.col("changes") == USUAL)
+    for (world,), of_world in usual.group_by("world", maintain_order=True):
+        found = true_thresholds(of_world, resamples=resamples, seed=seed)
+        worlds[str(world)] = found
+        truth |= {(world, one["deal"], one["training"]): one["median"] for one in found["without_deal"]}
+    of_usual = thresholds.filter(pl.col("changes") == USUAL)
+    errors, spreads = [], []
+    for (score, estimator), rows in of_usual.group_by("score", "estimator", maintain_order=True):
+        named = {"score": score, "estimator": estimator}
+        errors.append(named | {"world": "all"} | _errors(rows, truth))
+        for (world,), of_world in rows.group_by("world", maintain_order=True):
+            errors.append(named | {"world": str(world)} | _errors(of_world, truth))
+        spreads.append(named | _spread_of_estimates(rows))
+    return {
+        "worlds": worlds,
+        "errors": errors,
+        "spreads": spreads,
+        "changes": list(_changed_worlds(painters, thresholds, worlds)),
+        "resamples": resamples,
+    }
+
+
+def _changed_worlds(
+    painters: pl.DataFrame, thresholds: pl.DataFrame, worlds: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield how far estimates in worlds that break an assumption are from the truth of the same world unbroken."""
+    changed = thresholds.filter((pl.col("changes") != USUAL) & (pl.col("score") == "published"))
+    for (world, changes, estimator), rows in changed.group_by("world", "changes", "estimator", maintain_order=True):
+        if str(world) not in worlds:
+            continue
+        median = worlds[str(world)]["median"]
+        truth = {(world, deal, training): median for deal, training in rows.select("deal", "training").iter_rows()}
+        yield {"world": str(world), "changes": changes, "estimator": estimator} | _errors(rows, truth)
+
+
+def headline_errors(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the errors of what a user is told, over all worlds, from what estimate_truth returned."""
+    return next(e for e in answer["errors"] if e["estimator"] == "headline" and e["world"] == "all")

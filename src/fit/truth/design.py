@@ -1,0 +1,57 @@
+"""Which models the truth experiment trains, and what each is called in the workflow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fit.truth.settings import DesignSettings
+
+USUAL = "usual"
+"""The world in which no assumption is broken, a key of fit.atelier.changes.WORLDS."""
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One trained model."""
+
+    world: int
+    """Seed of the world."""
+    changes: str
+    """A key of fit.atelier.changes.WORLDS."""
+    deal: int
+    """Of the counts to the painters."""
+    training: int
+    """Seed of weights, batches and noise."""
+
+    @property
+    def domain(self) -> str:
+        """The painters of its world, as a domain of the configuration."""
+        return f"truth-{self.world}-{self.changes}"
+
+    @property
+    def corpus(self) -> str:
+        """What the model is trained on, as a corpus of the configuration."""
+        return f"{self.domain}-{self.deal}"
+
+    @property
+    def model(self) -> str:
+        """The model, as a model of the configuration."""
+        return f"{self.corpus}-{self.training}"
+
+    @property
+    def painted(self) -> str:
+        """The folder of its world and corpus."""
+        return f"results/truth/worlds/{self.world}/{self.changes}/{self.deal}"
+
+    @property
+    def generator(self) -> str:
+        """The folder of the trained pipeline."""
+        return f"results/truth/generators/{self.world}/{self.changes}/{self.deal}/{self.training}"
+
+
+def runs(settings: DesignSettings) -> Iterator[Run]:
+    """Yield the runs, those first without which the others say little: one training of each deal in each world."""
+    for training in range(1, settings.trainings + 1):
+        for world in settings.worlds:
+            yield from (Run(world, USUAL, deal, training) for deal in range(settings.deals))
+    for changes in settings.changes:
+        yield from (Run(settings.worlds[0], changes, deal, 1) for deal in range(settings.changed_deals))

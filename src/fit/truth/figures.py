@@ -1,0 +1,109 @@
+"""Figures of the truth experiment."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from fit.io.files import atomic_write
+from fit.reports.style import ACCENT, INK, LEAF, SOFT
+from fit.truth.compare import TRUE_SCORE
+from fit.truth.design import USUAL
+from fit.truth.own import PARAMETERS, OwnCurves
+
+ESTIMATORS = ("headline", "pelt", "pelt_scaled", "one_change", "isotonic", "logistic")
+"""Estimators whose answers are drawn, in this order."""
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=160, format="png")
+    plt.close(figure)
+
+
+def _counts_axis(axes: Axes, right: float) -> None:
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    axes.set_xlim(-0.15, right)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+
+
+def _panels(worlds: dict[str, Any], height: float, rows: int) -> tuple[Figure, np.ndarray]:
+    plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+    size = (5.2 * len(worlds), height)
+    return plt.subplots(rows, len(worlds), figsize=size, layout="constrained", squeeze=False, sharex="col")
+
+
+def draw_curves(painters: pl.DataFrame, answer: dict[str, Any], path: str | Path) -> None:
+    """Draw, a world a column, every painter's score against its own count, and below it the painters' thresholds.
+
+    Args:
+        painters: a frame of the schema fit.truth.measure.PAINTERS.
+        answer: of fit.truth.compare.estimate_truth.
+        path: PNG to write.
+    """
+    worlds = answer["worlds"]
+    figure, panels = _panels(worlds, 7.5, 2)
+    right = 1.2 * float(painters["true_count"].max())  # type: ignore[arg-type]
+    line = np.geomspace(1, 1 + right, 200) - 1
+    for (world, found), (above, below) in zip(worlds.items(), panels.T, strict=True):
+        of_world = painters.filter((pl.col("changes") == USUAL) & (pl.col("world") == int(world)))
+        above.scatter(of_world["true_count"], of_world[TRUE_SCORE], s=7, color=SOFT, alpha=0.35, linewidths=0)
+        curves = OwnCurves(
+            **{name: found["curves"][name] for name in PARAMETERS}, thresholds=np.zeros(0), uncertainty=np.zeros(0)
+        )
+        above.plot(line, curves.mean_score(line), color=INK, linewidth=1.6)
+        above.axvline(found["median"], color=ACCENT, linewidth=1.4)
+        above.set_title(
+            f"world {world}: {found['models']} models, median threshold {found['median']:.0f} images", fontsize=10
+        )
+        above.set_ylabel("score of a painter in a model")
+        ranked = sorted(found["painters"], key=lambda painter: painter["threshold"])
+        places = np.arange(len(ranked))
+        ends = np.array([painter["interval"] for painter in ranked])
+        below.hlines(places, ends[:, 0], ends[:, 1], color=LEAF, linewidth=2)
+        below.scatter([painter["threshold"] for painter in ranked], places, s=12, color=INK, zorder=3)
+        below.axvline(found["median"], color=ACCENT, linewidth=1.4)
+        below.axvspan(*found["median_interval"], color=ACCENT, alpha=0.15, linewidth=0)
+        below.set_ylabel("painters, by their own threshold")
+        below.set_yticks([])
+        below.set_xlabel("the painter's images in the training set")
+        _counts_axis(below, right)
+    _save(figure, path)
+
+
+def draw_estimates(thresholds: pl.DataFrame, answer: dict[str, Any], path: str | Path) -> None:
+    """Draw, a world a column, what each estimator says of each single model, with its interval, beside the true median.
+
+    Args:
+        thresholds: a frame of the schema fit.truth.measure.THRESHOLDS.
+        answer: of fit.truth.compare.estimate_truth.
+        path: PNG to write.
+    """
+    worlds = answer["worlds"]
+    published = thresholds.filter((pl.col("changes") == USUAL) & (pl.col("score") == "published"))
+    shown = [name for name in ESTIMATORS if name in set(published["estimator"])]
+    figure, panels = _panels(worlds, 1.1 * len(shown) + 1, 1)
+    right = 1.5 * max(float(published[name].max() or 1) for name in ("threshold", "high"))  # type: ignore[arg-type]
+    for (world, found), axes in zip(worlds.items(), panels[0], strict=True):
+        of_world = published.filter((pl.col("world") == int(world)) & pl.col("claimed"))
+        for line, name in enumerate(shown):
+            rows = of_world.filter(pl.col("estimator") == name).sort("threshold")
+            places = line + np.linspace(-0.36, 0.36, max(2, len(rows)))[: len(rows)]
+            known = rows.with_columns(
+                pl.col("low").fill_null(pl.col("threshold")), pl.col("high").fill_null(pl.col("threshold"))
+            )
+            axes.hlines(places, known["low"], known["high"], color=LEAF, linewidth=1.4)
+            axes.scatter(rows["threshold"], places, s=9, color=SOFT, zorder=3)
+        axes.axvline(found["median"], color=ACCENT, linewidth=1.4)
+        axes.axvspan(*found["tenth_to_ninetieth"], color=ACCENT, alpha=0.12, linewidth=0)
+        axes.set_yticks(range(len(shown)), [name.replace("_", " ") for name in shown])
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_title(f"world {world}: a dot is one model's answer", fontsize=10)
+        axes.set_xlabel("imitation threshold, images")
+        _counts_axis(axes, right)
+    _save(figure, path)
