@@ -1,14 +1,21 @@
 """Whether the estimated threshold is the true one: many models of the built-in world, in which the same painters have other
 counts. Each is then an ordinary study. Ask for the milestone truth."""
 
+from fit.truth.design import PRUNED, USUAL, Run
+
 TRUTH_RUNS = {run.model: run for run in truth_runs(CONFIG)}
 TRUTH_MODELS = one_of(TRUTH_RUNS)
 TRUTH_DOMAINS = one_of(run.domain for run in TRUTH_RUNS.values())
 
 
+def first_run(wildcards):
+    """Return the run whose model is audited: the first training of a deal of the usual world."""
+    return Run(int(wildcards.world), USUAL, int(wildcards.deal), 1)
+
+
 wildcard_constraints:
     world=r"\d+",
-    changes=one_of(run.changes for run in TRUTH_RUNS.values()),
+    changes=one_of({run.changes for run in TRUTH_RUNS.values()} - {PRUNED}),
     deal=r"\d+",
     training=r"\d+",
 
@@ -42,6 +49,67 @@ rule paint_truth_world:
         "--photographs-file {output.photographs:q} > {log:q} 2>&1"
 
 
+rule plan_truth_pruning:
+    """Plan which images would have to go for the painters of the first model to lie below its threshold, as a user would."""
+    input:
+        threshold="results/thresholds/{model}/{domain}.json",
+        counts=lambda wildcards: f"results/counts/{TRUTH_RUNS[wildcards.model].corpus}/{wildcards.domain}.parquet",
+        scores="results/scores/{model}/{domain}.parquet",
+        matched_captions=lambda wildcards: (
+            f"results/captions/{TRUTH_RUNS[wildcards.model].corpus}/{wildcards.domain}/matched_captions.parquet"
+        ),
+        images=tables("images/{corpus}/{domain}"),
+        matches=tables("matches/{corpus}/{domain}"),
+    output:
+        plan=multiext("results/truth/pruning/{model}/{domain}", ".parquet", ".csv", ".txt"),
+    log:
+        "results/logs/plan_truth_pruning/{model}/{domain}.log",
+    benchmark:
+        "results/benchmarks/plan_truth_pruning/{model}/{domain}.tsv"
+    wildcard_constraints:
+        model=TRUTH_MODELS,
+        domain=TRUTH_DOMAINS,
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("plan_truth_pruning"),
+    shell:
+        "fit audit --threshold {input.threshold:q} --counts {input.counts:q} --scores {input.scores:q} "
+        "--matched-captions {input.matched_captions:q} --images {input.images:q} --matches {input.matches:q} "
+        "--plan results/truth/pruning/{wildcards.model}/{wildcards.domain} > {log:q} 2>&1"
+
+
+rule prune_truth_world:
+    """Take the planned images of a few painters out of the first deal."""
+    input:
+        plan=lambda wildcards: f"results/truth/pruning/{first_run(wildcards).model}/{first_run(wildcards).domain}.parquet",
+        corpus="results/truth/worlds/{world}/usual/{deal}/corpus.parquet",
+        training_set="results/truth/worlds/{world}/usual/{deal}/training-set.parquet",
+        truth="results/truth/worlds/{world}/usual/{deal}/truth.parquet",
+        references="results/truth/worlds/{world}/usual/{deal}/references.parquet",
+    output:
+        corpus="results/truth/worlds/{world}/pruned/{deal}/corpus.parquet",
+        training_set="results/truth/worlds/{world}/pruned/{deal}/training-set.parquet",
+        truth="results/truth/worlds/{world}/pruned/{deal}/truth.parquet",
+        references="results/truth/worlds/{world}/pruned/{deal}/references.parquet",
+        pruned="results/truth/worlds/{world}/pruned/{deal}/pruned.tsv",
+    log:
+        "results/logs/prune_truth_world/{world}/{deal}.log",
+    benchmark:
+        "results/benchmarks/prune_truth_world/{world}/{deal}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("prune_truth_world"),
+    shell:
+        "fit truth prune --plan {input.plan:q} {params.settings[flags]:q} --corpus {input.corpus:q} "
+        "--training-set {input.training_set:q} --truth {input.truth:q} --corpus-file {output.corpus:q} "
+        "--training-set-file {output.training_set:q} --truth-file {output.truth:q} --pruned {output.pruned:q} "
+        "> {log:q} 2>&1 && cp {input.references:q} {output.references:q}"
+
+
 rule train_truth_encoder:
     """Train another encoder than the built-in study's, where a changed world asks for one."""
     output:
@@ -72,6 +140,8 @@ rule train_truth_generator:
         "results/logs/train_truth_generator/{world}/{changes}/{deal}/{training}.log",
     benchmark:
         "results/benchmarks/train_truth_generator/{world}/{changes}/{deal}/{training}.tsv"
+    wildcard_constraints:
+        changes=one_of(run.changes for run in TRUTH_RUNS.values()),
     conda:
         "../envs/fit.yaml"
     threads: 1  # two trainings side by side are 1.45 times as fast as one with two threads

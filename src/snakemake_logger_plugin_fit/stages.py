@@ -4,7 +4,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("painting the built-in world", ("paint_world",)),
     ("training the style encoder and the art filter", ("train_style_encoder", "train_art_filter")),
     ("training the generator", ("train_generator",)),
-    ("painting worlds that differ in counts only", ("paint_truth_world",)),
+    ("painting worlds that differ in counts only", ("paint_truth_world", "plan_truth_pruning", "prune_truth_world")),
     ("training models to find the truth with", ("train_truth_encoder", "train_truth_generator")),
     ("counting captions", ("count_captions", "merge_captions", "plot_counts")),
     ("collecting training images", ("collect_images", "import_training_images")),

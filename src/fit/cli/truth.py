@@ -104,6 +104,33 @@ def plot(args: Namespace) -> None:
     draw_estimates(thresholds, answer, args.estimates)
 
 
+def prune_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit truth prune`."""
+    add("--plan", metavar="FILE", help="rows to remove, as `fit audit --plan` wrote them: Parquet")
+    add(
+        "--painters",
+        type=Number(int, 1, 10_000),
+        metavar="N",
+        help="of so many painters, spread over those in the plan",
+    )
+    for name, what in (("corpus", "corpus"), ("training-set", "training set"), ("truth", "truth about the corpus")):
+        add(f"--{name}", metavar="FILE", help=f"the {what}, as `fit atelier paint` wrote it")
+        add(f"--{name}-file", metavar="FILE", help=f"the {what} to write, without the rows")
+    add("--pruned", metavar="FILE", help="table to write: the painters, and how many rows of each were removed")
+
+
+def prune(args: Namespace) -> None:
+    """Take planned rows of a few painters out of a corpus and its training set."""
+    from fit.truth.prune import prune
+
+    files = {
+        args.corpus: args.corpus_file,
+        args.training_set: args.training_set_file,
+        args.truth: args.truth_file,
+    }
+    prune(args.plan, args.painters, files, args.pruned)
+
+
 COMMANDS = (
     Command(
         "measure",
@@ -111,6 +138,13 @@ COMMANDS = (
         measure_arguments,
         measure,
         writes=("painters_file", "thresholds_file"),
+    ),
+    Command(
+        "prune",
+        "take the rows that an audit planned out of a training set",
+        prune_arguments,
+        prune,
+        writes=("corpus_file", "training_set_file", "truth_file", "pruned"),
     ),
     Command(
         "gather",

@@ -27,6 +27,7 @@ from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings, TargetSettings
 from fit.settings import part_of, written_settings
 from fit.thresholds.settings import ThresholdSettings
+from fit.truth.design import USUAL
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
@@ -63,7 +64,7 @@ def _of_truth(settings: type, seed: str, **longer: str) -> Pick:
         section = config.atelier if settings is StyleEncoderSettings else config.truth
         assert section is not None
         given: Any = part_of(settings, section)
-        changes = WORLDS[job["changes"]]
+        changes = WORLDS.get(job["changes"], WORLDS[USUAL])  # the pruned world is trained as the usual one
         for name, factor in longer.items():
             value = getattr(given, name) * getattr(changes, factor)
             given = replace(given, **{name: round(value) if isinstance(getattr(given, name), int) else value})
@@ -76,6 +77,11 @@ def _paint_truth_world(config: Config, job: Job) -> dict[str, Any]:
     assert config.truth is not None
     found = _of_truth(WorldSettings, "world")(config, job)["flags"]
     return {"flags": [*found, f"--deal={job['deal']}", f"--deals={config.truth.deals}", f"--changes={job['changes']}"]}
+
+
+def _prune_truth_world(config: Config, job: Job) -> dict[str, Any]:
+    assert config.truth is not None
+    return {"flags": [f"--painters={config.truth.pruned_painters}"]}
 
 
 def _measure_truth(config: Config, job: Job) -> dict[str, Any]:
@@ -314,6 +320,8 @@ STAGES: dict[str, Pick] = {
     "train_art_filter": _of_atelier(ArtFilterSettings),
     "train_generator": _of_atelier(GeneratorSettings),
     "paint_truth_world": _paint_truth_world,
+    "plan_truth_pruning": _nothing,
+    "prune_truth_world": _prune_truth_world,
     "train_truth_encoder": _of_truth(StyleEncoderSettings, "", encoder_steps="encoder_longer"),
     "train_truth_generator": _of_truth(
         GeneratorSettings, "training", generator_steps="longer", generator_width="wider"

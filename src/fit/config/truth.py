@@ -43,7 +43,7 @@ def with_truth(config: Config) -> Config:
     domains, corpora, models, embedders = {}, {}, {}, {}
     for run in wanted:
         embedder = domain.embedder
-        if WORLDS[run.changes].encoder_longer != 1:
+        if run.changes in WORLDS and WORLDS[run.changes].encoder_longer != 1:
             embedder = f"truth-{run.changes}"
             embedders[embedder] = replace(
                 config.embedders[domain.embedder], model=f"local-dir:results/truth/encoders/{run.changes}"

@@ -2,9 +2,11 @@
 
 VERSIONS = {
     "paint_truth_world": 1,
+    "plan_truth_pruning": 1,
+    "prune_truth_world": 1,
     "train_truth_encoder": 1,
     "train_truth_generator": 1,
-    "measure_truth": 1,
+    "measure_truth": 2,
     "gather_truth": 1,
     "estimate_truth": 1,
     "plot_truth": 1,

@@ -9,6 +9,10 @@ USUAL = "usual"
 """The world in which no assumption is broken, a key of fit.atelier.changes.WORLDS."""
 
 
+PRUNED = "pruned"
+"""The usual world, without the images that an audit of its first model would remove."""
+
+
 @dataclass(frozen=True, order=True)
 class Run:
     """One trained model."""
@@ -16,7 +20,7 @@ class Run:
     world: int
     """Seed of the world."""
     changes: str
-    """A key of fit.atelier.changes.WORLDS."""
+    """A key of fit.atelier.changes.WORLDS, or PRUNED."""
     deal: int
     """Of the counts to the painters."""
     training: int
@@ -53,5 +57,7 @@ def runs(settings: DesignSettings) -> Iterator[Run]:
     for training in range(1, settings.trainings + 1):
         for world in settings.worlds:
             yield from (Run(world, USUAL, deal, training) for deal in range(settings.deals))
+    if settings.pruned_painters:
+        yield Run(settings.worlds[0], PRUNED, 0, 1)
     for changes in settings.changes:
         yield from (Run(settings.worlds[0], changes, deal, 1) for deal in range(settings.changed_deals))

@@ -1,6 +1,6 @@
 """What is known of the painters of one model, and of all models together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fit.truth.design import Run
 RUN: dict[str, Any] = {"world": pl.Int64, "changes": pl.String, "deal": pl.Int32, "training": pl.Int32}
 PAINTERS: dict[str, Any] = RUN | {
     "concept": pl.String,
+    "nearest": pl.String,
     "true_count": pl.Int64,
     "effective_count": pl.Int64,
     "score": pl.Float64,
@@ -30,8 +31,9 @@ PAINTERS: dict[str, Any] = RUN | {
     "null_score": pl.Float64,
     "fixed_null_score": pl.Float64,
 }
-"""A row is a painter in a model. true_count: the painter's pictures in the corpus, with or without the name in the
-caption; reference_score: the score against the kept references only, the same targets whatever the count."""
+"""A row is a painter in a model. nearest: the painter whose references are most alike; true_count: the painter's
+pictures in the corpus, with or without the name in the caption; reference_score: the score against the kept references
+only, the same targets whatever the count."""
 THRESHOLDS: dict[str, Any] = RUN | {
     "score": pl.String,
     "estimator": pl.String,
@@ -51,6 +53,15 @@ def true_counts(truth: str | Path) -> dict[str, int]:
     table = read(truth, ["painter"])
     found = pl.DataFrame(pl.from_arrow(table)).drop_nulls("painter").group_by("painter").len()
     return dict(found.iter_rows())
+
+
+def nearest_painters(references: ConceptTables, embeddings: ConceptTables, concepts: Sequence[str]) -> list[str]:
+    """Return, for each concept, the other one whose kept references are most alike: by the cosine of their means."""
+    means = np.stack([kept_vectors(references, embeddings, concept).mean(axis=0) for concept in concepts])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    cosines = means @ means.T
+    np.fill_diagonal(cosines, -np.inf)
+    return [concepts[at] for at in cosines.argmax(axis=1)]
 
 
 def reference_score(
@@ -101,6 +112,7 @@ def measure_run(
     found = [reference_score(*tables, concept, top_k) for concept in table["concept"]]
     return table.with_columns(
         pl.Series("reference_score", found, pl.Float64),
+        pl.Series("nearest", nearest_painters(references, reference_embeddings, table["concept"].to_list())),
         pl.Series("true_count", [counts.get(concept, 0) for concept in table["concept"]], pl.Int64),
         *(pl.lit(getattr(run, name)).alias(name) for name in RUN),
     ).select(pl.col(name).cast(kind) for name, kind in PAINTERS.items())

@@ -2,9 +2,9 @@
 
 A painter's score rises with its own count along a logistic curve in log(1 + count), from a level of its own (what the
 model paints for a name that it does not know: its namesake, near to the painter or not) to a common one. Where the rise
-is half done is the painter's threshold. Thresholds of painters are normal in the logarithm. The noise may differ between
-the two ends of the curve. All of it is fitted at once by maximum likelihood: a painter's level is integrated out exactly,
-its threshold over a grid.
+is half done is the painter's threshold. Thresholds of painters are normal in the logarithm. The noise may differ
+between the two ends of the curve. All of it is fitted at once by maximum likelihood: a painter's level is integrated
+out exactly, its threshold over a grid.
 """
 
 from collections.abc import Mapping
