@@ -28,6 +28,11 @@ class Changes:
     encoder_longer: float = 1.0
     """The style encoder's training steps, as a multiple."""
 
+    @property
+    def is_of_encoder(self) -> bool:
+        """Whether the encoder alone differs: the corpus and the generator are those of the usual world."""
+        return self.encoder_longer != 1 and self == Changes(breaks=self.breaks, encoder_longer=self.encoder_longer)
+
     def order(self, styles: Styles, rng: np.random.Generator) -> np.ndarray:
         """Return the rung of each painter [N], 0 for the fewest pictures, in deal 0."""
         drawn = rng.permutation(len(styles))

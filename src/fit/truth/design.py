@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fit.atelier.changes import WORLDS
 from fit.truth.settings import DesignSettings
 
 USUAL = "usual"
@@ -42,14 +43,19 @@ class Run:
         return f"{self.corpus}-{self.training}"
 
     @property
+    def _made_as(self) -> str:
+        """The world whose corpus and generator it has."""
+        return USUAL if self.changes in WORLDS and WORLDS[self.changes].is_of_encoder else self.changes
+
+    @property
     def painted(self) -> str:
         """The folder of its world and corpus."""
-        return f"results/truth/worlds/{self.world}/{self.changes}/{self.deal}"
+        return f"results/truth/worlds/{self.world}/{self._made_as}/{self.deal}"
 
     @property
     def generator(self) -> str:
         """The folder of the trained pipeline."""
-        return f"results/truth/generators/{self.world}/{self.changes}/{self.deal}/{self.training}"
+        return f"results/truth/generators/{self.world}/{self._made_as}/{self.deal}/{self.training}"
 
 
 def runs(settings: DesignSettings) -> Iterator[Run]:
