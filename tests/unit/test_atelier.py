@@ -1,4 +1,3 @@
-import io
 import os
 import subprocess
 import sys
@@ -11,12 +10,11 @@ import torch
 from diffusers import StableDiffusionPipeline
 from embedding_backends import load_embedder
 from generating import load_generator
-from PIL import Image
 
 from fit.atelier import build
-from fit.atelier.corpus import Noise, age_crawl, counts_of_painters, make_crawl
+from fit.atelier.corpus import Noise, Painter, make_crawl
 from fit.atelier.painting import PALETTES, SIDE, draw_styles, paint
-from fit.atelier.settings import GeneratorSettings, StyleEncoderSettings, WorldSettings
+from fit.atelier.settings import GeneratorSettings, StyleEncoderSettings
 from fit.concepts.sheet import Concept
 from fit.embeddings.files import read_embeddings, read_single_faces
 from fit.embeddings.run import embed_table, embed_texts
@@ -34,13 +32,9 @@ NAMES = ["Ada Morvek", "Bruno Morvek", "Celia Kaldani", "Dario Vesmara", "Elin V
 
 @pytest.fixture(scope="module")
 def crawl():
-    rng = np.random.default_rng(0)
-    styles = draw_styles(6, rng)
-    slugs = [name.lower().replace(" ", "-") for name in NAMES]
-    noise = Noise(anonymous=30, namesakes=4)
-    return make_crawl(
-        slugs, NAMES, [[f"{n[0]}. M."] for n in NAMES], styles, np.array([0, 2, 5, 10, 20, 40]), noise, rng
-    )
+    painters = [Painter(name.lower().replace(" ", "-"), name, (f"{name[0]}. M.",)) for name in NAMES]
+    styles = draw_styles(6, np.random.default_rng(0))
+    return make_crawl(painters, styles, np.array([0, 2, 5, 10, 20, 40]), Noise(anonymous=30, namesakes=4), 0)
 
 
 @pytest.fixture(scope="module")
@@ -106,51 +100,6 @@ def test_pictures_depend_on_style_and_draw():
 
 def test_palettes_are_shared_among_painters():
     assert len(np.unique(draw_styles(100, np.random.default_rng(3)).palette)) == len(PALETTES)
-
-
-def test_counts_are_log_uniform_with_zeros():
-    counts = counts_of_painters(100, zeros=8, largest=1000, rng=np.random.default_rng(4))
-    assert (counts == 0).sum() == 8
-    assert counts.max() == 1000
-    assert abs(((counts > 0) & (counts < 32)).sum() - 46) <= 2
-
-
-def test_the_crawl_has_each_painters_works_and_the_noise_of_a_crawl(crawl):
-    works = crawl.filter(pl.col("kind") == "work").group_by("painter").len()
-    assert dict(works.iter_rows()) == {
-        "bruno-morvek": 2,
-        "celia-kaldani": 5,
-        "dario-vesmara": 10,
-        "elin-vestisch": 20,
-        "fausto-tanlund": 40,
-    }
-    assert crawl.filter(pl.col("kind") != "work")["painter"].null_count() == len(crawl) - 77
-    assert {"work", "photograph", "anonymous"} < set(crawl["kind"])
-    assert crawl.filter(pl.col("kind").str.starts_with("namesake")).height > 0
-    assert crawl.filter(pl.col("caption").str.contains("F. M.", literal=True)).height > 0
-    assert all(Image.open(io.BytesIO(data)).size == (SIDE, SIDE) for data in crawl["image"][:5])
-
-
-def test_no_namesake_is_a_painter_of_the_sheet(crawl):
-    for kind, caption in crawl.filter(pl.col("kind").str.starts_with("namesake")).select("kind", "caption").iter_rows():
-        assert not any(name in caption for name in NAMES), (kind, caption)
-
-
-def test_links_die(crawl):
-    found = age_crawl(crawl, Noise(dead=0.5, broken=0.1), np.random.default_rng(5))
-    assert found.columns == ["url", "caption", "image"]
-    assert 0.3 < found["image"].null_count() / len(found) < 0.7
-    assert found["caption"].equals(crawl["caption"])
-
-
-def test_more_absent_painters_than_painters_is_an_error(tmp_path):
-    (tmp_path / "s.tsv").write_text("concept\tname\na-b\tA B\n")
-    settings = WorldSettings(
-        painters_without_pictures=1, largest_count=2, references_per_painter=2, photographs=2, anonymous=0
-    )
-    files = build.WorldFiles(training_set="t", shards=["s"], truth="u", references="r", photographs="p")
-    with pytest.raises(ConfigError, match="painters_without_pictures"):
-        build.paint_world(tmp_path / "s.tsv", settings, 0, files)
 
 
 def test_the_pipeline_loads_like_any_other(pipeline):

@@ -31,8 +31,17 @@ JOB = {
     "model": "atelier",
     "embedder": "atelier-style",
     "part": "00000",
+    "world": "101",
+    "changes": "usual",
+    "deal": "0",
+    "training": "1",
 }
-"""Wildcards of a job of the built-in study, all that there are."""
+"""Wildcards of a job of the built-in study and of the truth experiment, all that there are."""
+
+
+def job(stage):
+    """Wildcards of a job of `stage`."""
+    return JOB | ({"model": "truth-101-usual-0-1"} if stage == "measure_truth" else {})
 
 
 @pytest.fixture
@@ -162,7 +171,7 @@ def test_every_key_is_described():
 def test_settings_are_builtins_in_sorted_order_with_a_version(data):
     config = check(data)
     for stage in STAGES:
-        settings = stage_settings(config, stage, **JOB)
+        settings = stage_settings(config, stage, **job(stage))
         assert list(settings) == sorted(settings)
         assert settings["version"] == versions()[stage] >= 1
         assert yaml.safe_load(yaml.safe_dump(settings)) == settings
@@ -170,7 +179,8 @@ def test_settings_are_builtins_in_sorted_order_with_a_version(data):
 
 def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
     changed = broken(data, "threshold/penalty", 0.5)
-    stages = [s for s in STAGES if stage_settings(check(data), s, **JOB) != stage_settings(check(changed), s, **JOB)]
+    before, after = ({s: stage_settings(check(d), s, **job(s)) for s in STAGES} for d in (data, changed))
+    stages = [stage for stage in STAGES if before[stage] != after[stage]]
     assert stages == ["detect_threshold", "count_missed", "gather_study"]
 
 

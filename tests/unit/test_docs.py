@@ -38,6 +38,7 @@ PLACES = {
     "reports": ("studies",),
     "explorer": ("studies",),  # or pictures and excluded, see check_place
     "atelier": (),
+    "truth": (),
     "cache": (),
     "logs": (),
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
 from fit.config.config import Config
+from fit.config.truth import truth_runs
 from fit.io.nearby import nearest
 from fit.io.shown import shown
 
@@ -22,6 +23,8 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
         default = config.default_study
         remedy = "leave the word out" if target == default else f"write `default_study: {target}` into config.yaml"
         return f"{name}: a study, and a run makes the default study, which is {default}; {remedy}"
+    if target in milestones:  # the others are always there
+        return f"{name}: this milestone needs the section `{name}` of config.yaml, which says what is made; add it"
     if "/" not in target:
         other = nearest(target, milestones)
         hint = f"did you mean {other}? There are" if other else "there are"
@@ -35,8 +38,11 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
 
 
 def _names(config: Config) -> str:
-    kinds = {"models": list(config.models), "domains": list(config.domains), "corpora": list(config.corpora)}
-    return "config.yaml has " + "; ".join(f"the {kind} {', '.join(names)}" for kind, names in kinds.items())
+    kinds = {"models": config.models, "domains": config.domains, "corpora": config.corpora}
+    # The dozens of the truth experiment are not in config.yaml.
+    added = {name for run in truth_runs(config) for name in (run.model, run.domain, run.corpus)}
+    known = {kind: [name for name in sections if name not in added] for kind, sections in kinds.items()}
+    return "config.yaml has " + "; ".join(f"the {kind} {', '.join(names)}" for kind, names in known.items())
 
 
 def _alike(target: str, config: Config) -> Iterator[str]:

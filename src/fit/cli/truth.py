@@ -1,5 +1,6 @@
 """`fit truth`."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 
@@ -80,7 +81,11 @@ def estimate(args: Namespace) -> None:
     from fit.truth.measure import PAINTERS, THRESHOLDS, gather
 
     painters, thresholds = gather([args.painters], PAINTERS), gather([args.thresholds], THRESHOLDS)
-    write_json(estimate_truth(painters, thresholds, resamples=args.resamples, seed=args.seed), args.out)
+    answer = estimate_truth(painters, thresholds, resamples=args.resamples, seed=args.seed)
+    for world, found in answer["worlds"].items():
+        if why := found["reason"] or found["not_compared"]:
+            print(f"world {world}: {why}", file=sys.stderr)
+    write_json(answer, args.out)
 
 
 def plot_arguments(add: Callable[..., None]) -> None:

@@ -13,6 +13,7 @@ from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
 from fit.settings import PLACE
 from fit.thresholds.estimators import ESTIMATORS, no_estimator
 from fit.thresholds.settings import ThresholdSettings
+from fit.truth.design import USUAL
 from fit.truth.settings import DesignSettings
 
 
@@ -86,7 +87,10 @@ class Truth(DesignSettings, WorldSettings, GeneratorSettings, Section):
     @pydantic.field_validator("changes")
     @classmethod
     def _known(cls, changes: list[str]) -> list[str]:
+        broken = [name for name in WORLDS if name != USUAL]
         for name in changes:
-            if name not in WORLDS:
-                raise ValueError(f"no such change: {name!r}; there are: {', '.join(WORLDS)}")
+            if name == USUAL:
+                raise ValueError(f"{USUAL!r} breaks nothing, and is always there; take it out")
+            if name not in broken:
+                raise ValueError(f"no such change: {name!r}; there are: {', '.join(broken)}")
         return changes

@@ -14,9 +14,13 @@ from fit.errors import ConfigError
 from fit.truth.design import Run, runs
 
 
+GENERATOR = "results/atelier/generator"
+"""Pipeline of the built-in study's model."""
+
+
 def truth_runs(config: Config) -> list[Run]:
     """Return the runs of the truth experiment, in the order in which they are wanted; none without one."""
-    return list(runs(config.truth)) if config.truth and config.atelier else []
+    return list(runs(config.truth)) if config.truth else []
 
 
 def _of_atelier(config: Config) -> tuple[Domain, Corpus, Model]:
@@ -25,17 +29,26 @@ def _of_atelier(config: Config) -> tuple[Domain, Corpus, Model]:
     Raises:
         ConfigError: there is no such section.
     """
-    domain = next((d for d in config.domains.values() if d.concepts == config.atelier.sheet), None)  # type: ignore[union-attr]
-    model = next((m for m in config.models.values() if m.pipeline == "results/atelier/generator"), None)
-    if domain is None or model is None:
-        what = "`domains` has none of the painters of `atelier.sheet`" if domain is None else ""
-        what = what or "`models` has none with the pipeline results/atelier/generator"
-        raise ConfigError(f"config.yaml: `truth` repeats the built-in study, but {what}; add it, or take `truth` out")
-    return domain, config.corpora[model.corpus], model
+    sheet = config.atelier.sheet if config.atelier else None
+    domain = next((d for d in config.domains.values() if d.concepts == sheet), None)
+    model = next((m for m in config.models.values() if m.pipeline == GENERATOR), None)
+    if sheet is None:
+        lacks = "there is no section `atelier`"
+    elif domain is None:
+        lacks = f"no domain in `domains` has `concepts: {sheet}`, the painters of `atelier.sheet`"
+    elif model is None:
+        lacks = f"no model in `models` has `pipeline: {GENERATOR}`"
+    else:
+        return domain, config.corpora[model.corpus], model
+    raise ConfigError(f"config.yaml: `truth` repeats the built-in study, but {lacks}; add it, or take `truth` out")
 
 
 def with_truth(config: Config) -> Config:
-    """Return `config` with the models, corpora, domains and embedders of the truth experiment."""
+    """Return `config` with the models, corpora, domains and embedders of the truth experiment.
+
+    Raises:
+        ConfigError: the built-in study, which it repeats, is not in the configuration.
+    """
     wanted = truth_runs(config)
     if not wanted:
         return config

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
+from fit.errors import DataError
 from fit.truth.design import USUAL
-from fit.truth.own import OwnCurves, fit_own_curves, matrices
+from fit.truth.own import OwnCurves, fit_own_curves, matrices, shows_a_rise
 
 TRUE_SCORE = "reference_score"
 """The score by which the true thresholds are found: its targets are the same whatever the count."""
@@ -16,6 +17,18 @@ LEVELS = (0, 4, 10, 20, 40, 80, 160, 320)
 """Counts at which the mean score, and what more images add to it, are told."""
 FACTOR = 2.0
 """An answer is near the truth if it is within this factor."""
+OF_A_RISE = (
+    *("median", "median_interval", "spread", "spread_interval", "tenth_to_ninetieth", "halves", "components"),
+    *("marginal", "without_deal", "painters"),
+)
+"""What is told of a world whose scores rise."""
+NO_RISE = "the scores do not rise with the painters' own counts by more than chance makes; train longer, or more models"
+"""Why a world has no true threshold."""
+ONE_DEAL = (
+    "there is one deal of the counts, so that no estimate can be compared with the models of other deals; raise "
+    "`truth.deals`"
+)
+"""Why no estimate is compared with a world's true threshold."""
 
 
 def _resampled(counts: np.ndarray, scores: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -31,13 +44,17 @@ def _interval(values: np.ndarray) -> list[float]:
 def _without_each(
     counts: np.ndarray, scores: np.ndarray, models: list[tuple], fitted: OwnCurves
 ) -> Iterator[tuple[tuple, float]]:
-    """Yield (model, the median threshold by the models of other deals), so that no estimate is compared with itself."""
+    """Yield (model, the median threshold by the models of other deals), so that no estimate is compared with itself.
+
+    A deal is left out if the models of the others show no rise.
+    """
     deals = np.array([deal for deal, _ in models])
     for deal in np.unique(deals):
         others = deals != deal
         if others.any():
             found = fit_own_curves(counts[:, others], scores[:, others], start=fitted)
-            yield from ((model, found.median) for model in models if model[0] == deal)
+            if shows_a_rise(counts[:, others], scores[:, others], found):
+                yield from ((model, found.median) for model in models if model[0] == deal)
 
 
 def _components(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> dict[str, float]:
@@ -54,16 +71,20 @@ def _components(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> di
     of_model = max(0.0, float(np.nanvar(model)) - noise / scores.shape[0])
     count = max(0.0, total - noise - of_painter - of_model)
     parts = {"own_count": count, "painter": of_painter, "model": of_model, "rest": noise}
-    return {name: float(part / total) for name, part in parts.items()}
+    whole = sum(parts.values())
+    return {name: float(part / whole) if whole else 0.0 for name, part in parts.items()}
 
 
 def _halves(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves, rng: np.random.Generator) -> float | None:
-    """Return how the painters' thresholds by two halves of the models correlate; None with too few models."""
+    """Return how the painters' thresholds by two halves of the models correlate; None with too few models, or if a half
+    finds the same threshold for all."""
     order = rng.permutation(counts.shape[1])
     if len(order) < 4:
         return None
     sides = [order[: len(order) // 2], order[len(order) // 2 :]]
     found = [fit_own_curves(counts[:, side], scores[:, side], start=fitted).thresholds for side in sides]
+    if min(np.ptp(one) for one in found) < 1e-9:
+        return None
     return float(np.corrcoef(found[0], found[1])[0, 1])
 
 
@@ -71,8 +92,8 @@ def _noise_of_training(painters: pl.DataFrame) -> list[dict[str, Any]]:
     """Return how far the scores of one painter on one deal differ from training to training, by count."""
     spread = (
         painters.group_by("deal", "concept")
-        .agg(pl.col(TRUE_SCORE).var(), pl.col("true_count").first(), pl.len())
-        .filter(pl.col("len") > 1)
+        .agg(pl.col(TRUE_SCORE).drop_nulls().var(), pl.col("true_count").first())
+        .drop_nulls()
     )
     bands = ((0, 20), (20, 60), (60, 120), (120, 10**9))
     found = []
@@ -91,20 +112,31 @@ def true_thresholds(painters: pl.DataFrame, *, resamples: int, seed: int) -> dic
         painters: a frame of the schema fit.truth.measure.PAINTERS, of one world.
         resamples: of the bootstrap over painters and models.
         seed: of the bootstrap.
+
+    Returns:
+        A dict: models and deals (how many), reason (why there is no threshold, else None), not_compared (why no estimate
+        is compared with it, else None), curves (the fitted parameters), noise_of_training, and OF_A_RISE, which are
+        None without a threshold.
+
+    Raises:
+        DataError: no painter has a score.
     """
     rng = np.random.default_rng(seed)
     concepts, models, counts, scores = matrices(painters, TRUE_SCORE)
     fitted = fit_own_curves(counts, scores)
+    deals = len({deal for deal, _ in models})
+    found: dict[str, Any] = {"models": len(models), "deals": deals, "reason": None, "not_compared": None}
+    found |= {"curves": fitted.as_dict(), "noise_of_training": _noise_of_training(painters)}
+    if not shows_a_rise(counts, scores, fitted):
+        return found | dict.fromkeys(OF_A_RISE) | {"reason": NO_RISE, "not_compared": NO_RISE, "without_deal": []}
     drawn = [
         fit_own_curves(*_resampled(counts, scores, rng), start=fitted)
         for _ in tqdm(range(resamples), desc="bootstrap", unit="resample", mininterval=2)
     ]
     means = fitted.mean_score(np.array(LEVELS))
     doubled = fitted.mean_score(2 * np.array(LEVELS))
-    return {
-        "models": len(models),
-        "deals": len({deal for deal, _ in models}),
-        "curves": fitted.as_dict(),
+    return found | {
+        "not_compared": ONE_DEAL if deals == 1 else None,
         "median": fitted.median_count,
         "median_interval": np.expm1(_interval(np.array([one.median for one in drawn]))).tolist(),
         "spread": fitted.spread,
@@ -112,7 +144,6 @@ def true_thresholds(painters: pl.DataFrame, *, resamples: int, seed: int) -> dic
         "tenth_to_ninetieth": np.expm1(fitted.median + fitted.spread * 1.2816 * np.array([-1, 1])).tolist(),
         "halves": _halves(counts, scores, fitted, rng),
         "components": _components(counts, scores, fitted),
-        "noise_of_training": _noise_of_training(painters),
         "marginal": [
             {"count": count, "score": float(score), "doubled": float(after - score)}
             for count, score, after in zip(LEVELS, means, doubled, strict=True)
@@ -137,17 +168,20 @@ def _errors(estimates: pl.DataFrame, truth: dict[tuple, float]) -> dict[str, Any
 
     Args:
         estimates: rows of the schema fit.truth.measure.THRESHOLDS.
-        truth: (world, deal, training) -> the median true threshold by the models of other deals.
+        truth: (world, deal, training) -> the median true threshold by the models of other deals. Answers for models
+            without one are counted, and not compared.
     """
     rows = estimates.filter(pl.col("claimed")).select("world", "deal", "training", "threshold", "low", "high").rows()
     logs, inside, widths = [], [], []
     for world, deal, training, threshold, low, high in rows:
+        if (world, deal, training) not in truth:
+            continue
         true = truth[world, deal, training]
         logs.append(np.log((1 + threshold) / (1 + true)))
         if low is not None and high is not None:
             inside.append(low < true <= high)
             widths.append(np.log((1 + high) / (1 + low)))
-    found: dict[str, Any] = {"models": len(estimates), "answers": len(rows)}
+    found: dict[str, Any] = {"models": len(estimates), "answers": len(rows), "compared": len(logs)}
     if logs:
         errors = np.array(logs)
         found |= {
@@ -197,6 +231,9 @@ def estimate_truth(painters: pl.DataFrame, thresholds: pl.DataFrame, *, resample
         thresholds: a frame of the schema fit.truth.measure.THRESHOLDS, of all models.
         resamples: of the bootstrap over painters and models.
         seed: of the bootstrap.
+
+    Raises:
+        DataError: there is no model of the usual world, or a world has no scores.
     """
     worlds: dict[str, Any] = {}
     truth: dict[tuple, float] = {}
@@ -205,6 +242,8 @@ def estimate_truth(painters: pl.DataFrame, thresholds: pl.DataFrame, *, resample
         found = true_thresholds(of_world, resamples=resamples, seed=seed)
         worlds[str(world)] = found
         truth |= {(world, one["deal"], one["training"]): one["median"] for one in found["without_deal"]}
+    if not worlds:
+        raise DataError("the table of painters has no model of the usual world; ask snakemake for truth")
     of_usual = thresholds.filter(pl.col("changes") == USUAL)
     errors, spreads = [], []
     for (score, estimator), rows in of_usual.group_by("score", "estimator", maintain_order=True):
@@ -228,9 +267,9 @@ def _changed_worlds(
     """Yield how far estimates in worlds that break an assumption are from the truth of the same world unbroken."""
     changed = thresholds.filter((pl.col("changes") != USUAL) & (pl.col("score") == "published"))
     for (world, changes, estimator), rows in changed.group_by("world", "changes", "estimator", maintain_order=True):
-        if str(world) not in worlds:
+        median = worlds.get(str(world), {}).get("median")
+        if median is None:
             continue
-        median = worlds[str(world)]["median"]
         truth = {(world, deal, training): median for deal, training in rows.select("deal", "training").iter_rows()}
         yield {"world": str(world), "changes": changes, "estimator": estimator} | _errors(rows, truth)
 

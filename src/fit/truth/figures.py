@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from fit.io.files import atomic_write
+from fit.io.shown import number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.truth.compare import TRUE_SCORE
 from fit.truth.design import USUAL
@@ -53,15 +54,21 @@ def draw_curves(painters: pl.DataFrame, answer: dict[str, Any], path: str | Path
     for (world, found), (above, below) in zip(worlds.items(), panels.T, strict=True):
         of_world = painters.filter((pl.col("changes") == USUAL) & (pl.col("world") == int(world)))
         above.scatter(of_world["true_count"], of_world[TRUE_SCORE], s=7, color=SOFT, alpha=0.35, linewidths=0)
+        above.set_ylabel("score of a painter in a model")
+        below.set_ylabel("painters, by their own threshold")
+        below.set_yticks([])
+        below.set_xlabel("the painter's images in the training set")
+        _counts_axis(below, right)
+        models = f"world {world}: {number_of(found['models'], 'model')}"
+        if found["median"] is None:
+            above.set_title(f"{models}, no threshold", fontsize=10)
+            continue
         curves = OwnCurves(
             **{name: found["curves"][name] for name in PARAMETERS}, thresholds=np.zeros(0), uncertainty=np.zeros(0)
         )
         above.plot(line, curves.mean_score(line), color=INK, linewidth=1.6)
         above.axvline(found["median"], color=ACCENT, linewidth=1.4)
-        above.set_title(
-            f"world {world}: {found['models']} models, median threshold {found['median']:.0f} images", fontsize=10
-        )
-        above.set_ylabel("score of a painter in a model")
+        above.set_title(f"{models}, median threshold {found['median']:.0f} images", fontsize=10)
         ranked = sorted(found["painters"], key=lambda painter: painter["threshold"])
         places = np.arange(len(ranked))
         ends = np.array([painter["interval"] for painter in ranked])
@@ -69,10 +76,6 @@ def draw_curves(painters: pl.DataFrame, answer: dict[str, Any], path: str | Path
         below.scatter([painter["threshold"] for painter in ranked], places, s=12, color=INK, zorder=3)
         below.axvline(found["median"], color=ACCENT, linewidth=1.4)
         below.axvspan(*found["median_interval"], color=ACCENT, alpha=0.15, linewidth=0)
-        below.set_ylabel("painters, by their own threshold")
-        below.set_yticks([])
-        below.set_xlabel("the painter's images in the training set")
-        _counts_axis(below, right)
     _save(figure, path)
 
 
@@ -87,7 +90,7 @@ def draw_estimates(thresholds: pl.DataFrame, answer: dict[str, Any], path: str |
     worlds = answer["worlds"]
     published = thresholds.filter((pl.col("changes") == USUAL) & (pl.col("score") == "published"))
     shown = [name for name in ESTIMATORS if name in set(published["estimator"])]
-    figure, panels = _panels(worlds, 1.1 * len(shown) + 1, 1)
+    figure, panels = _panels(worlds, 1.1 * max(1, len(shown)) + 1, 1)
     right = 1.5 * max(float(published[name].max() or 1) for name in ("threshold", "high"))  # type: ignore[arg-type]
     for (world, found), axes in zip(worlds.items(), panels[0], strict=True):
         of_world = published.filter((pl.col("world") == int(world)) & pl.col("claimed"))
@@ -99,10 +102,11 @@ def draw_estimates(thresholds: pl.DataFrame, answer: dict[str, Any], path: str |
             )
             axes.hlines(places, known["low"], known["high"], color=LEAF, linewidth=1.4)
             axes.scatter(rows["threshold"], places, s=9, color=SOFT, zorder=3)
-        axes.axvline(found["median"], color=ACCENT, linewidth=1.4)
-        axes.axvspan(*found["tenth_to_ninetieth"], color=ACCENT, alpha=0.12, linewidth=0)
+        if found["median"] is not None:
+            axes.axvline(found["median"], color=ACCENT, linewidth=1.4)
+            axes.axvspan(*found["tenth_to_ninetieth"], color=ACCENT, alpha=0.12, linewidth=0)
         axes.set_yticks(range(len(shown)), [name.replace("_", " ") for name in shown])
-        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
         axes.set_title(f"world {world}: a dot is one model's answer", fontsize=10)
         axes.set_xlabel("imitation threshold, images")
         _counts_axis(axes, right)

@@ -15,12 +15,18 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from fit.errors import DataError
+
 GRID = np.linspace(-3.2, 3.2, 41)
 """Standard normal values at which a painter's threshold is looked at."""
 PARAMETERS = ("low", "high", "slope", "median", "spread", "low_spread", "noise_low", "noise_high")
 _POSITIVE = np.array([name in ("slope", "spread", "low_spread", "noise_low", "noise_high") for name in PARAMETERS])
 _LEAST = 0.02
 """No spread or noise is smaller: a likelihood grows without bound where one is 0."""
+_NEVER = 1e3
+"""A threshold that no count reaches, as log(1 + count)."""
+_BOUNDS = [(-10.0, 4.0) if positive else (-100.0, 100.0) for positive in _POSITIVE]
+"""Of the parameters where they are searched: nothing overflows."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class OwnCurves:
     """[P] a painter's threshold as log(1 + count): the mean of what the scores leave possible."""
     uncertainty: np.ndarray
     """[P] its standard deviation."""
+    log_likelihood: float = float("nan")
+    """Of the scores that were fitted."""
 
     @property
     def median_count(self) -> float:
@@ -72,29 +80,97 @@ def _packed(values: np.ndarray) -> np.ndarray:
     return np.where(_POSITIVE, np.log(np.maximum(np.where(_POSITIVE, values, 1) - _LEAST, 1e-3)), values)
 
 
-def _log_likelihoods(values: np.ndarray, x: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the log likelihood of each painter's scores with its threshold at each place of GRID, [P, GRID].
+@dataclass(frozen=True)
+class _Parts:
+    """What the likelihood of scores [P, M] is made of, with painters' thresholds at each place of GRID."""
+
+    above: np.ndarray
+    """[P, GRID, M] how far log(1 + count) is above the threshold."""
+    risen: np.ndarray
+    """[P, GRID, M] how much of the rise is done, 0..1."""
+    error: np.ndarray
+    """[P, GRID, M] the score less the curve of the mean level; 0 where there is no score."""
+    precision: np.ndarray
+    """[P, GRID, M] one over the noise's variance; 0 where there is no score."""
+    inner: np.ndarray
+    """[P, GRID] precision of the painter's own level, given its scores."""
+    level: np.ndarray
+    """[P, GRID] its mean, given its scores."""
+    log_likelihoods: np.ndarray
+    """[P, GRID]"""
+
+
+def _parts(values: np.ndarray, x: np.ndarray, scores: np.ndarray) -> _Parts:
+    """Return the parts of the likelihood.
 
     Args:
-        values: of PARAMETERS. x: [P, M] log(1 + count). scores: [P, M], NaN where a painter has none.
+        values: of PARAMETERS.
+        x: [P, M] log(1 + count).
+        scores: [P, M], NaN where a painter has none.
     """
     low, high, slope, median, spread, low_spread, noise_low, noise_high = values
-    risen = expit(slope * (x[:, None, :] - (median + spread * GRID)[None, :, None]))  # [P, GRID, M]
+    above = x[:, None, :] - (median + spread * GRID)[None, :, None]
+    risen = expit(slope * above)
     known = ~np.isnan(scores)[:, None, :]
-    error = np.where(known, scores[:, None, :] - (low + (high - low) * risen), 0)
-    precision = known / (noise_low**2 * (1 - risen) + noise_high**2 * risen)
+    error = np.where(known, np.nan_to_num(scores)[:, None, :] - (low + (high - low) * risen), 0)
+    variance = noise_low**2 + (noise_high**2 - noise_low**2) * risen
+    precision = known / variance
     # A level of its own, N(0, low_spread^2), is added as far as the curve has not risen: a covariance of rank one.
     share = 1 - risen
     along = (precision * share * error).sum(2)
     inner = 1 / low_spread**2 + (precision * share**2).sum(2)
     squares = (precision * error**2).sum(2) - along**2 / inner
-    log_determinant = -np.where(known, np.log(np.where(known, precision, 1)), 0).sum(2) + np.log(inner * low_spread**2)
-    return -(squares + log_determinant + known.sum(2) * np.log(2 * np.pi)) / 2
+    log_determinant = np.where(known, np.log(variance), 0).sum(2) + np.log(inner * low_spread**2)
+    log_likelihoods = -(squares + log_determinant + known.sum(2) * np.log(2 * np.pi)) / 2
+    return _Parts(above, risen, error, precision, inner, along / inner, log_likelihoods)
+
+
+def _gradient(values: np.ndarray, parts: _Parts, weights: np.ndarray) -> np.ndarray:
+    """Return the derivatives of the summed log likelihood by PARAMETERS; `weights` [P, GRID]: of each place of GRID."""
+    low, high, slope, _, _, low_spread, noise_low, noise_high = values
+    risen, share, precision = parts.risen, 1 - parts.risen, parts.precision
+    level, inner = parts.level[:, :, None], parts.inner[:, :, None]
+    left = parts.error - level * share
+    # By the variance of a score, by its curve, and through `risen` by both and by the share of the painter's level.
+    by_variance = weights[:, :, None] * precision * (precision * (left**2 + share**2 / inner) - 1) / 2
+    by_curve = weights[:, :, None] * precision * left
+    by_share = weights[:, :, None] * precision * (left * level - share / inner)
+    by_risen = by_variance * (noise_high**2 - noise_low**2) + by_curve * (high - low) - by_share
+    by_risen *= risen * share
+    by_place = -slope * by_risen.sum(2)
+    by_level = (weights * (parts.level**2 / low_spread**3 + 1 / (low_spread**3 * parts.inner) - 1 / low_spread)).sum()
+    return np.array(
+        [
+            (by_curve * share).sum(),
+            (by_curve * risen).sum(),
+            (by_risen * parts.above).sum(),
+            by_place.sum(),
+            (by_place * GRID).sum(),
+            by_level,
+            2 * noise_low * (by_variance * share).sum(),
+            2 * noise_high * (by_variance * risen).sum(),
+        ]
+    )
 
 
 def _log_weights() -> np.ndarray:
     weights = np.exp(-(GRID**2) / 2)
     return np.log(weights / weights.sum())
+
+
+def _likelihood(values: np.ndarray, x: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray, _Parts]:
+    """Return the log likelihood of all scores, how likely each painter's places on GRID are [P, GRID], and the parts."""
+    parts = _parts(values, x, scores)
+    joint = parts.log_likelihoods + _log_weights()
+    of_painters = logsumexp(joint, axis=1, keepdims=True)
+    return float(of_painters.sum()), np.exp(joint - of_painters), parts
+
+
+def _loss(packed: np.ndarray, x: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the negative log likelihood and its derivatives [8] by the packed parameters."""
+    values = _unpacked(packed)
+    found, weights, parts = _likelihood(values, x, scores)
+    return -found, -_gradient(values, parts, weights) * np.where(_POSITIVE, values - _LEAST, 1)
 
 
 def fit_own_curves(
@@ -107,14 +183,14 @@ def fit_own_curves(
         scores: [P, M] its score there; NaN where there is none.
         start: where the search begins, such as the fit to more of the models; None: at several places, the best of
             which is kept.
+
+    Raises:
+        DataError: there is no score.
     """
     x = np.log1p(np.asarray(counts, float))
     scores = np.asarray(scores, float)
-
-    def loss(packed: np.ndarray) -> float:
-        found = _log_likelihoods(_unpacked(packed), x, scores)
-        return -float(logsumexp(found + _log_weights(), axis=1).sum())
-
+    if np.isnan(scores).all():
+        raise DataError("true thresholds: no painter has a score in any model; ask snakemake for the scores")
     if start is None:
         lowest, highest = np.nanquantile(scores, [0.1, 0.9])
         middles = np.quantile(x, [0.35, 0.5, 0.65])
@@ -122,15 +198,47 @@ def fit_own_curves(
     else:
         given = start.as_dict() if isinstance(start, OwnCurves) else start
         starts = [np.array([given[name] for name in PARAMETERS])]
-    best = min((minimize(loss, _packed(values), method="L-BFGS-B") for values in starts), key=lambda found: found.fun)
+    tried = [
+        minimize(_loss, _packed(values), (x, scores), jac=True, method="L-BFGS-B", bounds=_BOUNDS) for values in starts
+    ]
+    best = min(tried, key=lambda found: found.fun)
     values = _unpacked(best.x)
-    posterior = _log_likelihoods(values, x, scores) + _log_weights()
-    posterior = np.exp(posterior - logsumexp(posterior, axis=1, keepdims=True))
+    posterior = _likelihood(values, x, scores)[1]
     places = values[3] + values[4] * GRID
     means = posterior @ places
     variances = posterior @ places**2 - means**2
     named = dict(zip(PARAMETERS, values.tolist(), strict=True))
-    return OwnCurves(**named, thresholds=means, uncertainty=np.sqrt(np.maximum(variances, 0)))
+    return OwnCurves(
+        **named,
+        thresholds=means,
+        uncertainty=np.sqrt(np.maximum(variances, 0)),
+        log_likelihood=-float(best.fun),
+    )
+
+
+def shows_a_rise(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> bool:
+    """Return whether scores show that they rise with the count; where they do not, the thresholds mean nothing.
+
+    The Bayesian information criterion decides, against levels of the painters' own that no count changes.
+
+    Args:
+        counts: [P, M] count of each painter in each model.
+        scores: [P, M] its score there; NaN where there is none.
+        fitted: of fit_own_curves, to the same.
+    """
+    x, scores = np.log1p(np.asarray(counts, float)), np.asarray(scores, float)
+    varied = np.isin(PARAMETERS, ("low", "low_spread", "noise_low"))
+    spread = max(float(np.nanstd(scores)), 2 * _LEAST)
+    packed = _packed(np.array([np.nanmean(scores), 0.0, 1.0, _NEVER, _LEAST, spread / 2, spread, 1.0]))
+
+    def loss(part: np.ndarray) -> tuple[float, np.ndarray]:
+        value, by_each = _loss(np.concatenate([part[:1], packed[1:5], part[1:], packed[7:]]), x, scores)
+        return value, by_each[varied]
+
+    without = -float(minimize(loss, packed[varied], jac=True, method="L-BFGS-B", bounds=_BOUNDS[:1] + _BOUNDS[5:7]).fun)
+    more = len(PARAMETERS) - int(varied.sum())
+    needed = more / 2 * np.log(np.count_nonzero(~np.isnan(scores)))
+    return fitted.high > fitted.low and fitted.log_likelihood - without > needed
 
 
 def matrices(painters: Any, score: str) -> tuple[list[str], list[tuple], np.ndarray, np.ndarray]:
