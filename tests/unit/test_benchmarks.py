@@ -74,6 +74,7 @@ MARKS = {
     "pooling": ["pooling"],
     "ratings": ["coverage"],
     "scores": ["strangers", "without", "with"],
+    "truth": ["truth", "errors", "worlds", "scores", "spread", "marginal", "neighbours", "pruned", "simulated"],
     "threshold": ["simulation", "verdicts", "timing"],
 }
 

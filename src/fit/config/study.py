@@ -80,8 +80,8 @@ class Truth(DesignSettings, WorldSettings, GeneratorSettings, Section):
     @pydantic.field_validator("worlds")
     @classmethod
     def _seeds(cls, worlds: list[int]) -> list[int]:
-        if not worlds or min(worlds) < 0:
-            raise ValueError("name one seed or more, from 0 on")
+        if not worlds:
+            raise ValueError("name one seed or more")
         return worlds
 
     @pydantic.field_validator("changes")

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from fit.io.files import atomic_write
-from fit.io.shown import number_of
+from fit.io.shown import as_images, number_of
+from fit.io.shown import as_images, number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.truth.compare import TRUE_SCORE
 from fit.truth.design import USUAL
@@ -68,7 +69,7 @@ def draw_curves(painters: pl.DataFrame, answer: dict[str, Any], path: str | Path
         )
         above.plot(line, curves.mean_score(line), color=INK, linewidth=1.6)
         above.axvline(found["median"], color=ACCENT, linewidth=1.4)
-        above.set_title(f"{models}, median threshold {found['median']:.0f} images", fontsize=10)
+        above.set_title(f"{models}, median threshold {as_images(found['median'])}", fontsize=10)
         ranked = sorted(found["painters"], key=lambda painter: painter["threshold"])
         places = np.arange(len(ranked))
         ends = np.array([painter["interval"] for painter in ranked])

@@ -14,7 +14,7 @@ class DesignSettings:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    worlds: list[int]
+    worlds: list[Annotated[int, Ge(0), Le(2**62)]]
     """Seeds of worlds: other styles, other pictures."""
     deals: Annotated[int, Ge(1), Le(1000)]
     """Deals of the counts to the painters, in each world: so many counts each painter has had in the end."""
