@@ -18,6 +18,7 @@ from fit.atelier.corpus import (
     age_crawl,
     counts_on_ladder,
     deal_counts,
+    deal_nearby,
     make_crawl,
     stream,
 )
@@ -318,6 +319,27 @@ def test_fame_goes_with_difficulty(name, direction):
     assert abs(np.corrcoef(usual, difficulty(styles))[0, 1]) < 0.5
 
 
+@pytest.mark.parametrize("deal", range(8))
+@pytest.mark.parametrize("painters", [17, 48])
+def test_in_each_deal_the_famous_stay_famous(painters, deal):
+    order = np.random.default_rng(5).permutation(painters)
+    dealt = [deal_nearby(np.arange(painters), order, number) for number in range(8)]
+    assert dealt[0].tolist() == order.tolist()
+    assert sorted(dealt[deal].tolist()) == list(range(painters))  # each rung once
+    assert np.corrcoef(dealt[deal], order)[0, 1] > 0.8
+    assert np.abs(dealt[deal] - order).max() <= deal
+    assert len({tuple(of_deal) for of_deal in dealt}) == 8
+
+
+@pytest.mark.parametrize(("name", "direction"), [("simple-fame", -1), ("difficult-fame", 1)])
+def test_another_deal_of_a_world_keeps_fame_with_difficulty(sheet, tmp_path, name, direction):
+    styles = draw_styles(len(PAINTERS), stream(SEED, "styles"))
+    for deal in range(2):
+        world = painted(sheet, tmp_path / str(deal), deal=deal, deals=3, changes=WORLDS[name])
+        ranks = np.argsort(np.argsort(counts_in(world)))
+        assert direction * np.corrcoef(ranks, np.argsort(np.argsort(difficulty(styles))))[0, 1] > 0.8
+
+
 def test_more_detail_is_more_difficult():
     styles = draw_styles(48, stream(SEED, "styles"))
     of = difficulty(styles)
@@ -334,9 +356,7 @@ def test_each_world_says_what_it_breaks():
 
 
 def test_more_absent_painters_than_painters_is_an_error(sheet, tmp_path):
-    with pytest.raises(
-        ConfigError, match=r"painters_without_pictures` is 6, but .*painters\.tsv has 6 painters; lower it"
-    ):
+    with pytest.raises(ConfigError, match=r"_without_pictures` is 6, but .*painters\.tsv has 6 painters; lower it"):
         painted(sheet, tmp_path / "w", replace(SETTINGS, painters_without_pictures=6))
     assert list((tmp_path / "w").iterdir()) == []
 

@@ -41,15 +41,15 @@ def made():
     """(painters, thresholds, answer) of a world of eight models and of one that breaks an assumption."""
     counts, scores, _ = simulate(16, 4, 2, seed=2)
     changed = runs_of(2, 1, changes="copies")
-    painters = pl.concat([painters_frame(counts, scores, MODELS), painters_frame(counts[:, :2], scores[:, :2], changed)])
+    painters = pl.concat(
+        [painters_frame(counts, scores, MODELS), painters_frame(counts[:, :2], scores[:, :2], changed)]
+    )
     thresholds = thresholds_frame([*estimates(), *(answer_row(run, "right", 10.0, (5.0, 20.0)) for run in changed)])
     return painters, thresholds, estimate_truth(painters, thresholds, resamples=6, seed=1)
 
 
 def error_of(answer, estimator, score="published", world="all"):
-    (found,) = (
-        e for e in answer["errors"] if (e["estimator"], e["score"], e["world"]) == (estimator, score, world)
-    )
+    (found,) = (e for e in answer["errors"] if (e["estimator"], e["score"], e["world"]) == (estimator, score, world))
     return found
 
 

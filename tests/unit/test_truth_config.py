@@ -118,7 +118,9 @@ def test_a_changed_world_changes_the_settings_of_its_jobs_alone(data):
 
 
 def test_the_number_of_deals_reaches_what_depends_on_it(data):
-    before = {stage: flags(data, stage, changes="usual", **JOB) for stage in ("paint_truth_world", "train_truth_generator")}
+    before = {
+        stage: flags(data, stage, changes="usual", **JOB) for stage in ("paint_truth_world", "train_truth_generator")
+    }
     data["truth"]["deals"] += 1
     assert flags(data, "paint_truth_world", changes="usual", **JOB) != before["paint_truth_world"]
     assert flags(data, "train_truth_generator", changes="usual", **JOB) == before["train_truth_generator"]

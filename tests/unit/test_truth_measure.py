@@ -30,7 +30,9 @@ def study(tmp_path_factory):
     rng = np.random.default_rng(0)
     vectors = {kind: {c: unit(rng.normal(size=(4, 6))) for c in CONCEPTS} for kind in ("generated", "references")}
     names = {c: [f"{c}-{i}" for i in range(4)] for c in CONCEPTS}
-    generated = {c: [{"image_id": n, "prompt": "xy"[i // 2], "status": "ok"} for i, n in enumerate(names[c])] for c in CONCEPTS}
+    generated = {
+        c: [{"image_id": n, "prompt": "xy"[i // 2], "status": "ok"} for i, n in enumerate(names[c])] for c in CONCEPTS
+    }
     references = {c: [{"image_id": n, "kept": i != 1} for i, n in enumerate(names[c])] for c in CONCEPTS}
     files = {
         "generated": write_rows(folder / "generated.parquet", generated, GENERATED),
@@ -118,7 +120,9 @@ def test_missing_and_broken_inputs_are_named_with_a_remedy(study, tmp_path, caps
 
 def test_a_table_that_lacks_a_painter_is_an_error(study, tmp_path):
     files = {name: path for name, path in study[0].items() if name not in ("truth", "scores", "threshold")}
-    tables = {name.replace("-", "_").replace("reference_", "reference_"): ConceptTables([p]) for name, p in files.items()}
+    tables = {
+        name.replace("-", "_").replace("reference_", "reference_"): ConceptTables([p]) for name, p in files.items()
+    }
     other = pl.read_parquet(study[0]["scores"]).with_columns(concept=pl.Series(["ada", "carla"]))
     other.write_parquet(tmp_path / "scores.parquet")
     with pytest.raises(Exception, match="carla"):

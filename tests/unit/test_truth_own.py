@@ -71,7 +71,9 @@ def test_the_likelihood_is_that_of_a_normal_distribution():
         for painter in range(2):
             at = 1 / (1 + np.exp(-slope * (np.log1p(counts[painter]) - median - spread * own.GRID[place])))
             error = scores[painter] - low - (high - low) * at
-            covariance = np.diag(noise_low**2 * (1 - at) + noise_high**2 * at) + low_spread**2 * np.outer(1 - at, 1 - at)
+            covariance = np.diag(noise_low**2 * (1 - at) + noise_high**2 * at) + low_spread**2 * np.outer(
+                1 - at, 1 - at
+            )
             _, log_determinant = np.linalg.slogdet(2 * np.pi * covariance)
             expected = -(error @ np.linalg.solve(covariance, error) + log_determinant) / 2
             assert found[painter, place] == pytest.approx(expected)

@@ -15,6 +15,7 @@ from fit.atelier.corpus import (
     age_crawl,
     counts_on_ladder,
     deal_counts,
+    deal_nearby,
     make_crawl,
     paint_photographs,
     stream,
@@ -77,7 +78,7 @@ def paint_world(
         files: what is written.
         deal: which deal of the counts to the painters, in 0..deals-1. The corpora of two deals of one world differ in
             nothing but how often each painter is in it.
-        deals: how many there are (fit.atelier.corpus.deal_counts).
+        deals: how many there are (fit.atelier.corpus.deal_counts; deal_nearby where fame goes with difficulty).
         changes: what is unlike the usual world.
 
     Raises:
@@ -105,7 +106,9 @@ def paint_world(
     ladder = counts_on_ladder(
         len(painters), settings.painters_without_pictures, settings.smallest_count, settings.largest_count
     )
-    counts = deal_counts(ladder, changes.order(styles, stream(seed, "counts")), deal, deals)
+    order = changes.order(styles, stream(seed, "counts"))
+    is_by_chance = changes.fame == "any"
+    counts = deal_counts(ladder, order, deal, deals) if is_by_chance else deal_nearby(ladder, order, deal)
     changed: dict[str, Any] = dict(changes.noise)
     noise = replace(Noise(anonymous=settings.anonymous, nameless=settings.nameless), **changed)
     crawl = make_crawl(painters, styles, counts, noise, seed)

@@ -1,12 +1,13 @@
 """Worlds that break one of the method's assumptions on purpose, by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:  # the command line imports this module, for the names of WORLDS
+    import numpy as np
 
-from fit.atelier.painting import Styles
+    from fit.atelier.painting import Styles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +34,24 @@ class Changes:
         """Whether the encoder alone differs: the corpus and the generator are those of the usual world."""
         return self.encoder_longer != 1 and self == Changes(breaks=self.breaks, encoder_longer=self.encoder_longer)
 
-    def order(self, styles: Styles, rng: np.random.Generator) -> np.ndarray:
+    def order(self, styles: "Styles", rng: "np.random.Generator") -> "np.ndarray":
         """Return the rung of each painter [N], 0 for the fewest pictures, in deal 0."""
         drawn = rng.permutation(len(styles))
         if self.fame == "any":
             return drawn
-        rank = np.argsort(np.argsort(difficulty(styles)))
+        rank = difficulty(styles).argsort().argsort()
         return rank if self.fame == "difficult" else len(styles) - 1 - rank
 
 
-def difficulty(styles: Styles) -> np.ndarray:
+def difficulty(styles: "Styles") -> "np.ndarray":
     """Return how rich in detail each style is [N]: fine, crossed and bent stripes are hard for a small model."""
+    import numpy as np
+
     parts = (np.log(styles.frequency), styles.crossing, styles.bend * styles.bend_frequency)
     return np.sum([(part - part.mean()) / part.std() for part in parts], axis=0)
 
 
-def with_kin(styles: Styles, share: float, rng: np.random.Generator) -> Styles:
+def with_kin(styles: "Styles", share: float, rng: "np.random.Generator") -> "Styles":
     """Return `styles`, where a `share` of painters form pairs of which one paints nearly as the other does.
 
     The palette is the same, and all else nine tenths of the way to the other's.
@@ -61,7 +64,7 @@ def with_kin(styles: Styles, share: float, rng: np.random.Generator) -> Styles:
     for name, values in changed.items():
         own, other = values[pupils], values[masters]
         values[pupils] = other if name == "palette" else own + 0.9 * (other - own)
-    return Styles(**changed)
+    return replace(styles, **changed)
 
 
 WORLDS: dict[str, Changes] = {

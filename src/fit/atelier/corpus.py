@@ -119,6 +119,25 @@ def deal_counts(ladder: np.ndarray, order: np.ndarray, deal: int, deals: int) ->
     return ladder[(order + deal * len(ladder) // deals) % len(ladder)]
 
 
+def deal_nearby(ladder: np.ndarray, order: np.ndarray, deal: int) -> np.ndarray:
+    """Return the count of each painter in a deal that leaves frequent painters frequent.
+
+    In deal n, each n + 1 neighbours on the ladder are in the contrary order. Where who is frequent is not by chance,
+    `deal_counts` would move the most frequent painters to the foot of the ladder.
+
+    Args:
+        ladder: [N] counts, ascending.
+        order: [N] the painters' rungs in deal 0, a permutation.
+        deal: from 0 on.
+
+    Returns:
+        [N] int64, a painter each.
+    """
+    first = order // (deal + 1) * (deal + 1)
+    last = np.minimum(first + deal, len(ladder) - 1)
+    return ladder[first + last - order]
+
+
 def paint_photographs(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return pictures that are not paintings [count, SIDE, SIDE, 3]: noise whose power falls with frequency."""
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None])
