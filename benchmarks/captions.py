@@ -230,7 +230,11 @@ def methods_of(folder: Path, most: int) -> list[tuple[str, str, list[str]]]:
         (f"{few:,} names and their matched captions, 1 thread", "count few matched_captions 1", files),
         (f"{few:,} names and their matched captions, 2 threads", "count few matched_captions 2", files),
         ("one file, row groups of 500", "count few matched_captions 1", [str(folder / "groups-many.parquet")]),
-        ("one file, row groups of 500, 2 threads", "count few matched_captions 2", [str(folder / "groups-many.parquet")]),
+        (
+            "one file, row groups of 500, 2 threads",
+            "count few matched_captions 2",
+            [str(folder / "groups-many.parquet")],
+        ),
         ("one file, one row group", "count few matched_captions 1", [str(folder / "groups-one.parquet")]),
         ("polars `contains_any`, 1 thread (inexact; one file)", "polars", files[:1]),
     ]
