@@ -132,7 +132,7 @@ def count_captions(
         url_column: column with the addresses of images, which files need where captions are kept.
         max_matched_captions: captions to keep of each concept, a seeded sample, in `.matched`; 0 for none.
         seed: of that sample.
-        threads: files that are read at once.
+        threads: files, or pieces of Parquet files, that are read at once.
 
     Returns:
         The result: `.table` (concept, captions), `.names`, `.matched`, `.remarks`, `.sentence`, `.plot()`.

@@ -28,10 +28,10 @@ def count_captions(
         PlaceError: `reuse` holds files that FIT did not write.
     """
     kept = KeptCounts(reuse) if reuse else None  # claims the folder, before every file is looked at
-    expected_rows, fingerprints = job.check()
+    rows, fingerprints = job.check()
     for path in (outputs.counts, outputs.names, outputs.matched_captions, outputs.shards):
         make_folder(path.parent)
     if kept is None:
-        scan(concepts, job, outputs, expected_rows)
+        scan(concepts, job, outputs, rows)
     else:
-        kept.count(concepts, job, outputs, expected_rows, fingerprints)
+        kept.count(concepts, job, outputs, rows, fingerprints)

@@ -28,7 +28,7 @@ _KEY = re.compile(r"\.?[0-9a-f]{16}(\.[0-9a-f]{12})?")
 _TABLES = [field.name for field in fields(CountFiles)]
 _KEPT = (
     rf"({_KEY.pattern}/)?(\.new-[^/]+/)?(\.(matched|hits)-[^/]+/)?"
-    rf"(({'|'.join([*_TABLES, 'hits'])})|[0-9]+-[0-9]+-[0-9]+)\.parquet"
+    rf"(({'|'.join([*_TABLES, 'hits'])})|[0-9]+(-[0-9]+-[0-9]+)?)\.parquet"
 )
 """What is in a folder of counts that are kept. Earlier versions called the matched captions hits: they are removed."""
 
@@ -74,7 +74,7 @@ class KeptCounts:
         concepts: Sequence[Concept],
         job: CountJob,
         outputs: CountFiles,
-        expected_rows: int,
+        rows: Sequence[int],
         fingerprints: list[str],
     ) -> None:
         """Count the concepts that were not counted before, keep their counts, and write those of all to `outputs`.
@@ -83,7 +83,7 @@ class KeptCounts:
             concepts: of the sheet.
             job: its files have been checked.
             outputs: the files to write; their folders exist.
-            expected_rows: as CountJob.check says.
+            rows: of each file, as CountJob.check says.
             fingerprints: as CountJob.check says; counts of files with other ones are not used.
 
         Raises:
@@ -103,18 +103,18 @@ class KeptCounts:
                         f"{number_of(len(concepts) - len(new), 'concept', 'was')} counted before; "
                         f"counting {len(new)} more"
                     )
-                self._count_new(new, set(known), job, kept, key, expected_rows)
+                self._count_new(new, set(known), job, kept, key, rows)
             else:
                 print(f"every concept was counted before; their counts are kept in {kept.counts.parent}")
             self._remove_others(key)
             unite_concepts([(kept, set(phrases.concepts))], outputs, job.sampling, job.seed, phrases)
 
     def _count_new(
-        self, new: list[Concept], known: set[str], job: CountJob, kept: CountFiles, key: str, expected_rows: int
+        self, new: list[Concept], known: set[str], job: CountJob, kept: CountFiles, key: str, rows: Sequence[int]
     ) -> None:
         with temporary_folder(self._place.path, _NEW) as folder:
             fresh = CountFiles.in_folder(folder)
-            scan(new, job, fresh, expected_rows)
+            scan(new, job, fresh, rows)
             others = known - {concept.slug for concept in new}
             parts: list[tuple[CountFiles, set[str] | None]] = [(fresh, None)]
             if others:

@@ -5,10 +5,13 @@ matched captions of smallest keys. So a sample is uniform, and the same in whate
 shards are read. The sample of a whole is that of its parts' samples together.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -84,55 +87,82 @@ class Bounds:
         return self._bins(keys) <= self._limit[concepts]
 
 
+@dataclass
+class _Held:
+    """Matched captions that are not all in files yet."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    size: int = 0
+    """Bytes of `tables`."""
+    files: list[Path] = field(default_factory=list)
+    """What was written before."""
+
+    def add(self, tables: list[pa.Table]) -> list[pa.Table]:
+        """Hold tables; return what is too much to hold, all of them or none."""
+        self.tables += tables
+        self.size += sum(table.nbytes for table in tables)
+        return self.give_away() if self.size > _SPILL else []
+
+    def give_away(self) -> list[pa.Table]:
+        """Return the tables, and hold none any more."""
+        tables, self.tables, self.size = self.tables, [], 0
+        return tables
+
+
 class MatchedWriter:
-    """Takes matched captions shard by shard, holds some megabytes, and writes the rest to files sorted by concept."""
+    """Takes matched captions from the threads of a pass, holds some megabytes, and writes files sorted by concept.
+
+    Those of a shard may come from several threads. They are kept or forgotten together, once the shard has been read.
+    """
 
     def __init__(self, folder: str | Path, schema: pa.Schema):
         """Write the files to `folder`; `schema` is that of matched captions."""
         self._folder, self._schema = Path(folder), schema
-        self._held: list[pa.Table] = []
-        self._size = 0
-        self._written: list[Path] = []
-        self._held_whole: list[pa.Table] = []
-        self._size_whole = 0
-        self.files: list[Path] = []
+        self._lock, self._numbers = Lock(), itertools.count()
+        self._whole = _Held()
+        self._unfinished: dict[str, _Held] = {}
+
+    @property
+    def files(self) -> list[Path]:
         """What was written of whole shards."""
+        return self._whole.files
 
-    def add(self, table: pa.Table) -> None:
-        """Take matched captions of the present shard."""
-        self._held.append(table)
-        self._size += table.nbytes
-        if self._size > _SPILL:
-            self._written.append(self._spill(self._held))
-            self._held, self._size = [], 0
+    def add(self, shard: str, table: pa.Table) -> None:
+        """Take matched captions of a shard that is being read."""
+        with self._lock:
+            held = self._unfinished.setdefault(shard, _Held())
+            tables = held.add([table])
+        self._write(tables, held)
 
-    def commit(self) -> None:
-        """Keep the matched captions of the present shard, which is whole."""
-        self.files += self._written
-        self._held_whole += self._held
-        self._size_whole += self._size
-        self._held, self._size, self._written = [], 0, []
-        if self._size_whole > _SPILL:
-            self.flush()
+    def commit(self, shard: str) -> None:
+        """Keep the matched captions of a shard, which is whole: no thread adds to it any more."""
+        with self._lock:
+            held = self._unfinished.pop(shard, _Held())
+            self._whole.files += held.files
+            tables = self._whole.add(held.tables)
+        self._write(tables, self._whole)
 
-    def discard(self) -> None:
-        """Forget the matched captions of the present shard, which is broken."""
-        for path in self._written:
+    def discard(self, shard: str) -> None:
+        """Forget the matched captions of a shard, which is broken: no thread adds to it any more."""
+        with self._lock:
+            held = self._unfinished.pop(shard, _Held())
+        for path in held.files:
             discard(path)
-        self._held, self._size, self._written = [], 0, []
 
     def flush(self) -> None:
         """Write the matched captions of whole shards that are held; `files` then has all of them."""
-        if self._held_whole:
-            self.files.append(self._spill(self._held_whole))
-        self._held_whole, self._size_whole = [], 0
+        self._write(self._whole.give_away(), self._whole)
 
-    def _spill(self, tables: list[pa.Table]) -> Path:
-        path = self._folder / f"{id(self)}-{len(self.files)}-{len(self._written)}.parquet"
+    def _write(self, tables: list[pa.Table], held: _Held) -> None:
+        """Write a file of tables, if there are any, outside the lock: other threads go on meanwhile."""
+        if not tables:
+            return
+        path = self._folder / f"{next(self._numbers)}.parquet"
         table = pa.concat_tables(tables).cast(self._schema)
         with atomic_write(path) as part:
             pq.write_table(_sorted(table), part, row_group_size=ROW_GROUP, compression="lz4", use_dictionary=_REPEATED)
-        return path
+        with self._lock:
+            held.files.append(path)
 
 
 def _sorted(table: pa.Table) -> pa.Table:

@@ -80,7 +80,13 @@ def count_arguments(add: Callable[..., None]) -> None:
     add("--elasticsearch", action=OptionalPath, metavar="INDEX", help="count in this index instead")
     add_settings(add, SamplingSettings, ReadingSettings)
     _add_seed(add)
-    add("--threads", type=Number(int, 1, 4096), default=1, metavar="N", help="files read at once")
+    add(
+        "--threads",
+        type=Number(int, 1, 4096),
+        default=1,
+        metavar="N",
+        help="files, or pieces of Parquet files, read at once",
+    )
     add(
         "--part",
         action=argparse.BooleanOptionalAction,

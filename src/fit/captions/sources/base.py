@@ -116,6 +116,22 @@ class CaptionFile(ABC):
             CorpusError: the file is broken.
         """
 
+    def pieces(self, columns: Sequence[str], most: int) -> list[tuple[int, Iterator[pa.RecordBatch]]]:
+        """Split the file into pieces that different threads may read at the same time.
+
+        Args:
+            columns: names of columns.
+            most: how many pieces there may be, 1 or more.
+
+        Returns:
+            For each piece, in the order of the file, the number of its first row and its batches, as `batches` yields
+            them. There is one piece where the format can't be split, and none where there is nothing to read.
+
+        Raises:
+            CorpusError: the file is broken.
+        """
+        return [(0, self.batches(columns))]
+
     def check(self, columns: Sequence[str], text: Sequence[str]) -> None:
         """Raise CorpusError where a column of `columns` is missing, or one of `text` among them holds no text."""
         for column in columns:

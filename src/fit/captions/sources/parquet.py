@@ -1,7 +1,7 @@
 """Captions in Parquet."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,32 +15,61 @@ _BATCH_BYTES = 64 << 20
 
 
 class ParquetCaptions(CaptionFile):
-    """A Parquet file, read row group by row group."""
+    """A Parquet file, read row group by row group, and split between them."""
 
     is_compressed_inside: ClassVar[bool] = True
 
     def _open(self) -> None:
         try:
-            # With pre_buffer, Arrow's default, a whole column of a row group would be held at once.
-            file = self._system.open_input_file(self._inside)
-            self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+            self._file = self._reader()
         except (pa.ArrowException, OSError) as error:
             raise self.broken(error) from None
         self.rows = self._file.metadata.num_rows
+
+    def _reader(self, **settings: Any) -> pq.ParquetFile:
+        """Return a reader of the file; it is for one thread at a time."""
+        file = self._system.open_input_file(self._inside)
+        # With pre_buffer, Arrow's default, a whole column of a row group would be held at once.
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, **settings)
 
     @property
     def schema(self) -> pa.Schema:
         return self._file.schema_arrow
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for _, batches in self.pieces(columns, 1):
+            yield from batches
+
+    def pieces(self, columns: Sequence[str], most: int) -> list[tuple[int, Iterator[pa.RecordBatch]]]:
+        groups = range(self._file.num_row_groups)
         try:
-            rows = min(
-                (self._rows_at_once(group, columns) for group in range(self._file.num_row_groups)), default=BATCH
-            )
-            for batch in self._file.iter_batches(rows, columns=columns, use_threads=False):
+            rows = min((self._rows_at_once(group, columns) for group in groups), default=BATCH)
+        except (pa.ArrowException, OSError) as error:
+            raise self.broken(error) from None
+        count = min(most, len(groups))
+        pieces, first_row = [], 0
+        for piece in range(count):
+            part = groups[len(groups) * piece // count : len(groups) * (piece + 1) // count]
+            pieces.append((first_row, self._read(part, columns, rows)))
+            first_row += sum(self._file.metadata.row_group(group).num_rows for group in part)
+        return pieces
+
+    def _read(self, groups: range, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield columns of some row groups, `rows` rows at a time; raises as `batches`."""
+        try:
+            reader = self._reader(metadata=self._file.metadata)
+            for batch in reader.iter_batches(rows, row_groups=groups, columns=columns, use_threads=False):
                 yield batch.select(columns)
         except (pa.ArrowException, OSError) as error:
             raise self.broken(error) from None
+
+    def check_captions(self, rows: int, null_captions: int) -> None:
+        # Rows are told apart by their numbers, which say where a piece begins.
+        if rows != self.rows:
+            raise CorpusError(
+                f"{self.path}: it says that it has {self.rows:,} rows, and has {rows:,}; fetch or make it again, or go "
+                "on without it: `on_bad_shard: skip`"
+            )
 
     def _rows_at_once(self, group: int, columns: Sequence[str]) -> int:
         """Return how many rows of a row group to read at once, so that they have at most about _BATCH_BYTES bytes.
@@ -67,8 +96,7 @@ class ParquetCaptions(CaptionFile):
         ]
         if not texts:
             return least
-        settings = {"pre_buffer": False, "buffer_size": 1 << 20, "metadata": self._file.metadata}
-        file = pq.ParquetFile(self._system.open_input_file(self._inside), read_dictionary=texts, **settings)
+        file = self._reader(read_dictionary=texts, metadata=self._file.metadata)
         first = next(file.iter_batches(1, row_groups=[group], columns=texts, use_threads=False))
         longest = 0
         for name, column in zip(first.schema.names, first.columns, strict=True):
