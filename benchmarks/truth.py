@@ -162,7 +162,7 @@ def noise_table(answer):
     for name, world in answer["worlds"].items():
         for noise in world["noise_of_training"]:
             lines.append((f"world {name}, {noise['from']} to {noise['below'] - 1} images", [f"{noise['sd']:.2f}"]))
-    return table_of(lines, ["sd of a painter's score"])
+    return table_of(lines, ["sd of a painter's score"]) if lines else []
 
 
 def neighbours_table(painters):

@@ -56,6 +56,10 @@ SMALL = {
         "--studies 1 --repeats 1 --permutations 19 --sds 0.06 --concepts 30 --docs {folder}/page.md",
         r"\| step at 1,000, 30 concepts \|",
     ),
+    "truth": (
+        "--results docs/truth --docs {folder}/page.md --simulations 1",
+        r"\| what a user is told \| \d+ \| \d+ \|",
+    ),
     "threshold": (
         "--studies 1 --resamples 20 --timed-resamples 20 --loops 1 --docs {folder}/page.md",
         r"\| `fit sensitivity measure --resamples 20` \| [\d.]+ s",

@@ -10,6 +10,7 @@ from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import SEED, Number
 from fit.cli.scores import EVIDENCE
 from fit.scores.settings import ScoreSettings
+from fit.truth.design import PRUNED
 
 
 def measure_arguments(add: Callable[..., None]) -> None:
@@ -20,7 +21,7 @@ def measure_arguments(add: Callable[..., None]) -> None:
     for name, what in EVIDENCE.items():
         add(f"--{name}", nargs="+", metavar="PLACE", help=f"{what}: files or folders")
     add("--world", type=SEED, metavar="N", help="seed of the world")
-    add("--changes", choices=list(WORLDS), help="what is unlike the usual world")
+    add("--changes", choices=[*WORLDS, PRUNED], help="what is unlike the usual world")
     add("--deal", type=SEED, metavar="N", help="of the counts to the painters")
     add("--training", type=SEED, metavar="N", help="seed of the model's training")
     add_settings(add, ScoreSettings)
