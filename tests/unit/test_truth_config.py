@@ -79,7 +79,7 @@ def test_it_repeats_the_built_in_study_which_has_to_be_there(data, lacks, said):
         ("worlds", [3, -1], "name one seed or more, from 0 on"),
         ("worlds", ["one"], "'one'"),
         ("changes", ["copies", "copies"], "'copies' occurs twice; name each once"),
-        ("changes", ["copys"], "no such change: 'copys'; there are: simple-fame"),
+        ("changes", ["copiess"], "no such change: 'copiess'; there are: simple-fame"),
         ("changes", ["usual"], "'usual' breaks nothing"),
         ("deals", 0, "greater than or equal to 1"),
         ("trainings", 0, "greater than or equal to 1"),

@@ -1,6 +1,6 @@
 """Says of a target that the workflow does not know what it may mean, and which targets there are."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from fit.config.config import Config
@@ -38,7 +38,7 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
 
 
 def _names(config: Config) -> str:
-    kinds = {"models": config.models, "domains": config.domains, "corpora": config.corpora}
+    kinds: dict[str, Iterable[str]] = {"models": config.models, "domains": config.domains, "corpora": config.corpora}
     # The dozens of the truth experiment are not in config.yaml.
     added = {name for run in truth_runs(config) for name in (run.model, run.domain, run.corpus)}
     known = {kind: [name for name in sections if name not in added] for kind, sections in kinds.items()}

@@ -12,7 +12,6 @@ from matplotlib.ticker import FuncFormatter
 
 from fit.io.files import atomic_write
 from fit.io.shown import as_images, number_of
-from fit.io.shown import as_images, number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
 from fit.truth.compare import TRUE_SCORE
 from fit.truth.design import USUAL
