@@ -45,7 +45,7 @@ def made():
         [painters_frame(counts, scores, MODELS), painters_frame(counts[:, :2], scores[:, :2], changed)]
     )
     thresholds = thresholds_frame([*estimates(), *(answer_row(run, "right", 10.0, (5.0, 20.0)) for run in changed)])
-    return painters, thresholds, estimate_truth(painters, thresholds, resamples=6, seed=1)
+    return painters, thresholds, estimate_truth(painters, thresholds, resamples=40, seed=1)
 
 
 def error_of(answer, estimator, score="published", world="all"):
@@ -149,9 +149,9 @@ def test_the_parts_of_the_variance_are_all_of_it(made):
 
 def test_another_seed_of_the_bootstrap_moves_intervals_only(made):
     painters, thresholds, answer = made
-    again = estimate_truth(painters, thresholds, resamples=6, seed=1)
+    again = estimate_truth(painters, thresholds, resamples=40, seed=1)
     assert again == answer
-    other = estimate_truth(painters, thresholds, resamples=6, seed=2)
+    other = estimate_truth(painters, thresholds, resamples=40, seed=2)
     assert other["errors"] == answer["errors"]
     assert other["worlds"]["7"]["median"] == answer["worlds"]["7"]["median"]
     assert other["worlds"]["7"]["median_interval"] != answer["worlds"]["7"]["median_interval"]

@@ -20,12 +20,18 @@ def data():
 
 
 def test_the_experiments_models_are_models_like_any_other(data):
-    data["truth"] |= {"worlds": [3], "deals": 2, "trainings": 2, "changes": ["weak-encoder", "wider"]}
+    data["truth"] |= {
+        "worlds": [3],
+        "deals": 2,
+        "trainings": 2,
+        "changes": ["weak-encoder", "wider"],
+        "pruned_painters": 3,
+    }
     plain = check(data)
     config = with_truth(plain)
     added = list(config.models)[len(plain.models) :]
     assert added == [run.model for run in truth_runs(config)]
-    assert len(added) == 8
+    assert len(added) == 9
     for run in truth_runs(config):
         model, domain, corpus = config.models[run.model], config.domains[run.domain], config.corpora[run.corpus]
         assert model.corpus == run.corpus and model.pipeline == run.generator
@@ -75,8 +81,8 @@ def test_it_repeats_the_built_in_study_which_has_to_be_there(data, lacks, said):
     ("key", "value", "said"),
     [
         ("worlds", [101, 101], "101 occurs twice; name each once"),
-        ("worlds", [], "name one seed or more, from 0 on"),
-        ("worlds", [3, -1], "name one seed or more, from 0 on"),
+        ("worlds", [], "name one seed or more"),
+        ("worlds", [3, -1], "greater than or equal to 0"),
         ("worlds", ["one"], "'one'"),
         ("changes", ["copies", "copies"], "'copies' occurs twice; name each once"),
         ("changes", ["copiess"], "no such change: 'copiess'; there are: simple-fame"),

@@ -114,12 +114,14 @@ def test_all_scores_equal_show_no_rise(start):
     assert not shows_a_rise(counts, flat, fitted)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_noise_shows_no_rise(seed):
-    counts, scores, _ = simulate(16, 4, seed=seed, low=0.4, high=0.4)
-    fitted = fit_own_curves(counts, scores)
-    assert np.isfinite(fitted.thresholds).all()
-    assert not shows_a_rise(counts, scores, fitted)
+def test_noise_seldom_shows_a_rise():
+    claimed = 0
+    for seed in range(20):
+        counts, scores, _ = simulate(16, 4, seed=seed, low=0.4, high=0.4)
+        fitted = fit_own_curves(counts, scores)
+        assert np.isfinite(fitted.thresholds).all()
+        claimed += bool(shows_a_rise(counts, scores, fitted))
+    assert claimed <= 2
 
 
 def test_scores_that_fall_show_no_rise():

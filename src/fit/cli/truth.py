@@ -46,8 +46,9 @@ def measure(args: Namespace) -> None:
         reference_embeddings=ConceptTables(args.reference_embeddings),
         top_k=read_settings(ScoreSettings, args).top_k,
     )
+    thresholds = measure_thresholds(run, args.threshold)
     write_frame(painters, args.painters_file)
-    write_frame(measure_thresholds(run, args.threshold), args.thresholds_file)
+    write_frame(thresholds, args.thresholds_file)
 
 
 def gather_arguments(add: Callable[..., None]) -> None:
@@ -62,8 +63,9 @@ def gather(args: Namespace) -> None:
     """Put the tables of all models together."""
     from fit.truth.measure import PAINTERS, THRESHOLDS, gather, write_frame
 
-    write_frame(gather(args.painters, PAINTERS), args.painters_file)
-    write_frame(gather(args.thresholds, THRESHOLDS), args.thresholds_file)
+    painters, thresholds = gather(args.painters, PAINTERS), gather(args.thresholds, THRESHOLDS)
+    write_frame(painters, args.painters_file)
+    write_frame(thresholds, args.thresholds_file)
 
 
 def estimate_arguments(add: Callable[..., None]) -> None:

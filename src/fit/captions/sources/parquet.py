@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from fit.captions.sources.base import BATCH, CaptionFile
 from fit.errors import CorpusError
 from fit.io.folders import LARGEST_FILE
+from fit.io.shown import number_of
 
 _BATCH_BYTES = 64 << 20
 
@@ -67,7 +68,7 @@ class ParquetCaptions(CaptionFile):
         # Rows are told apart by their numbers, which say where a piece begins.
         if rows != self.rows:
             raise CorpusError(
-                f"{self.path}: it says that it has {self.rows:,} rows, and has {rows:,}; fetch or make it again, or go "
+                f"{self.path}: it says that it has {number_of(self.rows, 'row')}, and has {rows:,}; fetch or make it again, or go "
                 "on without it: `on_bad_shard: skip`"
             )
 
