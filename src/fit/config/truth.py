@@ -13,7 +13,6 @@ from fit.config.model import Model
 from fit.errors import ConfigError
 from fit.truth.design import Run, runs
 
-
 GENERATOR = "results/atelier/generator"
 """Pipeline of the built-in study's model."""
 

@@ -114,9 +114,9 @@ def true_thresholds(painters: pl.DataFrame, *, resamples: int, seed: int) -> dic
         seed: of the bootstrap.
 
     Returns:
-        A dict: models and deals (how many), reason (why there is no threshold, else None), not_compared (why no estimate
-        is compared with it, else None), curves (the fitted parameters), noise_of_training, and OF_A_RISE, which are
-        None without a threshold.
+        A dict: models and deals (how many), reason (why there is no threshold, else None), not_compared (why no
+        estimate is compared with it, else None), curves (the fitted parameters), noise_of_training, and OF_A_RISE,
+        which are None without a threshold, but for without_deal, which is empty.
 
     Raises:
         DataError: no painter has a score.

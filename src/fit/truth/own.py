@@ -2,9 +2,9 @@
 
 A painter's score rises with its own count along a logistic curve in log(1 + count), from a level of its own (what the
 model paints for a name that it does not know: its namesake, near to the painter or not) to a common one. Where the rise
-is half done is the painter's threshold. Thresholds of painters are normal in the logarithm. The noise may differ between
-the two ends of the curve. All of it is fitted at once by maximum likelihood: a painter's level is integrated out exactly,
-its threshold over a grid.
+is half done is the painter's threshold. Thresholds of painters are normal in the logarithm. The noise may differ
+between the two ends of the curve. All of it is fitted at once by maximum likelihood: a painter's level is integrated
+out exactly, its threshold over a grid.
 """
 
 from collections.abc import Mapping
@@ -159,7 +159,7 @@ def _log_weights() -> np.ndarray:
 
 
 def _likelihood(values: np.ndarray, x: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray, _Parts]:
-    """Return the log likelihood of all scores, how likely each painter's places on GRID are [P, GRID], and the parts."""
+    """Return the log likelihood of all scores, how likely a painter's places on GRID are [P, GRID], and the parts."""
     parts = _parts(values, x, scores)
     joint = parts.log_likelihoods + _log_weights()
     of_painters = logsumexp(joint, axis=1, keepdims=True)
