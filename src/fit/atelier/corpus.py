@@ -44,7 +44,7 @@ Paints = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def stream(seed: int, name: str, *numbers: int) -> np.random.Generator:
-    """Return the random numbers of `name`, one of STREAMS, and `numbers` (a painter, a block) in the world `seed`."""
+    """Return the random numbers of `name`, of STREAMS, and `numbers` (a painter, a block) in the world of `seed`."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name), *numbers)))
 
 

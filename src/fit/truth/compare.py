@@ -115,8 +115,8 @@ def true_thresholds(painters: pl.DataFrame, *, resamples: int, seed: int) -> dic
 
     Returns:
         A dict: models and deals (how many), reason (why there is no threshold, else None), not_compared (why no
-        estimate is compared with it, else None), curves (the fitted parameters), noise_of_training, and OF_A_RISE, which are
-        None without a threshold.
+        estimate is compared with it, else None), curves (the fitted parameters), noise_of_training, and OF_A_RISE,
+        which are None without a threshold, but for without_deal, which is empty.
 
     Raises:
         DataError: no painter has a score.

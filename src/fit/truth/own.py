@@ -159,7 +159,7 @@ def _log_weights() -> np.ndarray:
 
 
 def _likelihood(values: np.ndarray, x: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray, _Parts]:
-    """Return the log likelihood of all scores, how likely painters' places on GRID are [P, GRID], and the parts."""
+    """Return the log likelihood of all scores, how likely a painter's places on GRID are [P, GRID], and the parts."""
     parts = _parts(values, x, scores)
     joint = parts.log_likelihoods + _log_weights()
     of_painters = logsumexp(joint, axis=1, keepdims=True)
