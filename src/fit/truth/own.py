@@ -23,8 +23,6 @@ PARAMETERS = ("low", "high", "slope", "median", "spread", "low_spread", "noise_l
 _POSITIVE = np.array([name in ("slope", "spread", "low_spread", "noise_low", "noise_high") for name in PARAMETERS])
 _LEAST = 0.02
 """No spread or noise is smaller: a likelihood grows without bound where one is 0."""
-_NEVER = 1e3
-"""A threshold that no count reaches, as log(1 + count)."""
 _BOUNDS = [(-10.0, 4.0) if positive else (-100.0, 100.0) for positive in _POSITIVE]
 """Of the parameters where they are searched: nothing overflows."""
 
@@ -219,7 +217,8 @@ def fit_own_curves(
 def shows_a_rise(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> bool:
     """Return whether scores show that they rise with the count; where they do not, the thresholds mean nothing.
 
-    The Bayesian information criterion decides, against levels of the painters' own that no count changes.
+    The Bayesian information criterion decides, against the same curves without a rise of the mean: their noise may change
+    with the count, which is not a rise.
 
     Args:
         counts: [P, M] count of each painter in each model.
@@ -227,18 +226,17 @@ def shows_a_rise(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> b
         fitted: of fit_own_curves, to the same.
     """
     x, scores = np.log1p(np.asarray(counts, float)), np.asarray(scores, float)
-    varied = np.isin(PARAMETERS, ("low", "low_spread", "noise_low"))
-    spread = max(float(np.nanstd(scores)), 2 * _LEAST)
-    packed = _packed(np.array([np.nanmean(scores), 0.0, 1.0, _NEVER, _LEAST, spread / 2, spread, 1.0]))
+    start = _packed(np.array([getattr(fitted, name) for name in PARAMETERS]))
+    start[0] = float(np.nanmean(scores))
 
-    def loss(part: np.ndarray) -> tuple[float, np.ndarray]:
-        value, by_each = _loss(np.concatenate([part[:1], packed[1:5], part[1:], packed[7:]]), x, scores)
-        return value, by_each[varied]
+    def loss(level_and_rest: np.ndarray) -> tuple[float, np.ndarray]:
+        value, by_each = _loss(np.concatenate([level_and_rest[:1], level_and_rest]), x, scores)
+        return value, np.concatenate([[by_each[0] + by_each[1]], by_each[2:]])
 
-    without = -float(minimize(loss, packed[varied], jac=True, method="L-BFGS-B", bounds=_BOUNDS[:1] + _BOUNDS[5:7]).fun)
-    more = len(PARAMETERS) - int(varied.sum())
-    needed = more / 2 * np.log(np.count_nonzero(~np.isnan(scores)))
-    return fitted.high > fitted.low and fitted.log_likelihood - without > needed
+    flat = minimize(loss, np.delete(start, 1), jac=True, method="L-BFGS-B", bounds=[_BOUNDS[0], *_BOUNDS[2:]])
+    # The height of the rise, and its place and steepness as far as the noise does not tell them.
+    needed = 3 / 2 * np.log(np.count_nonzero(~np.isnan(scores)))
+    return bool(fitted.high > fitted.low and fitted.log_likelihood + float(flat.fun) > needed)
 
 
 def matrices(painters: Any, score: str) -> tuple[list[str], list[tuple], np.ndarray, np.ndarray]:

@@ -68,8 +68,8 @@ class ParquetCaptions(CaptionFile):
         # Rows are told apart by their numbers, which say where a piece begins.
         if rows != self.rows:
             raise CorpusError(
-                f"{self.path}: it says that it has {number_of(self.rows, 'row')}, and has {rows:,}; fetch or make it again, or go "
-                "on without it: `on_bad_shard: skip`"
+                f"{self.path}: it says that it has {number_of(self.rows, 'row')}, and has {rows:,}; fetch or make it "
+                "again, or go on without it: `on_bad_shard: skip`"
             )
 
     def _rows_at_once(self, group: int, columns: Sequence[str]) -> int:
