@@ -91,7 +91,7 @@ def _halves(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves, rng: np.r
 def _noise_of_training(painters: pl.DataFrame) -> list[dict[str, Any]]:
     """Return how far the scores of one painter on one deal differ from training to training, by count."""
     spread = (
-        painters.group_by("deal", "concept")
+        painters.group_by("deal", "concept", maintain_order=True)
         .agg(pl.col(TRUE_SCORE).drop_nulls().var(), pl.col("true_count").first())
         .drop_nulls()
     )
@@ -205,18 +205,22 @@ def _spread_of_estimates(estimates: pl.DataFrame) -> dict[str, Any]:
     Both are standard deviations of the logarithm, by one-way analysis of variance within worlds.
     """
     logs = estimates.filter(pl.col("claimed")).with_columns(log=(1 + pl.col("threshold")).log())
-    groups = logs.group_by("world", "deal").agg(pl.col("log").var().alias("var"), pl.len(), pl.col("log").mean())
+    groups = logs.group_by("world", "deal", maintain_order=True).agg(
+        pl.col("log").var().alias("var"), pl.len(), pl.col("log").mean()
+    )
     repeated = groups.filter(pl.col("len") > 1)
     found: dict[str, Any] = {"models": len(logs)}
     if len(logs) > 2:
-        total = logs.group_by("world").agg(pl.col("log").var())["log"].mean()
+        total = logs.group_by("world", maintain_order=True).agg(pl.col("log").var())["log"].mean()
         found["all"] = float(np.sqrt(total)) if total is not None else None  # type: ignore[arg-type]
     if len(repeated):
         weights = repeated["len"].to_numpy() - 1
         within = float(np.average(repeated["var"].to_numpy(), weights=weights))
         found["training"] = float(np.sqrt(within))
         found["pairs"] = len(repeated)
-        means = repeated.group_by("world").agg(pl.col("log").var(), pl.col("len").mean()).drop_nulls()
+        means = (
+            repeated.group_by("world", maintain_order=True).agg(pl.col("log").var(), pl.col("len").mean()).drop_nulls()
+        )
         if len(means):
             between = float((means["log"] - within / means["len"]).mean())  # type: ignore[arg-type]
             found["deal"] = float(np.sqrt(max(0.0, between)))

@@ -217,8 +217,8 @@ def fit_own_curves(
 def shows_a_rise(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> bool:
     """Return whether scores show that they rise with the count; where they do not, the thresholds mean nothing.
 
-    The Bayesian information criterion decides, against the same curves without a rise of the mean: their noise may change
-    with the count, which is not a rise.
+    The Bayesian information criterion decides, against the same curves without a rise of the mean: their noise may
+    change with the count, which is not a rise.
 
     Args:
         counts: [P, M] count of each painter in each model.

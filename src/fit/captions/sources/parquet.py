@@ -67,9 +67,10 @@ class ParquetCaptions(CaptionFile):
     def check_captions(self, rows: int, null_captions: int) -> None:
         # Rows are told apart by their numbers, which say where a piece begins.
         if rows != self.rows:
+            told = number_of(self.rows or 0, "row")
             raise CorpusError(
-                f"{self.path}: it says that it has {number_of(self.rows, 'row')}, and has {rows:,}; fetch or make it "
-                "again, or go on without it: `on_bad_shard: skip`"
+                f"{self.path}: it says that it has {told}, and has {rows:,}; fetch or make it again, or go on without "
+                "it: `on_bad_shard: skip`"
             )
 
     def _rows_at_once(self, group: int, columns: Sequence[str]) -> int:
