@@ -1,17 +1,6 @@
 """Whether the estimated threshold is the true one: many models of the built-in world, in which the same painters have other
 counts. Each is then an ordinary study. Ask for the milestone truth."""
 
-from fit.truth.design import PRUNED, USUAL, Run
-
-TRUTH_RUNS = {run.model: run for run in truth_runs(CONFIG)}
-TRUTH_MODELS = one_of(TRUTH_RUNS)
-TRUTH_DOMAINS = one_of(run.domain for run in TRUTH_RUNS.values())
-
-
-def first_run(wildcards):
-    """Return the run whose model is audited: the first training of a deal of the usual world."""
-    return Run(int(wildcards.world), USUAL, int(wildcards.deal), 1)
-
 
 wildcard_constraints:
     world=r"\d+",

@@ -2,6 +2,7 @@
 
 from fit import alternatives
 from fit.explorer.beside import tables_beside
+from fit.truth.design import PRUNED, USUAL, Run
 
 # --- captions ---------------------------------------------------------------------------------------------------------
 
@@ -323,6 +324,19 @@ def measured_before(wildcards):
 def tables_of_others(wildcards):
     """Return the tables of scores of other studies that a study is compared with."""
     return [str(table) for folder in CONFIG.explorer.beside for table in tables_beside(folder)]
+
+
+# --- truth -----------------------------------------------------------------------------------------------------------
+
+
+TRUTH_RUNS = {run.model: run for run in truth_runs(CONFIG)}
+TRUTH_MODELS = one_of(TRUTH_RUNS)
+TRUTH_DOMAINS = one_of(run.domain for run in TRUTH_RUNS.values())
+
+
+def first_run(wildcards):
+    """Return the run whose model is audited: the first training of a deal of the usual world."""
+    return Run(int(wildcards.world), USUAL, int(wildcards.deal), 1)
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

@@ -132,7 +132,9 @@ def write_pages(folder: Path) -> None:
         wanted |= linked - set(made)
     for target in sorted(wanted):
         if target.startswith("docs/"):
-            shutil.copyfile(ROOT / target, folder / place_of(target))
+            place = folder / place_of(target)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / target, place)
         else:
             write(place_of(target), shown_file(target))
     for name in ASSETS:
