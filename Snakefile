@@ -40,6 +40,6 @@ if CONFIG.atelier:
     include: "rules/atelier.smk"
 
 
-if CONFIG.truth:
+if TRUTH_RUNS:
 
     include: "rules/truth.smk"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from fit.config.config import Config
-from fit.config.truth import truth_runs
+from fit.config.truth import truth_runs, why_no_truth
 from fit.io.nearby import nearest
 from fit.io.shown import shown
 
@@ -23,6 +23,8 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
         default = config.default_study
         remedy = "leave the word out" if target == default else f"write `default_study: {target}` into config.yaml"
         return f"{name}: a study, and a run makes the default study, which is {default}; {remedy}"
+    if target == "truth" and (lacks := why_no_truth(config)):
+        return f"{name}: {lacks}"
     if target in milestones:  # the others are always there
         return f"{name}: this milestone needs the section `{name}` of config.yaml, which says what is made; add it"
     if "/" not in target:

@@ -17,11 +17,6 @@ GENERATOR = "results/atelier/generator"
 """Pipeline of the built-in study's model."""
 
 
-def truth_runs(config: Config) -> list[Run]:
-    """Return the runs of the truth experiment, in the order in which they are wanted; none without one."""
-    return list(runs(config.truth)) if config.truth else []
-
-
 def _of_atelier(config: Config) -> tuple[Domain, Corpus, Model]:
     """Return the sections of the built-in study that the experiment's are made from.
 
@@ -42,12 +37,28 @@ def _of_atelier(config: Config) -> tuple[Domain, Corpus, Model]:
     raise ConfigError(f"config.yaml: `truth` repeats the built-in study, but {lacks}; add it, or take `truth` out")
 
 
-def with_truth(config: Config) -> Config:
-    """Return `config` with the models, corpora, domains and embedders of the truth experiment.
+def why_no_truth(config: Config) -> str | None:
+    """Say what the experiment lacks that the configuration asks for; None if nothing, or if it asks for none."""
+    if config.truth is None:
+        return None
+    try:
+        _of_atelier(config)
+    except ConfigError as error:
+        return str(error)
+    return None
 
-    Raises:
-        ConfigError: the built-in study, which it repeats, is not in the configuration.
+
+def truth_runs(config: Config) -> list[Run]:
+    """Return the runs of the truth experiment, in the order in which they are wanted.
+
+    None without one, or without the built-in study that it repeats: whoever studies another model needs neither, and
+    only `snakemake truth` says so.
     """
+    return list(runs(config.truth)) if config.truth and not why_no_truth(config) else []
+
+
+def with_truth(config: Config) -> Config:
+    """Return `config` with the models, corpora, domains and embedders of the truth experiment."""
     wanted = truth_runs(config)
     if not wanted:
         return config
