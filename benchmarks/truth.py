@@ -1,6 +1,6 @@
 """Writes what `snakemake truth` found into docs/truth.md, and its small tables and figures into docs/truth.
 
-    snakemake truth
+    snakemake truth truth_pruning
     python benchmarks/truth.py
 
 Without results, the tables that the docs have are made again from docs/truth: `python benchmarks/truth.py --results
@@ -69,6 +69,11 @@ def rise(world):
     return np.exp(np.log(81) / world["curves"]["slope"])
 
 
+def called(estimator):
+    """How a table calls an estimator."""
+    return "what a user is told" if estimator == "headline" else f"`{estimator}`"
+
+
 def errors_of(answer, estimator, score="published", world="all"):
     """The errors of an estimator by a score: one, or none if it gave no answer."""
     return [e for e in answer["errors"] if (e["estimator"], e["score"], e["world"]) == (estimator, score, world)]
@@ -79,7 +84,7 @@ def errors_table(answer):
     rows = []
     for estimator in ESTIMATORS:
         for error in errors_of(answer, estimator):
-            rows.append((f"`{estimator}`" if estimator != "headline" else "what a user is told", cells(error)))
+            rows.append((called(estimator), cells(error)))
     columns = (
         *("models", "answers", "estimate / truth", "95 %", "rms error of the log", "within a factor of 2"),
         *("interval holds the truth", "its width (median)"),
@@ -141,7 +146,7 @@ def spread_table(answer):
             if (found["estimator"], found["score"]) == (estimator, "published"):
                 told = [found.get("all"), found.get("training"), found.get("deal")]
                 shown = ["-" if value is None else f"{value:.2f} (a factor of {np.exp(value):.1f})" for value in told]
-                rows.append((estimator, [str(found["models"]), str(found.get("pairs", 0)), *shown]))
+                rows.append((called(estimator), [str(found["models"]), str(found.get("pairs", 0)), *shown]))
     return table_of(rows, ("models", "pairs", "all", "training again", "another deal"))
 
 
@@ -190,14 +195,20 @@ def neighbours_table(painters):
     return table_of(rows, ["change of the score", "95 %"])
 
 
-def pruned_table(painters):
+def find_pruned(results):
+    """The table of painters of the model that was trained on the pruned corpus; None if it was not asked for."""
+    places = (results / "pruned.parquet", *sorted(results.glob(f"models/*/*-{PRUNED}.painters.parquet")))
+    return next((path for path in places if path.exists()), None)
+
+
+def pruned_table(painters, pruned):
     """Lines: the pruned painters before and after, beside those left alone."""
+    if pruned is None:
+        return []
     keys = ["world", "deal", "training", "concept"]
-    after = painters.filter(pl.col("changes") == PRUNED)
+    after = pl.read_parquet(pruned)
     before = painters.filter(pl.col("changes") == USUAL)
     both = before.join(after, on=keys, suffix="_after")
-    if both.is_empty():
-        return []
     cut = both.filter(pl.col("true_count_after") < pl.col("true_count"))
     left = both.filter(pl.col("true_count_after") == pl.col("true_count"))
     rows = [
@@ -293,6 +304,7 @@ def main():
     folder = args.docs.with_suffix("")
     answer = json.loads((args.results / "truth.json").read_text(encoding="utf-8"))
     painters = pl.read_parquet(args.results / "painters.parquet")
+    pruned = find_pruned(args.results)
     took = times(args.results.parent / "benchmarks")
     tables = {
         "truth": truth_table(answer),
@@ -303,7 +315,7 @@ def main():
         "noise": noise_table(answer),
         "marginal": marginal_table(answer),
         "neighbours": neighbours_table(painters),
-        "pruned": pruned_table(painters),
+        "pruned": pruned_table(painters, pruned),
         "changes": changes_table(answer),
         "times": took,
         "simulated": simulated_table(args.simulations, seed=20_001) if args.simulations else [],
@@ -316,6 +328,8 @@ def main():
         folder.mkdir(exist_ok=True)
         for name in FILES:
             shutil.copyfile(args.results / name, folder / name)
+        if pruned:
+            shutil.copyfile(pruned, folder / "pruned.parquet")
 
 
 if __name__ == "__main__":

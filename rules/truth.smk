@@ -76,12 +76,10 @@ rule prune_truth_world:
         corpus="results/truth/worlds/{world}/usual/{deal}/corpus.parquet",
         training_set="results/truth/worlds/{world}/usual/{deal}/training-set.parquet",
         truth="results/truth/worlds/{world}/usual/{deal}/truth.parquet",
-        references="results/truth/worlds/{world}/usual/{deal}/references.parquet",
     output:
         corpus="results/truth/worlds/{world}/pruned/{deal}/corpus.parquet",
         training_set="results/truth/worlds/{world}/pruned/{deal}/training-set.parquet",
         truth="results/truth/worlds/{world}/pruned/{deal}/truth.parquet",
-        references="results/truth/worlds/{world}/pruned/{deal}/references.parquet",
         pruned="results/truth/worlds/{world}/pruned/{deal}/pruned.tsv",
     log:
         "results/logs/prune_truth_world/{world}/{deal}.log",
@@ -96,7 +94,7 @@ rule prune_truth_world:
         "fit truth prune --plan {input.plan:q} {params.settings[flags]:q} --corpus {input.corpus:q} "
         "--training-set {input.training_set:q} --truth {input.truth:q} --corpus-file {output.corpus:q} "
         "--training-set-file {output.training_set:q} --truth-file {output.truth:q} --pruned {output.pruned:q} "
-        "> {log:q} 2>&1 && cp {input.references:q} {output.references:q}"
+        "> {log:q} 2>&1"
 
 
 rule train_truth_encoder:
@@ -181,8 +179,16 @@ rule measure_truth:
 rule gather_truth:
     """Put the painters of all models into one table, and the thresholds of all models into another."""
     input:
-        painters=[f"results/truth/models/{m}/{run.domain}.painters.parquet" for m, run in TRUTH_RUNS.items()],
-        thresholds=[f"results/truth/models/{m}/{run.domain}.thresholds.parquet" for m, run in TRUTH_RUNS.items()],
+        painters=[
+            f"results/truth/models/{m}/{run.domain}.painters.parquet"
+            for m, run in TRUTH_RUNS.items()
+            if run.changes != PRUNED
+        ],
+        thresholds=[
+            f"results/truth/models/{m}/{run.domain}.thresholds.parquet"
+            for m, run in TRUTH_RUNS.items()
+            if run.changes != PRUNED
+        ],
     output:
         painters="results/truth/painters.parquet",
         thresholds="results/truth/thresholds.parquet",
@@ -248,3 +254,14 @@ rule truth:
     input:
         "results/truth/truth.json",
         [f"results/truth/{name}.png" for name in ("curves", "estimates")],
+
+
+rule truth_pruning:
+    """The pruning plan of an audit, tried: the painters of a model that was trained without the planned images. This is no part
+    of the experiment, as a first model without a threshold has no plan."""
+    input:
+        [
+            f"results/truth/models/{m}/{run.domain}.painters.parquet"
+            for m, run in TRUTH_RUNS.items()
+            if run.changes == PRUNED
+        ],

@@ -40,7 +40,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
-    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer", "truth"),
+    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer", "truth", "truth_pruning"),
 )
 """Rules that only gather files: they are not a stage."""
 

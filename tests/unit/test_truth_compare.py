@@ -11,7 +11,7 @@ from truth_data import answer_row, painters_frame, runs_of, simulate, thresholds
 
 from fit.cli.main import main
 from fit.errors import DataError
-from fit.truth.compare import OF_A_RISE, estimate_truth, headline_errors
+from fit.truth.compare import OF_A_RISE, estimate_truth
 from fit.truth.measure import write_frame
 
 TRUE = 40.0
@@ -102,7 +102,7 @@ def test_an_estimator_without_an_answer_has_no_error(made):
 
 def test_an_answer_that_a_user_is_not_given_does_not_count(made):
     _, _, answer = made
-    found = headline_errors(answer)
+    found = error_of(answer, "headline")
     assert (found["estimator"], found["world"], found["models"], found["answers"]) == ("headline", "all", 8, 7)
 
 

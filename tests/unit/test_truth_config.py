@@ -35,7 +35,9 @@ def test_the_experiments_models_are_models_like_any_other(data):
     for run in truth_runs(config):
         model, domain, corpus = config.models[run.model], config.domains[run.domain], config.corpora[run.corpus]
         assert model.corpus == run.corpus and model.pipeline == run.generator
-        assert domain.references.table == f"{run.painted}/references.parquet" or run.deal
+        # Those of the first deal: they are the same in all deals, and in worlds whose painters are the usual ones.
+        own = run.changes if run.changes == "wider" else "usual"
+        assert domain.references.table == f"results/truth/worlds/3/{own}/0/references.parquet"
         assert corpus.captions.files == [f"{run.painted}/corpus.parquet"]
         assert domain.art_filter is None
         assert model.images_per_prompt == plain.models["atelier"].images_per_prompt

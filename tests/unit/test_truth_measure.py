@@ -137,10 +137,11 @@ def test_one_training_of_each_deal_in_each_world_comes_first():
         *((2, world, "usual", deal) for world in (5, 6) for deal in (0, 1)),
         (1, 5, "copies", 0),
         (1, 5, "kin", 0),
+        (1, 5, "pruned", 0),
     ]
     assert len({run.model for run in runs(settings)}) == len(wanted)
     assert len({run.generator for run in runs(settings)}) == len(wanted)
-    assert len({run.painted for run in runs(settings)}) == 6
+    assert len({run.painted for run in runs(settings)}) == 7
 
 
 def test_a_run_has_a_name_in_the_workflow():

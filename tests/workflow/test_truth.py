@@ -25,7 +25,6 @@ def place(tmp_path_factory):
         "worlds": [WORLD],
         "deals": DEALS,
         "trainings": TRAININGS,
-        "pruned_painters": 0,  # models that are trained for four steps have no threshold to plan by
         "painters_without_pictures": 1,
         "smallest_count": 2,
         "largest_count": 30,

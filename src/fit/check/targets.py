@@ -23,10 +23,10 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
         default = config.default_study
         remedy = "leave the word out" if target == default else f"write `default_study: {target}` into config.yaml"
         return f"{name}: a study, and a run makes the default study, which is {default}; {remedy}"
-    if target == "truth" and (lacks := why_no_truth(config)):
+    if target in ("truth", "truth_pruning") and (lacks := why_no_truth(config)):
         return f"{name}: {lacks}"
-    if target in milestones:  # the others are always there
-        return f"{name}: this milestone needs the section `{name}` of config.yaml, which says what is made; add it"
+    if target in milestones:  # those of the truth experiment; the others are always there
+        return f"{name}: this milestone needs the section `truth` of config.yaml, which says what is made; add it"
     if "/" not in target:
         other = nearest(target, milestones)
         hint = f"did you mean {other}? There are" if other else "there are"

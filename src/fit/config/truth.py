@@ -73,7 +73,7 @@ def with_truth(config: Config) -> Config:
             )
         if run.domain not in domains:
             # Without the art filter: the photographs in the crawl do not match a painter's references.
-            references = References(table=f"{run.painted}/references.parquet")
+            references = References(table=run.references)
             domains[run.domain] = replace(domain, references=references, embedder=embedder, art_filter=None)
         corpora[run.corpus] = replace(corpus, captions=Captions(files=[f"{run.painted}/corpus.parquet"]))
         models[run.model] = replace(model, corpus=run.corpus, pipeline=run.generator)

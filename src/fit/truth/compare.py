@@ -100,8 +100,8 @@ def _noise_of_training(painters: pl.DataFrame) -> list[dict[str, Any]]:
     for low, high in bands:
         within = spread.filter((pl.col("true_count") >= low) & (pl.col("true_count") < high))
         if len(within):
-            sd = float(np.sqrt(within[TRUE_SCORE].mean()))  # type: ignore[arg-type]
-            found.append({"from": low, "below": min(high, int(painters["true_count"].max()) + 1), "sd": sd})  # type: ignore[arg-type]
+            sd = float(np.sqrt(within[TRUE_SCORE].to_numpy().mean()))
+            found.append({"from": low, "below": min(high, int(painters["true_count"].to_numpy().max()) + 1), "sd": sd})
     return found
 
 
@@ -211,8 +211,8 @@ def _spread_of_estimates(estimates: pl.DataFrame) -> dict[str, Any]:
     repeated = groups.filter(pl.col("len") > 1)
     found: dict[str, Any] = {"models": len(logs)}
     if len(logs) > 2:
-        total = logs.group_by("world", maintain_order=True).agg(pl.col("log").var())["log"].mean()
-        found["all"] = float(np.sqrt(total)) if total is not None else None  # type: ignore[arg-type]
+        of_worlds = logs.group_by("world", maintain_order=True).agg(pl.col("log").var())["log"].drop_nulls().to_numpy()
+        found["all"] = float(np.sqrt(of_worlds.mean())) if len(of_worlds) else None
     if len(repeated):
         weights = repeated["len"].to_numpy() - 1
         within = float(np.average(repeated["var"].to_numpy(), weights=weights))
@@ -222,7 +222,7 @@ def _spread_of_estimates(estimates: pl.DataFrame) -> dict[str, Any]:
             repeated.group_by("world", maintain_order=True).agg(pl.col("log").var(), pl.col("len").mean()).drop_nulls()
         )
         if len(means):
-            between = float((means["log"] - within / means["len"]).mean())  # type: ignore[arg-type]
+            between = float((means["log"] - within / means["len"]).to_numpy().mean())
             found["deal"] = float(np.sqrt(max(0.0, between)))
     return found
 
@@ -276,8 +276,3 @@ def _changed_worlds(
             continue
         truth = {(world, deal, training): median for deal, training in rows.select("deal", "training").iter_rows()}
         yield {"world": str(world), "changes": changes, "estimator": estimator} | _errors(rows, truth)
-
-
-def headline_errors(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the errors of what a user is told, over all worlds, from what estimate_truth returned."""
-    return next(e for e in answer["errors"] if e["estimator"] == "headline" and e["world"] == "all")

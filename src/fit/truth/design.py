@@ -48,6 +48,12 @@ class Run:
         return USUAL if self.changes in WORLDS and WORLDS[self.changes].is_of_encoder else self.changes
 
     @property
+    def references(self) -> str:
+        """The table of its painters' references, which are the same in all deals."""
+        made_as = USUAL if self.changes == PRUNED else self._made_as
+        return f"results/truth/worlds/{self.world}/{made_as}/0/references.parquet"
+
+    @property
     def painted(self) -> str:
         """The folder of its world and corpus."""
         return f"results/truth/worlds/{self.world}/{self._made_as}/{self.deal}"
@@ -63,7 +69,6 @@ def runs(settings: DesignSettings) -> Iterator[Run]:
     for training in range(1, settings.trainings + 1):
         for world in settings.worlds:
             yield from (Run(world, USUAL, deal, training) for deal in range(settings.deals))
-    if settings.pruned_painters:
-        yield Run(settings.worlds[0], PRUNED, 0, 1)
     for changes in settings.changes:
         yield from (Run(settings.worlds[0], changes, deal, 1) for deal in range(settings.changed_deals))
+    yield Run(settings.worlds[0], PRUNED, 0, 1)

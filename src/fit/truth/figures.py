@@ -19,6 +19,8 @@ from fit.truth.own import PARAMETERS, OwnCurves
 
 ESTIMATORS = ("headline", "pelt", "pelt_scaled", "one_change", "isotonic", "logistic")
 """Estimators whose answers are drawn, in this order."""
+NAMES = {"headline": "what a user is told"}
+"""Estimator -> how it is called, where not by its name."""
 
 
 def _save(figure: Figure, path: str | Path) -> None:
@@ -49,7 +51,7 @@ def draw_curves(painters: pl.DataFrame, answer: dict[str, Any], path: str | Path
     """
     worlds = answer["worlds"]
     figure, panels = _panels(worlds, 7.5, 2)
-    right = 1.2 * float(painters["true_count"].max())  # type: ignore[arg-type]
+    right = 1.2 * float(painters["true_count"].to_numpy().max())
     line = np.geomspace(1, 1 + right, 200) - 1
     for (world, found), (above, below) in zip(worlds.items(), panels.T, strict=True):
         of_world = painters.filter((pl.col("changes") == USUAL) & (pl.col("world") == int(world)))
@@ -91,7 +93,8 @@ def draw_estimates(thresholds: pl.DataFrame, answer: dict[str, Any], path: str |
     published = thresholds.filter((pl.col("changes") == USUAL) & (pl.col("score") == "published"))
     shown = [name for name in ESTIMATORS if name in set(published["estimator"])]
     figure, panels = _panels(worlds, 1.1 * max(1, len(shown)) + 1, 1)
-    right = 1.5 * max(float(published[name].max() or 1) for name in ("threshold", "high"))  # type: ignore[arg-type]
+    ends = pl.concat([published["threshold"], published["high"]]).drop_nulls().to_numpy()
+    right = 1.5 * ends.max(initial=1.0)
     for (world, found), axes in zip(worlds.items(), panels[0], strict=True):
         of_world = published.filter((pl.col("world") == int(world)) & pl.col("claimed"))
         for line, name in enumerate(shown):
@@ -105,7 +108,7 @@ def draw_estimates(thresholds: pl.DataFrame, answer: dict[str, Any], path: str |
         if found["median"] is not None:
             axes.axvline(found["median"], color=ACCENT, linewidth=1.4)
             axes.axvspan(*found["tenth_to_ninetieth"], color=ACCENT, alpha=0.12, linewidth=0)
-        axes.set_yticks(range(len(shown)), [name.replace("_", " ") for name in shown])
+        axes.set_yticks(range(len(shown)), [NAMES.get(name, name.replace("_", " ")) for name in shown])
         axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
         axes.set_title(f"world {world}: a dot is one model's answer", fontsize=10)
         axes.set_xlabel("imitation threshold, images")

@@ -44,8 +44,6 @@ THRESHOLDS: dict[str, Any] = RUN | {
 }
 """A row is an answer of one estimator by one score for a model; of the estimator `headline`, what a user is told. low,
 high: the 95 % interval, null if there is none; claimed: whether there is a threshold at all."""
-SCORES = {"published": "score", "references": "reference_score", "fixed": "fixed_score"}
-"""Name of a score -> its column of PAINTERS."""
 
 
 def true_counts(truth: str | Path) -> dict[str, int]:

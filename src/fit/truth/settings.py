@@ -24,6 +24,6 @@ class DesignSettings:
     """Worlds that break an assumption on purpose (fit.atelier.changes); each is made of the first seed in `worlds`."""
     changed_deals: Annotated[int, Ge(1), Le(1000)] = 2
     """Deals of each of these, a training each."""
-    pruned_painters: Annotated[int, Ge(0), Le(10_000)] = 0
-    """Painters whose images are taken out of the first deal of the first world as `fit audit` plans; a model is trained
-    on the rest. 0: none."""
+    pruned_painters: Annotated[int, Ge(1), Le(10_000)] = 3
+    """Painters whose images `snakemake truth_pruning` takes out of the first deal of the first world, as `fit audit`
+    plans; a model is trained on the rest."""
