@@ -1,4 +1,5 @@
-"""Writes what `snakemake truth` found into docs/truth.md, and its small tables and figures into docs/truth.
+"""Writes what `snakemake truth` found into docs/truth.md, its small tables and figures into docs/truth, and what reports
+say of it into src/fit/measured.json.
 
     snakemake truth truth_pruning
     python benchmarks/truth.py
@@ -28,6 +29,9 @@ from pages import write_between
 from threshold import table_of
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs/truth.md"
+MEASURED = ROOT / "src/fit/measured.json"
+"""What reports, explorer and datasheet say of the method's error is made of it."""
 FILES = ("painters.parquet", "thresholds.parquet", "truth.json", "curves.png", "estimates.png")
 ESTIMATORS = ("headline", "pelt", "pelt_published", "pelt_scaled", "one_change", "isotonic", "logistic")
 SCORES = ("published", "fixed", "minus_null", "fixed_minus_null")
@@ -231,17 +235,72 @@ def pruned_table(painters, pruned):
     return table_of(rows, ["images in the training set", "effective count", "score"])
 
 
+def worth_cells(worth):
+    """What an image is worth in a changed world, and its median true threshold."""
+    if "why_none" in worth:
+        return ["-", "-"]
+    return [f"{worth['worth']:.2f} ({ends(worth['interval'], 2)})", f"{worth['median']:.0f}"]
+
+
 def changes_table(answer):
     """Lines: what a user is told in worlds that break an assumption."""
+    worths = {worth["changes"]: worth for worth in answer["worths"]}
     rows = []
     for found in answer["changes"]:
         if found["estimator"] == "headline" and found["changes"] in WORLDS:
-            rows.append((WORLDS[found["changes"]].breaks, cells(found)[:3] + cells(found)[5:7]))
+            own = found["of_its_own"]
+            told = [*cells(found)[:3], cells(own)[2] if own else "-", cells(found)[6]]
+            rows.append((WORLDS[found["changes"]].breaks, [*worth_cells(worths[found["changes"]]), *told]))
     if not rows:
         return []
-    return table_of(
-        rows, ["models", "answers", "estimate / truth of the usual world", "within a factor of 2", "interval holds it"]
+    columns = (
+        *("an image is worth (95 %)", "median true threshold", "models", "answers"),
+        *("told / truth of the usual world", "told / its own truth", "interval holds the usual truth"),
     )
+    return table_of(rows, columns)
+
+
+def corrections_table(answer):
+    """Lines: what a correction that was found in one world does in another."""
+    rows = []
+    for found in answer["corrections"]:
+        stretched = found["held_stretched"]
+        rows.append(
+            (
+                f"world {found['tried_in']}, found in world {found['found_in']}",
+                [
+                    f"times {found['factor']:.2f}",
+                    f"{found['rmse']:.2f} -> {found['rmse_corrected']:.2f}",
+                    "-" if found["stretch"] is None else f"times {found['stretch']:.1f}",
+                    "-" if stretched is None else f"{found['held']:.0%} -> {stretched:.0%}",
+                ],
+            )
+        )
+    columns = ("threshold", "rms error of the log", "interval's logarithm", "intervals that hold the truth")
+    return table_of(rows, columns) if rows else []
+
+
+def measured(answer):
+    """What reports say of the method's error: the fields of fit.measured.MeasuredErrors."""
+    (told,) = errors_of(answer, "headline")
+    (spread,) = (s for s in answer["spreads"] if (s["estimator"], s["score"]) == ("headline", "published"))
+    worlds = [world for world in answer["worlds"].values() if world["median"] is not None]
+    apart = [2 * 1.2816 * world["spread"] for world in worlds]
+    training = spread.get("training")
+    return {
+        "worlds": len(worlds),
+        "models": told["models"],
+        "answers": told["compared"],
+        "told_over_true": round(told["ratio"], 3),
+        "told_over_true_interval": [round(end, 3) for end in told["ratio_interval"]],
+        "within_a_factor_of_2": round(told["within_factor"] * told["compared"]),
+        "intervals": told["intervals"],
+        "held": round(told["coverage"] * told["intervals"]),
+        "another_training": None if training is None else round(float(np.exp(training)), 3),
+        "pairs": spread.get("pairs", 0),
+        "concepts_apart": round(float(np.exp(np.mean(apart))), 2),
+        "rise": round(float(np.exp(np.mean([np.log(rise(world)) for world in worlds]))), 1),
+    }
 
 
 def simulated_table(repeats, seed):
@@ -296,7 +355,7 @@ def main():
     """Write the tables and copy the files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results/truth", help="what `snakemake truth` made")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs/truth.md")
+    parser.add_argument("--docs", type=Path, default=DOCS)
     parser.add_argument(
         "--simulations", type=int, default=0, help="simulated worlds, for the table of the method's error"
     )
@@ -317,6 +376,7 @@ def main():
         "neighbours": neighbours_table(painters),
         "pruned": pruned_table(painters, pruned),
         "changes": changes_table(answer),
+        "corrections": corrections_table(answer),
         "times": took,
         "simulated": simulated_table(args.simulations, seed=20_001) if args.simulations else [],
     }
@@ -324,6 +384,8 @@ def main():
         print(f"\n{mark}\n" + "\n".join(lines))
         if lines:
             write_between(args.docs, mark, lines)
+    if args.docs.resolve() == DOCS:
+        MEASURED.write_text(json.dumps(measured(answer), indent=1) + "\n", encoding="utf-8")
     if args.results.resolve() != folder.resolve():
         folder.mkdir(exist_ok=True)
         for name in FILES:

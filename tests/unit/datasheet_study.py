@@ -33,8 +33,9 @@ from fit.explorer.contents import (
     Study,
     Verdict,
 )
-from fit.explorer.words import GLOSSARY, LIMITS, Measured, assumptions
+from fit.explorer.words import GLOSSARY, Measured, assumptions
 from fit.io.concept_tables import write_concepts
+from fit.thresholds.limits import limits
 
 MARKUP = "<img src=x onerror=alert(1)>"
 CHINESE = "張大千"
@@ -149,7 +150,7 @@ def make_study(*parts: Part, **changed: Any) -> Study:
         missing=["No ratings of people were given."],
         pictures_left_out="",
         glossary=list(GLOSSARY),
-        limits=list(LIMITS),
+        limits=list(limits()),
         versions={"numpy": "2.0.0", "torch": "2.9.0"},
         sources=[
             Source(

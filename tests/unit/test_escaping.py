@@ -172,7 +172,7 @@ def test_the_report_of_a_study(tmp_path, name):
         assert cells.count("th_open") == len(one.columns)
         assert cells.count("td_open") == len(one.columns) * len(one.rows)
     tokens = check_markdown((out / "report.md").read_text())
-    assert [token.type for token in tokens].count("heading_open") == 1 + len(made) + 2
+    assert [token.type for token in tokens].count("heading_open") == 1 + len(made) + 3  # missing, figures, limits
     (picture,) = [token for token in tokens if token.type == "image"]
     assert not set(picture.attrs["src"]) & set(" <>()[]|\"'\\$`")
 

@@ -27,7 +27,7 @@ from fit.explorer.datasheet_html import lay_out as lay_out_html
 from fit.explorer.datasheet_pdf import lay_out as lay_out_pdf
 from fit.explorer.datasheet_settings import DatasheetSettings
 from fit.explorer.markup import code
-from fit.explorer.words import LIMITS
+from fit.thresholds.limits import limits
 
 DATE = "2026-02-01"
 FIGURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 69 35"><path d="M0 0L69 35" stroke="#000"/></svg>'
@@ -158,7 +158,7 @@ def test_the_parts_of_a_datasheet(tmp_path):
         "Few concepts lie near the threshold.",
         "the fit has no rise",
         "No ratings of people were given.",
-        *LIMITS,
+        *limits(),
         f"sha256sum results/explorer/made-up/study.json fit report results/explorer/made-up/study.json --verify fit "
         f"report results/explorer/made-up/study.json --date {DATE}",
         "numpy 2.0.0, torch 2.9.0",

@@ -12,8 +12,22 @@ MEDIAN = float(np.log1p(40))
 SPREAD = 0.5
 
 
-def simulate(painters=24, deals=6, trainings=1, *, seed=0, low=0.2, high=0.8, noise=(0.12, 0.05), median=MEDIAN):
-    """Return (counts [P, M], scores [P, M], thresholds [P] as log(1 + count)); models are deal by deal."""
+def simulate(
+    painters=24,
+    deals=6,
+    trainings=1,
+    *,
+    seed=0,
+    low=0.2,
+    high=0.8,
+    noise=(0.12, 0.05),
+    median=MEDIAN,
+    noise_seed=None,
+):
+    """Return (counts [P, M], scores [P, M], thresholds [P] as log(1 + count)); models are deal by deal.
+
+    Another `noise_seed` trains the same painters again.
+    """
     rng = np.random.default_rng(seed)
     ladder, order = counts_on_ladder(painters, 2, 4, 400), rng.permutation(painters)
     counts = np.array([deal_counts(ladder, order, deal, deals) for deal in range(deals) for _ in range(trainings)]).T
@@ -21,6 +35,8 @@ def simulate(painters=24, deals=6, trainings=1, *, seed=0, low=0.2, high=0.8, no
     levels = 0.07 * rng.normal(size=painters)
     risen = expit(3 * (np.log1p(counts) - thresholds[:, None]))
     sd = np.sqrt(noise[0] ** 2 * (1 - risen) + noise[1] ** 2 * risen)
+    if noise_seed is not None:
+        rng = np.random.default_rng(noise_seed)
     scores = low + levels[:, None] * (1 - risen) + (high - low) * risen + sd * rng.normal(size=counts.shape)
     return counts, scores, thresholds
 

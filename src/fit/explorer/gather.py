@@ -16,7 +16,7 @@ from fit.explorer.contents import Comparison, PairedConcept, Part, Study, Table
 from fit.explorer.part import PartOf, Read, read_part
 from fit.explorer.settings import ShownSettings
 from fit.explorer.sources import Sources, versions_of
-from fit.explorer.words import GLOSSARY, LIMITS
+from fit.explorer.words import GLOSSARY
 from fit.io.files import atomic_write
 from fit.io.shown import shown
 from fit.reports.by_score import COLUMNS as BY_SCORE
@@ -24,6 +24,7 @@ from fit.reports.by_score import by_score_rows
 from fit.reports.report import Pair, calibration_table, counts_table, thresholds_table
 from fit.reports.report import Table as ReportTable
 from fit.scores.settings import ScoreSettings
+from fit.thresholds.limits import limits
 from fit.thresholds.scores import Scores, read_table
 from fit.thresholds.settings import ThresholdSettings
 
@@ -261,7 +262,7 @@ def gather(
         missing=[*lacks, *(text for one in read for text in one.lacks)],
         pictures_left_out=pictures_left_out(shown, parts),
         glossary=list(GLOSSARY),
-        limits=list(LIMITS),
+        limits=list(limits()),
         versions=versions_of(PACKAGES),
         sources=sources.noted(),
         tables=tables_of(read, missing, sources),

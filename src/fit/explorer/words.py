@@ -1,4 +1,4 @@
-"""Words of the explorer and the datasheet: the glossary, what a result does not show, and what it rests on."""
+"""Words of the explorer and the datasheet: the glossary, and what a result rests on."""
 
 import re
 from dataclasses import dataclass, field
@@ -73,26 +73,6 @@ GLOSSARY: tuple[Term, ...] = (
     ),
 )
 """In the order in which a reader meets them."""
-
-LIMITS: tuple[str, ...] = (
-    "It is an association. No model was trained with more or fewer images of a concept, so it is not shown that the "
-    "number of images caused the score.",
-    "It is a statement about many concepts of one domain. A single concept may be imitated below the threshold, and "
-    "may not be imitated above it.",
-    "It holds for this model, this training set, these prompts and this embedder. It is not shown for another model, "
-    "not even one that was trained on the same images.",
-    "The score measures resemblance as an embedder sees it. It does not show that a picture copies a certain image, "
-    "and not that people would take it for the concept.",
-    "A concept without imitation in this study may be imitated with other prompts, other settings, more attempts, or "
-    "after further training.",
-    "Counts are estimates. Images whose captions do not name a concept, images that could not be collected, and errors "
-    "of the embedder are in them only as far as the assumptions say.",
-    "Concepts are taken to be exchangeable but for their counts. If frequent concepts are also easier to draw for "
-    "another reason, such as fame, this study alone does not tell the two apart.",
-    "It says nothing about rights: not whether a use is allowed, not whether a work is protected, and not whether harm "
-    "was done.",
-)
-"""What a result does not show, in sentences."""
 
 
 @dataclass(frozen=True)

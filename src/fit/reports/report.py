@@ -25,6 +25,7 @@ from fit.reports.by_score import COLUMNS, by_score_rows
 from fit.thresholds.answer import of_pair, read, why_none
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline
 from fit.thresholds.headline import decisive_p_value, follow
+from fit.thresholds.limits import limits
 
 Pair = tuple[str, str]
 """(model or corpus, domain)."""
@@ -334,7 +335,8 @@ def write_report(
     figures: Mapping[str, str],
     folder: str | Path,
 ) -> None:
-    """Write the tables, each in three formats, and report.md: the answers first, then tables, figures, what is missing.
+    """Write the tables, each in three formats, and report.md: the answers first, then tables, what is missing,
+    figures, and the limits.
 
     Args:
         study: its name.
@@ -369,5 +371,6 @@ def write_report(
         lines += ["## Figures", ""]
         for caption, path in figures.items():
             lines += [f"![{markdown(caption)}]({quote(os.path.relpath(path, place))})", ""]
+    lines += ["## What this does not show", "", *(f"- {markdown(text)}" for text in limits()), ""]
     with atomic_write(place / "report.md") as part:
         part.write_text("\n".join(lines), encoding="utf-8")

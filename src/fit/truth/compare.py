@@ -8,7 +8,9 @@ import polars as pl
 from tqdm import tqdm
 
 from fit.errors import DataError
-from fit.truth.design import USUAL
+from fit.truth.changed import UsualWorld, worths
+from fit.truth.correct import corrections
+from fit.truth.design import PRUNED, USUAL
 from fit.truth.own import OwnCurves, fit_own_curves, matrices, shows_a_rise
 
 TRUE_SCORE = "reference_score"
@@ -256,23 +258,43 @@ def estimate_truth(painters: pl.DataFrame, thresholds: pl.DataFrame, *, resample
         for (world,), of_world in rows.group_by("world", maintain_order=True):
             errors.append(named | {"world": str(world)} | _errors(of_world, truth))
         spreads.append(named | _spread_of_estimates(rows))
+    worths_of_all, changes = _changed_worlds(painters, thresholds, worlds)
     return {
         "worlds": worlds,
         "errors": errors,
         "spreads": spreads,
-        "changes": list(_changed_worlds(painters, thresholds, worlds)),
+        "corrections": list(corrections(of_usual.filter(pl.col("score") == "published"), truth)),
+        "worths": worths_of_all,
+        "changes": changes,
         "resamples": resamples,
     }
 
 
 def _changed_worlds(
     painters: pl.DataFrame, thresholds: pl.DataFrame, worlds: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Yield how far estimates in worlds that break an assumption are from the truth of the same world unbroken."""
-    changed = thresholds.filter((pl.col("changes") != USUAL) & (pl.col("score") == "published"))
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what an image is worth in each world that breaks an assumption, and how far the estimates there are from
+    the truth of the same world unbroken and, as of_its_own, from the changed world's own."""
+    found, own = [], {}
+    changed_painters = painters.filter(~pl.col("changes").is_in([USUAL, PRUNED]))
+    for (world,), rows in changed_painters.group_by("world", maintain_order=True):
+        median = worlds.get(str(world), {}).get("median")
+        if median is None:
+            continue
+        its = painters.filter((pl.col("world") == world) & (pl.col("changes") == USUAL))
+        for told in worths(rows, UsualWorld.of(its, TRUE_SCORE), median, TRUE_SCORE):
+            found.append({"world": str(world)} | told)
+            own[world, told["changes"]] = told.get("median")
+    errors = []
+    changed = thresholds.filter(~pl.col("changes").is_in([USUAL, PRUNED]) & (pl.col("score") == "published"))
     for (world, changes, estimator), rows in changed.group_by("world", "changes", "estimator", maintain_order=True):
         median = worlds.get(str(world), {}).get("median")
         if median is None:
             continue
-        truth = {(world, deal, training): median for deal, training in rows.select("deal", "training").iter_rows()}
-        yield {"world": str(world), "changes": changes, "estimator": estimator} | _errors(rows, truth)
+        models = rows.select("world", "deal", "training").rows()
+        of_its_own = own.get((world, changes))
+        told = {"world": str(world), "changes": changes, "estimator": estimator}
+        told |= _errors(rows, dict.fromkeys(models, median))
+        told["of_its_own"] = None if of_its_own is None else _errors(rows, dict.fromkeys(models, of_its_own))
+        errors.append(told)
+    return found, errors

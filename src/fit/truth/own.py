@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logsumexp
 
 from fit.errors import DataError
@@ -25,6 +25,8 @@ _LEAST = 0.02
 """No spread or noise is smaller: a likelihood grows without bound where one is 0."""
 _BOUNDS = [(-10.0, 4.0) if positive else (-100.0, 100.0) for positive in _POSITIVE]
 """Of the parameters where they are searched: nothing overflows."""
+FURTHEST = 5.0
+"""The largest shift of a curve that is looked for, in log(1 + count): a factor of 148."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,34 @@ def shows_a_rise(counts: np.ndarray, scores: np.ndarray, fitted: OwnCurves) -> b
     # The height of the rise, and its place and steepness as far as the noise does not tell them.
     needed = 3 / 2 * np.log(np.count_nonzero(~np.isnan(scores)))
     return bool(fitted.high > fitted.low and fitted.log_likelihood + float(flat.fun) > needed)
+
+
+def fit_shift(fitted: OwnCurves, counts: np.ndarray, scores: np.ndarray, known: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return by how much more log(1 + count) the scores [P, M] look than their counts [P, M] say.
+
+    The painters' curves stay those that were fitted, and each painter's scores in the models that are known say where
+    its own threshold and level lie; the shift of all other scores is then the most likely one.
+
+    Args:
+        fitted: of fit_own_curves, to the known models.
+        counts: count of each painter in each other model.
+        scores: its score there; NaN where there is none.
+        known: counts and scores [P, K] that `fitted` was fitted to, the same painters.
+
+    Returns:
+        The shift; +-FURTHEST if the scores look like no count.
+    """
+    values = np.array([getattr(fitted, name) for name in PARAMETERS])
+    x, of_known = np.log1p(np.asarray(counts, float)), np.log1p(np.asarray(known[0], float))
+    both = np.concatenate([known[1], scores], axis=1)
+
+    def loss(shift: float) -> float:
+        return -_likelihood(values, np.concatenate([of_known, x + shift], axis=1), both)[0]
+
+    places = np.linspace(-FURTHEST, FURTHEST, 21)
+    best = places[int(np.argmin([loss(place) for place in places]))]
+    ends = max(-FURTHEST, best - 0.5), min(FURTHEST, best + 0.5)
+    return float(minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-3}).x)
 
 
 def matrices(painters: Any, score: str) -> tuple[list[str], list[tuple], np.ndarray, np.ndarray]:
