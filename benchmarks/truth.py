@@ -1,5 +1,5 @@
-"""Writes what `snakemake truth` found into docs/truth.md, its small tables and figures into docs/truth, and what reports
-say of it into src/fit/measured.json.
+"""Writes what `snakemake truth` found into docs/truth.md, small tables and figures into docs/truth, and what reports say
+of it into src/fit/measured.json.
 
     snakemake truth truth_pruning
     python benchmarks/truth.py
