@@ -1,5 +1,5 @@
-"""Writes what `snakemake truth` found into docs/truth.md, small tables and figures into docs/truth, and what reports say
-of it into src/fit/measured.json.
+"""Writes what `snakemake truth` found into docs/truth.md, small tables and figures into docs/truth, and what reports
+say of it into src/fit/measured.json.
 
     snakemake truth truth_pruning
     python benchmarks/truth.py
@@ -280,7 +280,17 @@ def corrections_table(answer):
     return table_of(rows, columns) if rows else []
 
 
-def measured(answer):
+def told_over_true(answer, thresholds, world):
+    """The threshold that a user is told over the true one, of each model of a world that has both."""
+    true = {(one["deal"], one["training"]): one["median"] for one in answer["worlds"][world]["without_deal"]}
+    told = thresholds.filter(
+        (pl.col("world") == int(world)) & (pl.col("changes") == USUAL) & (pl.col("score") == "published")
+    ).filter((pl.col("estimator") == "headline") & pl.col("claimed"))
+    rows = told.sort("deal", "training").select("deal", "training", "threshold").rows()
+    return [(1 + images) / (1 + true[deal, training]) for deal, training, images in rows if (deal, training) in true]
+
+
+def measured(answer, thresholds):
     """What reports say of the method's error: the fields of fit.measured.MeasuredErrors."""
     (told,) = errors_of(answer, "headline")
     (spread,) = (s for s in answer["spreads"] if (s["estimator"], s["score"]) == ("headline", "published"))
@@ -288,7 +298,9 @@ def measured(answer):
     apart = [2 * 1.2816 * world["spread"] for world in worlds]
     training = spread.get("training")
     return {
-        "worlds": len(worlds),
+        "ratios": {
+            name: [round(ratio, 3) for ratio in told_over_true(answer, thresholds, name)] for name in answer["worlds"]
+        },
         "models": told["models"],
         "answers": told["compared"],
         "told_over_true": round(told["ratio"], 3),
@@ -363,6 +375,7 @@ def main():
     folder = args.docs.with_suffix("")
     answer = json.loads((args.results / "truth.json").read_text(encoding="utf-8"))
     painters = pl.read_parquet(args.results / "painters.parquet")
+    thresholds = pl.read_parquet(args.results / "thresholds.parquet")
     pruned = find_pruned(args.results)
     took = times(args.results.parent / "benchmarks")
     tables = {
@@ -385,7 +398,7 @@ def main():
         if lines:
             write_between(args.docs, mark, lines)
     if args.docs.resolve() == DOCS:
-        MEASURED.write_text(json.dumps(measured(answer), indent=1) + "\n", encoding="utf-8")
+        MEASURED.write_text(json.dumps(measured(answer, thresholds), indent=1) + "\n", encoding="utf-8")
     if args.results.resolve() != folder.resolve():
         folder.mkdir(exist_ok=True)
         for name in FILES:

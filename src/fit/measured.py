@@ -10,8 +10,8 @@ from importlib.resources import files
 class MeasuredErrors:
     """What the truth experiment found, as `python benchmarks/truth.py` writes it to measured.json."""
 
-    worlds: int
-    """Built-in worlds that are unlike each other."""
+    ratios: dict[str, list[float]]
+    """World -> of each of its models whose truth is known, the threshold that a user was told over the true one."""
     models: int
     """Models that were trained in them, and studied."""
     answers: int

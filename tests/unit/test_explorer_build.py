@@ -50,6 +50,17 @@ def data_of(text, name):
     return json.loads(found[1]) if found else None
 
 
+def test_thresholds_whose_truth_is_known_are_drawn_a_dot_each(small, tmp_path):
+    known = [{"world": "101", "ratios": [0.5, 1.0, 1000.0]}, {"world": "102", "ratios": [0.0]}]
+    _, text = made(tmp_path, {**small, "known_truth": known})
+    assert "Where the truth is known" in text
+    places = [float(place) for place in re.findall(r'<circle cx="([^"]+)"', text)]
+    assert places == [258 - 46, 258, 258 + 3 * 46, 258 - 3 * 46]  # at most a factor of 8 each way
+    assert "0.50, 1.00, 1,000.00" in text
+    _, without = made(tmp_path / "without", small)
+    assert "Where the truth is known" not in without and "<circle" not in without
+
+
 def test_the_page_is_one_file_with_its_pictures(small, tmp_path):
     summary, text = made(tmp_path, small)
     assert (summary.pictures, summary.left_out) == (60, 0)

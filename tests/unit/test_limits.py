@@ -6,6 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+import pytest
+
 from fit.measured import measured_errors
 from fit.thresholds.limits import limits
 
@@ -32,7 +36,11 @@ def test_the_limits_say_what_is_not_shown_and_nothing_of_what_is_allowed():
 def test_the_measured_errors_are_those_of_the_experiment_in_the_docs():
     answer = json.loads((ROOT / "docs/truth/truth.json").read_text(encoding="utf-8"))
     told = json.loads((ROOT / "src/fit/measured.json").read_text(encoding="utf-8"))
-    assert benchmark().measured(answer) == told
+    thresholds = pl.read_parquet(ROOT / "docs/truth/thresholds.parquet")
+    assert benchmark().measured(answer, thresholds) == told
+    ratios = [ratio for of_world in told["ratios"].values() for ratio in of_world]
+    assert len(ratios) == told["answers"]
+    assert np.exp(np.mean(np.log(ratios))) == pytest.approx(told["told_over_true"], abs=0.005)
 
 
 def test_the_limits_say_the_measured_numbers():

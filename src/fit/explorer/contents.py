@@ -338,6 +338,14 @@ class PairedConcept:
 
 
 @content
+class KnownWorld:
+    """Thresholds of the models of one built-in world, whose truth is known, as multiples of the true one."""
+
+    world: str
+    ratios: list[Ratio]
+
+
+@content
 class Source:
     """A file that numbers of the page were read from."""
 
@@ -374,6 +382,8 @@ class Study:
     glossary: list[Term]
     limits: list[str]
     """What the number does not show, in sentences."""
+    known_truth: list[KnownWorld] = Field(default_factory=list)
+    """How far thresholds are from the truth where it is known (docs/truth.md)."""
     versions: dict[str, str]
     """Package -> version."""
     sources: list[Source]

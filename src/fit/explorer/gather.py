@@ -12,13 +12,14 @@ from fit.comparisons.compare import compare, shared_concepts
 from fit.comparisons.words import sentence
 from fit.errors import DataError
 from fit.explorer.beside import name_of, nothing_beside, tables_beside
-from fit.explorer.contents import Comparison, PairedConcept, Part, Study, Table
+from fit.explorer.contents import Comparison, KnownWorld, PairedConcept, Part, Study, Table
 from fit.explorer.part import PartOf, Read, read_part
 from fit.explorer.settings import ShownSettings
 from fit.explorer.sources import Sources, versions_of
 from fit.explorer.words import GLOSSARY
 from fit.io.files import atomic_write
 from fit.io.shown import shown
+from fit.measured import measured_errors
 from fit.reports.by_score import COLUMNS as BY_SCORE
 from fit.reports.by_score import by_score_rows
 from fit.reports.report import Pair, calibration_table, counts_table, thresholds_table
@@ -263,6 +264,7 @@ def gather(
         pictures_left_out=pictures_left_out(shown, parts),
         glossary=list(GLOSSARY),
         limits=list(limits()),
+        known_truth=[KnownWorld(world=world, ratios=ratios) for world, ratios in measured_errors().ratios.items()],
         versions=versions_of(PACKAGES),
         sources=sources.noted(),
         tables=tables_of(read, missing, sources),

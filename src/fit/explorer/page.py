@@ -306,6 +306,11 @@ def date(text: str) -> str:
         return text
 
 
+def doublings(ratio: float) -> float:
+    """Return where a ratio is drawn on the axis of the figure of known truth: 46 units a doubling, 258 at 1."""
+    return round(258 + 46 * min(max(math.log2(max(ratio, 1e-9)), -3.0), 3.0), 1)
+
+
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return delimited([columns, *rows], ",")
 
@@ -366,7 +371,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: tuple[Callable[..., Any], ...] = (number, noun, sentence, code, date)
+    filters: tuple[Callable[..., Any], ...] = (number, noun, sentence, code, date, doublings)
     environment.filters |= {function.__name__: function for function in filters}
     return environment
 
