@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs/truth.md"
 MEASURED = ROOT / "src/fit/measured.json"
 """What reports, explorer and datasheet say of the method's error is made of it."""
-FILES = ("painters.parquet", "thresholds.parquet", "truth.json", "curves.png", "estimates.png")
+FILES = ("painters.parquet", "thresholds.parquet", "truth.json", "curves.png", "estimates.png", "changes.png")
 ESTIMATORS = ("headline", "pelt", "pelt_published", "pelt_scaled", "one_change", "isotonic", "logistic")
 SCORES = ("published", "fixed", "minus_null", "fixed_minus_null")
 

@@ -228,13 +228,13 @@ rule estimate_truth:
 
 
 rule plot_truth:
-    """Draw the painters' own curves, the true thresholds, and the estimates beside them."""
+    """Draw the painters' own curves, the true thresholds, the estimates beside them, and worlds that break an assumption."""
     input:
         painters="results/truth/painters.parquet",
         thresholds="results/truth/thresholds.parquet",
         answer="results/truth/truth.json",
     output:
-        figures=[f"results/truth/{name}.png" for name in ("curves", "estimates")],
+        figures=[f"results/truth/{name}.png" for name in ("curves", "estimates", "changes")],
     log:
         "results/logs/plot_truth.log",
     benchmark:
@@ -246,14 +246,15 @@ rule plot_truth:
         settings=settings("plot_truth"),
     shell:
         "fit truth plot --painters {input.painters:q} --thresholds {input.thresholds:q} --answer {input.answer:q} "
-        "--curves {output.figures[0]:q} --estimates {output.figures[1]:q} > {log:q} 2>&1"
+        "--curves {output.figures[0]:q} --estimates {output.figures[1]:q} "
+        "--changes {output.figures[2]:q} > {log:q} 2>&1"
 
 
 rule truth:
     """The truth experiment: what the estimates of single models are worth."""
     input:
         "results/truth/truth.json",
-        [f"results/truth/{name}.png" for name in ("curves", "estimates")],
+        [f"results/truth/{name}.png" for name in ("curves", "estimates", "changes")],
 
 
 rule truth_pruning:

@@ -426,3 +426,11 @@ def test_the_page_gets_only_the_pictures_that_it_may_show(data, pictures, shown)
     assert folders == [f"results/explorer/pictures/atelier/{d}" for d in ("painters", "people")][:shown]
     told = stage_settings(check(data), "gather_study", study="atelier")
     assert told["people"] == ["people"] and f"--pictures={pictures}" in told["flags"]
+
+
+@pytest.mark.parametrize("section", ["atelier", "truth"])
+def test_a_built_in_world_with_its_counts_reversed_is_named(section):
+    found = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    found[section] |= {"smallest_count": 50, "largest_count": 49}
+    with pytest.raises(ConfigError, match=rf"`{section}.smallest_count` is 50, above `{section}.largest_count`, 49"):
+        check(found)

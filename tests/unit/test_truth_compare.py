@@ -132,6 +132,10 @@ def test_a_world_that_breaks_an_assumption_is_compared_with_the_truth_of_the_unb
     assert (found["world"], found["changes"], found["estimator"], found["models"]) == ("7", "copies", "right", 2)
     assert found["ratio"] == pytest.approx(11 / (1 + answer["worlds"]["7"]["median"]))
     assert found["coverage"] == 0
+    (worth,) = answer["worths"]
+    assert (worth["world"], worth["changes"], worth["models"]) == ("7", "copies", 2)
+    assert worth["interval"][0] < 1 < worth["interval"][1]  # the same scores at the same counts
+    assert found["of_its_own"]["ratio"] == pytest.approx(11 / (1 + worth["median"]))
 
 
 def test_the_parts_of_the_variance_are_all_of_it(made):
@@ -242,7 +246,7 @@ def estimate(tables, out, *more):
 
 def plot(tables, answer, folder):
     named = ["--painters", tables["painters"], "--thresholds", tables["thresholds"], "--answer", str(answer)]
-    figures = ["--curves", str(folder / "curves.png"), "--estimates", str(folder / "estimates.png")]
+    figures = [f"--{name}={folder / name}.png" for name in ("curves", "estimates", "changes")]
     return main(["truth", "plot", *named, *figures])
 
 
@@ -261,7 +265,7 @@ def test_the_commands_estimate_and_draw(tables, tmp_path, capsys):
     assert "NaN" not in text and "Infinity" not in text
     assert json.loads(text)["resamples"] == 2
     assert not plot(tables, tmp_path / "truth.json", tmp_path)
-    assert is_drawn(tmp_path / "curves.png") and is_drawn(tmp_path / "estimates.png")
+    assert all(is_drawn(tmp_path / f"{name}.png") for name in ("curves", "estimates", "changes"))
 
 
 @pytest.mark.slow
@@ -278,6 +282,7 @@ def test_the_commands_say_what_cannot_be_told(make, said, tmp_path, capsys):
     assert not plot(tables, tmp_path / "truth.json", tmp_path)
     assert (tmp_path / "curves.png").stat().st_size > 5_000
     assert (tmp_path / "estimates.png").stat().st_size > 5_000
+    assert (tmp_path / "changes.png").stat().st_size > 5_000
 
 
 def test_missing_and_broken_tables_are_named_with_a_remedy(tables, tmp_path, capsys):

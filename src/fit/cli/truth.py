@@ -98,18 +98,20 @@ def plot_arguments(add: Callable[..., None]) -> None:
     add("--answer", metavar="FILE", help="JSON of `fit truth estimate`")
     add("--curves", metavar="FILE", help="figure to write: painters' own curves, and their thresholds")
     add("--estimates", metavar="FILE", help="figure to write: what single models say, beside the truth")
+    add("--changes", metavar="FILE", help="figure to write: worlds that break an assumption")
 
 
 def plot(args: Namespace) -> None:
     """Draw the figures of the truth experiment."""
     from fit.io.json_files import read_json
-    from fit.truth.figures import draw_curves, draw_estimates
+    from fit.truth.figures import draw_changes, draw_curves, draw_estimates
     from fit.truth.measure import PAINTERS, THRESHOLDS, gather
 
     painters, thresholds = gather([args.painters], PAINTERS), gather([args.thresholds], THRESHOLDS)
-    answer = read_json(args.answer, ["worlds"], "fit truth estimate")
+    answer = read_json(args.answer, ["worlds", "worths"], "fit truth estimate")
     draw_curves(painters, answer, args.curves)
     draw_estimates(thresholds, answer, args.estimates)
+    draw_changes(thresholds, answer, args.changes)
 
 
 def prune_arguments(add: Callable[..., None]) -> None:
@@ -162,5 +164,7 @@ COMMANDS = (
         writes=("painters_file", "thresholds_file"),
     ),
     Command("estimate", "the true thresholds, and how far estimates are from them", estimate_arguments, estimate),
-    Command("plot", "draw the figures of the experiment", plot_arguments, plot, writes=("curves", "estimates")),
+    Command(
+        "plot", "draw the figures of the experiment", plot_arguments, plot, writes=("curves", "estimates", "changes")
+    ),
 )

@@ -132,6 +132,7 @@ def check(
                 problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); correct the value")
         raise ConfigError("\n".join(problems)) from None
     wrong = [*_undefined_names(config, layers), *_unscalable_counts(config, layers), *_unlike_bases(config, layers)]
+    wrong += _reversed_counts(config, layers)
     if wrong:
         raise ConfigError("\n".join(wrong))
     config.remember_source(files)
@@ -182,6 +183,16 @@ def _unscalable_counts(config: Config, layers: _Layers) -> Iterator[str]:
             yield (
                 f"{layers.name(('corpora', name, 'counts_from'))}: `corpora.{name}.counts_from` names "
                 f"{corpus.counts_from!r}, whose counts {why}; name a corpus with `captions` and `images`"
+            )
+
+
+def _reversed_counts(config: Config, layers: _Layers) -> Iterator[str]:
+    """What is said of each built-in world whose smallest count is above its largest."""
+    for section, world in (("atelier", config.atelier), ("truth", config.truth)):
+        if world and world.smallest_count > world.largest_count:
+            yield (
+                f"{layers.name((section, 'smallest_count'))}: `{section}.smallest_count` is {world.smallest_count}, "
+                f"above `{section}.largest_count`, {world.largest_count}; lower it"
             )
 
 

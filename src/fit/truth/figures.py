@@ -1,6 +1,7 @@
 """Figures of the truth experiment."""
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from fit.atelier.changes import WORLDS
 from fit.io.files import atomic_write
 from fit.io.shown import as_images, number_of
 from fit.reports.style import ACCENT, INK, LEAF, SOFT
@@ -113,4 +115,41 @@ def draw_estimates(thresholds: pl.DataFrame, answer: dict[str, Any], path: str |
         axes.set_title(f"world {world}: a dot is one model's answer", fontsize=10)
         axes.set_xlabel("imitation threshold, images")
         _counts_axis(axes, right)
+    _save(figure, path)
+
+
+def draw_changes(thresholds: pl.DataFrame, answer: dict[str, Any], path: str | Path) -> None:
+    """Draw, a row for each world that breaks an assumption, what an image is worth there, and what a user is told.
+
+    Args:
+        thresholds: a frame of the schema fit.truth.measure.THRESHOLDS.
+        answer: of fit.truth.compare.estimate_truth.
+        path: PNG to write; without such a world it says so.
+    """
+    worths = {worth["changes"]: worth for worth in answer["worths"]}
+    plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+    size = (10.4, 0.42 * max(3, len(worths)) + 1.2)
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
+    told = thresholds.filter((pl.col("estimator") == "headline") & (pl.col("score") == "published") & pl.col("claimed"))
+    for place, (changes, worth) in enumerate(worths.items()):
+        if "worth" in worth:
+            left.hlines(place, *worth["interval"], color=LEAF, linewidth=2)
+            left.scatter(worth["worth"], place, s=26, color=INK, zorder=3)
+            right.scatter(worth["median"], place, s=60, marker="|", color=ACCENT, linewidths=2.5, zorder=2)
+        images = told.filter((pl.col("changes") == changes) & (pl.col("world") == int(worth["world"])))["threshold"]
+        right.scatter(images, [place] * len(images), s=22, color=SOFT, zorder=3)
+        usual = answer["worlds"][worth["world"]]
+        right.vlines(usual["median"], place - 0.4, place + 0.4, color=ACCENT, linewidth=1, alpha=0.35)
+    left.axvline(1, color=ACCENT, linewidth=1.2)
+    words = [WORLDS[changes].breaks if changes in WORLDS else changes for changes in worths]
+    left.set_yticks(range(len(words)), [fill(text, 44) for text in words], fontsize=8)
+    left.set_ylim(max(1, len(words)) - 0.5, -0.5)
+    left.set_title("what an image is worth, in images of the usual world", fontsize=10)
+    right.set_title("told (dots) and true (line; faint: of the usual world)", fontsize=10)
+    for axes, label in ((left, "images of the usual world"), (right, "imitation threshold, images")):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda images, _: f"{images:g}"))
+        axes.set_xlabel(label)
+    if not words:
+        left.text(0.5, 0.5, "no changed world was trained", transform=left.transAxes, ha="center")
     _save(figure, path)
