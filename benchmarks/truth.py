@@ -20,6 +20,7 @@ from scipy.special import expit
 
 from fit.atelier.changes import WORLDS
 from fit.atelier.corpus import counts_on_ladder, deal_counts
+from fit.truth.changed import UsualWorld, worths
 from fit.truth.compare import TRUE_SCORE
 from fit.truth.design import PRUNED, USUAL
 from fit.truth.own import fit_own_curves
@@ -315,19 +316,54 @@ def measured(answer, thresholds):
     }
 
 
+def simulated(rng, trainings):
+    """Made-up counts [48, M] and painters of known thresholds, and a function that trains: counts to scores."""
+    ladder = counts_on_ladder(48, 3, 4, 400)
+    order, true, own = rng.permutation(48), rng.normal(np.log1p(60), 0.5, 48), rng.normal(0, 0.1, 48)
+    counts = np.stack([deal_counts(ladder, order, deal, 8) for deal in range(8) for _ in range(trainings)], 1)
+
+    def train(counts):
+        risen = expit(2.5 * (np.log1p(counts) - true[:, None]))
+        noise = rng.normal(size=counts.shape) * np.sqrt(0.2**2 * (1 - risen) + 0.07**2 * risen)
+        return 0.05 + own[:, None] * (1 - risen) + 0.8 * risen + noise
+
+    return counts, true, train
+
+
+def frame_of(counts, scores, changes):
+    """Painters of made-up models, a deal each, as a table of the experiment has them."""
+    rows = [
+        (f"{painter:02d}", deal, 1, changes, int(counts[painter, deal]), float(scores[painter, deal]))
+        for painter, deal in np.ndindex(*counts.shape)
+    ]
+    return pl.DataFrame(rows, ["concept", "deal", "training", "changes", "true_count", TRUE_SCORE], orient="row")
+
+
+def simulated_worths_table(repeats, seed):
+    """Lines: how well a known worth of an image is found, and how often its interval holds it: two changed models."""
+    rows = []
+    for worth in (0.5, 1.0, 2.0):
+        logs, inside = [], []
+        for number in range(repeats):
+            counts, _, train = simulated(np.random.default_rng([seed, int(10 * worth), number]), 1)
+            world = UsualWorld.of(frame_of(counts, train(counts), USUAL), TRUE_SCORE)
+            changed = frame_of(counts[:, :2], train((1 + counts[:, :2]) * worth - 1), "copies")
+            for told in worths(changed, world, world.fitted.median_count, TRUE_SCORE):
+                logs.append(np.log(told["worth"]))
+                inside.append(told["interval"][0] < worth < told["interval"][1])
+        off = np.exp(np.mean(logs)) / worth - 1
+        rows.append((f"an image is worth {worth:g}", [f"{off:+.0%}", f"{np.std(logs):.2f}", f"{np.mean(inside):.0%}"]))
+    return table_of(rows, ("found, off by", "its sd (log)", "95 % intervals that hold it"))
+
+
 def simulated_table(repeats, seed):
     """Lines: how well the fit of own curves finds known thresholds: 48 painters, as many deals as in the experiment."""
-    ladder = counts_on_ladder(48, 3, 4, 400)
     rows = []
     for trainings in (1, 2):
         found = []
         for number in range(repeats):
-            rng = np.random.default_rng([seed, trainings, number])
-            order, true, own = rng.permutation(48), rng.normal(np.log1p(60), 0.5, 48), rng.normal(0, 0.1, 48)
-            counts = np.stack([deal_counts(ladder, order, deal, 8) for deal in range(8) for _ in range(trainings)], 1)
-            risen = expit(2.5 * (np.log1p(counts) - true[:, None]))
-            noise = rng.normal(size=counts.shape) * np.sqrt(0.2**2 * (1 - risen) + 0.07**2 * risen)
-            fitted = fit_own_curves(counts, 0.05 + own[:, None] * (1 - risen) + 0.8 * risen + noise)
+            counts, true, train = simulated(np.random.default_rng([seed, trainings, number]), trainings)
+            fitted = fit_own_curves(counts, train(counts))
             off = fitted.thresholds - true
             inside = np.abs(off) < 1.96 * fitted.uncertainty
             found.append((fitted.median - np.median(true), np.sqrt((off**2).mean()), inside.mean()))
@@ -392,6 +428,7 @@ def main():
         "corrections": corrections_table(answer),
         "times": took,
         "simulated": simulated_table(args.simulations, seed=20_001) if args.simulations else [],
+        "worths": simulated_worths_table(args.simulations, seed=20_002) if args.simulations else [],
     }
     for mark, lines in tables.items():
         print(f"\n{mark}\n" + "\n".join(lines))

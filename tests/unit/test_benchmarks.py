@@ -78,7 +78,18 @@ MARKS = {
     "pooling": ["pooling"],
     "ratings": ["coverage"],
     "scores": ["strangers", "without", "with"],
-    "truth": ["truth", "errors", "worlds", "scores", "spread", "marginal", "neighbours", "pruned", "simulated"],
+    "truth": [
+        "truth",
+        "errors",
+        "worlds",
+        "scores",
+        "spread",
+        "marginal",
+        "neighbours",
+        "pruned",
+        "simulated",
+        "worths",
+    ],
     "threshold": ["simulation", "verdicts", "timing"],
 }
 

@@ -7,7 +7,7 @@ import pytest
 from threshold_data import rise, step
 
 from fit.audits.threshold import read_threshold
-from fit.thresholds.answer import sentence, why_none
+from fit.thresholds.answer import beyond_the_counts, sentence, why_none
 from fit.thresholds.headline import decide, follow
 from fit.thresholds.report import describe, detect
 
@@ -49,6 +49,21 @@ def test_a_gradual_rise_is_said_by_its_middle_and_width_with_intervals():
     assert said.startswith("m imitates people gradually more, half-way at about ")
     assert f"10 to 90 % of the rise between {width['from']:.0f} (" in said
     assert f"PELT at a penalty of 0.9 says {found['threshold']:.0f} images" in said
+
+
+@pytest.mark.parametrize(("shift", "said"), [(4.5, "the largest count, so the middle may lie far above it"), (0, "")])
+def test_a_rise_that_the_counts_do_not_show_whole_is_said(shift, said):
+    rng = np.random.default_rng(3)
+    counts = np.round(np.geomspace(4, 400, 48))
+    scores = 1.6 / (1 + np.exp(-0.9 * (np.log1p(counts) - np.log1p(40) - shift))) + 0.02 * rng.normal(size=48)
+    found = detect([f"c{number:03d}" for number in range(48)], counts, scores, **SETTINGS)
+    assert found["headline"]["kind"] == "gradual"
+    assert (said in beyond_the_counts(found)) and bool(beyond_the_counts(found)) == bool(said)
+    assert (said in sentence(found, "m", "people")) and (said in "\n".join(describe(found)))
+
+
+def test_a_jump_lies_between_concepts_and_nothing_is_said_of_its_ends():
+    assert not beyond_the_counts(detect(*step(), **SETTINGS))
 
 
 def test_pelt_is_the_headline_of_a_jump_that_the_others_confirm():

@@ -35,7 +35,7 @@ from fit.io.parquet import read as read_parquet
 from fit.io.shown import number_of
 from fit.published import SOURCE, THRESHOLDS
 from fit.reports.comparison import comparisons, published_way, why_no_threshold
-from fit.thresholds.answer import read, sentence, why_none
+from fit.thresholds.answer import beyond_the_counts, read, sentence, why_none
 from fit.thresholds.by_score import ADJUSTED, adjusted_scores, decides, read_adjustment, read_by_score
 from fit.thresholds.estimators import estimator_of_result
 from fit.thresholds.headline import CHANCE, decisive_p_value, follow
@@ -223,6 +223,8 @@ def _sentence(text: str) -> str:
 
 def _warnings(found: Found, audited: Threshold) -> list[str]:
     said = []
+    if beyond := beyond_the_counts(dict(found)):
+        said.append(_sentence(beyond))
     if warning := (found.get("by_score") or {}).get("warning"):
         said.append(_sentence(f"the published score's jump does not survive: {warning}"))
     if audited.refusal and why_none(dict(found)) is None:

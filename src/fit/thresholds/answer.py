@@ -141,6 +141,22 @@ def _width(width: dict[str, Any]) -> str:
     return f"10 to 90 % of the rise between {start} and {end}, a factor of {fold}"
 
 
+def beyond_the_counts(found: dict[str, Any]) -> str:
+    """Say that the middle of a gradual rise lies at the end of the counts, so that it may lie beyond; empty elsewhere.
+
+    The logistic curve is not fitted beyond the counts. If all concepts but one lie on one side of its middle, the scores
+    do not show the other half of the rise.
+    """
+    told = follow(found)
+    if told["threshold"] is None or (told.get("headline") or {}).get("kind") != "gradual":
+        return ""
+    if (told.get("above") or {}).get("concepts", 0) <= 1:
+        return "the scores still rise at the largest count, so the middle may lie far above it"
+    if (told.get("below") or {}).get("concepts", 0) <= 1:
+        return "the scores rise from the smallest count on, so the middle may lie below it"
+    return ""
+
+
 def sentence(found: dict[str, Any], model: str | None = None, domain: str | None = None) -> str:
     """Say the headline in a sentence, without a full stop.
 
@@ -166,8 +182,9 @@ def sentence(found: dict[str, Any], model: str | None = None, domain: str | None
     head = found.get("headline") or {}
     if head.get("kind") == "gradual":
         who = f"{model} imitates {domain} gradually more" if model and domain else f"imitation{of_whom} grows gradually"
+        but = f", but {beyond}" if (beyond := beyond_the_counts(found)) else ""
         width = _width(head["width"])
-        return f"{who}, half-way at about {images} ({_interval(found)}; {width}; {of_all}{other})"
+        return f"{who}, half-way at about {images}{but} ({_interval(found)}; {width}; {of_all}{other})"
     who = f"{model} begins to imitate {domain}" if model and domain else f"imitation{of_whom} begins"
     p_value = (found.get("permutation_test") or {}).get("p_value") if not head else None
     chance = f"; but chance alone often makes such a jump, p = {p_value:.2g}" if (p_value or 0) > CHANCE else ""

@@ -7,7 +7,7 @@ import numpy as np
 
 from fit.errors import DataError
 from fit.io.shown import as_images, number_of
-from fit.thresholds.answer import beside, lost
+from fit.thresholds.answer import beside, beyond_the_counts, lost
 from fit.thresholds.distribution import threshold_quantiles
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, find_estimator
 from fit.thresholds.estimators.one_change import best_split
@@ -327,6 +327,8 @@ def _remarks(found: Found) -> Iterator[str]:
     if tests["p_value_neighbours"] is not None:
         said = f"where neighbours in count are alike, correlation {found['neighbours']['correlation']:.2g}"
         yield f"  {said}: {tests['p_value_neighbours']:.2g}"
+    if beyond := beyond_the_counts(found):
+        yield beyond
     if (decisive_p_value(found) or 0) > CHANCE and found["threshold"] is not None:
         yield f"chance alone makes such a jump often: what {found['estimator']} finds means little"
     for name, answer in found["estimators"].items():
