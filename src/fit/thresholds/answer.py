@@ -144,8 +144,8 @@ def _width(width: dict[str, Any]) -> str:
 def beyond_the_counts(found: dict[str, Any]) -> str:
     """Say that the middle of a gradual rise lies at the end of the counts, so that it may lie beyond; empty elsewhere.
 
-    The logistic curve is not fitted beyond the counts. If all concepts but one lie on one side of its middle, the scores
-    do not show the other half of the rise.
+    The logistic is not fitted beyond the counts. If all concepts but one lie on one side of its middle, the scores do
+    not show the other half of the rise.
     """
     told = follow(found)
     if told["threshold"] is None or (told.get("headline") or {}).get("kind") != "gradual":
