@@ -72,8 +72,8 @@ class ErasingSettings:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    method: Literal["esd", "advunlearn", "domain_correction", "control", "retain_only"]
-    """How (docs/defences.md). control and retain_only are the same fine-tuning without erasing."""
+    method: Literal["esd", "advunlearn", "domain_correction", "control", "control_text"]
+    """How (docs/defences.md). control and control_text fine-tune the same component as long, and erase nothing."""
     erasing_steps: Annotated[int, Ge(1), Le(10**6)] = 60
     """Optimisation steps."""
     erasing_batch: Annotated[int, Ge(1), Le(10_000)] = 16

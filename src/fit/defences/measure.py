@@ -93,9 +93,9 @@ def in_words(reading: Reading, counts: np.ndarray) -> str:
     low, high = counts.min(), counts.max()
 
     def end(value: float) -> str:
-        if value == BELOW:
-            return f"below {as_images(low)}"
-        return f"above {as_images(high)}" if value == ABOVE else f"{value:.0f}"
+        if value in (BELOW, ABOVE):
+            return "below the smallest" if value == BELOW else "above the largest"
+        return f"{value:.0f}"
 
     if reading.count in (BELOW, ABOVE):
         what = "below the smallest count" if reading.count == BELOW else "above the largest count"
@@ -406,9 +406,11 @@ def measure(
 
 
 def write_tsv(table: pa.Table, path: str | Path) -> None:
-    """Write the rows for reading: tab-separated, numbers with four digits."""
+    """Write the rows for reading: tab-separated, numbers with four digits; below and above all counts in words."""
 
     def cell(value: Any) -> object:
+        if value in (BELOW, ABOVE):
+            return "below" if value == BELOW else "above"
         return "" if value is None else f"{value:.4g}" if isinstance(value, float) else value
 
     rows = [table.schema.names, *([cell(value) for value in row.values()] for row in table.to_pylist())]

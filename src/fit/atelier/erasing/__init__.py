@@ -15,7 +15,7 @@ REGISTRY = {
     "advunlearn": "fit.atelier.erasing.advunlearn:AdvUnlearn",
     "domain_correction": "fit.atelier.erasing.domain_correction:DomainCorrection",
     "control": "fit.atelier.erasing.control:Control",
-    "retain_only": "fit.atelier.erasing.control:RetainOnly",
+    "control_text": "fit.atelier.erasing.control:ControlText",
 }
 """Name of a method in config.yaml -> its class."""
 
@@ -24,7 +24,7 @@ COMPONENTS = {
     "advunlearn": "text_encoder",
     "domain_correction": "unet",
     "control": "unet",
-    "retain_only": "text_encoder",
+    "control_text": "text_encoder",
 }
 """Name of a method -> the component that it trains; here, so that a configuration is read without torch."""
 
