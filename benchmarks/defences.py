@@ -1,5 +1,5 @@
-"""Writes the tables of docs/defences.md: how often the interval of a score read backwards holds the true count, and what
-each way to erase did.
+"""Writes the tables of docs/defences.md: how often the interval of a score read backwards holds the true count, and
+what each way to erase did.
 
     python benchmarks/defences.py
 
@@ -122,9 +122,12 @@ def main():
     parser.add_argument("--results", default=ROOT / "docs/defences", type=Path)
     parser.add_argument("--docs", default=DOCS, type=Path)
     args = parser.parse_args()
+    tables = {"measured": measured_table(tables_in(args.results))}
     if args.studies:
-        write_between(args.docs, "coverage", coverage_table(args.studies, args.resamples))
-    write_between(args.docs, "measured", measured_table(tables_in(args.results)))
+        tables = {"coverage": coverage_table(args.studies, args.resamples)} | tables
+    for mark, lines in tables.items():
+        print("\n".join(lines))
+        write_between(args.docs, mark, lines)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
     "counts": ["coverage", "concepts"],
+    "defences": ["coverage", "measured"],
     "difficulty": ["difficulty"],
     "explorer": ["explorer"],
     "halfway": ["halfway"],
