@@ -69,6 +69,13 @@ rule sensitivity:
         ],
 
 
+rule defences:
+    """What each model that is derived from one of the default study does otherwise than it."""
+    input:
+        looked_at(CONFIG.default_study),
+        lambda wildcards: defence_files(CONFIG.default_study),
+
+
 rule explorer:
     """The page of the default study, as far as its inputs are there."""
     input:

@@ -290,6 +290,12 @@ def model_folder(kind):
     return with_signature(lambda wildcards: of_name(getattr(wildcards, kind)))
 
 
+@with_signature
+def changed_places(wildcards):
+    """Return the files and folders that the changes of a job's model are loaded from."""
+    return existing(CONFIG.local_changes(wildcards.model).values())
+
+
 # These settings of fetching and decoding do not change results, so they are resources, which trigger no rerun.
 COLLECTING = resource_flags(CONFIG.collection, FetchSettings, DecodeSettings)
 DECODING = resource_flags(CONFIG.collection, DecodeSettings)

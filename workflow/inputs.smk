@@ -339,6 +339,43 @@ def first_run(wildcards):
     return Run(int(wildcards.world), USUAL, int(wildcards.deal), 1)
 
 
+# --- defences ---------------------------------------------------------------------------------------------------------
+
+
+def of_base_model(text):
+    """Return an input function: `text` with {base}, the model that a job's derived one is compared with, filled in."""
+    return lambda wildcards: text.format(base=CONFIG.derived_from(wildcards.model), **dict(wildcards.items()))
+
+
+def tables_of_base(folder):
+    """Return an input function as `tables` does, of the model that a job's derived one is compared with."""
+
+    def files(wildcards):
+        return _tables(filled(of_base_model(folder)(wildcards), wildcards), wildcards.domain, None)
+
+    return files
+
+
+def pipeline_to_erase_from(wildcards):
+    """Return the folder of the pipeline from which concepts are erased; a hub id is not an input, and not erased from."""
+    path = CONFIG.folder_of("model", wildcards.model)
+    return [path] if path else []
+
+
+def sheet_to_erase_from(wildcards):
+    """Return the concept sheet of the concepts that are erased for a job's model."""
+    return CONFIG.domains[CONFIG.models[wildcards.model].erase.domain].concepts
+
+
+def defence_files(study):
+    """Return what is measured of the models that are derived from those of a study, or are in it."""
+    return [
+        f"results/defences/{m}/{d}{suffix}"
+        for m, d in CONFIG.defended_pairs(study)
+        for suffix in (".parquet", ".tsv", ".png")
+    ]
+
+
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("training the generator", ("train_generator",)),
     ("painting worlds that differ in counts only", ("paint_truth_world", "plan_truth_pruning", "prune_truth_world")),
     ("training models to find the truth with", ("train_truth_encoder", "train_truth_generator")),
+    ("erasing concepts", ("erase_concepts",)),
     ("counting captions", ("count_captions", "merge_captions", "plot_counts")),
     ("collecting training images", ("collect_images", "import_training_images")),
     ("collecting references", ("collect_references", "import_photographs", "select_references", "draw_references")),
@@ -33,6 +34,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "comparing estimates with the truth",
         ("measure_truth", "gather_truth", "estimate_truth", "plot_truth"),
     ),
+    ("comparing models with their base", ("measure_defence", "plot_defence")),
     ("writing the report", ("report_study", "report_paper")),
     ("laying out the explorer", ("select_pictures", "gather_study", "build_explorer")),
 )
@@ -40,7 +42,17 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
-    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer", "truth", "truth_pruning"),
+    *(
+        "verification",
+        "alternatives",
+        "sensitivity",
+        "missed",
+        "defences",
+        "paper",
+        "explorer",
+        "truth",
+        "truth_pruning",
+    ),
 )
 """Rules that only gather files: they are not a stage."""
 

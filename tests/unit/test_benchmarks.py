@@ -32,6 +32,10 @@ SMALL = {
         "--studies 2 --docs {folder}/page.md",
         r"\| a curve of the count \| 400 \| none \| 0% \|",
     ),
+    "defences": (
+        "--studies 1 --resamples 5 --docs {folder}/page.md",
+        r"\| 48 concepts \| \d+% \|[\s\S]*\| `esd` \| ",
+    ),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "explorer": (
         "--concepts 8 --rounds 1 --steps 5 --docs {folder}/page.md",
@@ -70,6 +74,7 @@ MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
     "counts": ["coverage", "concepts"],
+    "defences": ["coverage", "measured"],
     "difficulty": ["difficulty"],
     "explorer": ["explorer"],
     "halfway": ["halfway"],

@@ -44,6 +44,12 @@ def folder(tmp_path_factory):
     data["corpora"]["local"] = {"provided_images": "images"}
     data["models"]["local"] = {"corpus": "local", "provided_images": "pictures"}
     data["models"]["counted"] = {"corpus": "counted", "pipeline": "someone/model", "revision": "a" * 40}
+    data["models"]["erased"] = {
+        "base": "atelier",
+        "erase": {"method": "esd", "concepts": ["bruno-beldani"], "domain": "painters"},
+        "rewrite": {"rules": [{"find": "{name}", "replace": "an artist, no other"}]},
+        "negative_prompt": "a painting by Bruno Beldani",
+    }
     data["studies"]["local"] = {"models": ["local", "counted"], "domains": ["people", "strangers"]}
     # One model of each kind of job: a world with the usual encoder, and one with another.
     data["truth"] |= {"worlds": [1], "deals": 1, "trainings": 1, "changes": ["weak-encoder"], "changed_deals": 1}

@@ -1,9 +1,9 @@
 """Settings of the built-in world."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from fit.settings import STRICT
 
@@ -64,3 +64,29 @@ class GeneratorSettings:
     """Pictures per training step."""
     generator_width: Annotated[float, Ge(0.25), Le(16)] = 1.0
     """Channels of the U-Net, as a multiple of the usual ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErasingSettings:
+    """How concepts are erased from a pipeline."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    method: Literal["esd", "advunlearn", "domain_correction", "control", "control_text"]
+    """How (docs/defences.md). control and control_text fine-tune the same component as long, and erase nothing."""
+    erasing_steps: Annotated[int, Ge(1), Le(10**6)] = 60
+    """Optimisation steps."""
+    erasing_batch: Annotated[int, Ge(1), Le(10_000)] = 16
+    """Noisy latents per step."""
+    erasing_rate: Annotated[float, Gt(0), Le(1)] = 2e-4
+    """Learning rate."""
+    strength: Annotated[float, Ge(0), Le(100)] = 1.0
+    """eta: how far away from the concept the noise prediction is led."""
+    retain_weight: Annotated[float, Ge(0), Le(1000)] = 0.3
+    """Weight of the term that retains other concepts, where the method has one."""
+    attack_steps: Annotated[int, Ge(0), Le(10_000)] = 30
+    """Steps of the adversary within each step, where the method has one."""
+    attack_rate: Annotated[float, Gt(0), Le(10)] = 1e-2
+    """Learning rate of the adversary."""
+    attack_batch: Annotated[int, Ge(1), Le(10_000)] = 4
+    """Noisy latents that the adversary looks at."""

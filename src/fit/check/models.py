@@ -12,7 +12,7 @@ from fit import generated as generators
 from fit.check.findings import ABSENT, REMARK, WRONG, Findings, some
 from fit.check.tables import is_local
 from fit.config.config import Config
-from fit.errors import EXTRA_OF, ModelError
+from fit.errors import EXTRA_OF, FitError, ModelError
 from fit.generated import weights
 from fit.io.nearby import near, nearest
 from fit.io.shown import number_of
@@ -119,11 +119,67 @@ def of_model(config: Config, name: str, found: Findings) -> None:
             found.add(WRONG, key, f"{place}: a file, and a pipeline is a folder (model_index.json in it); fix `{key}`")
     elif not place.startswith("results/"):
         _of_hub(place, model.download, key, found, "save the pipeline into a folder")
+    _of_changes(config, name, found)
     known = _schedulers()
     if model.scheduler and known and model.scheduler not in known:
         other = nearest(model.scheduler, known)
         text = f"`models.{name}.scheduler`: diffusers has no scheduler {model.scheduler!r}"
         found.add(WRONG, f"models.{name}.scheduler", text + (f"; did you mean {other!r}?" if other else ""))
+
+
+def _of_changes(config: Config, name: str, found: Findings) -> None:
+    """Look at what a derived model changes: concepts that its domains lack, and components of another class."""
+    model = config.models[name]
+    if not model.base:
+        return
+    domains = {domain for study in config.studies.values() for domain in study.domains}
+    domains |= {model.erase.domain} if model.erase else set()
+    known = {slug for domain in sorted(domains) for slug in _slugs(config, domain)}
+    for slug in model.erases:
+        if known and slug not in known:
+            other = nearest(slug, known)
+            hint = f"; did you mean {other!r}?" if other else ""
+            key = f"models.{name}.erases"
+            found.add(WRONG, key, f"`{key}`: no sheet of a study has the concept {slug!r}{hint}")
+    for part, component in model.components.items():
+        key = f"models.{name}.components.{part}"
+        place = Path(component.place, component.subfolder or "")
+        if not place.is_dir() or not is_local(model.pipeline or "") or found.has(f"{key}.place"):
+            continue
+        if problem := _other_class(Path(model.pipeline or ""), part, place):
+            found.add(WRONG, key, f"{problem} (`{key}`)")
+
+
+def _slugs(config: Config, domain: str) -> list[str]:
+    try:
+        return config.slugs(domain)
+    except FitError:  # said of the sheet
+        return []
+
+
+def _other_class(pipeline: Path, part: str, place: Path) -> str | None:
+    """Say that a component is of another class than the pipeline's own, as far as their files tell without torch."""
+    index, config = _read(pipeline / "model_index.json"), _read(place / "config.json")
+    if not isinstance(index, dict):
+        return None  # said of the pipeline
+    if part not in index:
+        return f"{pipeline}: this pipeline has no component {part!r} to replace; it has {', '.join(_parts(index))}"
+    if not isinstance(config, dict):
+        return f"{place}: no config.json in it that can be read; name the component's folder, or its `subfolder`"
+    told = config.get("_class_name") or next(iter(config.get("architectures") or []), None)
+    wanted = index[part][1] if isinstance(index[part], list) and len(index[part]) == 2 else None
+    return None if told == wanted else f"{place}: this is a {told}, and `{part}` of {pipeline} is a {wanted}"
+
+
+def _parts(index: dict[str, object]) -> list[str]:
+    return [name for name, value in index.items() if isinstance(value, list) and all(value)]
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _schedulers() -> set[str]:

@@ -9,13 +9,13 @@ from fit.cli.command import Command
 from fit.cli.common import add_work, set_threads
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, Slugs
-from fit.generated.settings import GenerationSettings, PipelineSettings
+from fit.generated.settings import ChangeSettings, GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings
 from fit.io.shown import number_of
 
 
 def make_arguments(add: Callable[..., None]) -> None:
-    add_settings(add, PipelineSettings, GenerationSettings)
+    add_settings(add, PipelineSettings, GenerationSettings, ChangeSettings)
     add("--sheet", metavar="FILE", help="concept sheet")
     add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
     add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}")
@@ -28,12 +28,20 @@ def make_arguments(add: Callable[..., None]) -> None:
 def make(args: Namespace) -> None:
     from fit import generated
     from fit.concepts.sheet import find_concepts
+    from fit.generated.rewriting import Rewritten, rewrite_prompts
     from fit.generated.run import generate_table
 
     concepts = find_concepts(args.sheet, args.concepts)
     set_threads(args.threads)
+    changes = read_settings(ChangeSettings, args)
+    generator = generated.prepare(read_settings(PipelineSettings, args), changes)
+    if changes.rewrite_table or changes.rewrite_find:
+        texts = rewrite_prompts(concepts, args.prompts, changes)
+        asked = len(concepts) * len(args.prompts)
+        print(f"fit: {len(texts)} of {number_of(asked, 'prompt')} are rewritten", file=sys.stderr)
+        generator = Rewritten(generator, texts)
     statuses = generate_table(
-        generated.prepare(read_settings(PipelineSettings, args)),
+        generator,
         concepts,
         args.out,
         settings=read_settings(GenerationSettings, args),

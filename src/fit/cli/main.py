@@ -27,6 +27,7 @@ COMMANDS = {
     "alternatives": "other scores than the imitation score, on the same pictures",
     "sensitivity": "how much each choice moves the threshold, and the concepts that defy it",
     "missed": "training images that captions do not name",
+    "defences": "what a change of a model does, read in images; erasing concepts",
     "reports": "a study's tables, and a page that shows them",
     "explorer": "a page on which a study is looked at: curve, pictures, evidence",
     "report": "a datasheet of a study, or of one concept, to hand over: as PDF or HTML",

@@ -29,7 +29,7 @@ from fit.config.parts import (
     shared_out,
 )
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
-from fit.config.study import Atelier, Explorer, Study, Threshold, Truth
+from fit.config.study import Atelier, Defences, Explorer, Study, Threshold, Truth
 from fit.embeddings import WHOLE_IMAGES
 from fit.errors import ConfigError, CorpusError
 from fit.io.folders import caption_files, check_listed
@@ -75,6 +75,8 @@ class Config(pydantic.BaseModel):
     """How images are fetched and decoded."""
     threshold: Threshold = Threshold()
     """Scores, and the estimation of the threshold."""
+    defences: Defences = Defences()
+    """How models with a `base` are compared with it (docs/defences.md)."""
     explorer: Explorer = Explorer()
     """The page on which a study is understood."""
     atelier: Atelier | None = None
@@ -280,6 +282,27 @@ class Config(pydantic.BaseModel):
         path = self.models[name].pipeline or ""
         return path if path.startswith(("/", "./", "../", "results/")) or Path(path).is_dir() else None
 
+    def local_changes(self, model: str) -> dict[str, str]:
+        """Key of a derived model -> the file or folder that a change of it is loaded from; without hub ids."""
+        return {
+            key: path
+            for key, path in self.models[model].changed_places.items()
+            if path.startswith(("/", "./", "../", "results/")) or Path(path).exists() or not key.endswith(".place")
+        }
+
+    def derived_from(self, model: str) -> str | None:
+        """The model that a derived one is compared with: the first in its chain of bases; None if it has no base."""
+        base = self.models[model].base
+        while base and self.models[base].base:
+            base = self.models[base].base
+        return base
+
+    def defended_pairs(self, study: str) -> list[tuple[str, str]]:
+        """The (derived model, domain) pairs of a study: of its models, and of those that are derived from them."""
+        models = self.studies[study].models
+        wanted = [m for m in self.models if (base := self.derived_from(m)) and (m in models or base in models)]
+        return [(model, domain) for model in wanted for domain in self.studies[study].domains]
+
     def lacks(self, model: str, domain: str) -> list[str]:
         """What the threshold of `model` in `domain` needs and this machine has not got: texts that name key and remedy.
 
@@ -302,6 +325,7 @@ class Config(pydantic.BaseModel):
         needs.append((f"domains.{domain}.references.vetoes", references.vetoes))
         needs.append((f"models.{model}.provided_images", of_model.provided_images))
         needs.append((f"models.{model}.pipeline", self.folder_of("model", model)))
+        needs += [(f"models.{model}.{key}", path) for key, path in self.local_changes(model).items()]
         embedders = [of_domain.embedder]
         if art:
             embedders.append(art.embedder)

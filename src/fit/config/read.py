@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from fit.config.bases import is_inherited, with_bases
 from fit.config.config import Config
 from fit.config.places import Location, keys_of, sections_in, with_places
 from fit.errors import ConfigError
@@ -114,11 +115,15 @@ def check(
         ConfigError: an unknown, missing or mistyped key, or a name that is used but not defined.
     """
     layers = _Layers(files or [path], command_line)
+    placed = with_places(dict(data), layers.file)
+    whole = with_bases(placed, layers.name)
     try:
-        config = Config.model_validate(with_places(dict(data), layers.file))
+        config = Config.model_validate(whole)
     except pydantic.ValidationError as invalid:
         problems = []
         for error in invalid.errors():
+            if is_inherited(placed, error["loc"]):
+                continue
             key, message = _locate(error)
             path = layers.name(error["loc"])
             if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -131,8 +136,12 @@ def check(
             else:
                 problems.append(f"{path}: `{key}`: {message} (it is {error['input']!r}); correct the value")
         raise ConfigError("\n".join(problems)) from None
-    wrong = [*_undefined_names(config, layers), *_unscalable_counts(config, layers), *_unlike_bases(config, layers)]
-    wrong += _reversed_counts(config, layers)
+    wrong = [
+        *_undefined_names(config, layers),
+        *_unscalable_counts(config, layers),
+        *_unlike_bases(config, layers),
+        *_reversed_counts(config, layers),
+    ]
     if wrong:
         raise ConfigError("\n".join(wrong))
     config.remember_source(files)
@@ -154,6 +163,9 @@ def _undefined_names(config: Config, layers: _Layers) -> Iterator[str]:
         uses += [(("studies", name, "domains"), domain, "domains") for domain in study.domains]
     uses += [(("models", name, "corpus"), model.corpus, "corpora") for name, model in config.models.items()]
     uses += [(("models", name, "before"), m.before, "models") for name, m in config.models.items() if m.before]
+    uses += [
+        (("models", name, "erase", "domain"), m.erase.domain, "domains") for name, m in config.models.items() if m.erase
+    ]
     for name, domain in config.domains.items():
         uses.append((("domains", name, "embedder"), domain.embedder, "embedders"))
         if domain.prompt_embedder:

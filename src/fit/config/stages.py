@@ -11,14 +11,21 @@ from importlib import import_module
 from typing import Any
 
 from fit.atelier.changes import WORLDS
-from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
+from fit.atelier.settings import (
+    ArtFilterSettings,
+    ErasingSettings,
+    GeneratorSettings,
+    StyleEncoderSettings,
+    WorldSettings,
+)
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
 from fit.config.truth import truth_runs
 from fit.counts.settings import ScalingSettings
+from fit.defences.settings import DefenceSettings
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
-from fit.generated.settings import GenerationSettings, PipelineSettings
+from fit.generated.settings import ChangeSettings, GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.matches.settings import MeanSettings
 from fit.missed.settings import MissedSettings
@@ -31,7 +38,7 @@ from fit.truth.design import USUAL
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth"),
+    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth", "defences"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -202,13 +209,31 @@ def _scale_counts(config: Config, job: Job) -> dict[str, Any]:
 
 
 def _generate_images(config: Config, job: Job) -> dict[str, Any]:
-    flags = written_settings(config.models[job["model"]], PipelineSettings, GenerationSettings)
+    model = config.models[job["model"]]
+    flags = written_settings(model, PipelineSettings, GenerationSettings)
+    if model.base:  # other models' jobs are told nothing new, so that they do not run again
+        flags += written_settings(model.changes, ChangeSettings)
     return {"flags": [*flags, f"--seed={config.seed}", "--prompts", *config.domains[job["domain"]].prompts]}
 
 
 def _score_alternatives(config: Config, job: Job) -> dict[str, Any]:
     # The other settings are the imitation score's alone.
     return {"flags": [f"--targets={config.domains[job['domain']].targets}"]}
+
+
+def _erase_concepts(config: Config, job: Job) -> dict[str, Any]:
+    erase = config.models[job["model"]].erase
+    assert erase is not None
+    flags = [*written_settings(erase, ErasingSettings), f"--seed={config.seed}"]
+    prompts = config.domains[erase.domain].prompts
+    return {"flags": [*flags, "--concepts", *erase.concepts, "--prompts", *prompts]}
+
+
+def _measure_defence(config: Config, job: Job) -> dict[str, Any]:
+    slugs = set(config.slugs(job["domain"]))
+    erased = [slug for slug in config.models[job["model"]].erases if slug in slugs]
+    flags = [*written_settings(config.defences, DefenceSettings), f"--resamples={config.threshold.resamples}"]
+    return {"flags": [*flags, f"--seed={config.seed}", "--erased", *erased]}
 
 
 def _rescore_imitation(config: Config, job: Job) -> dict[str, Any]:
@@ -319,6 +344,9 @@ STAGES: dict[str, Pick] = {
     "train_style_encoder": _of_atelier(StyleEncoderSettings),
     "train_art_filter": _of_atelier(ArtFilterSettings),
     "train_generator": _of_atelier(GeneratorSettings),
+    "erase_concepts": _erase_concepts,
+    "measure_defence": _measure_defence,
+    "plot_defence": _nothing,
     "paint_truth_world": _paint_truth_world,
     "plan_truth_pruning": _nothing,
     "prune_truth_world": _prune_truth_world,

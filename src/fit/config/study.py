@@ -8,6 +8,7 @@ from pydantic import Field
 from fit.atelier.changes import WORLDS
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.config.section import Name, Section, section
+from fit.defences.settings import DefenceSettings
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
 from fit.settings import PLACE
@@ -49,6 +50,11 @@ class Threshold(ThresholdSettings, ScoreSettings, FixedTargetSettings, NullSetti
         if len(set(estimators)) < len(estimators):
             raise ValueError("an estimator occurs twice; name each once")
         return estimators
+
+
+@section
+class Defences(DefenceSettings, Section):
+    """How models that are derived from others are compared with them."""
 
 
 @section

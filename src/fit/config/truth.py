@@ -25,7 +25,7 @@ def _of_atelier(config: Config) -> tuple[Domain, Corpus, Model]:
     """
     sheet = config.atelier.sheet if config.atelier else None
     domain = next((d for d in config.domains.values() if d.concepts == sheet), None)
-    model = next((m for m in config.models.values() if m.pipeline == GENERATOR), None)
+    model = next((m for m in config.models.values() if m.pipeline == GENERATOR and not m.base), None)
     if sheet is None:
         lacks = "there is no section `atelier`"
     elif domain is None:

@@ -57,6 +57,7 @@ WHY = {
     "nan": "the model's numbers left the range of their format",
     "black": "the picture is all black",
     "constant": "the picture is of one colour",
+    "blocked": "the safety checker took the picture away",
 }
 """Status or decision -> why, in words."""
 

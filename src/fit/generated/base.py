@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fit.generated.settings import PipelineSettings
+from fit.errors import ConfigError
+from fit.generated.settings import ChangeSettings, PipelineSettings
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class GeneratedImage:
     """A picture, or the reason why there is none."""
 
     status: str
-    """ "ok"; "nan", where numbers left the range of their format; "black" or "constant", where all pixels are alike."""
+    """ "ok"; "nan", where numbers left the range of their format; "black" or "constant", where all pixels are alike;
+    "blocked", where the pipeline's safety checker took it away."""
     pixels: np.ndarray | None = None
     """[H, W, 3], uint8; None unless ok."""
 
@@ -45,6 +47,18 @@ class Generator(ABC):
             fit.errors.ModelError: there is no such model.
         """
         self._settings = settings
+
+    def change(self, changes: ChangeSettings) -> None:
+        """Note what to change in the model once it is loaded: components, a LoRA, the safety checker.
+
+        Raises:
+            ConfigError: this kind of generator can't be changed so.
+            fit.errors.ModelError: what the changes name is not there.
+        """
+        raise ConfigError(
+            f"the generator {type(self).__name__} takes no `components`, no `lora` and no `safety_checker`; take them "
+            "out, or use `backend: diffusers`"
+        )
 
     @property
     @abstractmethod

@@ -24,10 +24,10 @@ from huggingface_hub.errors import HTTPError
 
 from fit.embeddings.strange_code import no_strange_code
 from fit.errors import ConfigError, FitError, ModelError
-from fit.generated import pipelines, weights
+from fit.generated import changes, pipelines, weights
 from fit.generated.base import GeneratedImage, Generator
 from fit.generated.failures import one_line, remedy
-from fit.generated.settings import PipelineSettings
+from fit.generated.settings import ChangeSettings, PipelineSettings
 from fit.memory import AdaptiveBatch, is_out_of_memory
 
 _SLICED_PIXELS = 256 * 256
@@ -64,10 +64,20 @@ class Diffusers(Generator):
                 f"{pipeline}: this folder is not a diffusers pipeline: it has no model_index.json; "
                 "save the model with save_pretrained, or fix the model's `pipeline` in config.yaml"
             )
+        self._changes = ChangeSettings()
+        self._sources: dict[str, changes.Source] = {}
+        self._lora: changes.Source | None = None
         self._pipe: Any = None
         self._embedded: dict = {}
         self._said_other_size = False
         self._in_memory = AdaptiveBatch(lambda prompts, seeds: self._make(prompts, seeds))
+
+    def change(self, changed: ChangeSettings) -> None:
+        self._changes = changed
+        self._sources = changes.sources_of(changed, self._may_download)
+        self._lora = changes.lora_of(changed, self._may_download)
+        for source in (*self._sources.values(), *filter(None, [self._lora])):
+            source.check()
 
     # --- which model --------------------------------------------------------------------------------------------------
 
@@ -76,7 +86,19 @@ class Diffusers(Generator):
         of_weights: list[Any] = weights.fingerprint(self._folder) if self._is_folder else [self._pipeline, self._commit]
         # Named only where there is one, so that the pictures of an earlier version, which had none, are still found.
         variant = {"variant": self._variant} if self._variant else {}
-        return {"weights": of_weights} | self._sampling | variant
+        return {"weights": of_weights} | self._sampling | variant | self._changed_identity
+
+    @property
+    def _changed_identity(self) -> dict[str, Any]:
+        """What tells the changes from others; empty without any."""
+        found: dict[str, Any] = {}
+        if self._sources:
+            found["components"] = {name: source.identity for name, source in self._sources.items()}
+        if self._lora:
+            found["lora"] = [*self._lora.identity, self._changes.lora_scale]
+        if self._changes.safety_checker:
+            found["safety_checker"] = True
+        return found
 
     @cached_property
     def _variant(self) -> str | None:
@@ -202,8 +224,22 @@ class Diffusers(Generator):
         for remark in filter(None, remarks):
             print(f"fit: {self._pipeline}: {remark}", file=sys.stderr)
         # Reading gigabytes takes seconds, which the first pictures need not wait for.
-        self._hashes = ThreadPoolExecutor(1).submit(weights.hashes, self._folder, self._variant)
+        self._hashes = ThreadPoolExecutor(1).submit(self._read_hashes)
         self._pipe = pipe
+
+    def _read_hashes(self) -> dict[str, str]:
+        """Return file -> SHA-256 of all weights that are loaded: the base's, and those of what was changed."""
+        # A replaced component's own weights are loaded only where a file is laid over them.
+        unread = tuple(f"{name}/" for name, source in self._sources.items() if source.path.is_dir())
+        found = {
+            path: digest
+            for path, digest in weights.hashes(self._folder, self._variant).items()
+            if not path.startswith(unread)
+        }
+        if self._changes.safety_checker:
+            checker = sorted((self._folder / "safety_checker").glob("*.safetensors"))
+            found |= {f"safety_checker/{path.name}": weights.digest(path) for path in checker}
+        return found | changes.hashes_of(self._sources, self._lora)()
 
     def _not_loaded(self, error: Exception) -> ModelError:
         if is_out_of_memory(error):
@@ -231,11 +267,26 @@ class Diffusers(Generator):
         for problem in weights.foreign_components(folder):
             raise ModelError(problem)
         weights.weight_files(folder, self._variant)  # all there, before gigabytes are read
-        off = {name: None for name in ("safety_checker",) if name in index}
+        for name, source in self._sources.items():
+            changes.check_component(source, name, folder, index)
+        given: dict[str, Any] = {
+            name: changes.load_component(source, name, folder, index, self._dtype, self._variant)
+            for name, source in self._sources.items()
+        }
+        if not self._changes.safety_checker:
+            given |= {name: None for name in ("safety_checker",) if name in index}
+        elif not any(index.get("safety_checker") or []):
+            raise ModelError(
+                f"{self._pipeline}: this pipeline has no safety checker; take `safety_checker: true` out, or name a "
+                "`base` whose pipeline has one"
+            )
         of_variant = {"variant": self._variant} if self._variant else {}
-        return diffusers.DiffusionPipeline.from_pretrained(
-            folder, dtype=self._dtype, use_safetensors=True, local_files_only=True, **off, **of_variant
+        pipe = diffusers.DiffusionPipeline.from_pretrained(
+            folder, dtype=self._dtype, use_safetensors=True, local_files_only=True, **given, **of_variant
         )
+        if self._lora:
+            changes.add_lora(pipe, self._lora, self._changes.lora_scale)
+        return pipe
 
     def _prepare(self, pipe: Any, device: str) -> None:
         pipe.to(device)
@@ -299,10 +350,20 @@ class Diffusers(Generator):
             "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
             "versions": {name: version(name) for name in ("fit", "diffusers", "torch", "transformers")},
             "safety_checker": getattr(pipe, "safety_checker", None) is not None,
+            **self._changed_provenance,
             **self._sampling,
             "scheduler": type(scheduler).__name__ if scheduler else "",
             "scheduler_config": config,
         }
+
+    @property
+    def _changed_provenance(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self._sources:
+            found["components"] = {name: source.told for name, source in self._sources.items()}
+        if self._lora:
+            found["lora"] = self._lora.told | {"scale": self._changes.lora_scale}
+        return found
 
     # --- pictures -----------------------------------------------------------------------------------------------------
 
@@ -310,7 +371,7 @@ class Diffusers(Generator):
         self.load()
         try:
             images = self._in_memory(list(prompts), list(seeds))
-            bad = [i for i, one in enumerate(images) if one.status != "ok"]
+            bad = [i for i, one in enumerate(images) if one.status not in ("ok", "blocked")]
             if bad and self._dtype != torch.float32:
                 with self._in_float32():
                     again = self._in_memory([prompts[i] for i in bad], [seeds[i] for i in bad])
@@ -341,13 +402,16 @@ class Diffusers(Generator):
     def _make(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[GeneratedImage]:
         # The generators live on the CPU, so that a seed means the same noise on every device.
         noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        images = self._call(self._texts(prompts), noise)
+        images, blocked = self._call(self._texts(prompts), noise)
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(images).movedim(-1, 1)
         finite = torch.isfinite(images).flatten(1).all(1).tolist()
         pixels = (images.float() * 255).round().to(torch.uint8).movedim(1, -1).contiguous().cpu().numpy()
         self._say_other_size(*pixels.shape[1:3])
-        return [GeneratedImage.judged(*one) for one in zip(pixels, finite, strict=True)]
+        judged = [GeneratedImage.judged(*one) for one in zip(pixels, finite, strict=True)]
+        return [
+            GeneratedImage("blocked") if is_blocked else one for is_blocked, one in zip(blocked, judged, strict=True)
+        ]
 
     def _say_other_size(self, height: int, width: int) -> None:
         """Say, once, that a pipeline made pictures of another size than the settings ask for: some round it down."""
@@ -360,7 +424,8 @@ class Diffusers(Generator):
                 file=sys.stderr,
             )
 
-    def _call(self, texts: dict[str, Any], noise: list[torch.Generator]) -> Any:
+    def _call(self, texts: dict[str, Any], noise: list[torch.Generator]) -> tuple[Any, list[bool]]:
+        """Return (pictures, whether the safety checker took each away)."""
         try:
             found = self._pipe(**texts, generator=noise, **self._calls)
         except ValueError as error:
@@ -374,7 +439,8 @@ class Diffusers(Generator):
                 f"{self._pipeline}: {type(self._pipe).__name__} makes no pictures but {type(found).__name__}; name a "
                 "text-to-image `pipeline`"
             )
-        return found.images
+        blocked = getattr(found, "nsfw_content_detected", None) or [False] * len(noise)
+        return found.images, [bool(one) for one in blocked]
 
     def _texts(self, prompts: Sequence[str]) -> dict[str, Any]:
         """Return the arguments that say what to paint: each prompt's embedding, made once, or the prompts."""

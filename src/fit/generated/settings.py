@@ -46,6 +46,42 @@ class PipelineSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChangeSettings:
+    """What is changed in a pipeline, or in the prompts that it is given: how a derived model differs from its base."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    components: tuple[str, ...] = ()
+    """Components that come from elsewhere, as NAME=PLACE: a folder, a file of safetensors, or a hub id."""
+    component_subfolders: tuple[str, ...] = ()
+    """Where within its place a component is, as NAME=FOLDER."""
+    component_revisions: tuple[str, ...] = ()
+    """Commits of the hub ids, as NAME=COMMIT."""
+    lora: str | None = None
+    """A LoRA that is added to the weights: a file of safetensors, a folder, or a hub id."""
+    lora_file: str | None = None
+    """Name of the LoRA's file within its place."""
+    lora_revision: str | None = None
+    """Commit of the LoRA's hub id."""
+    lora_scale: float = 1.0
+    """By what the LoRA is multiplied."""
+    safety_checker: bool = False
+    """Whether the pipeline's own safety checker judges the pictures. A blocked picture counts as not made."""
+    rewrite_table: str | None = None
+    """Table with the columns prompt and rewritten. Both may have {name}."""
+    rewrite_find: tuple[str, ...] = ()
+    """Texts to replace in every prompt, letter case ignored; {name} is the concept's name."""
+    rewrite_with: tuple[str, ...] = ()
+    """What to put there, as many texts as in rewrite_find."""
+
+    @property
+    def is_of_pipeline(self) -> bool:
+        """Whether the pipeline itself is changed, not only what it is asked for."""
+        parts = (*self.components, *self.component_subfolders, *self.component_revisions)
+        return bool(parts or self.lora or self.safety_checker)
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerationSettings:
     """How many pictures are generated, and how they are stored."""
 

@@ -303,6 +303,13 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits; of one in the hub's cache, as the cache names it."""
+    real = path.resolve()
+    stat = real.stat()
+    return real.name if _BLOB.fullmatch(real.name) else _sha256(real, stat.st_size, stat.st_mtime_ns)
+
+
 def hashes(folder: str | Path, variant: str | None = None) -> dict[str, str]:
     """Return the SHA-256 of each of weight_files: path within the pipeline -> 64 hex digits.
 
@@ -310,12 +317,7 @@ def hashes(folder: str | Path, variant: str | None = None) -> dict[str, str]:
     files are read, once in a process.
     """
 
-    def of(path: Path) -> str:
-        real = path.resolve()
-        stat = real.stat()
-        return real.name if _BLOB.fullmatch(real.name) else _sha256(real, stat.st_size, stat.st_mtime_ns)
-
     files = weight_files(folder, variant)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(of, files))
+        found = list(pool.map(digest, files))
     return {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, found, strict=True)}

@@ -58,7 +58,8 @@ GENERATED = pa.schema(
         ("bytes", pa.binary()),
     ]
 )
-"""status: "ok", or why there is no picture: "nan", "black" or "constant" (fit.generated.base.GeneratedImage)."""
+"""status: "ok", or why there is no picture: "nan", "black", "constant" or "blocked" (GeneratedImage in
+fit.generated.base)."""
 
 
 def _is_of_bytes(of_type: pa.DataType) -> bool:
