@@ -1,6 +1,7 @@
 """Inputs of rules that take more than a look-up, in the order of the stages."""
 
 from fit import alternatives
+from fit.config import copies as copies_config
 from fit.explorer.beside import tables_beside
 from fit.truth.design import PRUNED, USUAL, Run
 
@@ -337,6 +338,49 @@ TRUTH_DOMAINS = one_of(run.domain for run in TRUTH_RUNS.values())
 def first_run(wildcards):
     """Return the run whose model is audited: the first training of a deal of the usual world."""
     return Run(int(wildcards.world), USUAL, int(wildcards.deal), 1)
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+def copies_prompts(wildcards):
+    """Return the files that a job's prompts are made of: captions of the model's corpus, and a user's tables."""
+    found = searched(CONFIG, wildcards.model)
+    return existing([*found.caption_files, found.prompts, found.other_prompts])
+
+
+def copies_training_images(wildcards):
+    """Return the tables of training images that a job's pictures are compared with."""
+    found = searched(CONFIG, wildcards.model)
+    collected = [
+        table for corpus, domain in found.collected for table in _tables(f"images/{corpus}/{domain}", domain, None)
+    ]
+    return [*existing(found.training_images), *collected]
+
+
+def copies_pictures(wildcards):
+    """Return the tables of pictures of all prompts of a job's model."""
+    return [
+        f"results/copies/models/{wildcards.model}/pictures/{job}.parquet" for job in range(CONFIG.copies.jobs)
+    ]
+
+
+COPIES_WORLD = copies_config.WORLD
+
+
+def copies_world_tables(folder):
+    """Return an input function: the tables in `folder` of all painters of the experiment; {embedder}: the domain's."""
+    return lambda wildcards: _tables(
+        folder.format(embedder=CONFIG.domains[COPIES_WORLD].embedder), COPIES_WORLD, None
+    )
+
+
+def copies_files():
+    """Return what is found about each model that is searched for copies."""
+    try:
+        return [f"results/copies/models/{model}/found.json" for model in searched_models(CONFIG)]
+    except FitError as error:
+        raise WorkflowError(str(error))
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
