@@ -65,7 +65,9 @@ def paint_copies_world(
     dealt = deal_kinds(len(painters), settings, stream(seed, "counts"))
     counts = np.array([count for _, count in dealt], np.int64)
     repeated = np.array([kind == REPEATED for kind, _ in dealt])
-    crawl = make_crawl(painters, styles, counts, Noise(anonymous=settings.anonymous, alias=0.0), seed, repeated)
+    # Of the usual noise, without aliases, which would hide a painter whose only caption has one; and few namesakes.
+    noise = Noise(anonymous=settings.anonymous, alias=0.0, namesakes=5.0)
+    crawl = make_crawl(painters, styles, counts, noise, seed, repeated)
     works = crawl.filter(pl.col("kind") == "work").group_by("painter", maintain_order=True).agg(pl.col("caption").first())
     table = pl.DataFrame(
         {

@@ -52,11 +52,11 @@ class CopiesWorldSettings:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    counts: list[Annotated[int, Ge(1), Le(1_000_000)]] = field(default_factory=lambda: [1, 3, 10, 30, 100, 300, 1000])
+    counts: list[Annotated[int, Ge(1), Le(1_000_000)]] = field(default_factory=lambda: [1, 3, 10, 30, 100, 300])
     """How many training images painters have."""
-    painters_per_count: Annotated[int, Ge(1), Le(10_000)] = 3
+    painters_per_count: Annotated[int, Ge(1), Le(10_000)] = 4
     """Painters of each count with distinct images, and as many with one that is repeated."""
     references_per_painter: Annotated[int, Ge(2), Le(10_000)] = 24
     """Pictures painted for reference."""
-    anonymous: Annotated[int, Ge(0), Le(10**9)] = 300
+    anonymous: Annotated[int, Ge(0), Le(10**9)] = 100
     """Pictures by unnamed painters in the corpus, and as many photographs."""
