@@ -360,9 +360,7 @@ def copies_training_images(wildcards):
 
 def copies_pictures(wildcards):
     """Return the tables of pictures of all prompts of a job's model."""
-    return [
-        f"results/copies/models/{wildcards.model}/pictures/{job}.parquet" for job in range(CONFIG.copies.jobs)
-    ]
+    return [f"results/copies/models/{wildcards.model}/pictures/{job}.parquet" for job in range(CONFIG.copies.jobs)]
 
 
 COPIES_WORLD = copies_config.WORLD
@@ -370,9 +368,7 @@ COPIES_WORLD = copies_config.WORLD
 
 def copies_world_tables(folder):
     """Return an input function: the tables in `folder` of all painters of the experiment; {embedder}: the domain's."""
-    return lambda wildcards: _tables(
-        folder.format(embedder=CONFIG.domains[COPIES_WORLD].embedder), COPIES_WORLD, None
-    )
+    return lambda wildcards: _tables(folder.format(embedder=CONFIG.domains[COPIES_WORLD].embedder), COPIES_WORLD, None)
 
 
 def copies_files():

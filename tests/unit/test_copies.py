@@ -218,13 +218,20 @@ def test_halves_of_captions_are_put_together():
 def test_a_table_of_prompts_that_is_none_is_refused(tmp_path, table, said):
     (tmp_path / "mine.csv").write_text(table)
     path = captions_file(tmp_path / "c.parquet", {f"{n} and {2 * n}": 1 for n in range(200)})
-    choose = {"files": [path], "column": "caption", "encoding": "utf-8", "seed": 1, "settings": PromptSettings(others=4)}
+    choose = {
+        "files": [path],
+        "column": "caption",
+        "encoding": "utf-8",
+        "seed": 1,
+        "settings": PromptSettings(others=4),
+    }
     with pytest.raises(DataError, match=said.replace("'", ".")):
         choose_prompts(**choose, table=str(tmp_path / "mine.csv"))
 
 
 def test_bad_corpora_are_refused_with_the_remedy(tmp_path):
-    choose = {"column": "caption", "encoding": "utf-8", "seed": 1, "settings": PromptSettings(others=4)}
+    settings = PromptSettings(captions=1, others=4)
+    choose = {"column": "caption", "encoding": "utf-8", "seed": 1, "settings": settings}
     with pytest.raises(ConfigError, match=r"copies\.prompts"):
         choose_prompts(files=[], **choose)
     with pytest.raises(CorpusError, match=r"the corpus has no caption; .*copies\.prompts"):
@@ -300,7 +307,9 @@ def test_a_batch_that_is_made_in_parts_has_the_same_norms(pipeline, monkeypatch)
     monkeypatch.setattr(
         generator, "generate", lambda prompts, seeds: [make([p], [s]) for p, s in zip(prompts, seeds, strict=True)]
     )
-    np.testing.assert_allclose(conditional.conditional_norms(generator, "Bruno Morvek, harbour", [1, 2]), whole, rtol=1e-4)
+    np.testing.assert_allclose(
+        conditional.conditional_norms(generator, "Bruno Morvek, harbour", [1, 2]), whole, rtol=1e-4
+    )
 
 
 def test_a_model_without_guidance_has_no_detector_and_says_so(pipeline, tmp_path, capsys):
@@ -353,7 +362,10 @@ def search(tmp_path):
         for index, picture in enumerate(pictures[kind]())
     ]
     write(pa.Table.from_pylist(made), tmp_path / "pictures.parquet")
-    norms = [{"concept": slug, "norm": 9.0 if kind == "copy" else float(rng.random())} for slug, kind in zip(slugs, kinds)]
+    norms = [
+        {"concept": slug, "norm": 9.0 if kind == "copy" else float(rng.random())}
+        for slug, kind in zip(slugs, kinds, strict=True)
+    ]
     write(pa.Table.from_pylist(norms), tmp_path / "norms.parquet")
     images = [encode_png(Image.fromarray(picture)) for picture in [*training, *[training[7]] * 9]]
     pl.DataFrame({"image": [*images, None, b"no picture"]}).write_parquet(tmp_path / "training.parquet")
@@ -393,7 +405,9 @@ def test_the_ratio_is_the_distance_over_half_the_mean_distance_of_neighbours(sea
     folder, words = search
     main([*words, "--neighbours", "4", "--ratio", "0.5"])
     row = pl.read_parquet(folder / "found.parquet").row(0, named=True)
-    pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in pl.read_parquet(folder / "training.parquet")["image"][:69]]
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(data))) for data in pl.read_parquet(folder / "training.parquet")["image"][:69]
+    ]
     to_others = sorted(by_hand(pictures[7], picture) for picture in pictures if (picture != pictures[7]).any())
     assert row["ratio"] == pytest.approx(row["distance"] / (0.5 * np.mean(to_others[:4])), rel=1e-3)
 

@@ -237,7 +237,7 @@ class _Crawl:
             self._add(keys, captions[:kept], paints(subjects, rng), [kept_as or kind] * BLOCK, fates)
 
     def add_works(self, number: int, count: int, *, repeated: bool = False) -> None:
-        """Add the first `count` works of a painter, by the painter's number; `repeated`: the first one, `count` times."""
+        """Add the first `count` works of a painter, by the painter's number; `repeated`: the first one so often."""
         noise, painter = self._noise, self._painters[number]
         spread = 2 * stream(self._seed, "links", number).random() - 1
         dead = noise.dead * (1 + noise.dead_spread * spread)

@@ -27,8 +27,15 @@ def prompts_arguments(add: Callable[..., None]) -> None:
     add("--captions-files", nargs="*", default=[], metavar="FILE", help="files of captions of the model's corpus")
     add("--caption-column", **COLUMN)
     add("--encoding", **ENCODING)
-    add("--table", default=None, metavar="FILE", help="prompts: a table with the column caption, and memorised if known")
-    add("--other-table", default=None, metavar="FILE", help="prompts of no training image: a table with the column caption")
+    add(
+        "--table", default=None, metavar="FILE", help="prompts: a table with the column caption, and memorised if known"
+    )
+    add(
+        "--other-table",
+        default=None,
+        metavar="FILE",
+        help="prompts of no training image: a table with the column caption",
+    )
     add_settings(add, PromptSettings)
     add("--seed", type=SEED, metavar="N", help="of the prompts of no training image that are made of captions")
     add("--out", metavar="FILE", help="table to write, a row a prompt")
@@ -166,7 +173,9 @@ def compare_arguments(add: Callable[..., None]) -> None:
     for name, what in EVIDENCE.items():
         add(f"--{name}", nargs="+", metavar="PLACE", help=f"{what}: files or folders")
     add_settings(add, ScoreSettings)
-    add("--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap over painters")
+    add(
+        "--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap over painters"
+    )
     add("--seed", type=SEED, default=0, metavar="N", help="of the bootstrap")
     add("--figure", metavar="PNG", help="figure to write: copies and imitation over the count")
     add("--answer", metavar="FILE", help="JSON to write")
@@ -200,9 +209,7 @@ COMMANDS = (
     Command("prompts", "choose the prompts: the most duplicated captions, or a table", prompts_arguments, prompts),
     Command("generate", "generate many pictures of each prompt", generate_arguments, generate),
     Command("guidance", "how much of the predicted noise is due to the text", guidance_arguments, guidance),
-    Command(
-        "find", "which prompts make copies of training images", find_arguments, find, writes=("out", "summary")
-    ),
+    Command("find", "which prompts make copies of training images", find_arguments, find, writes=("out", "summary")),
     Command(
         "paint",
         "paint painters with distinct images, or one that is repeated",

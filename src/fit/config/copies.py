@@ -1,4 +1,4 @@
-"""Which models are searched for copies, with which prompts and training images; and the experiment in the built-in world.
+"""Which models are searched for copies, with which prompts and images; and the experiment in the built-in world.
 
 The model of the experiment is a model of the configuration, like a user's own, so that every stage runs on it.
 """

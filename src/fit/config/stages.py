@@ -107,7 +107,7 @@ def _choose_prompts(config: Config, job: Job) -> dict[str, Any]:
 
 
 def _of_copies(pictures: str) -> Pick:
-    """Return what picks the settings of a stage that makes pictures of prompts; `pictures`: the key that says how many."""
+    """Return what picks the settings of a stage that makes pictures; `pictures`: the key that says how many."""
 
     def pick(config: Config, job: Job) -> dict[str, Any]:
         model, copies = config.models[job["model"]], copies_of(config)

@@ -99,7 +99,7 @@ class Truth(DesignSettings, WorldSettings, GeneratorSettings, Section):
 
 @section
 class CopiesWorld(CopiesWorldSettings, GeneratorSettings, Section):
-    """Whether duplicates drive copies, and distinct images imitation: a world for it, and how its model is trained."""
+    """Whether duplicates drive copies, and distinct images imitation: a world, and how its model is trained."""
 
     @pydantic.field_validator("counts")
     @classmethod
@@ -118,8 +118,8 @@ class Copies(PromptSettings, CopySettings, Section):
     models: list[Name] | None = None
     """Names of models; they are diffusers pipelines. Left out: those of the default study."""
     prompts: Annotated[str, PLACE] | None = None
-    """Your prompts, instead of the most duplicated captions: a table with the column `caption`, and `memorised` (true or
-    false) where it is known."""
+    """Your prompts, instead of the most duplicated captions: a table with the column `caption`, and `memorised` (true
+    or false) where it is known."""
     other_prompts: Annotated[str, PLACE] | None = None
     """Prompts of no training image: a table with the column `caption`. Left out: halves of captions of the corpus, put
     together anew."""
@@ -143,11 +143,11 @@ class Copies(PromptSettings, CopySettings, Section):
                 "`images_per_prompt`, or lower `clique`"
             )
         if self.side % 4:
-            raise ValueError(f"`side` is {self.side}, which 4 tiles do not divide; make it {max(4, self.side // 4 * 4)}")
+            raise ValueError(f"`side` is {self.side}, which 4 tiles do not divide; make it {self.side // 4 * 4}")
         needed = 2 * (-(-1 // self.false_positives) - 1)
         if self.others < needed and not self.other_prompts:
             raise ValueError(
-                f"{self.others} prompts of no training image are too few for `false_positives: {self.false_positives}`; "
-                f"raise `others` to {needed:.0f}, or the share"
+                f"{self.others} prompts of no training image are too few for `false_positives: "
+                f"{self.false_positives}`; raise `others` to {needed:.0f}, or the share"
             )
         return self

@@ -12,8 +12,8 @@ MOST = 20_000
 def find_clique(near: np.ndarray, size: int, most: int = MOST) -> tuple[list[int] | None, bool]:
     """Look for `size` pictures that are all near each other.
 
-    The search is that of networkx (Bron and Kerbosch, with pivots) among the pictures that have neighbours enough; it is
-    exact, unless it would take too long.
+    The search is that of networkx (Bron and Kerbosch, with pivots) among the pictures that have neighbours enough; it
+    is exact, unless it would take too long.
 
     Args:
         near: [N, N] bool, symmetric; the diagonal does not count.

@@ -30,9 +30,9 @@ COMPARED: dict[str, Any] = {
     "norm": pl.Float64,
     "is_detected": pl.Boolean,
 }
-"""A row is a painter. score: the imitation score with the references as targets, which are other pictures than any that
-was trained on, and the same whatever the count; the rest is of the prompt that is the caption of the first work (FOUND),
-null for painters without images."""
+"""A row is a painter. score: the imitation score with the references as targets, which are other pictures than those that
+were trained on, and the same whatever the count; the rest is of the prompt that is the caption of the first work
+(FOUND), null for painters without images."""
 _COLOURS = {REPEATED: ACCENT, DISTINCT: SOFT}
 _MARKERS = {REPEATED: "s", DISTINCT: "o"}
 _WORDS = {REPEATED: "one image, repeated", DISTINCT: "distinct images"}
@@ -65,8 +65,8 @@ def compare_painters(
     lacking = joined.filter(pl.col("caption").is_not_null() & pl.col("copied_share").is_null())
     if len(lacking):
         raise DataError(
-            f"{found}: no prompt is {lacking['caption'][0]!r}, the caption of {lacking['concept'][0]}; give `fit copies "
-            "prompts` the prompts of this world"
+            f"{found}: no prompt is {lacking['caption'][0]!r}, the caption of {lacking['concept'][0]}; give "
+            "`fit copies prompts` the prompts of this world"
         )
     tables = (generated, generated_embeddings, references, reference_embeddings)
     scores = [reference_score(*tables, concept, top_k) for concept in joined["concept"]]
@@ -156,6 +156,7 @@ def draw_compared(frame: pl.DataFrame, summary: dict[str, Any], path: str | Path
             axes.scatter(of_kind["count"] * shift, values, s=14, alpha=0.45, linewidths=0, **look)
             axes.plot(mean["count"], mean[column], linewidth=1.6, markersize=5, label=_WORDS[kind], **look)
         axes.set_xscale("log")
+        axes.set_xlim(0.7, 1.5 * max(1, int(frame["count"].to_numpy().max(initial=1))))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
         axes.set_xlabel("the painter's images in the training set")
         axes.set_title(title, fontsize=10)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def _look_at(ids: list[str], pictures: np.ndarray, settings: CopySettings, promp
     """Raise DataError where there are fewer pictures than a clique has."""
     if len(pictures) < settings.clique:
         raise DataError(
-            f"the prompt {prompt} has {number_of(len(pictures), 'picture')}, and a clique has {settings.clique}; generate "
-            "more (`copies.images_per_prompt`), or lower `clique`"
+            f"the prompt {prompt} has {number_of(len(pictures), 'picture')}, and a clique has {settings.clique}; "
+            "generate more (`copies.images_per_prompt`), or lower `clique`"
         )
     tiles = tiles_of(pictures)
     distances = tile_distances(tiles, tiles)
@@ -56,7 +57,7 @@ def _ratios(pictures: np.ndarray, training: TrainingImages, settings: CopySettin
     """
     nearest = find_nearest(pictures, training, settings.memory_mb)
     training.report()
-    rows, first, back = np.unique(nearest.rows, return_index=True, return_inverse=True)
+    _, first, back = np.unique(nearest.rows, return_index=True, return_inverse=True)
     mean = neighbour_distances(
         nearest.pictures[first], training, settings.neighbours, settings.same_picture, settings.memory_mb
     )
@@ -131,7 +132,7 @@ def find_copies(
     suspect, detected = width < epsilon, norm > cut
     small = ratios < 1
     copy = suspect & small[starts[:-1]]
-    shares = [float(small[start + 1 : end].mean()) for start, end in zip(starts, starts[1:], strict=False)]
+    shares = [float(small[start + 1 : end].mean()) for start, end in pairwise(starts)]
     rows = []
     for at, (row, one) in enumerate(zip(chosen, cliques, strict=True)):
         table, place = images.places[nearest.rows[starts[at]]]
@@ -193,13 +194,13 @@ def told(summary: dict[str, Any]) -> list[str]:
     epsilon, detector = summary["epsilon"], summary["detector"]
     lines = [
         f"prompts that are suspects: {_share(summary['suspects'])}; that make copies: {_share(summary['copies'])}",
-        f"epsilon {epsilon['cut']:.4f}; of prompts of no training image, suspects: {_share(epsilon['false_positives'])}, "
-        f"copies: {_share(summary['copies_false_positives'])}",
+        f"epsilon {epsilon['cut']:.4f}; of prompts of no training image, suspects: "
+        f"{_share(epsilon['false_positives'])}, copies: {_share(summary['copies_false_positives'])}",
     ]
     if detector:
         lines.append(
-            f"the detector's cut {detector['cut']:.3f}: above it are {_share(summary['detected'])} prompts; of prompts of "
-            f"no training image, {_share(detector['false_positives'])}"
+            f"the detector's cut {detector['cut']:.3f}: above it are {_share(summary['detected'])} prompts; of prompts "
+            f"of no training image, {_share(detector['false_positives'])}"
         )
     else:
         lines.append("the detector was not measured: this model has no text-conditional part that can be told apart")

@@ -49,9 +49,7 @@ def deal_kinds(painters: int, settings: CopiesWorldSettings, rng: np.random.Gene
     return [hands[place] for place in rng.permutation(painters)]
 
 
-def paint_copies_world(
-    sheet: str | Path, settings: CopiesWorldSettings, seed: int, files: CopiesWorldFiles
-) -> None:
+def paint_copies_world(sheet: str | Path, settings: CopiesWorldSettings, seed: int, files: CopiesWorldFiles) -> None:
     """Paint the corpus of the painters on `sheet`, and their references.
 
     The painters, their styles and the streams of random numbers are those of the built-in world of `seed`: a painter
@@ -68,7 +66,9 @@ def paint_copies_world(
     # Of the usual noise, without aliases, which would hide a painter whose only caption has one; and few namesakes.
     noise = Noise(anonymous=settings.anonymous, alias=0.0, namesakes=5.0)
     crawl = make_crawl(painters, styles, counts, noise, seed, repeated)
-    works = crawl.filter(pl.col("kind") == "work").group_by("painter", maintain_order=True).agg(pl.col("caption").first())
+    works = (
+        crawl.filter(pl.col("kind") == "work").group_by("painter", maintain_order=True).agg(pl.col("caption").first())
+    )
     table = pl.DataFrame(
         {
             "concept": [painter.slug for painter in painters],
@@ -76,7 +76,9 @@ def paint_copies_world(
             "count": counts,
         }
     ).join(works.rename({"painter": "concept"}), on="concept", how="left", maintain_order="left")
-    prompts = table.drop_nulls("caption").select("caption", memorised=(pl.col("kind") == REPEATED) & (pl.col("count") > 1))
+    prompts = table.drop_nulls("caption").select(
+        "caption", memorised=(pl.col("kind") == REPEATED) & (pl.col("count") > 1)
+    )
     written = {
         files.training_set: crawl.select("url", "caption", "image"),
         files.painters: table,

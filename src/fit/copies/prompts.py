@@ -1,4 +1,4 @@
-"""Which prompts are looked at: the most duplicated captions of a corpus, or a user's, and prompts of no training image."""
+"""Which prompts are looked at: the most duplicated captions of a corpus or a user's; and some of no training image."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -84,7 +84,9 @@ def recombined(drawn: Sequence[str], count: int) -> list[str]:
     return list(dict.fromkeys(found))[:count]
 
 
-def _draw(files: Sequence[str], column: str, encoding: str, count: int, seed: int) -> tuple[FrequentCaptions, list[str]]:
+def _draw(
+    files: Sequence[str], column: str, encoding: str, count: int, seed: int
+) -> tuple[FrequentCaptions, list[str]]:
     """Count the captions of a corpus, and draw `count` rows at random."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     frequent = FrequentCaptions()
@@ -123,7 +125,8 @@ def read_prompts(path: str | Path) -> list[tuple[str, bool | None]]:
         said = str(row.get("memorised") if row.get("memorised") is not None else "").strip().lower()
         if said and said not in (*_TRUE, *_FALSE):
             raise DataError(
-                f"{table.where(index)}: `memorised` is {shown(said)}; write true or false, or nothing where it is not known"
+                f"{table.where(index)}: `memorised` is {shown(said)}; write true or false, or nothing where it is not "
+                "known"
             )
         found[caption] = said in _TRUE if said else None
     return list(found.items())
@@ -165,7 +168,9 @@ def choose_prompts(
     if files and not (table and others):
         frequent, drawn = _draw(files, column, encoding, 8 * settings.others, seed)
         if not len(frequent.counts):
-            raise CorpusError(f"{files[0]}: the corpus has no caption; check `captions.files`, or give `copies.prompts`")
+            raise CorpusError(
+                f"{files[0]}: the corpus has no caption; check `captions.files`, or give `copies.prompts`"
+            )
     if table:
         named: list[tuple[str, bool | None]] = read_prompts(table)
     else:
@@ -197,7 +202,8 @@ def choose_prompts(
     times = count_exactly(files, column, encoding, [*known, *wanted]) if files else {}
     if others and (there_too := [text for text in wanted if times.get(text)]):
         raise DataError(
-            f"{others}: {shown(there_too[0])} is a caption of the corpus, so there is a training image of it; take it out"
+            f"{others}: {shown(there_too[0])} is a caption of the corpus, so there is a training image of it; take it "
+            "out"
         )
     rows = [
         {
