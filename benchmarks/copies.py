@@ -1,4 +1,4 @@
-"""Writes what `snakemake copies` and `snakemake copies_atelier` found into docs/copies.md, small files into docs/copies.
+"""Writes what `snakemake copies` and `snakemake copies_atelier` found into docs/copies.md, and files into docs/copies.
 
     snakemake copies copies_atelier
     python benchmarks/copies.py

@@ -30,9 +30,9 @@ COMPARED: dict[str, Any] = {
     "norm": pl.Float64,
     "is_detected": pl.Boolean,
 }
-"""A row is a painter. score: the imitation score with the references as targets, which are other pictures than those that
-were trained on, and the same whatever the count; the rest is of the prompt that is the caption of the first work
-(FOUND), null for painters without images."""
+"""A row is a painter. score: the imitation score with the references as targets: other pictures than those that were
+trained on, and the same whatever the count; the rest is of the prompt that is the caption of the first work (FOUND),
+null for painters without images."""
 _COLOURS = {REPEATED: ACCENT, DISTINCT: SOFT}
 _MARKERS = {REPEATED: "s", DISTINCT: "o"}
 _WORDS = {REPEATED: "one image, repeated", DISTINCT: "distinct images"}

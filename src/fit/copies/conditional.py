@@ -1,8 +1,8 @@
 """The one-prompt detector: how much of the noise that a model predicts is due to the text.
 
 Of a memorised prompt, the text pulls every step strongly to one picture: the norm of eps(x_t, text) - eps(x_t, no
-text), averaged over the steps, is large (Wen et al., "Detecting, explaining, and mitigating memorization in diffusion models",
-ICLR 2024, equation 3).
+text), averaged over the steps, is large (Wen et al., "Detecting, explaining, and mitigating memorization in diffusion
+models", ICLR 2024, equation 3).
 """
 
 import sys
