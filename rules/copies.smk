@@ -115,4 +115,4 @@ rule find_copies:
 rule copies:
     """Which prompts of the models make copies of training images."""
     input:
-        copies_files(),
+        copies_files,

@@ -343,10 +343,23 @@ def first_run(wildcards):
 # --- copies ----------------------------------------------------------------------------------------------------------
 
 
+COPIES_WORLD = copies_config.WORLD
+
+
+def present(paths, key):
+    """Return `paths` as `existing` does; end the run if one that the workflow does not make is missing."""
+    for path in paths:
+        if not path.startswith("results/") and not Path(path).exists():
+            missing(path, key)
+    return existing(paths)
+
+
 def copies_prompts(wildcards):
     """Return the files that a job's prompts are made of: captions of the model's corpus, and a user's tables."""
     found = searched(CONFIG, wildcards.model)
-    return existing([*found.caption_files, found.prompts, found.other_prompts])
+    tables = {"copies.prompts": found.prompts, "copies.other_prompts": found.other_prompts}
+    named = [path for key, table in tables.items() if table for path in present([table], key)]
+    return [*existing(found.caption_files), *named]
 
 
 def copies_training_images(wildcards):
@@ -355,7 +368,12 @@ def copies_training_images(wildcards):
     collected = [
         table for corpus, domain in found.collected for table in _tables(f"images/{corpus}/{domain}", domain, None)
     ]
-    return [*existing(found.training_images), *collected]
+    if not found.training_images and not collected:
+        end(
+            f"the corpus of {wildcards.model} has no images to compare with; name Parquet tables of training images in "
+            "`copies.training_images`. No job was started."
+        )
+    return [*present(found.training_images, "copies.training_images"), *collected]
 
 
 def copies_pictures(wildcards):
@@ -363,20 +381,17 @@ def copies_pictures(wildcards):
     return [f"results/copies/models/{wildcards.model}/pictures/{job}.parquet" for job in range(CONFIG.copies.jobs)]
 
 
-COPIES_WORLD = copies_config.WORLD
+def copies_files(wildcards):
+    """Return what is found about each model that is searched for copies."""
+    try:
+        return [f"results/copies/models/{model}/found.json" for model in searched_models(CONFIG)]
+    except FitError as error:
+        end(str(error))
 
 
 def copies_world_tables(folder):
     """Return an input function: the tables in `folder` of all painters of the experiment; {embedder}: the domain's."""
     return lambda wildcards: _tables(folder.format(embedder=CONFIG.domains[COPIES_WORLD].embedder), COPIES_WORLD, None)
-
-
-def copies_files():
-    """Return what is found about each model that is searched for copies."""
-    try:
-        return [f"results/copies/models/{model}/found.json" for model in searched_models(CONFIG)]
-    except FitError as error:
-        raise WorkflowError(str(error))
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from fit.config.domain import References
 from fit.config.study import Copies
 from fit.config.truth import of_atelier
 from fit.errors import ConfigError
+from fit.io.names import expand
 
 WORLD = "copies-atelier"
 """The domain, corpus and model of the experiment."""
@@ -102,7 +103,7 @@ def searched(config: Config, model: str) -> Searched:
     if model == WORLD:
         return Searched(files, f"{FOLDER}/prompts.parquet", None, (f"{FOLDER}/training-set.parquet",), ())
     corpus: Corpus = config.corpora[config.matched_corpus(name)]
-    tables, collected = tuple(copies.training_images or ()), []
+    tables, collected = tuple(expand(copies.training_images or ())), []
     if not tables and corpus.images == "embedded":
         tables = tuple(config.caption_files(config.matched_corpus(name)))
     elif not tables and corpus.has_images and config.default_study in config.studies:
