@@ -42,6 +42,16 @@ if CONFIG.atelier:
     include: "rules/atelier.smk"
 
 
+if CONFIG.copies:
+
+    include: "rules/copies.smk"
+
+
+if has_copies_world(CONFIG):
+
+    include: "rules/copies_atelier.smk"
+
+
 if TRUTH_RUNS:
 
     include: "rules/truth.smk"

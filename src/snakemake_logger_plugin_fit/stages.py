@@ -35,6 +35,11 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("measure_truth", "gather_truth", "estimate_truth", "plot_truth"),
     ),
     ("comparing models with their base", ("measure_defence", "plot_defence")),
+    ("painting duplicates, and training a model on them", ("paint_copies", "train_copies")),
+    (
+        "looking for copies of training images",
+        ("choose_prompts", "generate_copies", "measure_guidance", "find_copies", "compare_copies"),
+    ),
     ("writing the report", ("report_study", "report_paper")),
     ("laying out the explorer", ("select_pictures", "gather_study", "build_explorer")),
 )
@@ -42,22 +47,13 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
-    *(
-        "verification",
-        "alternatives",
-        "sensitivity",
-        "missed",
-        "defences",
-        "paper",
-        "explorer",
-        "truth",
-        "truth_pruning",
-    ),
+    *("verification", "alternatives", "sensitivity", "missed", "defences", "paper", "explorer"),
+    *("truth", "truth_pruning", "copies", "copies_atelier"),
 )
 """Rules that only gather files: they are not a stage."""
 
 _OF_GENERATOR = {"autoencoder": (0.0, 0.25), "generator": (0.25, 1.0)}
-BARS = {"train_generator": _OF_GENERATOR, "train_truth_generator": _OF_GENERATOR}
+BARS = {"train_generator": _OF_GENERATOR, "train_truth_generator": _OF_GENERATOR, "train_copies": _OF_GENERATOR}
 """Rule with several progress bars, one after another -> description of a bar -> its part of the job."""
 
 

@@ -60,6 +60,7 @@ SMALL = {
         "--studies 1 --repeats 1 --permutations 19 --sds 0.06 --concepts 30 --docs {folder}/page.md",
         r"\| step at 1,000, 30 concepts \|",
     ),
+    "copies": ("--results docs/copies --docs {folder}/page.md", r"not measured|\| 1 image \| distinct images \|"),
     "truth": (
         "--results docs/truth --docs {folder}/page.md --simulations 1",
         r"\| what a user is told \| \d+ \| \d+ \|",
@@ -73,6 +74,7 @@ SMALL = {
 MARKS = {
     "audit": ["calibration"],
     "compare": ["comparison"],
+    "copies": ["models", "counts", "known"],
     "counts": ["coverage", "concepts"],
     "defences": ["coverage", "measured"],
     "difficulty": ["difficulty"],

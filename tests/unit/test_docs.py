@@ -40,6 +40,7 @@ PLACES = {
     "atelier": (),
     "truth": (),
     "defences": (),
+    "copies": (),  # models/MODEL, or atelier
     "cache": (),
     "logs": (),
 }

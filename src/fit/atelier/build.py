@@ -118,14 +118,14 @@ def paint_world(
     edges = np.linspace(0, len(found), len(files.shards) + 1).astype(int)
     for path, start, stop in zip(files.shards, edges[:-1], edges[1:], strict=True):
         _write(found[int(start) : int(stop)], path)
-    references = _paint_references([p.slug for p in painters], styles, settings.references_per_painter, seed)
+    references = paint_references([p.slug for p in painters], styles, settings.references_per_painter, seed)
     _write(references, files.references)
     pictures = paint_photographs(settings.photographs, stream(seed, "ordinary photographs"))
     names = [f"photograph-{i:04d}" for i in range(settings.photographs)]
     _write(pl.DataFrame({"image_id": names, "bytes": [encode_png(picture) for picture in pictures]}), files.photographs)
 
 
-def _paint_references(slugs: list[str], styles: Styles, each: int, seed: int) -> pl.DataFrame:
+def paint_references(slugs: list[str], styles: Styles, each: int, seed: int) -> pl.DataFrame:
     """Return `each` pictures of every painter: columns concept and bytes."""
     pictures: list[np.ndarray] = []
     for number in range(len(slugs)):

@@ -236,11 +236,12 @@ class _Crawl:
             fates = _fates(link, self._noise.dead, self._noise.broken)
             self._add(keys, captions[:kept], paints(subjects, rng), [kept_as or kind] * BLOCK, fates)
 
-    def add_works(self, number: int, count: int) -> None:
-        """Add the first `count` works of a painter, by the painter's number."""
+    def add_works(self, number: int, count: int, *, repeated: bool = False) -> None:
+        """Add the first `count` works of a painter, by the painter's number; `repeated`: the first one so often."""
         noise, painter = self._noise, self._painters[number]
         spread = 2 * stream(self._seed, "links", number).random() - 1
         dead = noise.dead * (1 + noise.dead_spread * spread)
+        first: tuple[str, np.ndarray, str] | None = None
         for block, start in enumerate(range(0, count, BLOCK)):
             rng = stream(self._seed, "works", number, block)
             keys = rng.integers(2**63, size=BLOCK)
@@ -270,6 +271,10 @@ class _Crawl:
                 text = templates[int(template[row] * len(templates))]
                 captions.append(text.format(name=called, subject=SUBJECTS[subjects[row]]))
             kinds = ["nameless" if without else "work" for without in is_nameless]
+            if repeated:
+                first = first or (captions[0], pictures[0], kinds[0])
+                captions, kinds = [first[0]] * len(captions), [first[2]] * len(kinds)
+                pictures = np.broadcast_to(first[1], pictures.shape)
             self._add(keys, captions, pictures, kinds, _fates(link, dead, noise.broken), painter.slug)
 
     def add_noise_of(self, number: int, count: int) -> None:
@@ -298,7 +303,12 @@ class _Crawl:
 
 
 def make_crawl(
-    painters: Sequence[Painter], styles: Styles, counts: np.ndarray, noise: Noise, seed: int
+    painters: Sequence[Painter],
+    styles: Styles,
+    counts: np.ndarray,
+    noise: Noise,
+    seed: int,
+    repeated: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """Return the crawl, as it was when the generator was trained.
 
@@ -308,6 +318,7 @@ def make_crawl(
         counts: [N] pictures per painter.
         noise: Noise.
         seed: of the world. Two crawls of one world differ only in how many works, and wrong captions, a painter has.
+        repeated: [N] bool: painters of whom all works are the first one, under its caption; None: no painter.
 
     Returns:
         A frame with columns url, caption, image (PNG bytes), painter (slug, or null where the picture is not by a
@@ -316,7 +327,7 @@ def make_crawl(
     """
     crawl = _Crawl(painters, styles, noise, seed)
     for number, count in enumerate(tqdm(counts.tolist(), desc="painting", unit="painter", mininterval=2)):
-        crawl.add_works(number, count)
+        crawl.add_works(number, count, repeated=repeated is not None and bool(repeated[number]))
         crawl.add_noise_of(number, count)
     crawl.add_noise("anonymous", "", CAPTIONS_WITHOUT_NAME, _by_anybody, noise.anonymous)
     crawl.add_noise("street", "", CAPTIONS_OF_STREETS, _by_a_camera, noise.anonymous)

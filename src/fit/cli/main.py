@@ -39,6 +39,7 @@ COMMANDS = {
     "check": "what a study lacks, and what is wrong with its inputs, before it runs",
     "atelier": "the built-in world",
     "truth": "whether the estimated threshold is the true one",
+    "copies": "which prompts make a model paint a training image again",
     "completion": "the script with which a shell completes commands, options and choices",
 }
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""

@@ -29,7 +29,7 @@ from fit.config.parts import (
     shared_out,
 )
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
-from fit.config.study import Atelier, Defences, Explorer, Study, Threshold, Truth
+from fit.config.study import Atelier, Copies, Defences, Explorer, Study, Threshold, Truth
 from fit.embeddings import WHOLE_IMAGES
 from fit.errors import ConfigError, CorpusError
 from fit.io.folders import caption_files, check_listed
@@ -83,6 +83,8 @@ class Config(pydantic.BaseModel):
     """The built-in world. Left out: it is not made."""
     truth: Truth | None = None
     """The experiment of `snakemake truth` in the built-in world. Left out: it is not made."""
+    copies: Copies | None = None
+    """Which prompts make copies of training images: `snakemake copies`. Left out: none are looked for."""
 
     _sheets: dict[str, list[Concept]] = pydantic.PrivateAttr(default_factory=dict)
     _partitions: dict[tuple[str, int, int], Partition] = pydantic.PrivateAttr(default_factory=dict)

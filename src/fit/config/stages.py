@@ -20,7 +20,9 @@ from fit.atelier.settings import (
 )
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
+from fit.config.copies import copies_of, searched
 from fit.config.truth import truth_runs
+from fit.copies.settings import CopiesWorldSettings, CopySettings, PromptSettings
 from fit.counts.settings import ScalingSettings
 from fit.defences.settings import DefenceSettings
 from fit.embeddings.settings import EmbedderSettings, FaceSettings
@@ -38,7 +40,7 @@ from fit.truth.design import USUAL
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth", "defences"),
+    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth", "defences", "copies"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -99,6 +101,44 @@ def _measure_truth(config: Config, job: Job) -> dict[str, Any]:
 
 def _estimate_truth(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]}
+
+
+def _choose_prompts(config: Config, job: Job) -> dict[str, Any]:
+    found, captions = searched(config, job["model"]), config.corpora[config.models[job["model"]].corpus].captions
+    flags = [*written_settings(copies_of(config), PromptSettings), f"--seed={config.seed}"]
+    if captions:
+        flags += [f"--caption-column={captions.caption_column}", f"--encoding={captions.encoding}"]
+    for flag, path in (("--table", found.prompts), ("--other-table", found.other_prompts)):
+        flags += [f"{flag}={path}"] if path else []
+    return {"flags": flags, "files": list(found.caption_files)}
+
+
+def _of_copies(pictures: str) -> Pick:
+    """Return what picks the settings of a stage that makes pictures; `pictures`: the key that says how many."""
+
+    def pick(config: Config, job: Job) -> dict[str, Any]:
+        model, copies = config.models[job["model"]], copies_of(config)
+        flags = written_settings(model, PipelineSettings, GenerationSettings, without=("images_per_prompt",))
+        flags += [f"--images-per-prompt={getattr(copies, pictures)}", f"--seed={config.seed}"]
+        return {"flags": flags, "jobs": copies.jobs} if pictures == "images_per_prompt" else {"flags": flags}
+
+    return pick
+
+
+def _find_copies(config: Config, job: Job) -> dict[str, Any]:
+    flags = written_settings(copies_of(config), CopySettings)
+    return {"flags": flags, "training_images": list(searched(config, job["model"]).training_images)}
+
+
+def _of_copies_world(settings: type) -> Pick:
+    return lambda config, job: {
+        "flags": [*written_settings(copies_of(config).atelier, settings), f"--seed={config.seed}"]
+    }
+
+
+def _compare_copies(config: Config, job: Job) -> dict[str, Any]:
+    flags = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
+    return {"flags": [*flags, *written_settings(config.threshold, ScoreSettings)]}
 
 
 def _sampling(config: Config, job: Job) -> dict[str, Any]:
@@ -358,6 +398,13 @@ STAGES: dict[str, Pick] = {
     "gather_truth": _nothing,
     "estimate_truth": _estimate_truth,
     "plot_truth": _nothing,
+    "choose_prompts": _choose_prompts,
+    "generate_copies": _of_copies("images_per_prompt"),
+    "measure_guidance": _of_copies("detector_pictures"),
+    "find_copies": _find_copies,
+    "paint_copies": _of_copies_world(CopiesWorldSettings),
+    "train_copies": _of_copies_world(GeneratorSettings),
+    "compare_copies": _compare_copies,
     "count_captions": _count_captions,
     "merge_captions": _sampling,
     "plot_counts": _nothing,

@@ -8,6 +8,7 @@ from pydantic import Field
 from fit.atelier.changes import WORLDS
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
 from fit.config.section import Name, Section, section
+from fit.copies.settings import CopiesWorldSettings, CopySettings, PromptSettings
 from fit.defences.settings import DefenceSettings
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
@@ -100,3 +101,59 @@ class Truth(DesignSettings, WorldSettings, GeneratorSettings, Section):
             if name not in broken:
                 raise ValueError(f"no such change: {name!r}; there are: {', '.join(broken)}")
         return changes
+
+
+@section
+class CopiesWorld(CopiesWorldSettings, GeneratorSettings, Section):
+    """Whether duplicates drive copies, and distinct images imitation: a world, and how its model is trained."""
+
+    @pydantic.field_validator("counts")
+    @classmethod
+    def _each_once(cls, counts: list[int]) -> list[int]:
+        if not counts:
+            raise ValueError("name one count or more")
+        if twice := next((count for count in counts if counts.count(count) > 1), None):
+            raise ValueError(f"{twice} occurs twice; name each once")
+        return counts
+
+
+@section
+class Copies(PromptSettings, CopySettings, Section):
+    """Which prompts make a model paint a training image again: which are looked at, and what counts as a copy."""
+
+    models: list[Name] | None = None
+    """Names of models; they are diffusers pipelines. Left out: those of the default study."""
+    prompts: Annotated[str, PLACE] | None = None
+    """Your prompts, instead of the most duplicated captions: a table with the column `caption`, and `memorised` (true
+    or false) where it is known."""
+    other_prompts: Annotated[str, PLACE] | None = None
+    """Prompts of no training image: a table with the column `caption`. Left out: halves of captions of the corpus, put
+    together anew."""
+    training_images: Annotated[list[str], PLACE] | None = None
+    """Parquet tables of training images (column bytes, image or picture). Left out: those in the files of captions or,
+    where images are behind links, those that the default study collects."""
+    images_per_prompt: Annotated[int, Field(ge=2, le=1_000_000)] = 100
+    """Pictures of each prompt; a clique is looked for among them. The paper has 500."""
+    detector_pictures: Annotated[int, Field(ge=1, le=10_000)] = 4
+    """Pictures of each prompt over which the detector's norm is averaged."""
+    jobs: Annotated[int, Field(ge=1, le=1_000_000)] = 4
+    """Jobs that share the prompts of a model."""
+    atelier: CopiesWorld | None = None
+    """The experiment of `snakemake copies_atelier` in the built-in world. Left out: it is not made."""
+
+    @pydantic.model_validator(mode="after")
+    def _enough(self) -> "Copies":
+        if self.images_per_prompt < self.clique:
+            raise ValueError(
+                f"a clique has {self.clique} pictures, and a prompt only {self.images_per_prompt}; raise "
+                "`images_per_prompt`, or lower `clique`"
+            )
+        if self.side % 4:
+            raise ValueError(f"`side` is {self.side}, which 4 tiles do not divide; make it {self.side // 4 * 4}")
+        needed = 2 * (-(-1 // self.false_positives) - 1)
+        if self.others < needed and not self.other_prompts:
+            raise ValueError(
+                f"{self.others} prompts of no training image are too few for `false_positives: "
+                f"{self.false_positives}`; raise `others` to {needed:.0f}, or the share"
+            )
+        return self

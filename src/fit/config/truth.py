@@ -17,8 +17,8 @@ GENERATOR = "results/atelier/generator"
 """Pipeline of the built-in study's model."""
 
 
-def _of_atelier(config: Config) -> tuple[Domain, Corpus, Model]:
-    """Return the sections of the built-in study that the experiment's are made from.
+def of_atelier(config: Config, key: str = "truth") -> tuple[Domain, Corpus, Model]:
+    """Return the sections of the built-in study that an experiment's are made from; `key` is that of the experiment.
 
     Raises:
         ConfigError: there is no such section.
@@ -34,7 +34,7 @@ def _of_atelier(config: Config) -> tuple[Domain, Corpus, Model]:
         lacks = f"no model in `models` has `pipeline: {GENERATOR}`"
     else:
         return domain, config.corpora[model.corpus], model
-    raise ConfigError(f"config.yaml: `truth` repeats the built-in study, but {lacks}; add it, or take `truth` out")
+    raise ConfigError(f"config.yaml: `{key}` repeats the built-in study, but {lacks}; add it, or take `{key}` out")
 
 
 def why_no_truth(config: Config) -> str | None:
@@ -42,7 +42,7 @@ def why_no_truth(config: Config) -> str | None:
     if config.truth is None:
         return None
     try:
-        _of_atelier(config)
+        of_atelier(config)
     except ConfigError as error:
         return str(error)
     return None
@@ -62,7 +62,7 @@ def with_truth(config: Config) -> Config:
     wanted = truth_runs(config)
     if not wanted:
         return config
-    domain, corpus, model = _of_atelier(config)
+    domain, corpus, model = of_atelier(config)
     domains, corpora, models, embedders = {}, {}, {}, {}
     for run in wanted:
         embedder = domain.embedder

@@ -200,6 +200,18 @@ class Diffusers(Generator):
             return "cuda" if torch.cuda.is_available() else "cpu"
         return self._device_wanted
 
+    @property
+    def loaded(self) -> Any:
+        """The pipeline of diffusers; None before it is loaded."""
+        return self._pipe
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether each step predicts without the text, and with it, in one batch; known once the model is loaded."""
+        if "guidance_scale" not in self._takes or pipelines.is_guided_inside(self._pipe):
+            return False
+        return self._sampling["guidance"] > 1
+
     def load(self) -> None:
         if self._pipe is not None:
             return
