@@ -6,6 +6,7 @@ rule generate_images:
     input:
         sheet=unchanged_sheet,
         pipeline=model_folder("model"),
+        prompts=prompt_table,
     output:
         images="results/generated/{model}/{domain}/{part}.parquet",
     log:

@@ -148,6 +148,12 @@ def of_pictures(base, per_picture):
     return with_signature(amount)
 
 
+@with_signature
+def prompt_table(wildcards):
+    """Return the table of prompts of a job's model; none if its prompts are those of the domain."""
+    return existing([CONFIG.models[wildcards.model].prompt_table])
+
+
 def provided_pictures(wildcards):
     """Return where the provided pictures of a job's model are."""
     return CONFIG.models[wildcards.model].provided_images

@@ -9,6 +9,7 @@ from fit.cli.command import Command
 from fit.cli.common import add_work, set_threads
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, Slugs
+from fit.errors import ConfigError
 from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings
 from fit.io.shown import number_of
@@ -18,7 +19,8 @@ def make_arguments(add: Callable[..., None]) -> None:
     add_settings(add, PipelineSettings, GenerationSettings)
     add("--sheet", metavar="FILE", help="concept sheet")
     add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
-    add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}")
+    add("--prompts", nargs="+", default=None, metavar="TEXT", help="templates with {name}; or give --prompt-table")
+    add("--prompt-table", default=None, metavar="FILE", help="table of each concept's own prompts (docs/attacks.md)")
     add("--seed", type=Number(int, 0, 2**63 - 1), metavar="N", help="of the study")
     add("--threads", type=Number(int, 0, 4096), default=0, help="processor threads (0: the library's choice)")
     add_work(add)
@@ -28,8 +30,11 @@ def make_arguments(add: Callable[..., None]) -> None:
 def make(args: Namespace) -> None:
     from fit import generated
     from fit.concepts.sheet import find_concepts
+    from fit.generated.conditioning import read_prompts
     from fit.generated.run import generate_table
 
+    if (args.prompts is None) == (args.prompt_table is None):
+        raise ConfigError("what the model is asked for: give either --prompts or --prompt-table")
     concepts = find_concepts(args.sheet, args.concepts)
     set_threads(args.threads)
     statuses = generate_table(
@@ -37,7 +42,7 @@ def make(args: Namespace) -> None:
         concepts,
         args.out,
         settings=read_settings(GenerationSettings, args),
-        prompts=args.prompts,
+        prompts=args.prompts or read_prompts(args.prompt_table, args.concepts),
         study_seed=args.seed,
         work=args.work,
     )

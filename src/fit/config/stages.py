@@ -202,8 +202,11 @@ def _scale_counts(config: Config, job: Job) -> dict[str, Any]:
 
 
 def _generate_images(config: Config, job: Job) -> dict[str, Any]:
-    flags = written_settings(config.models[job["model"]], PipelineSettings, GenerationSettings)
-    return {"flags": [*flags, f"--seed={config.seed}", "--prompts", *config.domains[job["domain"]].prompts]}
+    model = config.models[job["model"]]
+    flags = [*written_settings(model, PipelineSettings, GenerationSettings), f"--seed={config.seed}"]
+    if model.prompt_table:
+        return {"flags": [*flags, f"--prompt-table={model.prompt_table}"]}
+    return {"flags": [*flags, "--prompts", *config.domains[job["domain"]].prompts]}
 
 
 def _score_alternatives(config: Config, job: Job) -> dict[str, Any]:
@@ -251,7 +254,8 @@ def _plot_threshold(config: Config, job: Job) -> dict[str, Any]:
 
 def _measure_sensitivity(config: Config, job: Job) -> dict[str, Any]:
     # Provided pictures may be of other prompts than the domain's.
-    prompts = config.domains[job["domain"]].prompts if config.models[job["model"]].pipeline else []
+    model = config.models[job["model"]]
+    prompts = config.domains[job["domain"]].prompts if model.pipeline and not model.prompt_table else []
     drawn = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
     return {"flags": [*written_settings(config.threshold, ScoreSettings), *drawn, "--prompts", *prompts]}
 

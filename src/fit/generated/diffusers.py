@@ -24,7 +24,7 @@ from huggingface_hub.errors import HTTPError
 
 from fit.embeddings.strange_code import no_strange_code
 from fit.errors import ConfigError, FitError, ModelError
-from fit.generated import pipelines, weights
+from fit.generated import composition, pipelines, weights
 from fit.generated.base import GeneratedImage, Generator
 from fit.generated.failures import one_line, remedy
 from fit.generated.settings import PipelineSettings
@@ -38,6 +38,8 @@ _SAMPLING = ("scheduler", "dtype", "steps", "guidance", "height", "width", "nega
 
 class Diffusers(Generator):
     """A diffusers pipeline."""
+
+    takes_conditionings = True
 
     def __init__(self, settings: PipelineSettings):
         """Note what to load; nothing is loaded yet.
@@ -341,7 +343,7 @@ class Diffusers(Generator):
     def _make(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[GeneratedImage]:
         # The generators live on the CPU, so that a seed means the same noise on every device.
         noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        images = self._call(self._texts(prompts), noise)
+        images = composition.call(self, prompts, noise)
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(images).movedim(-1, 1)
         finite = torch.isfinite(images).flatten(1).all(1).tolist()
