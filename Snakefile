@@ -40,6 +40,11 @@ if CONFIG.atelier:
     include: "rules/atelier.smk"
 
 
+if CONFIG.attacks:
+
+    include: "rules/attacks.smk"
+
+
 if TRUTH_RUNS:
 
     include: "rules/truth.smk"

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from fit.settings import resource_flags
+from fit.config.attacks import attacked, with_attacks
 from fit.config.read import check, check_files
 from fit.config.stages import stage_settings
 from fit.config.truth import truth_runs, with_truth
@@ -47,7 +48,7 @@ try:
     # Snakemake has read them already, but if a key is there twice, it kept the last without a message.
     if workflow.is_main_process:
         check_files(files)
-    CONFIG = with_truth(check(config, files=files, command_line=workflow.config_settings.config))
+    CONFIG = with_attacks(with_truth(check(config, files=files, command_line=workflow.config_settings.config)))
     # With `fit run FOLDER`, or --directory, the folder is not that of the shell, where a hint is typed.
     CONFIG.remember_source(files, str(Path.cwd()) if is_elsewhere(os.environ.get("PWD", ".")) else "")
     SLUGS = {domain: CONFIG.slugs(domain) for domain in CONFIG.domains}

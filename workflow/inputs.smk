@@ -332,6 +332,21 @@ def tables_of_others(wildcards):
     return [str(table) for folder in CONFIG.explorer.beside for table in tables_beside(folder)]
 
 
+# --- attacks ----------------------------------------------------------------------------------------------------------
+
+
+def words_of_attacks(wildcards):
+    """Return the table of words that go with concepts, where the attacks need it."""
+    corpus = CONFIG.models[wildcards.model].corpus
+    return [f"results/attacks/words/{corpus}/{wildcards.domain}.parquet"] if CONFIG.attacks.needs_words else []
+
+
+def prefixes_of_attacks(wildcards):
+    """Return the prefixes of all concepts that are attacked, where they are asked for."""
+    folder = f"results/attacks/{wildcards.model}/{wildcards.domain}/prefixes"
+    return [f"{folder}/{c}.safetensors" for c in CONFIG.attacks.concepts] if "prefix" in CONFIG.attacks.attacks else []
+
+
 # --- truth -----------------------------------------------------------------------------------------------------------
 
 

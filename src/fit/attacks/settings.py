@@ -1,7 +1,7 @@
 """Settings of attacks."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -32,12 +32,14 @@ class PromptingSettings:
 
     top_words: list[Annotated[int, Ge(1), Le(1000)]] = field(default_factory=lambda: [3, 5, 10, 20])
     """How many words an indirect prompt has; one prompt each."""
-    negatives: list[str] = field(default_factory=lambda: ["none", "name", "words", "both"])
+    negatives: list[Literal["none", "name", "words", "both"]] = field(
+        default_factory=lambda: ["none", "name", "words", "both"]
+    )
     """What indirect prompts and descriptions are tried against, as the negative prompt: nothing, the concept's names,
     the words that go with it, both."""
     negative_words: Annotated[int, Ge(1), Le(1000)] = 5
     """Words of a negative prompt that is made of words."""
-    weights: list[Annotated[float, Ge(-1000), Le(1000)]] = field(default_factory=lambda: [-2.5, 0.0, 2.5, 5.0])
+    weights: list[Annotated[float, Ge(-1000), Le(1000)]] = field(default_factory=lambda: [-5.0, 0.0, 5.0])
     """Concept arithmetic tries each of these for the concept, for the concept in a context, and for the context."""
     context: str = "a painting of a harbour"
     """What concept arithmetic composes with the concept: a prompt of its own, without {name}."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 
+from fit.config.attacks import attacked
 from fit.config.config import Config
 from fit.config.truth import truth_runs, why_no_truth
 from fit.io.nearby import nearest
@@ -25,8 +26,9 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
         return f"{name}: a study, and a run makes the default study, which is {default}; {remedy}"
     if target in ("truth", "truth_pruning") and (lacks := why_no_truth(config)):
         return f"{name}: {lacks}"
-    if target in milestones:  # those of the truth experiment; the others are always there
-        return f"{name}: this milestone needs the section `truth` of config.yaml, which says what is made; add it"
+    if target in milestones:  # those of experiments; the others are always there
+        section = "attacks" if target == "attacks" else "truth"
+        return f"{name}: this milestone needs the section `{section}` of config.yaml, which says what is made; add it"
     if "/" not in target:
         other = nearest(target, milestones)
         hint = f"did you mean {other}? There are" if other else "there are"
@@ -43,6 +45,7 @@ def _names(config: Config) -> str:
     kinds: dict[str, Iterable[str]] = {"models": config.models, "domains": config.domains, "corpora": config.corpora}
     # The dozens of the truth experiment are not in config.yaml.
     added = {name for run in truth_runs(config) for name in (run.model, run.domain, run.corpus)}
+    added |= {attacked(name) for name in config.models}
     known = {kind: [name for name in sections if name not in added] for kind, sections in kinds.items()}
     return "config.yaml has " + "; ".join(f"the {kind} {', '.join(names)}" for kind, names in known.items())
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "check": "what a study lacks, and what is wrong with its inputs, before it runs",
     "atelier": "the built-in world",
     "truth": "whether the estimated threshold is the true one",
+    "attacks": "prompts and ways of sampling with which a model may imitate a concept that it is not asked for by name",
     "completion": "the script with which a shell completes commands, options and choices",
 }
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""

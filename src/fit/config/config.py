@@ -15,6 +15,7 @@ import pydantic
 from pydantic import Field, ValidationInfo
 
 from fit.concepts.sheet import Concept, read_sheet
+from fit.config.attacks import Attacks
 from fit.config.corpus import Collection, Corpus
 from fit.config.defaults import with_defaults
 from fit.config.domain import Domain
@@ -81,6 +82,8 @@ class Config(pydantic.BaseModel):
     """The page on which a study is understood."""
     atelier: Atelier | None = None
     """The built-in world. Left out: it is not made."""
+    attacks: Attacks | None = None
+    """Attacks on models, for `snakemake attacks`. Left out: none are made."""
     truth: Truth | None = None
     """The experiment of `snakemake truth` in the built-in world. Left out: it is not made."""
 

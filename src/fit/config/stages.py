@@ -12,6 +12,7 @@ from typing import Any
 
 from fit.atelier.changes import WORLDS
 from fit.atelier.settings import ArtFilterSettings, GeneratorSettings, StyleEncoderSettings, WorldSettings
+from fit.attacks.settings import AssociationSettings, PrefixSettings, PromptingSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
 from fit.config.truth import truth_runs
@@ -31,7 +32,7 @@ from fit.truth.design import USUAL
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth"),
+    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth", "attacks"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -92,6 +93,43 @@ def _measure_truth(config: Config, job: Job) -> dict[str, Any]:
 
 def _estimate_truth(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]}
+
+
+def _rank_words(config: Config, job: Job) -> dict[str, Any]:
+    assert config.attacks is not None
+    captions = config.corpora[job["corpus"]].captions
+    flags = [*written_settings(config.attacks, AssociationSettings), *_sampling(config, job)["flags"]]
+    return {
+        "flags": [*flags, *written_settings(captions, ReadingSettings)],
+        "files": config.caption_files(job["corpus"]),
+        "concepts": config.attacks.concepts,
+    }
+
+
+def _find_prefix(config: Config, job: Job) -> dict[str, Any]:
+    assert config.attacks is not None
+    flags = written_settings(config.models[job["model"]], PipelineSettings)
+    flags += [*written_settings(config.attacks, PrefixSettings), f"--seed={config.seed}"]
+    return {"flags": [*flags, "--prompts", *config.domains[job["domain"]].prompts]}
+
+
+def _plan_attacks(config: Config, job: Job) -> dict[str, Any]:
+    section = config.attacks
+    assert section is not None
+    names = {concept.slug: list(concept.names) for concept in config.sheet(job["domain"])}
+    prompts = config.domains[job["domain"]].prompts
+    return {
+        "flags": [*written_settings(section, PromptingSettings), "--prompts", *prompts],
+        "attacks": section.attacks,
+        "concepts": section.concepts,
+        "names": [names[slug] for slug in section.concepts],
+    }
+
+
+def _tabulate_attacks(config: Config, job: Job) -> dict[str, Any]:
+    assert config.attacks is not None
+    flags = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
+    return {"flags": flags, "attacks": config.attacks.attacks}
 
 
 def _sampling(config: Config, job: Job) -> dict[str, Any]:
@@ -334,6 +372,11 @@ STAGES: dict[str, Pick] = {
     "gather_truth": _nothing,
     "estimate_truth": _estimate_truth,
     "plot_truth": _nothing,
+    "rank_words": _rank_words,
+    "find_prefix": _find_prefix,
+    "plan_attacks": _plan_attacks,
+    "score_attack": _score_imitation,
+    "tabulate_attacks": _tabulate_attacks,
     "count_captions": _count_captions,
     "merge_captions": _sampling,
     "plot_counts": _nothing,

@@ -167,6 +167,17 @@ class Diffusers(Generator):
             names = list_repo_files(**of_repo)
         return weights.find_variant(self._pipeline, json.loads(Path(index).read_text(encoding="utf-8")), names)
 
+    @property
+    def pipe(self) -> Any:
+        """The diffusers pipeline; it is loaded first where it is not."""
+        self.load()
+        return self._pipe
+
+    @property
+    def place(self) -> str:
+        """The folder or hub id of the pipeline, for errors."""
+        return self._pipeline
+
     # --- loading ------------------------------------------------------------------------------------------------------
 
     @cached_property
