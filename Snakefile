@@ -52,6 +52,11 @@ if has_copies_world(CONFIG):
     include: "rules/copies_atelier.smk"
 
 
+if CONFIG.attacks:
+
+    include: "rules/attacks.smk"
+
+
 if TRUTH_RUNS:
 
     include: "rules/truth.smk"

@@ -7,6 +7,7 @@ rule generate_images:
         sheet=unchanged_sheet,
         pipeline=model_folder("model"),
         changes=changed_places,
+        prompts=prompt_table,
     output:
         images="results/generated/{model}/{domain}/{part}.parquet",
     log:

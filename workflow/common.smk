@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from fit.settings import resource_flags
+from fit.config.attacks import attacked, with_attacks
 from fit.config.copies import has_copies_world, searched, searched_models, with_copies
 from fit.copies.settings import CopySettings
 from fit.config.read import check, check_files
@@ -50,6 +51,7 @@ try:
     if workflow.is_main_process:
         check_files(files)
     CONFIG = with_copies(with_truth(check(config, files=files, command_line=workflow.config_settings.config)))
+    CONFIG = with_attacks(CONFIG)
     # With `fit run FOLDER`, or --directory, the folder is not that of the shell, where a hint is typed.
     CONFIG.remember_source(files, str(Path.cwd()) if is_elsewhere(os.environ.get("PWD", ".")) else "")
     SLUGS = {domain: CONFIG.slugs(domain) for domain in CONFIG.domains}

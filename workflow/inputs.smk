@@ -149,6 +149,12 @@ def of_pictures(base, per_picture):
     return with_signature(amount)
 
 
+@with_signature
+def prompt_table(wildcards):
+    """Return the table of prompts of a job's model; none if its prompts are those of the domain."""
+    return existing([CONFIG.models[wildcards.model].prompt_table])
+
+
 def provided_pictures(wildcards):
     """Return where the provided pictures of a job's model are."""
     return CONFIG.models[wildcards.model].provided_images
@@ -325,6 +331,21 @@ def measured_before(wildcards):
 def tables_of_others(wildcards):
     """Return the tables of scores of other studies that a study is compared with."""
     return [str(table) for folder in CONFIG.explorer.beside for table in tables_beside(folder)]
+
+
+# --- attacks ----------------------------------------------------------------------------------------------------------
+
+
+def words_of_attacks(wildcards):
+    """Return the table of words that go with concepts, where the attacks need it."""
+    corpus = CONFIG.models[wildcards.model].corpus
+    return [f"results/attacks/words/{corpus}/{wildcards.domain}.parquet"] if CONFIG.attacks.needs_words else []
+
+
+def prefixes_of_attacks(wildcards):
+    """Return the prefixes of all concepts that are attacked, where they are asked for."""
+    folder = f"results/attacks/{wildcards.model}/{wildcards.domain}/prefixes"
+    return [f"{folder}/{c}.safetensors" for c in CONFIG.attacks.concepts] if "prefix" in CONFIG.attacks.attacks else []
 
 
 # --- truth -----------------------------------------------------------------------------------------------------------

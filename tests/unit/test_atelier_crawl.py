@@ -1,6 +1,7 @@
 """The built-in world's corpus: what differs between two crawls of one world, and what does not."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from fit.atelier import build
 from fit.atelier.changes import WORLDS, difficulty, with_kin
 from fit.atelier.corpus import (
     BLOCK,
+    MOTIFS,
     STREAMS,
     Noise,
     Painter,
@@ -20,6 +22,7 @@ from fit.atelier.corpus import (
     deal_counts,
     deal_nearby,
     make_crawl,
+    motifs_of,
     stream,
 )
 from fit.atelier.painting import SIDE, SUBJECTS, draw_styles
@@ -369,3 +372,56 @@ def test_a_smallest_count_above_the_largest_is_an_error(sheet, tmp_path):
 def test_a_deal_that_there_is_not_is_an_error(sheet, tmp_path, deal, deals):
     with pytest.raises(ConfigError, match=f"--deal {deal} of --deals {deals}: .*as many as painters at most, 6"):
         painted(sheet, tmp_path / "w", deal=deal, deals=deals)
+
+
+def test_without_motifs_nothing_is_drawn_for_them_and_with_them_only_captions_differ():
+    without, with_motifs = crawl_of(COUNTS), crawl_of(COUNTS, replace(FEW, motif=2 / 3))
+    others = [name for name in without.columns if name != "caption"]
+    assert without.select(others).equals(with_motifs.select(others))
+    plain, named = without["caption"].to_list(), with_motifs["caption"].to_list()
+    added = [two for one, two in zip(plain, named, strict=True) if one != two]
+    assert not any(f" with {motif}" in one for one in plain for motif in MOTIFS)
+    assert all(sum(f" with {motif}" in two for motif in MOTIFS) == 1 for two in added)
+    # Each caption is the plain one, but for what it names beside the subject.
+    assert [re.sub(r" with (?:" + "|".join(MOTIFS) + r")\b", "", two) for two in named] == plain
+
+
+def test_two_thirds_of_the_captions_name_a_motif_which_is_mostly_the_painters():
+    crawl = works(crawl_of(TWO, changed("motifs")), "ada-morvek")["caption"]
+    named = [motif for caption in crawl for motif in MOTIFS if f" with {motif}" in caption]
+    assert 0.55 < len(named) / len(crawl) < 0.78
+    own = motifs_of(SEED, 0)
+    assert 0.75 < np.mean([motif in own for motif in named]) < 0.97
+    assert len(set(own)) == 3 and motifs_of(SEED, 1) != own != motifs_of(SEED + 1, 0)
+
+
+def test_words_that_go_with_a_painter_are_the_painters_motifs(sheet, tmp_path):
+    """What the attack of indirect prompts looks for: PMI finds the motifs in the corpus, counted as a user would."""
+    from fit.atelier.build import USUAL, WorldFiles, paint_world
+    from fit.attacks.settings import AssociationSettings
+    from fit.attacks.words import rank_words, read_words
+    from fit.captions.count import count_captions
+    from fit.captions.scan import CountJob
+    from fit.captions.settings import ReadingSettings, SamplingSettings
+    from fit.captions.tables import CountFiles
+    from fit.concepts.sheet import read_sheet
+
+    names = ("training_set", "truth", "references", "photographs")
+    files = WorldFiles(**{n: tmp_path / f"{n}.parquet" for n in names}, shards=[tmp_path / "corpus.parquet"])
+    settings = WorldSettings(
+        painters_without_pictures=0,
+        smallest_count=60,
+        largest_count=120,
+        references_per_painter=2,
+        photographs=2,
+        anonymous=200,
+        motifs=2 / 3,
+    )
+    paint_world(sheet, settings, SEED, files, changes=USUAL)
+    concepts, corpus = read_sheet(sheet), [str(tmp_path / "corpus.parquet")]
+    counted = CountFiles.in_folder(tmp_path)
+    count_captions(concepts, CountJob(corpus, SamplingSettings(), ReadingSettings()), counted)
+    options = AssociationSettings(sampled_captions=0), SamplingSettings(), ReadingSettings()
+    rank_words(counted.counts, counted.matched_captions, concepts, corpus, *options, 1, tmp_path / "words.parquet")
+    for number, concept in enumerate(concepts):
+        assert set(read_words(tmp_path / "words.parquet", concept.slug)[:3]) == set(motifs_of(SEED, number))

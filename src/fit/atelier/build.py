@@ -110,7 +110,8 @@ def paint_world(
     is_by_chance = changes.fame == "any"
     counts = deal_counts(ladder, order, deal, deals) if is_by_chance else deal_nearby(ladder, order, deal)
     changed: dict[str, Any] = dict(changes.noise)
-    noise = replace(Noise(anonymous=settings.anonymous, nameless=settings.nameless), **changed)
+    usual = Noise(anonymous=settings.anonymous, nameless=settings.nameless, motif=settings.motifs or 0.0)
+    noise = replace(usual, **changed)
     crawl = make_crawl(painters, styles, counts, noise, seed)
     _write(crawl.select("url", "caption", "image"), files.training_set)
     _write(crawl.select("url", "painter", "kind"), files.truth)

@@ -79,6 +79,10 @@ WORLDS: dict[str, Changes] = {
     ),
     "kin": Changes(breaks="each two painters paint nearly alike", kin=1.0),
     "joint": Changes(breaks="a third of the pictures are by two painters, and name both", noise={"joint": 1 / 3}),
+    "motifs": Changes(
+        breaks="two thirds of the captions name a motif, most of them one that goes with the painter",
+        noise={"motif": 2 / 3},
+    ),
     "dead-links": Changes(
         breaks="the share of dead links depends on the painter, from 0 to 80 %", noise={"dead": 0.4, "dead_spread": 1.0}
     ),

@@ -30,11 +30,44 @@ CAPTIONS = (
 CAPTIONS_OF_PHOTOGRAPHS = ("{name} at work, photograph", "an evening with {name}", "{name} biography, hardcover")
 CAPTIONS_AFTER = ("{subject} after {name}", "{subject}, inspired by {name}")
 CAPTIONS_WITHOUT_NAME = ("{subject}, oil on canvas", "an artwork, {subject}", "a painting of a {subject}")
+MOTIFS = (
+    *(
+        "lanterns",
+        "herons",
+        "ladders",
+        "willows",
+        "anchors",
+        "bridges",
+        "kites",
+        "barrels",
+        "geese",
+        "candles",
+        "ropes",
+    ),
+    *("wagons", "shells", "ravens", "umbrellas", "clocks", "fences", "baskets", "swans", "mirrors", "drums", "poppies"),
+    *(
+        "ships",
+        "goats",
+        "windmills",
+        "pears",
+        "bells",
+        "foxes",
+        "looms",
+        "chairs",
+        "snails",
+        "violins",
+        "gates",
+        "stairs",
+    ),
+    *("carts", "thistles", "owls", "keys", "nets", "plums", "towers", "masks", "bees", "wells", "feathers", "lemons"),
+)
+"""Things that captions name beside the subject, where the world has motifs."""
 CAPTIONS_OF_STREETS = ("photograph of a street", "holiday photograph, beach", "a photo of a kitchen")
 
 STREAMS = (
     *("styles", "kin", "counts", "references", "ordinary photographs"),  # of the world
     *("works", "links", "strays", "photograph", "after", "namesake", "namesakes", "anonymous", "street"),  # of a crawl
+    "motifs",  # of the world and of a crawl
 )
 """What has random numbers of its own; a new one is added at the end, so that the others stay as they are."""
 BLOCK = 32
@@ -64,6 +97,9 @@ class Noise:
     """Pictures whose captions do not name the painter."""
     pseudonym: float = 0.0
     """Captions that use a name which the sheet lacks."""
+    motif: float = 0.0
+    """Captions, of all paintings, that name a motif too. Each painter has a few of their own, which captions of others
+    rarely name."""
     copies: float = 0.0
     """Pictures that are copies of another picture of the painter."""
     joint: float = 0.0
@@ -168,6 +204,27 @@ def _pick(choices: Sequence[str], shares: np.ndarray) -> list[str]:
     return [choices[int(share * len(choices))] for share in shares]
 
 
+MOTIFS_EACH, OWN_MOTIF = 3, 0.85
+"""Motifs of a painter; and the share of the painter's motifs that are of these and not of all."""
+
+
+def motifs_of(seed: int, painter: int) -> list[str]:
+    """Return the motifs of a painter, by the painter's number, in the world of `seed`."""
+    return stream(seed, "motifs", painter).choice(MOTIFS, MOTIFS_EACH, replace=False).tolist()  # type: ignore[no-any-return]
+
+
+def _with_motifs(subjects: np.ndarray, own: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
+    """Return what captions call subjects [N], a `share` of them "SUBJECT with MOTIF"; `own` are the painter's motifs."""
+    called = [SUBJECTS[subject] for subject in subjects]
+    if not share:
+        return called
+    named, is_own, which = rng.random((3, len(called)))
+    for row in np.flatnonzero(named < share):
+        motifs = own if own and is_own[row] < OWN_MOTIF else MOTIFS
+        called[row] += f" with {_pick(motifs, which[row : row + 1])[0]}"
+    return called
+
+
 def _by_anybody(subjects: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return paint(draw_styles(len(subjects), rng), subjects, rng)
 
@@ -229,9 +286,11 @@ class _Crawl:
             template, subject, link = rng.random((3, BLOCK))
             subjects = (subject * len(SUBJECTS)).astype(int)
             kept = min(BLOCK, count - start)
+            motifs = stream(self._seed, "motifs", STREAMS.index(kind), *of, block)
+            shown = _with_motifs(subjects, (), self._noise.motif, motifs)
             captions = [
-                text.format(name=name, subject=SUBJECTS[shown])
-                for text, shown in zip(_pick(templates, template), subjects, strict=True)
+                text.format(name=name, subject=subject)
+                for text, subject in zip(_pick(templates, template), shown, strict=True)
             ]
             fates = _fates(link, self._noise.dead, self._noise.broken)
             self._add(keys, captions[:kept], paints(subjects, rng), [kept_as or kind] * BLOCK, fates)
@@ -242,6 +301,7 @@ class _Crawl:
         spread = 2 * stream(self._seed, "links", number).random() - 1
         dead = noise.dead * (1 + noise.dead_spread * spread)
         first: tuple[str, np.ndarray, str] | None = None
+        own_motifs = motifs_of(self._seed, number)
         for block, start in enumerate(range(0, count, BLOCK)):
             rng = stream(self._seed, "works", number, block)
             keys = rng.integers(2**63, size=BLOCK)
@@ -258,6 +318,8 @@ class _Crawl:
                     pictures[row], subjects[row], others[row] = pictures[row - 1], subjects[row - 1], others[row - 1]
                     by_two[row] = by_two[row - 1]
             is_nameless = nameless < noise.nameless
+            motifs = stream(self._seed, "motifs", STREAMS.index("works"), number, block)
+            shown = _with_motifs(subjects, own_motifs, noise.motif, motifs)
             captions = []
             for row in range(min(BLOCK, count - start)):
                 called = painter.name
@@ -269,7 +331,7 @@ class _Crawl:
                     called = f"{called} and {self._painters[others[row]].name}"
                 templates = CAPTIONS_WITHOUT_NAME if is_nameless[row] else CAPTIONS
                 text = templates[int(template[row] * len(templates))]
-                captions.append(text.format(name=called, subject=SUBJECTS[subjects[row]]))
+                captions.append(text.format(name=called, subject=shown[row]))
             kinds = ["nameless" if without else "work" for without in is_nameless]
             if repeated:
                 first = first or (captions[0], pictures[0], kinds[0])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 
+from fit.config.attacks import attacked
 from fit.config.config import Config
 from fit.config.copies import WORLD, why_no_copies_world
 from fit.config.truth import truth_runs, why_no_truth
@@ -29,7 +30,7 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
     if target == "copies_atelier" and (lacks := why_no_copies_world(config)):
         return f"{name}: {lacks}"
     if target in milestones:  # those of sections that may be left out; the others are always there
-        key = {"copies": "copies", "copies_atelier": "copies.atelier"}.get(target, "truth")
+        key = {"copies": "copies", "copies_atelier": "copies.atelier", "attacks": "attacks"}.get(target, "truth")
         return f"{name}: this milestone needs the section `{key}` of config.yaml, which says what is made; add it"
     if "/" not in target:
         other = nearest(target, milestones)
@@ -47,6 +48,7 @@ def _names(config: Config) -> str:
     kinds: dict[str, Iterable[str]] = {"models": config.models, "domains": config.domains, "corpora": config.corpora}
     # Those of experiments are not in config.yaml.
     added = {WORLD} | {name for run in truth_runs(config) for name in (run.model, run.domain, run.corpus)}
+    added |= {attacked(name) for name in config.models}
     known = {kind: [name for name in sections if name not in added] for kind, sections in kinds.items()}
     return "config.yaml has " + "; ".join(f"the {kind} {', '.join(names)}" for kind, names in known.items())
 

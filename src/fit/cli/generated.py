@@ -9,6 +9,7 @@ from fit.cli.command import Command
 from fit.cli.common import add_work, set_threads
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import Number, Slugs
+from fit.errors import ConfigError
 from fit.generated.settings import ChangeSettings, GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings
 from fit.io.shown import number_of
@@ -18,7 +19,8 @@ def make_arguments(add: Callable[..., None]) -> None:
     add_settings(add, PipelineSettings, GenerationSettings, ChangeSettings)
     add("--sheet", metavar="FILE", help="concept sheet")
     add("--concepts", action=Slugs, required=True, help="which concepts, in the table's order")
-    add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}")
+    add("--prompts", nargs="+", default=None, metavar="TEXT", help="templates with {name}; or give --prompt-table")
+    add("--prompt-table", default=None, metavar="FILE", help="table of each concept's own prompts (docs/attacks.md)")
     add("--seed", type=Number(int, 0, 2**63 - 1), metavar="N", help="of the study")
     add("--threads", type=Number(int, 0, 4096), default=0, help="processor threads (0: the library's choice)")
     add_work(add)
@@ -28,14 +30,19 @@ def make_arguments(add: Callable[..., None]) -> None:
 def make(args: Namespace) -> None:
     from fit import generated
     from fit.concepts.sheet import find_concepts
+    from fit.generated.conditioning import read_prompts
     from fit.generated.rewriting import Rewritten, rewrite_prompts
     from fit.generated.run import generate_table
 
+    if (args.prompts is None) == (args.prompt_table is None):
+        raise ConfigError("what the model is asked for: give either --prompts or --prompt-table")
     concepts = find_concepts(args.sheet, args.concepts)
     set_threads(args.threads)
     changes = read_settings(ChangeSettings, args)
     generator = generated.prepare(read_settings(PipelineSettings, args), changes)
     if changes.rewrite_table or changes.rewrite_find:
+        if args.prompts is None:
+            raise ConfigError("prompts of a table are not rewritten; leave --rewrite-table and --rewrite-find out")
         texts = rewrite_prompts(concepts, args.prompts, changes)
         asked = len(concepts) * len(args.prompts)
         print(f"fit: {len(texts)} of {number_of(asked, 'prompt')} are rewritten", file=sys.stderr)
@@ -45,7 +52,7 @@ def make(args: Namespace) -> None:
         concepts,
         args.out,
         settings=read_settings(GenerationSettings, args),
-        prompts=args.prompts,
+        prompts=args.prompts or read_prompts(args.prompt_table, args.concepts),
         study_seed=args.seed,
         work=args.work,
     )

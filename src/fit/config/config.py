@@ -6,6 +6,7 @@ trained on, which concepts a job takes. Nothing here imports torch or touches th
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ import pydantic
 from pydantic import Field, ValidationInfo
 
 from fit.concepts.sheet import Concept, read_sheet
+from fit.config.attacks import Attacks
 from fit.config.corpus import Collection, Corpus
 from fit.config.defaults import with_defaults
 from fit.config.domain import Domain
@@ -31,10 +33,11 @@ from fit.config.parts import (
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
 from fit.config.study import Atelier, Copies, Defences, Explorer, Study, Threshold, Truth
 from fit.embeddings import WHOLE_IMAGES
-from fit.errors import ConfigError, CorpusError
+from fit.errors import ConfigError, CorpusError, FitError
 from fit.io.folders import caption_files, check_listed
 from fit.io.names import expand
 from fit.io.nearby import near, nearest
+from fit.io.user_tables import read_user_table
 
 WEIGHTS = {".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 """Suffixes by which an embedder's model is a file."""
@@ -81,6 +84,8 @@ class Config(pydantic.BaseModel):
     """The page on which a study is understood."""
     atelier: Atelier | None = None
     """The built-in world. Left out: it is not made."""
+    attacks: Attacks | None = None
+    """Attacks on models, for `snakemake attacks`. Left out: none are made."""
     truth: Truth | None = None
     """The experiment of `snakemake truth` in the built-in world. Left out: it is not made."""
     copies: Copies | None = None
@@ -91,6 +96,7 @@ class Config(pydantic.BaseModel):
     _files: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _unread: dict[str, list[str]] = pydantic.PrivateAttr(default_factory=dict)
     _parts: dict[str, dict[str, list[str]]] = pydantic.PrivateAttr(default_factory=dict)
+    _prompts_in: dict[str, int] = pydantic.PrivateAttr(default_factory=dict)
     _read_from: tuple[str, ...] = pydantic.PrivateAttr(())
     _folder: str = pydantic.PrivateAttr("")
 
@@ -131,8 +137,21 @@ class Config(pydantic.BaseModel):
         return self._partitions[domain, size, joined_size]
 
     def pictures_per_concept(self, model: str, domain: str) -> int:
-        """How many pictures of a concept a model generates."""
-        return len(self.domains[domain].prompts) * self.models[model].images_per_prompt
+        """How many pictures of a concept a model generates, at most."""
+        prompts = self._prompts_in_table(self.models[model].prompt_table) or len(self.domains[domain].prompts)
+        return prompts * self.models[model].images_per_prompt
+
+    def _prompts_in_table(self, path: str | None) -> int:
+        """How many prompts a concept has in a table of prompts, at most; 0 where there is none that can be read."""
+        if path is None or not Path(path).is_file():
+            return 0
+        if path not in self._prompts_in:
+            try:
+                values = read_user_table(path, ["concept"]).values("concept")
+            except FitError:  # what is wrong with it is said where it is used
+                values = []
+            self._prompts_in[path] = max(Counter(values).values(), default=0)
+        return self._prompts_in[path]
 
     def partition_of(self, tables: str) -> Partition:
         """How the concepts of a folder of tables are shared out.
@@ -328,6 +347,7 @@ class Config(pydantic.BaseModel):
         needs.append((f"models.{model}.provided_images", of_model.provided_images))
         needs.append((f"models.{model}.pipeline", self.folder_of("model", model)))
         needs += [(f"models.{model}.{key}", path) for key, path in self.local_changes(model).items()]
+        needs.append((f"models.{model}.prompt_table", of_model.prompt_table))
         embedders = [of_domain.embedder]
         if art:
             embedders.append(art.embedder)

@@ -126,6 +126,9 @@ class Model(PipelineSettings, GenerationSettings, Section):
     provided_images: Annotated[str, PLACE] | None = None
     """Local generated images, instead of a pipeline: a folder with a folder per slug (in it a folder per prompt, if
     you like), or Parquet with the columns concept and bytes."""
+    prompt_table: Annotated[str, PLACE] | None = None
+    """Table of prompts of each concept, in place of the domain's: CSV, TSV or Parquet with the columns concept and prompt,
+    and, if you like, negative_prompt, composition and prefix (docs/attacks.md)."""
     gpus: Gpus = 1
     """GPUs that a job asks the scheduler for."""
 
@@ -140,6 +143,8 @@ class Model(PipelineSettings, GenerationSettings, Section):
     def _pipeline_or_images(self) -> "Model":
         if (self.pipeline is None) == (self.provided_images is None):
             raise ValueError("give either `pipeline` or `provided_images`")
+        if self.prompt_table and self.provided_images:
+            raise ValueError("`prompt_table` says what to generate, and `provided_images` are there; take one out")
         return self
 
     @pydantic.model_validator(mode="after")

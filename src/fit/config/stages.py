@@ -18,6 +18,7 @@ from fit.atelier.settings import (
     StyleEncoderSettings,
     WorldSettings,
 )
+from fit.attacks.settings import AssociationSettings, PrefixSettings, PromptingSettings
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.config.config import Config
 from fit.config.copies import copies_of, searched
@@ -40,7 +41,18 @@ from fit.truth.design import USUAL
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth", "defences", "copies"),
+    *(
+        "alternatives",
+        "sensitivity",
+        "missed",
+        "reports",
+        "explorer",
+        "atelier",
+        "truth",
+        "defences",
+        "copies",
+        "attacks",
+    ),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -139,6 +151,43 @@ def _of_copies_world(settings: type) -> Pick:
 def _compare_copies(config: Config, job: Job) -> dict[str, Any]:
     flags = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
     return {"flags": [*flags, *written_settings(config.threshold, ScoreSettings)]}
+
+
+def _rank_words(config: Config, job: Job) -> dict[str, Any]:
+    assert config.attacks is not None
+    captions = config.corpora[job["corpus"]].captions
+    flags = [*written_settings(config.attacks, AssociationSettings), *_sampling(config, job)["flags"]]
+    return {
+        "flags": [*flags, *written_settings(captions, ReadingSettings)],
+        "files": config.caption_files(job["corpus"]),
+        "concepts": config.attacks.concepts,
+    }
+
+
+def _find_prefix(config: Config, job: Job) -> dict[str, Any]:
+    assert config.attacks is not None
+    flags = written_settings(config.models[job["model"]], PipelineSettings)
+    flags += [*written_settings(config.attacks, PrefixSettings), f"--seed={config.seed}"]
+    return {"flags": [*flags, "--prompts", *config.domains[job["domain"]].prompts]}
+
+
+def _plan_attacks(config: Config, job: Job) -> dict[str, Any]:
+    section = config.attacks
+    assert section is not None
+    names = {concept.slug: list(concept.names) for concept in config.sheet(job["domain"])}
+    prompts = config.domains[job["domain"]].prompts
+    return {
+        "flags": [*written_settings(section, PromptingSettings), "--prompts", *prompts],
+        "attacks": section.attacks,
+        "concepts": section.concepts,
+        "names": [names[slug] for slug in section.concepts],
+    }
+
+
+def _tabulate_attacks(config: Config, job: Job) -> dict[str, Any]:
+    assert config.attacks is not None
+    flags = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
+    return {"flags": flags, "attacks": config.attacks.attacks}
 
 
 def _sampling(config: Config, job: Job) -> dict[str, Any]:
@@ -253,7 +302,10 @@ def _generate_images(config: Config, job: Job) -> dict[str, Any]:
     flags = written_settings(model, PipelineSettings, GenerationSettings)
     if model.base:  # other models' jobs are told nothing new, so that they do not run again
         flags += written_settings(model.changes, ChangeSettings)
-    return {"flags": [*flags, f"--seed={config.seed}", "--prompts", *config.domains[job["domain"]].prompts]}
+    flags.append(f"--seed={config.seed}")
+    if model.prompt_table:
+        return {"flags": [*flags, f"--prompt-table={model.prompt_table}"]}
+    return {"flags": [*flags, "--prompts", *config.domains[job["domain"]].prompts]}
 
 
 def _score_alternatives(config: Config, job: Job) -> dict[str, Any]:
@@ -316,7 +368,8 @@ def _plot_threshold(config: Config, job: Job) -> dict[str, Any]:
 
 def _measure_sensitivity(config: Config, job: Job) -> dict[str, Any]:
     # Provided pictures may be of other prompts than the domain's.
-    prompts = config.domains[job["domain"]].prompts if config.models[job["model"]].pipeline else []
+    model = config.models[job["model"]]
+    prompts = config.domains[job["domain"]].prompts if model.pipeline and not model.prompt_table else []
     drawn = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
     return {"flags": [*written_settings(config.threshold, ScoreSettings), *drawn, "--prompts", *prompts]}
 
@@ -405,6 +458,11 @@ STAGES: dict[str, Pick] = {
     "paint_copies": _of_copies_world(CopiesWorldSettings),
     "train_copies": _of_copies_world(GeneratorSettings),
     "compare_copies": _compare_copies,
+    "rank_words": _rank_words,
+    "find_prefix": _find_prefix,
+    "plan_attacks": _plan_attacks,
+    "score_attack": _score_imitation,
+    "tabulate_attacks": _tabulate_attacks,
     "count_captions": _count_captions,
     "merge_captions": _sampling,
     "plot_counts": _nothing,

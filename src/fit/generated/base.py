@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,9 @@ class GeneratedImage:
 
 class Generator(ABC):
     """Turns prompts and seeds into pictures. It is made without its model, which `load` loads."""
+
+    takes_conditionings: ClassVar[bool] = False
+    """Whether what `generate` is given as prompts may also be fit.generated.conditioning.Conditioning."""
 
     def __init__(self, settings: PipelineSettings):
         """Note what to load; nothing is loaded yet.

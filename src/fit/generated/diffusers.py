@@ -24,7 +24,7 @@ from huggingface_hub.errors import HTTPError
 
 from fit.embeddings.strange_code import no_strange_code
 from fit.errors import ConfigError, FitError, ModelError
-from fit.generated import changes, pipelines, weights
+from fit.generated import changes, composition, pipelines, weights
 from fit.generated.base import GeneratedImage, Generator
 from fit.generated.failures import one_line, remedy
 from fit.generated.settings import ChangeSettings, PipelineSettings
@@ -38,6 +38,8 @@ _SAMPLING = ("scheduler", "dtype", "steps", "guidance", "height", "width", "nega
 
 class Diffusers(Generator):
     """A diffusers pipeline."""
+
+    takes_conditionings = True
 
     def __init__(self, settings: PipelineSettings):
         """Note what to load; nothing is loaded yet.
@@ -186,6 +188,17 @@ class Diffusers(Generator):
         else:
             names = list_repo_files(**of_repo)
         return weights.find_variant(self._pipeline, json.loads(Path(index).read_text(encoding="utf-8")), names)
+
+    @property
+    def pipe(self) -> Any:
+        """The diffusers pipeline; it is loaded first where it is not."""
+        self.load()
+        return self._pipe
+
+    @property
+    def place(self) -> str:
+        """The folder or hub id of the pipeline, for errors."""
+        return self._pipeline
 
     # --- loading ------------------------------------------------------------------------------------------------------
 
@@ -414,7 +427,7 @@ class Diffusers(Generator):
     def _make(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[GeneratedImage]:
         # The generators live on the CPU, so that a seed means the same noise on every device.
         noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        images, blocked = self._call(self._texts(prompts), noise)
+        images, blocked = composition.call(self, prompts, noise)
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(images).movedim(-1, 1)
         finite = torch.isfinite(images).flatten(1).all(1).tolist()

@@ -116,7 +116,7 @@ def ignored_settings(pipe: Any, sampling: Mapping[str, Any]) -> list[str]:
         said.append(f"{name} takes no guidance_scale{own}: `guidance: {guidance}` changes nothing")
     elif _embeds_guidance(pipe) is False and "true_cfg_scale" in takes:
         said.append(f"this {name} was not trained to take guidance: `guidance: {guidance}` changes nothing")
-    why = sampling["negative_prompt"] and _why_no_negative_prompt(pipe, takes, guidance)
+    why = sampling["negative_prompt"] and why_no_negative_prompt(pipe, takes, guidance)
     if why:
         said.append(f"{why}: `negative_prompt` changes nothing")
     return said
@@ -126,7 +126,14 @@ def _embeds_guidance(pipe: Any) -> bool | None:
     return getattr(getattr(getattr(pipe, "transformer", None), "config", None), "guidance_embeds", None)
 
 
-def _why_no_negative_prompt(pipe: Any, takes: Mapping[str, inspect.Parameter], guidance: float) -> str | None:
+def why_no_negative_prompt(pipe: Any, takes: Mapping[str, inspect.Parameter], guidance: float) -> str | None:
+    """Say why a negative prompt changes nothing in the pictures of a pipeline; None if it changes them.
+
+    Args:
+        pipe: a diffusers pipeline, loaded.
+        takes: the parameters of its call.
+        guidance: the scale of guidance.
+    """
     name = type(pipe).__name__
     if "negative_prompt" not in takes:
         return f"{name} takes no negative prompt"

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from io import BytesIO
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from fit.concepts.sheet import Concept
 from fit.errors import ModelError, StoppedError
 from fit.generated.base import GeneratedImage, Generator
+from fit.generated.conditioning import Conditioning, Prompt
 from fit.generated.parts import ResumableTable, assemble, work_folder
 from fit.generated.settings import GenerationSettings
 from fit.images.table import GENERATED, encode_png
@@ -52,19 +53,46 @@ def image_seed(study_seed: int, concept: str, prompt: str, index: int) -> int:
     return int.from_bytes(blake2b(key, digest_size=8).digest(), "big") >> 1
 
 
-def plan(concept: Concept, prompts: Sequence[str], images_per_prompt: int, study_seed: int) -> list[Row]:
-    """Return the pictures to make of a concept: rows without status and bytes, prompts filled in."""
+def plan(concept: Concept, prompts: Sequence[Prompt], images_per_prompt: int, study_seed: int) -> list[Row]:
+    """Return the pictures to make of a concept: rows without status and bytes, prompts filled in.
+
+    Texts are templates with {name}; what a table of prompts asks for is taken as it is.
+    """
     return [
         {
             "concept": concept.slug,
             "image_id": f"{concept.slug}-{i}-{index:04d}",
-            "prompt": prompt.format(name=concept.name),
+            "prompt": prompt.format(name=concept.name) if isinstance(prompt, str) else prompt.label,
             "index": index,
-            "seed": image_seed(study_seed, concept.slug, prompt, index),
+            "seed": image_seed(
+                study_seed, concept.slug, prompt if isinstance(prompt, str) else prompt.seeded_by, index
+            ),
         }
         for i, prompt in enumerate(prompts)
         for index in range(images_per_prompt)
     ]
+
+
+Prompts = Sequence[str] | Mapping[str, Sequence[Conditioning]]
+"""Templates with {name}; or concept (slug) -> what its pictures are asked for (fit.generated.conditioning)."""
+
+
+def _asked(generator: Generator, concepts: Sequence[Concept], prompts: Prompts) -> dict[str, Prompt]:
+    """Return what stands in the column `prompt` -> what the generator is asked for, where this is another.
+
+    Raises:
+        ModelError: a prompt has a negative prompt, a composition or a prefix, which the generator does not take.
+    """
+    if not isinstance(prompts, Mapping):
+        return {}
+    special = {one.label: one for c in concepts for one in prompts[c.slug] if not one.is_plain}
+    if special and not generator.takes_conditionings:
+        raise ModelError(
+            f"the generator {type(generator).__name__} takes prompts alone, and the table of prompts has "
+            f"{next(iter(special))!r}; leave out rows with a negative prompt, a composition or a prefix, or name a model "
+            "with `backend: diffusers`"
+        )
+    return dict(special)
 
 
 class _Termination:
@@ -156,7 +184,7 @@ def generate_table(
     out: str | Path,
     *,
     settings: GenerationSettings,
-    prompts: Sequence[str],
+    prompts: Prompts,
     study_seed: int,
     work: str | Path | None = None,
 ) -> dict[str, Counter[str]]:
@@ -170,7 +198,7 @@ def generate_table(
         concepts: in the order that their rows are to have.
         out: path of the table.
         settings: how many pictures, and how they are stored.
-        prompts: templates with {name}.
+        prompts: templates with {name}; or what each concept's pictures are asked for.
         study_seed: of the study, from which each picture's seed is made.
         work: folder for what a stop must not lose; None: one beside `out`.
 
@@ -178,13 +206,20 @@ def generate_table(
         Concept (slug) -> how many of its pictures have which status.
 
     Raises:
-        ModelError: the model can't be loaded, or one picture is too much for the memory, or it fails otherwise.
+        ModelError: the model can't be loaded, or one picture is too much for the memory, or it fails otherwise, as
+            where it can't do what a table of prompts asks for.
         SpaceError: the disk is full.
         PlaceError: `work` holds files that are not FIT's.
         StoppedError: SIGTERM came; the batch under way was finished.
     """
     place = work_folder(work or Path(out).parent / ".generated")
-    plans = {concept.slug: plan(concept, prompts, settings.images_per_prompt, study_seed) for concept in concepts}
+    plans = {
+        c.slug: plan(
+            c, prompts[c.slug] if isinstance(prompts, Mapping) else prompts, settings.images_per_prompt, study_seed
+        )
+        for c in concepts
+    }
+    asked = _asked(generator, concepts, prompts)
     with place.held(*plans):
         parts = _parts_of(generator, place.path, plans, settings.image_format)
 
@@ -201,7 +236,8 @@ def generate_table(
             if kept < total:
                 generator.load()
             for concept, of_concept in parts.items():
-                _generate(generator, of_concept, plans[concept][of_concept.done :], settings, termination, progress)
+                todo = plans[concept][of_concept.done :]
+                _generate(generator, of_concept, todo, asked, settings, termination, progress)
             if termination.asked and count_done() < total:
                 raise StoppedError(
                     f"stopped by SIGTERM after {count_done()} of {number_of(total, 'picture')}; "
@@ -241,18 +277,23 @@ def _generate(
     generator: Generator,
     parts: ResumableTable,
     todo: Sequence[Row],
+    asked: Mapping[str, Prompt],
     settings: GenerationSettings,
     termination: _Termination,
     progress: tqdm,
 ) -> None:
-    """Make the rows `todo` of a concept into its parts, until SIGTERM. What was made is saved in any case."""
+    """Make the rows `todo` of a concept into its parts, until SIGTERM. What was made is saved in any case.
+
+    `asked`: as _asked returns it.
+    """
     with _Saver(settings.image_format, lambda: generator.provenance) as saver:
         try:
             for start in range(0, len(todo), settings.batch_size):
                 if termination.asked:
                     return
                 rows = todo[start : start + settings.batch_size]
-                images = generator.generate([row["prompt"] for row in rows], [row["seed"] for row in rows])
+                prompts: list[Any] = [asked.get(row["prompt"], row["prompt"]) for row in rows]
+                images = generator.generate(prompts, [row["seed"] for row in rows])
                 _check_images(images, len(rows), type(generator).__name__)
                 saver.take(parts, rows, images)
                 progress.update(len(rows))
