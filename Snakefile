@@ -43,3 +43,8 @@ if CONFIG.atelier:
 if TRUTH_RUNS:
 
     include: "rules/truth.smk"
+
+
+if CONFIG.poisoning:
+
+    include: "rules/poisoning.smk"

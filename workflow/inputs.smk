@@ -2,6 +2,7 @@
 
 from fit import alternatives
 from fit.explorer.beside import tables_beside
+from fit.poisoning.settings import OBJECTIVES
 from fit.truth.design import PRUNED, USUAL, Run
 
 # --- captions ---------------------------------------------------------------------------------------------------------

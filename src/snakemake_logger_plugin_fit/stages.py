@@ -33,6 +33,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "comparing estimates with the truth",
         ("measure_truth", "gather_truth", "estimate_truth", "plot_truth"),
     ),
+    ("poisoning scorers on purpose", ("train_poisoned", "estimate_poisoning", "plot_poisoning")),
     ("writing the report", ("report_study", "report_paper")),
     ("laying out the explorer", ("select_pictures", "gather_study", "build_explorer")),
 )
@@ -40,7 +41,8 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
-    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer", "truth", "truth_pruning"),
+    *("verification", "alternatives", "sensitivity", "missed", "paper", "explorer"),
+    *("truth", "truth_pruning", "poisoning"),
 )
 """Rules that only gather files: they are not a stage."""
 

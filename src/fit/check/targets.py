@@ -25,8 +25,9 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
         return f"{name}: a study, and a run makes the default study, which is {default}; {remedy}"
     if target in ("truth", "truth_pruning") and (lacks := why_no_truth(config)):
         return f"{name}: {lacks}"
-    if target in milestones:  # those of the truth experiment; the others are always there
-        return f"{name}: this milestone needs the section `truth` of config.yaml, which says what is made; add it"
+    if target in milestones:  # those of experiments; the others are always there
+        key = "poisoning" if target == "poisoning" else "truth"
+        return f"{name}: this milestone needs the section `{key}` of config.yaml, which says what is made; add it"
     if "/" not in target:
         other = nearest(target, milestones)
         hint = f"did you mean {other}? There are" if other else "there are"

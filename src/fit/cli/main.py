@@ -38,6 +38,7 @@ COMMANDS = {
     "check": "what a study lacks, and what is wrong with its inputs, before it runs",
     "atelier": "the built-in world",
     "truth": "whether the estimated threshold is the true one",
+    "poisoning": "how many poisoned pairs a scorer needs before an attack on it works",
     "completion": "the script with which a shell completes commands, options and choices",
 }
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""

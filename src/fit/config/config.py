@@ -29,7 +29,7 @@ from fit.config.parts import (
     shared_out,
 )
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
-from fit.config.study import Atelier, Explorer, Study, Threshold, Truth
+from fit.config.study import Atelier, Explorer, Poisoning, Study, Threshold, Truth
 from fit.embeddings import WHOLE_IMAGES
 from fit.errors import ConfigError, CorpusError
 from fit.io.folders import caption_files, check_listed
@@ -81,6 +81,8 @@ class Config(pydantic.BaseModel):
     """The built-in world. Left out: it is not made."""
     truth: Truth | None = None
     """The experiment of `snakemake truth` in the built-in world. Left out: it is not made."""
+    poisoning: Poisoning | None = None
+    """The experiment of `snakemake poisoning`: a poisoned scorer. Left out: it is not made."""
 
     _sheets: dict[str, list[Concept]] = pydantic.PrivateAttr(default_factory=dict)
     _partitions: dict[tuple[str, int, int], Partition] = pydantic.PrivateAttr(default_factory=dict)

@@ -22,6 +22,7 @@ from fit.generated.settings import GenerationSettings, PipelineSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.matches.settings import MeanSettings
 from fit.missed.settings import MissedSettings
+from fit.poisoning.settings import PoisoningSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings, TargetSettings
@@ -31,7 +32,7 @@ from fit.truth.design import USUAL
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth"),
+    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth", "poisoning"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -92,6 +93,11 @@ def _measure_truth(config: Config, job: Job) -> dict[str, Any]:
 
 def _estimate_truth(config: Config, job: Job) -> dict[str, Any]:
     return {"flags": [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]}
+
+
+def _train_poisoned(config: Config, job: Job) -> dict[str, Any]:
+    named = [f"--objective={job['objective']}", f"--seed={job['scorer_seed']}"]
+    return {"flags": [*written_settings(config.poisoning, PoisoningSettings), *named]}
 
 
 def _sampling(config: Config, job: Job) -> dict[str, Any]:
@@ -330,6 +336,9 @@ STAGES: dict[str, Pick] = {
     "gather_truth": _nothing,
     "estimate_truth": _estimate_truth,
     "plot_truth": _nothing,
+    "train_poisoned": _train_poisoned,
+    "estimate_poisoning": _detect_threshold,
+    "plot_poisoning": _nothing,
     "count_captions": _count_captions,
     "merge_captions": _sampling,
     "plot_counts": _nothing,
