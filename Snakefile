@@ -60,3 +60,8 @@ if CONFIG.attacks:
 if TRUTH_RUNS:
 
     include: "rules/truth.smk"
+
+
+if CONFIG.poisoning:
+
+    include: "rules/poisoning.smk"

@@ -3,6 +3,7 @@
 from fit import alternatives
 from fit.config import copies as copies_config
 from fit.explorer.beside import tables_beside
+from fit.poisoning.settings import OBJECTIVES
 from fit.truth.design import PRUNED, USUAL, Run
 
 # --- captions ---------------------------------------------------------------------------------------------------------

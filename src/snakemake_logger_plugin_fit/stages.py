@@ -41,6 +41,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "looking for copies of training images",
         ("choose_prompts", "generate_copies", "measure_guidance", "find_copies", "compare_copies"),
     ),
+    ("poisoning scorers on purpose", ("train_poisoned", "estimate_poisoning", "plot_poisoning")),
     ("writing the report", ("report_study", "report_paper")),
     ("laying out the explorer", ("select_pictures", "gather_study", "build_explorer")),
 )
@@ -49,7 +50,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
     *("verification", "alternatives", "sensitivity", "missed", "defences", "paper", "explorer"),
-    *("truth", "truth_pruning", "copies", "copies_atelier", "attacks"),
+    *("truth", "truth_pruning", "copies", "copies_atelier", "attacks", "poisoning"),
 )
 """Rules that only gather files: they are not a stage."""
 

@@ -41,6 +41,7 @@ PLACES = {
     "truth": (),
     "defences": (),
     "copies": (),  # models/MODEL, or atelier
+    "poisoning": (),
     "cache": (),
     "logs": (),
 }

@@ -30,7 +30,8 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
     if target == "copies_atelier" and (lacks := why_no_copies_world(config)):
         return f"{name}: {lacks}"
     if target in milestones:  # those of sections that may be left out; the others are always there
-        key = {"copies": "copies", "copies_atelier": "copies.atelier", "attacks": "attacks"}.get(target, "truth")
+        own = {"copies_atelier": "copies.atelier", "truth_pruning": "truth"}
+        key = own.get(target, target)
         return f"{name}: this milestone needs the section `{key}` of config.yaml, which says what is made; add it"
     if "/" not in target:
         other = nearest(target, milestones)

@@ -41,6 +41,7 @@ COMMANDS = {
     "truth": "whether the estimated threshold is the true one",
     "copies": "which prompts make a model paint a training image again",
     "attacks": "prompts and ways of sampling with which a model may imitate a concept that it is not asked for by name",
+    "poisoning": "how many poisoned pairs a scorer needs before an attack on it works",
     "completion": "the script with which a shell completes commands, options and choices",
 }
 """Name of a file in this folder -> what its commands are for, in the order that data flows."""

@@ -31,7 +31,7 @@ from fit.config.parts import (
     shared_out,
 )
 from fit.config.section import DomainName, Name, refuse_true_for_a_number
-from fit.config.study import Atelier, Copies, Defences, Explorer, Study, Threshold, Truth
+from fit.config.study import Atelier, Copies, Defences, Explorer, Poisoning, Study, Threshold, Truth
 from fit.embeddings import WHOLE_IMAGES
 from fit.errors import ConfigError, CorpusError, FitError
 from fit.io.folders import caption_files, check_listed
@@ -90,6 +90,8 @@ class Config(pydantic.BaseModel):
     """The experiment of `snakemake truth` in the built-in world. Left out: it is not made."""
     copies: Copies | None = None
     """Which prompts make copies of training images: `snakemake copies`. Left out: none are looked for."""
+    poisoning: Poisoning | None = None
+    """The experiment of `snakemake poisoning`: a poisoned scorer. Left out: it is not made."""
 
     _sheets: dict[str, list[Concept]] = pydantic.PrivateAttr(default_factory=dict)
     _partitions: dict[tuple[str, int, int], Partition] = pydantic.PrivateAttr(default_factory=dict)

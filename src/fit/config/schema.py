@@ -8,13 +8,13 @@ from fit.config.config import Config
 from fit.config.corpus import Captions, Collection, Corpus
 from fit.config.domain import ArtFilter, Domain, References
 from fit.config.model import Embedder, Model
-from fit.config.study import Atelier, Copies, CopiesWorld, Explorer, Study, Threshold, Truth
+from fit.config.study import Atelier, Copies, CopiesWorld, Explorer, Poisoning, Study, Threshold, Truth
 from fit.io.files import atomic_write
 from fit.settings import docstrings_of
 
 SECTIONS = (
     *(ArtFilter, Atelier, Captions, Collection, Corpus, Domain, Embedder, Explorer, Model, References, Study),
-    *(Threshold, Truth, Copies, CopiesWorld),
+    *(Poisoning, Threshold, Truth, Copies, CopiesWorld),
 )
 
 

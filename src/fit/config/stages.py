@@ -32,6 +32,7 @@ from fit.generated.settings import ChangeSettings, GenerationSettings, PipelineS
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.matches.settings import MeanSettings
 from fit.missed.settings import MissedSettings
+from fit.poisoning.settings import PoisoningSettings
 from fit.published import ART_THRESHOLDS, MATCH_THRESHOLDS
 from fit.references.settings import SearchSettings, SelectionSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings, TargetSettings
@@ -41,18 +42,8 @@ from fit.truth.design import USUAL
 
 ROOMS = (
     *("captions", "images", "references", "embeddings", "matches", "counts", "generated", "scores", "thresholds"),
-    *(
-        "alternatives",
-        "sensitivity",
-        "missed",
-        "reports",
-        "explorer",
-        "atelier",
-        "truth",
-        "defences",
-        "copies",
-        "attacks",
-    ),
+    *("alternatives", "sensitivity", "missed", "reports", "explorer", "atelier", "truth"),
+    *("defences", "copies", "attacks", "poisoning"),
 )
 """Rooms that have stages, in the order that data flows."""
 Job = dict[str, str]
@@ -188,6 +179,11 @@ def _tabulate_attacks(config: Config, job: Job) -> dict[str, Any]:
     assert config.attacks is not None
     flags = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
     return {"flags": flags, "attacks": config.attacks.attacks}
+
+
+def _train_poisoned(config: Config, job: Job) -> dict[str, Any]:
+    named = [f"--objective={job['objective']}", f"--seed={job['scorer_seed']}"]
+    return {"flags": [*written_settings(config.poisoning, PoisoningSettings), *named]}
 
 
 def _sampling(config: Config, job: Job) -> dict[str, Any]:
@@ -463,6 +459,9 @@ STAGES: dict[str, Pick] = {
     "plan_attacks": _plan_attacks,
     "score_attack": _score_imitation,
     "tabulate_attacks": _tabulate_attacks,
+    "train_poisoned": _train_poisoned,
+    "estimate_poisoning": _detect_threshold,
+    "plot_poisoning": _nothing,
     "count_captions": _count_captions,
     "merge_captions": _sampling,
     "plot_counts": _nothing,

@@ -11,6 +11,7 @@ from fit.config.section import Name, Section, section
 from fit.copies.settings import CopiesWorldSettings, CopySettings, PromptSettings
 from fit.defences.settings import DefenceSettings
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
+from fit.poisoning.settings import PoisoningSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
 from fit.settings import PLACE
 from fit.thresholds.estimators import ESTIMATORS, no_estimator
@@ -157,3 +158,22 @@ class Copies(PromptSettings, CopySettings, Section):
                 f"{self.false_positives}`; raise `others` to {needed:.0f}, or the share"
             )
         return self
+
+
+@section
+class Poisoning(PoisoningSettings, Section):
+    """How many poisoned pairs a scorer needs before an attack on it works: small CLIPs of the built-in world."""
+
+    sheet: Annotated[str, PLACE] = "concepts/painters.tsv"
+    """Concept sheet of the painters; the first of them are the classes."""
+    seeds: Annotated[list[Annotated[int, Field(ge=0, le=2**62)]], Field(min_length=1)]
+    """Seeds: other painters' styles, other weights; for each, a job for each objective."""
+
+    @pydantic.field_validator("seeds", "poisoned_pairs")
+    @classmethod
+    def _each_once(cls, numbers: list[int]) -> list[int]:
+        if not numbers:
+            raise ValueError("name one number or more")
+        if twice := next((number for number in numbers if numbers.count(number) > 1), None):
+            raise ValueError(f"{twice!r} occurs twice; name each once")
+        return numbers

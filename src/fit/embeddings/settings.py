@@ -1,6 +1,6 @@
 """Settings of an embedder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -60,3 +60,28 @@ class BatchSettings:
 
     batch_size: Annotated[int, Ge(1), Le(1_000_000), RESOURCE] = 64
     """Images per batch, at most: halved as often as memory runs out. Changes no result beyond rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSettings:
+    """Which patches are put on references, to see whether an embedder is drawn to one, and on how many pictures."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    concepts: Annotated[int, Ge(1), Le(10_000)] = 24
+    """Concepts whose references are used, at most."""
+    pictures: Annotated[int, Ge(1), Le(10_000)] = 2
+    """References of each of them, at most."""
+    patterns: list[str] = field(
+        default_factory=lambda: ["white", "black", "red", "yellow", "checks", "stripes", "noise"]
+    )
+    """What is on a patch."""
+    patch_sizes: list[Annotated[float, Gt(0), Le(1)]] = field(default_factory=lambda: [0.07, 0.15])
+    """Sides of the patches, as shares of the shorter side of a picture."""
+    places: list[str] = field(default_factory=lambda: ["corner", "centre", "anywhere", "everywhere"])
+    """Where a patch is: the lower right corner or the centre of the middle square; anywhere in it, elsewhere in each
+    picture; or everywhere: over the whole picture, mixed with it, and the sizes do not matter."""
+    opacity: Annotated[float, Gt(0), Le(1)] = 0.2
+    """Share of the pattern in the mixture, for the place `everywhere`."""
+    controls: Annotated[int, Ge(8), Le(10_000)] = 12
+    """Other patches of each size and place, of random patterns, that a patch is compared with."""

@@ -26,7 +26,7 @@ def plain(names: Iterable[str], most: int = 20) -> str:
     return ", ".join(few) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
 
 
-IRREGULAR = {"person": "people", "corpus": "corpora", "family": "families", "study": "studies"}
+IRREGULAR = {"person": "people", "corpus": "corpora", "family": "families", "study": "studies", "patch": "patches"}
 """Nouns whose plural is not made with -s."""
 VERBS = {
     **{"has": "have", "is": "are", "was": "were", "mentions": "mention", "matches": "match", "names": "name"},
