@@ -27,8 +27,8 @@ def low_cut(values: np.ndarray, share: float) -> float:
     if rank < 1:
         needed = int(np.ceil(1 / share - 1e-9)) - 1
         raise DataError(
-            f"{len(values)} prompts of no training image are too few for `false_positives: {share}`; it takes {needed} "
-            f"to find the cut, and as many to count false positives: raise `others` to {2 * needed}, or the share"
+            f"too few prompts of no training image for `false_positives: {share}`: {len(values)} to find the cut; it "
+            f"takes {needed}, and as many to count false positives: raise `others` to {2 * needed}, or the share"
         )
     return float(np.sort(values)[rank - 1])
 

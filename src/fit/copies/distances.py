@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from fit.errors import DataError
+from fit.io.shown import number_of
 
 TILES = 4
 """Tiles along each side."""
@@ -73,8 +74,8 @@ def block_size(rows: int, side: int, memory_mb: int) -> int:
     size = left // (pixels * 5 + rows * 8) if left > 0 else 0
     if size < 1:
         raise DataError(
-            f"{rows} pictures of {side} x {side} pixels do not fit into `memory_mb: {memory_mb}`; raise it, or lower "
-            "`compared_pictures` or `side`"
+            f"`memory_mb: {memory_mb}` is too little for {number_of(rows, 'picture')} of {side} x {side} pixels and "
+            "what they are compared with; raise it, or lower `compared_pictures` or `side`"
         )
     return int(size)
 

@@ -164,7 +164,8 @@ def choose_prompts(
             "(`copies.prompts`) and of prompts that are of no training image (`copies.other_prompts`)"
         )
     files = find_files(files)
-    frequent, drawn = FrequentCaptions(), []
+    frequent = FrequentCaptions()
+    drawn: list[str] = []
     if files and not (table and others):
         frequent, drawn = _draw(files, column, encoding, 8 * settings.others, seed)
         if not len(frequent.counts):

@@ -14,7 +14,7 @@ from fit.copies.prompts import PROMPTS
 from fit.errors import DataError, ImageTableError
 from fit.images.table import bytes_of, decode, find_pictures, stream
 from fit.io.parquet import open_parquet, read
-from fit.io.shown import number_of
+from fit.io.shown import number_of, plain
 
 NORMS = pa.schema([("concept", pa.string()), ("norm", pa.float64()), ("norms", pa.list_(pa.float64()))])
 """norm: the mean over pictures of the mean norm of the text-conditional part; norms: that of each picture."""
@@ -85,8 +85,8 @@ def read_generated(
             yield concept, ids, np.stack(squares)
     if wanted:
         raise DataError(
-            f"no generated picture of the prompt {min(wanted)}, nor of {len(wanted) - 1} others; ask snakemake for the "
-            "pictures, or name all tables of them"
+            f"no generated picture of {number_of(len(wanted), 'prompt')} ({plain(sorted(wanted), 5)}); ask snakemake "
+            "for the pictures, or name all tables of them"
         )
 
 
