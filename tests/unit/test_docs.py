@@ -39,6 +39,7 @@ PLACES = {
     "explorer": ("studies",),  # or pictures and excluded, see check_place
     "atelier": (),
     "truth": (),
+    "attacks": (),
     "cache": (),
     "logs": (),
 }

@@ -60,7 +60,7 @@ def call(model: "Diffusers", prompts: Sequence[Prompt], noise: list[torch.Genera
     return np.stack(images) if isinstance(images[0], np.ndarray) else torch.stack(images)
 
 
-# --- negative prompts and prefixes --------------------------------------------------------------------------------------
+# --- negative prompts and prefixes ------------------------------------------------------------------------------------
 
 
 def _by_prompts(model: "Diffusers", asked: Sequence[Conditioning], noise: list[torch.Generator]) -> Any:
@@ -112,7 +112,7 @@ def _with_prefix(model: "Diffusers", asked: Conditioning) -> str:
     return f"{token} {asked.prompt}"
 
 
-# --- composed guidance --------------------------------------------------------------------------------------------------
+# --- composed guidance ------------------------------------------------------------------------------------------------
 
 
 def compose(unconditional: torch.Tensor, conditional: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
