@@ -146,6 +146,13 @@ def test_a_name_is_betrayed_by_its_parts_however_they_are_written(word, is_betra
     assert Telltale(["Vincent van Gogh"]).betrays(word) is is_betrayed
 
 
+def test_a_text_of_many_words_is_betrayed_by_long_parts_and_whole_names():
+    elder, bo = Telltale(["Tilda Belsova", "T. Belsova", "Belsova the Elder"]), Telltale(["Bo Lu"])
+    assert elder.names_in("t is a letter in the text") == []
+    assert elder.names_in("as BELSOVA's, in the style") == ["belsova"]
+    assert bo.names_in("a bo tree") == [] and bo.names_in("by Bo-Lu, lu") == ["bo lu"]
+
+
 def test_a_sample_of_all_captions_is_the_same_in_any_order_of_files(tmp_path):
     texts = [f"word{i % 50} common" for i in range(4000)]
     for number in range(2):
@@ -162,7 +169,7 @@ def test_a_sample_of_all_captions_is_the_same_in_any_order_of_files(tmp_path):
     assert counted(files[::-1], 500) == (total, found)
     assert counted(files, 500, seed=2)[1] != found
     # It is uniform: of 50 words each is in about 10 captions.
-    assert 1 <= min(found[f"word{i}"] for i in range(50)) and max(found[f"word{i}"] for i in range(50)) <= 25
+    assert min(found[f"word{i}"] for i in range(50)) >= 1 and max(found[f"word{i}"] for i in range(50)) <= 25
     everything = Counter({"common": 4000} | {f"word{i}": 80 for i in range(50)})
     assert counted(files, 0) == counted(files, 10_000) == (Seen(4000, 4000), everything)
 

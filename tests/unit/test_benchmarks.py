@@ -20,6 +20,7 @@ from fit.embeddings.base import Embedding
 ROOT = Path(__file__).parents[2]
 PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"
 SMALL = {
+    "attacks": ("--results {folder} --docs {folder}/page.md", r"\| - \| - \| not measured \|"),
     "audit": ("--studies 2 --resamples 20 --docs {folder}/page.md", r"\| no imitation \| \d of 2"),
     "captions": ("--rows 80 --names 300 --rounds 1 --folder {folder}/captions", r"\| 300 names, 1 thread \| -?\d+"),
     "compare": (
@@ -72,6 +73,7 @@ SMALL = {
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
 MARKS = {
+    "attacks": ["attacks"],
     "audit": ["calibration"],
     "compare": ["comparison"],
     "copies": ["models", "counts", "known"],

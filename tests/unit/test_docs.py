@@ -42,6 +42,7 @@ PLACES = {
     "defences": (),
     "copies": (),  # models/MODEL, or atelier
     "poisoning": (),
+    "attacks": (),
     "cache": (),
     "logs": (),
 }

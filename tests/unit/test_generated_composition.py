@@ -47,7 +47,7 @@ def composed(*terms, **more):
     return Conditioning(terms=tuple(terms), **more)
 
 
-# --- composed guidance --------------------------------------------------------------------------------------------------
+# --- composed guidance ------------------------------------------------------------------------------------------------
 
 
 def test_composed_guidance_is_the_formula():
@@ -148,7 +148,7 @@ def test_a_pipeline_without_classifier_free_guidance_is_refused_with_the_remedy(
         generator.generate([Conditioning(WORDS[0], "harbour")], [1])
 
 
-# --- negative prompts and prefixes --------------------------------------------------------------------------------------
+# --- negative prompts and prefixes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_a_prefix_of_the_embeddings_of_words_is_these_words(folders, tmp_path):
         load(folders("sdxl")).generate([asked], [3])
 
 
-# --- tables -------------------------------------------------------------------------------------------------------------
+# --- tables -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_composition_is_read_back_as_it_is_written():

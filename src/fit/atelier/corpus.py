@@ -210,11 +210,11 @@ MOTIFS_EACH, OWN_MOTIF = 3, 0.85
 
 def motifs_of(seed: int, painter: int) -> list[str]:
     """Return the motifs of a painter, by the painter's number, in the world of `seed`."""
-    return stream(seed, "motifs", painter).choice(MOTIFS, MOTIFS_EACH, replace=False).tolist()  # type: ignore[no-any-return]
+    return [str(motif) for motif in stream(seed, "motifs", painter).choice(MOTIFS, MOTIFS_EACH, replace=False)]
 
 
 def _with_motifs(subjects: np.ndarray, own: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
-    """Return what captions call subjects [N], a `share` of them "SUBJECT with MOTIF"; `own` are the painter's motifs."""
+    """Return what captions call subjects [N], a `share` of them "SUBJECT with MOTIF"; `own`: the painter's motifs."""
     called = [SUBJECTS[subject] for subject in subjects]
     if not share:
         return called

@@ -29,8 +29,8 @@ class WorldSettings:
     nameless: Annotated[float, Ge(0), Le(1)] = 0.0
     """Share of a painter's pictures whose captions do not name the painter: what captions miss."""
     motifs: Annotated[float, Ge(0), Le(1)] | None = None
-    """Share of captions that name a motif beside the subject; each painter has a few of their own, so that words go with
-    painters (docs/attacks.md). Left out: none does, and the world is painted as before there were motifs."""
+    """Share of captions that name a motif beside the subject; each painter has a few of their own, so that words go
+    with painters (docs/attacks.md). Left out: none does."""
 
 
 @dataclass(frozen=True, kw_only=True)

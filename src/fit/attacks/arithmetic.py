@@ -1,6 +1,8 @@
-"""Concept arithmetic: guidance that is composed of the concept, the concept in a context, and the context (composable
-diffusion, Liu et al. 2022, arXiv 2206.01714). The context with a negative weight leaves of the concept in a context what
-a defence of the concept alone may have missed."""
+"""Concept arithmetic: guidance that is composed of the concept, the concept in a context, and the context.
+
+It is composable diffusion (Liu et al. 2022, arXiv 2206.01714). Where a defence changed what the concept's name alone
+leads to, the concept in a context less the context may still lead to it.
+"""
 
 from itertools import product
 

@@ -44,7 +44,8 @@ def read_descriptions(path: str | Path, concepts: Sequence[Concept]) -> dict[str
         DataError: it can't be read, lacks a concept, or a description has a part of the concept's name.
     """
     table = read_user_table(path, ["concept", "description"])
-    of, found = {concept.slug: Telltale(concept.names) for concept in concepts}, {c.slug: [] for c in concepts}
+    of = {concept.slug: Telltale(concept.names) for concept in concepts}
+    found: dict[str, list[str]] = {slug: [] for slug in of}
     for index, row in enumerate(table.rows):
         slug, text = (str(row[name] or "").strip() for name in ("concept", "description"))
         if slug not in of:
@@ -134,8 +135,8 @@ def plan_attacks(
                 rows.setdefault(trial.asked.label, told | row)
         if not rows:
             raise DataError(
-                f"{subject.concept.slug}: none of the attacks {', '.join(attacks)} can be tried ({remarks[-1]}); choose "
-                "other attacks, or take the concept off"
+                f"{subject.concept.slug}: none of the attacks {', '.join(attacks)} can be tried ({remarks[-1]}); "
+                "choose other attacks, or take the concept off"
             )
         tables.append((subject.concept.slug, pa.Table.from_pylist(list(rows.values()), schema=TRIALS.remove(0))))
     write_concepts(tables, out, TRIALS)

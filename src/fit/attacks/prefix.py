@@ -4,7 +4,7 @@ In the manner of UnlearnDiffAtk (Zhang et al. 2023, "To Generate or Not? Safety-
 Still Easy To Generate Unsafe Images ... For Now", arXiv 2310.11868): the model itself judges. The prefix is found with
 which it predicts the noise on pictures of the concept best,
 
-    minimise over the prefix  E over pictures, times, noise  || eps(picture + noise, time, prefix + prompt) - noise ||^2.
+    minimise over the prefix  E over pictures, times and noise of || eps(picture + noise, prefix + prompt) - noise ||^2.
 
 Theirs are tokens of the vocabulary; these are embeddings, which an attacker who has the weights may give as well. The
 file is one that diffusers loads as a textual inversion.
@@ -161,6 +161,7 @@ def find_prefix(
             one.requires_grad_(True)
     if not torch.isfinite(prefix).all():
         raise ModelError(
-            f"{model.place}: the prefix left the range of numbers; lower `prefix_learning_rate`, or set `dtype: float32`"
+            f"{model.place}: the prefix left the range of numbers; lower `prefix_learning_rate`, or set "
+            "`dtype: float32`"
         )
     return prefix.detach().cpu(), losses

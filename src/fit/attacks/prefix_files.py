@@ -40,8 +40,8 @@ def read_pictures(places: Sequence[str | Path], concept: str) -> list[Image.Imag
     ]
     if not found:
         raise DataError(
-            f"{path}: no picture of {concept} can be used; name a table with pictures of it (references, or the pictures of "
-            "a model that was not defended)"
+            f"{path}: no picture of {concept} can be used; name a table with pictures of it (references, or the "
+            "pictures of a model that was not defended)"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""What attacks achieve: the score of each setting, and of each attack with its best setting, with intervals over pictures.
+"""What attacks achieve: the score of each setting, and of each attack with its best one, with intervals over pictures.
 
 An attack tries several settings, and the best of them is what an attacker would use. The highest of many scores is too
 high by chance, so the best setting is chosen by one half of the pictures and scored by the other, and the reverse; the
@@ -179,8 +179,8 @@ def tabulate_attacks(
         scores_of = dict(zip(found["prompt"], found["image_scores"], strict=True))
         if lacking := [row["label"] for row in rows if row["label"] not in scores_of]:
             raise DataError(
-                f"{tables.path(concept)}, concept {concept!r}: no score of the prompt {plain(lacking, 1)}: its pictures are "
-                "of another table of prompts; ask snakemake for attacks again"
+                f"{tables.path(concept)}, concept {concept!r}: no score of the prompt {plain(lacking, 1)}: its "
+                "pictures are of another table of prompts; ask snakemake for attacks again"
             )
         rng = np.random.default_rng([seed, number])
         for whole, part in zip(

@@ -20,7 +20,7 @@ from fit.captions.matcher import as_text, carried
 from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.captions.sources import open_captions
 from fit.captions.tables import COUNTS, MATCHED
-from fit.concepts.analyzer import Analyzer, fold, lower
+from fit.concepts.analyzer import Analyzer, fold
 from fit.concepts.sheet import Concept
 from fit.errors import CorpusError, DataError
 from fit.io.concept_tables import CONCEPT, ConceptTables, concepts_in, write_concepts
@@ -95,17 +95,27 @@ class Telltale:
 
     def __init__(self, names: Iterable[str]):
         """Take the name and aliases of a concept."""
-        self._parts = {fold(part) for name in names for part in _WORDS.tokens(name)}
+        self._names = [[fold(part) for part in _WORDS.tokens(name)] for name in names]
+        # An initial is also a word, "a".
+        self._parts = {part for name in self._names for part in name if len(part) > 1}
         self._long = sorted(part for part in self._parts if len(part) >= _LONG)
 
     def betrays(self, word: str) -> bool:
-        """Return whether a word has a part of a name in it: as it is, with another accent or a possessive, or joined."""
+        """Return whether a word has a part of a name in it: as it is, with other accents or a possessive, or joined."""
         parts = [fold(part) for part in _WORDS.tokens(word)]
         return any(part in self._parts or any(own in part for own in self._long) for part in parts)
 
     def names_in(self, text: str) -> list[str]:
-        """Return the words of `text` that betray a name."""
-        return [word for word in lower(text).split() if self.betrays(word)]
+        """Return what names the concept in a text of many words: long parts of a name, and whole names.
+
+        Short parts alone, such as "the" of "Belsova the Elder", do not.
+        """
+        tokens = [fold(part) for part in _WORDS.tokens(text)]
+        found = [token for token in tokens if any(own in token for own in self._long)]
+        for name in self._names:
+            if any(tokens[start : start + len(name)] == name for start in range(len(tokens))):
+                found.append(" ".join(name))
+        return list(dict.fromkeys(found))
 
 
 def _is_word(token: str) -> bool:

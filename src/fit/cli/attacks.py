@@ -11,7 +11,7 @@ from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.cli.command import Command
 from fit.cli.common import set_threads
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.output import rows_of, show
+from fit.cli.output import show
 from fit.cli.parser import SEED, THREADS, Number, OptionalPath, Slugs
 from fit.errors import DataError, FitError
 from fit.generated.settings import PipelineSettings

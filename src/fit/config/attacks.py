@@ -115,8 +115,8 @@ def _problems(config: "Config", section: Attacks) -> Iterator[str]:
             )
         elif section.needs_words and not ((captions := config.corpora[model.corpus].captions) and captions.files):
             yield (
-                f"`attacks.attacks` looks for words in captions, and the corpus {model.corpus} of {name!r} has no files of "
-                "captions; give `captions.files`, or take `indirect` off"
+                f"`attacks.attacks` looks for words in captions, and the corpus {model.corpus} of {name!r} has no "
+                "files of captions; give `captions.files`, or take `indirect` off"
             )
 
 

@@ -127,8 +127,8 @@ class Model(PipelineSettings, GenerationSettings, Section):
     """Local generated images, instead of a pipeline: a folder with a folder per slug (in it a folder per prompt, if
     you like), or Parquet with the columns concept and bytes."""
     prompt_table: Annotated[str, PLACE] | None = None
-    """Table of prompts of each concept, in place of the domain's: CSV, TSV or Parquet with the columns concept and prompt,
-    and, if you like, negative_prompt, composition and prefix (docs/attacks.md)."""
+    """Table of prompts of each concept, in place of the domain's: CSV, TSV or Parquet with the columns concept and
+    prompt and, if you like, negative_prompt, composition and prefix (docs/attacks.md)."""
     gpus: Gpus = 1
     """GPUs that a job asks the scheduler for."""
 

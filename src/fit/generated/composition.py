@@ -61,7 +61,7 @@ def call(model: "Diffusers", prompts: Sequence[Prompt], noise: list[torch.Genera
     return stacked, list(taken_away)
 
 
-# --- negative prompts and prefixes --------------------------------------------------------------------------------------
+# --- negative prompts and prefixes ------------------------------------------------------------------------------------
 
 
 def _by_prompts(
@@ -115,7 +115,7 @@ def _with_prefix(model: "Diffusers", asked: Conditioning) -> str:
     return f"{token} {asked.prompt}"
 
 
-# --- composed guidance --------------------------------------------------------------------------------------------------
+# --- composed guidance ------------------------------------------------------------------------------------------------
 
 
 def compose(unconditional: torch.Tensor, conditional: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

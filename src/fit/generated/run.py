@@ -89,8 +89,8 @@ def _asked(generator: Generator, concepts: Sequence[Concept], prompts: Prompts) 
     if special and not generator.takes_conditionings:
         raise ModelError(
             f"the generator {type(generator).__name__} takes prompts alone, and the table of prompts has "
-            f"{next(iter(special))!r}; leave out rows with a negative prompt, a composition or a prefix, or name a model "
-            "with `backend: diffusers`"
+            f"{next(iter(special))!r}; leave out rows with a negative prompt, a composition or a prefix, or name a "
+            "model with `backend: diffusers`"
         )
     return dict(special)
 
