@@ -35,13 +35,31 @@ JOB = {
     "changes": "usual",
     "deal": "0",
     "training": "1",
+    "objective": "contrastive",
+    "scorer_seed": "11",
 }
 """Wildcards of a job of the built-in study and of the truth experiment, all that there are."""
 
 
+OTHER_MODELS = {
+    "measure_truth": "truth-101-usual-0-1",
+    "erase_concepts": "esd",
+    "measure_defence": "esd",
+    "plot_defence": "esd",
+}
+"""Stage -> the model of a job, where it is not the built-in study's."""
+
+
 def job(stage):
     """Wildcards of a job of `stage`."""
-    return JOB | ({"model": "truth-101-usual-0-1"} if stage == "measure_truth" else {})
+    return JOB | ({"model": OTHER_MODELS[stage]} if stage in OTHER_MODELS else {})
+
+
+def with_every_stage(data):
+    """The configuration with what the project's own leaves out: a derived model, and attacks on it."""
+    esd = {"base": "atelier", "erase": {"method": "esd", "domain": "painters", "concepts": ["sander-belberg"]}}
+    attacks = {"models": ["esd"], "domain": "painters", "concepts": ["sander-belberg"]}
+    return data | {"models": data["models"] | {"esd": esd}, "attacks": attacks}
 
 
 @pytest.fixture
@@ -169,7 +187,7 @@ def test_every_key_is_described():
 
 
 def test_settings_are_builtins_in_sorted_order_with_a_version(data):
-    config = check(data)
+    config = check(with_every_stage(data))
     for stage in STAGES:
         settings = stage_settings(config, stage, **job(stage))
         assert list(settings) == sorted(settings)
@@ -178,10 +196,11 @@ def test_settings_are_builtins_in_sorted_order_with_a_version(data):
 
 
 def test_a_setting_reaches_only_the_stages_that_depend_on_it(data):
+    data = with_every_stage(data)
     changed = broken(data, "threshold/penalty", 0.5)
     before, after = ({s: stage_settings(check(d), s, **job(s)) for s in STAGES} for d in (data, changed))
     stages = [stage for stage in STAGES if before[stage] != after[stage]]
-    assert stages == ["detect_threshold", "count_missed", "gather_study"]
+    assert set(stages) == {"detect_threshold", "count_missed", "gather_study", "estimate_poisoning"}
 
 
 def test_how_links_are_fetched_redoes_no_local_photographs(data):

@@ -130,7 +130,18 @@ def test_every_key_that_looks_like_a_path_is_marked():
                 yield from sections(inner)
 
     speaks = ("file", "folder", "sheet", "parquet", "csv")
-    not_paths = {"url_column", "encoding", "variant", "on_bad_shard", "revision", "backend", "image_format", "columns"}
+    not_paths = {
+        "url_column",
+        "encoding",
+        "variant",
+        "on_bad_shard",
+        "revision",
+        "backend",
+        "image_format",
+        "columns",
+        "subfolder",
+        "file",
+    }
     for section in set(sections(Config)) - {Config}:
         annotations = typing.get_type_hints(section, include_extras=True)
         for field in dataclasses.fields(section):

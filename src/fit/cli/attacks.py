@@ -11,7 +11,6 @@ from fit.captions.settings import ReadingSettings, SamplingSettings
 from fit.cli.command import Command
 from fit.cli.common import set_threads
 from fit.cli.flags import add_settings, read_settings
-from fit.cli.output import show
 from fit.cli.parser import SEED, THREADS, Number, OptionalPath, Slugs
 from fit.errors import DataError, FitError
 from fit.generated.settings import PipelineSettings
@@ -55,11 +54,8 @@ def words(args: Namespace) -> None:
         print(f"fit: {concept}: no word goes with it: too few captions mention it (--least-captions)", file=sys.stderr)
     table = read(args.out, schema=WORDS)
     first = {c: [row["word"] for row in table.to_pylist() if row["concept"] == c][:10] for c in found}
-    show(
-        args,
-        lambda: "\n".join(f"{concept}: {', '.join(names) or '-'}" for concept, names in first.items()),
-        lambda: table,
-    )
+    for concept, names in first.items():
+        print(f"{concept}: {', '.join(names) or '-'}", file=sys.stderr)
 
 
 def prefix_arguments(add: Callable[..., None]) -> None:
@@ -96,7 +92,8 @@ def prefix(args: Namespace) -> None:
     write_prefix(vectors, told, args.out)
     few = max(1, len(losses) // 4)
     first, last = (sum(part) / len(part) for part in (losses[:few], losses[-few:]))
-    print(f"{concept.slug}: the loss went from {first:.4f} to {last:.4f} (means of {few} steps): {args.out}")
+    said = f"the loss went from {first:.4f} to {last:.4f} (means of {few} steps)"
+    print(f"fit: {concept.slug}: {said}", file=sys.stderr)
 
 
 def plan_arguments(add: Callable[..., None]) -> None:
@@ -143,15 +140,11 @@ def tabulate(args: Namespace) -> None:
 
     settings, attacks = tabulate_attacks(args.trials, args.scores, args.attacks, args.resamples, args.seed)
     write_tables(settings, attacks, args.settings_file, args.out)
-    show(
-        args,
-        lambda: str(attacks.select("concept", "attack", "score", "low", "high", "best_setting")),
-        lambda: attacks.to_dicts(),
-    )
+    print(attacks.select("concept", "attack", "score", "low", "high", "best_setting"), file=sys.stderr)
 
 
 COMMANDS = (
-    Command("words", "rank the words that go with each concept in captions", words_arguments, words, prints=True),
+    Command("words", "rank the words that go with each concept in captions", words_arguments, words),
     Command("prefix", "find token embeddings with which a model imitates a concept", prefix_arguments, prefix),
     Command("plan", "write what a model is asked for by attacks on concepts", plan_arguments, plan),
     Command(
@@ -160,6 +153,5 @@ COMMANDS = (
         tabulate_arguments,
         tabulate,
         writes=("settings_file", "out"),
-        prints=True,
     ),
 )

@@ -138,7 +138,7 @@ def find(args: Namespace) -> None:
     )
     write(found, args.out, row_group=65_536)
     write_json(summary, args.summary)
-    print("\n".join(told(summary)))
+    print("\n".join(told(summary)), file=sys.stderr)
 
 
 def paint_arguments(add: Callable[..., None]) -> None:

@@ -1,6 +1,7 @@
 """`fit defences`."""
 
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 
@@ -106,7 +107,7 @@ def measure(args: Namespace) -> None:
     table = found.table().replace_schema_metadata({"curve": json.dumps(found.curve)})
     write(table, args.out, row_group=4096)
     write_tsv(table, args.tsv)
-    print("\n".join(summary(found)))
+    print("\n".join(summary(found)), file=sys.stderr)
 
 
 def plot_arguments(add: Callable[..., None]) -> None:

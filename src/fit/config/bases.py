@@ -35,7 +35,9 @@ def with_bases(data: dict[str, Any], file_of: Callable[[Location], str]) -> dict
     models = data.get("models")
     if not isinstance(models, dict):
         return data
-    derived = {name: model for name, model in models.items() if isinstance(model, dict) and "base" in model}
+    derived = {
+        name: model for name, model in models.items() if isinstance(model, dict) and model.get("base") is not None
+    }
     if not derived:
         return data
     problems = [said for name in derived for said in _problems(name, models, file_of)]
@@ -63,7 +65,7 @@ def _problems(name: str, models: Mapping[str, Any], file_of: Callable[[Location]
         return [f"{where}: `{key}` names {base!r}, which `models` lacks; {remedy}: {', '.join(models)}"]
     chain = _chain(name, models)
     last = models[chain[-1]]
-    if isinstance(last, dict) and "base" in last:
+    if isinstance(last, dict) and last.get("base") is not None:
         if last["base"] not in models:
             return []  # said of that model
         return [
@@ -121,4 +123,4 @@ def is_inherited(data: Mapping[str, Any], location: Location) -> bool:
     if len(location) < 3 or location[0] != "models":
         return False
     model = data["models"].get(location[1])
-    return isinstance(model, dict) and "base" in model and location[2] not in model
+    return isinstance(model, dict) and model.get("base") is not None and location[2] not in model

@@ -81,12 +81,15 @@ def searched_models(config: Config) -> list[str]:
     """Return the models that `snakemake copies` looks at, in order.
 
     Raises:
-        ConfigError: one has no pipeline, or there is none.
+        ConfigError: one is not defined or has no pipeline, or there is none.
     """
     named = copies_of(config).models
     default = config.studies[config.default_study].models if config.default_study in config.studies else []
     found = [name for name in default if config.models[name].pipeline] if named is None else named
     for name in found:
+        if name not in config.models:
+            has = ", ".join(config.models)
+            raise ConfigError(f"config.yaml: `copies.models` names {name!r}, which `models` lacks; it has: {has}")
         if not config.models[name].pipeline:
             raise ConfigError(
                 f"config.yaml: `copies.models` names {name!r}, which has no `pipeline` to ask for pictures; take it out"

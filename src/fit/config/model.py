@@ -93,7 +93,7 @@ class Erase(ErasingSettings, Section):
     concepts: Annotated[list[str], Field(min_length=1)]
     """Slugs of the concepts."""
     domain: Name
-    """Whose sheet has them: its other concepts are those that some methods retain, or put in their place."""
+    """The domain that they are of: its other concepts are those that some methods retain, or put in their place."""
 
 
 @section

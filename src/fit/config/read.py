@@ -175,7 +175,6 @@ def _undefined_names(config: Config, layers: _Layers) -> Iterator[str]:
     for name, corpus in config.corpora.items():
         if corpus.counts_from:
             uses.append((("corpora", name, "counts_from"), corpus.counts_from, "corpora"))
-    uses += [(("copies", "models"), model, "models") for model in (config.copies and config.copies.models) or []]
     for key, name, kind in uses:
         defined = getattr(config, kind)
         if name not in defined:

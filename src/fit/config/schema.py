@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from fit.config.config import Config
-from fit.config.corpus import Captions, Collection, Corpus
-from fit.config.domain import ArtFilter, Domain, References
-from fit.config.model import Embedder, Model
-from fit.config.study import Atelier, Copies, CopiesWorld, Explorer, Poisoning, Study, Threshold, Truth
+from fit.config.places import keys_of, sections_in
 from fit.io.files import atomic_write
 from fit.settings import docstrings_of
 
-SECTIONS = (
-    *(ArtFilter, Atelier, Captions, Collection, Corpus, Domain, Embedder, Explorer, Model, References, Study),
-    *(Poisoning, Threshold, Truth, Copies, CopiesWorld),
-)
+
+def _sections(section: type = Config) -> dict[str, type]:
+    """Return name -> class of every section inside of one."""
+    found: dict[str, type] = {}
+    for annotation in keys_of(section).values():
+        for inner in sections_in(annotation):
+            found |= {inner.__name__: inner} | _sections(inner)
+    return found
 
 
 def config_schema() -> dict[str, Any]:
@@ -27,7 +28,7 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "config.yaml of FIT"
-    for section, its in ((Config, schema), *((one, schema["$defs"][one.__name__]) for one in SECTIONS)):
+    for section, its in ((Config, schema), *((one, schema["$defs"][name]) for name, one in _sections().items())):
         texts = docstrings_of(section)
         for key, value in its["properties"].items():
             value["description"] = texts[key]

@@ -11,6 +11,7 @@ from fit.config.section import Name, Section, section
 from fit.copies.settings import CopiesWorldSettings, CopySettings, PromptSettings
 from fit.defences.settings import DefenceSettings
 from fit.explorer.settings import PageSettings, PictureSettings, ShownSettings
+from fit.io.shown import number_of
 from fit.poisoning.settings import PoisoningSettings
 from fit.scores.settings import FixedTargetSettings, NullSettings, ScoreSettings
 from fit.settings import PLACE
@@ -146,7 +147,7 @@ class Copies(PromptSettings, CopySettings, Section):
     def _enough(self) -> "Copies":
         if self.images_per_prompt < self.clique:
             raise ValueError(
-                f"a clique has {self.clique} pictures, and a prompt only {self.images_per_prompt}; raise "
+                f"a clique has {number_of(self.clique, 'picture')}, and a prompt only {self.images_per_prompt}; raise "
                 "`images_per_prompt`, or lower `clique`"
             )
         if self.side % 4:
@@ -154,7 +155,7 @@ class Copies(PromptSettings, CopySettings, Section):
         needed = 2 * (-(-1 // self.false_positives) - 1)
         if self.others < needed and not self.other_prompts:
             raise ValueError(
-                f"{self.others} prompts of no training image are too few for `false_positives: "
+                f"`others: {self.others}` is too few for `false_positives: "
                 f"{self.false_positives}`; raise `others` to {needed:.0f}, or the share"
             )
         return self

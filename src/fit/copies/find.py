@@ -199,8 +199,8 @@ def told(summary: dict[str, Any]) -> list[str]:
     ]
     if detector:
         lines.append(
-            f"the detector's cut {detector['cut']:.3f}: above it are {_share(summary['detected'])} prompts; of prompts "
-            f"of no training image, {_share(detector['false_positives'])}"
+            f"the detector's cut {detector['cut']:.3f}: of the prompts, {_share(summary['detected'])} are above it; of "
+            f"those of no training image, {_share(detector['false_positives'])}"
         )
     else:
         lines.append("the detector was not measured: this model has no text-conditional part that can be told apart")

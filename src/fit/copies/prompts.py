@@ -194,7 +194,7 @@ def choose_prompts(
         wanted = [text for text in made if not there[text]][: settings.others]
         if len(wanted) < settings.others:
             raise CorpusError(
-                f"{files[0]}: the corpus has too few different captions to make {settings.others} prompts of no "
+                f"{files[0]}: the corpus has too few different captions to make `others: {settings.others}` of no "
                 f"training image of them (only {number_of(len(wanted), 'prompt')}); name a table of such prompts "
                 "(`copies.other_prompts`), or lower `others`"
             )

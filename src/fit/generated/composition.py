@@ -24,6 +24,7 @@ from fit.errors import ModelError
 from fit.generated import pipelines
 from fit.generated.conditioning import Conditioning, Prompt, Term
 from fit.generated.failures import one_line
+from fit.io.shown import number_of
 
 if TYPE_CHECKING:
     from fit.generated.diffusers import Diffusers
@@ -197,7 +198,7 @@ class _Guided:
         self.calls += 1
         sample = next((one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor)), None)
         if sample is None or sample.shape[:1] != (self._batch,):
-            size = "nothing" if sample is None else f"{len(sample)} pictures"
+            size = "nothing" if sample is None else number_of(len(sample), "picture")
             raise self._error(f"it is given {size} and not {self._batch}")
         if self._empty is None:
             self._empty = self._find_empty(args, kwargs)
