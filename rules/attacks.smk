@@ -2,7 +2,6 @@
 embeddings. Pictures are generated and embedded by the ordinary rules, as those of a model MODEL.attacked. Ask for the
 milestone attacks."""
 
-
 ATTACKED_CONCEPTS = one_of(CONFIG.attacks.concepts)
 
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from fit.check.targets import unknown_target
+from fit.cli.main import parse
 from fit.config.attacks import with_attacks
 from fit.config.read import check
 from fit.config.stages import stage_settings
@@ -104,3 +105,22 @@ def test_a_model_with_a_table_of_prompts_generates_what_it_says(data, tmp_path):
     data["models"]["mine"]["provided_images"] = "pictures"
     with pytest.raises(ConfigError, match="`prompt_table` says what to generate"):
         check(data)
+
+
+def test_the_settings_of_the_rules_are_understood_by_their_commands(data):
+    data["attacks"] |= {"weights": [-2.5, 5.0], "negatives": ["none", "both"], "top_words": [2], "prefix_steps": 7}
+    config, job = with_attacks(check(data)), {"domain": "painters"}
+
+    def args(words):
+        return parse(["attacks", *words, "--sheet=s", "--concepts", "sander-belberg", "--out=o"])
+
+    settings = stage_settings(config, "rank_words", corpus="atelier", **job)
+    words = args(["words", "--counts=c", "--matched-captions=m", "--captions", *settings["files"], *settings["flags"]])
+    assert words.captions == config.caption_files("atelier") and words.least_captions == 3
+    prefix = args(["prefix", *stage_settings(config, "find_prefix", model="atelier", **job)["flags"], "--images", "i"])
+    assert (prefix.prefix_steps, prefix.prompts) == (7, config.domains["painters"].prompts)
+    settings = stage_settings(config, "plan_attacks", model="atelier", **job)
+    plan = args(["plan", "--attacks", *settings["attacks"], *settings["flags"], "--words", "--prefixes", "a", "b"])
+    assert (plan.weights, plan.negatives, plan.top_words) == ([-2.5, 5.0], ["none", "both"], [2])
+    assert (plan.words, plan.descriptions, plan.prefixes) == (None, None, ["a", "b"])
+    assert settings["names"] == [["Sander Belberg", "S. Belberg"], ["Bruno Beldani", "B. Beldani"]]
