@@ -300,6 +300,7 @@ def test_the_norm_is_that_of_the_text_conditional_noise(pipeline, tmp_path, kind
     assert conditional.conditional_norms(generator, "", [5])[0] == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_made_in_parts_has_the_same_norms(pipeline, monkeypatch):
     generator = load_generator(pipeline, steps=2, guidance=3.0, device="cpu")
     whole = conditional.conditional_norms(generator, "Bruno Morvek, harbour", [1, 2])

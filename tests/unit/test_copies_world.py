@@ -96,6 +96,7 @@ def made_up(copied, score):
     return pl.DataFrame(rows, schema=COMPARED)
 
 
+@pytest.mark.slow
 def test_the_difference_is_that_of_pairs_of_one_count(tmp_path):
     frame = made_up(
         lambda kind, count, n: (kind == REPEATED) * (count > 10) * (0.8 + 0.1 * n),
@@ -116,6 +117,7 @@ def test_the_difference_is_that_of_pairs_of_one_count(tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_compare_joins_painters_with_what_was_found(tmp_path, capsys):
     assert paint(tmp_path) == 0
     painters = pl.read_parquet(tmp_path / "painters.parquet")
