@@ -41,7 +41,8 @@ JOB = {
 
 def job(stage):
     """Wildcards of a job of `stage`."""
-    return JOB | ({"model": "truth-101-usual-0-1"} if stage == "measure_truth" else {})
+    models = {"measure_truth": "truth-101-usual-0-1", "erase_concepts": "atelier-esd", "measure_defence": "atelier-esd"}
+    return JOB | ({"model": models[stage]} if stage in models else {})
 
 
 @pytest.fixture

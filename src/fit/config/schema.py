@@ -7,14 +7,14 @@ from typing import Any
 from fit.config.config import Config
 from fit.config.corpus import Captions, Collection, Corpus
 from fit.config.domain import ArtFilter, Domain, References
-from fit.config.model import Embedder, Model
-from fit.config.study import Atelier, Explorer, Study, Threshold, Truth
+from fit.config.model import Embedder, Erase, Model
+from fit.config.study import Atelier, Defences, Explorer, Study, Threshold, Truth
 from fit.io.files import atomic_write
 from fit.settings import docstrings_of
 
 SECTIONS = (
     *(ArtFilter, Atelier, Captions, Collection, Corpus, Domain, Embedder, Explorer, Model, References, Study),
-    *(Threshold, Truth),
+    *(Threshold, Truth, Defences, Erase),
 )
 
 
