@@ -43,9 +43,9 @@ JOB = {
 
 OTHER_MODELS = {
     "measure_truth": "truth-101-usual-0-1",
-    "erase_concepts": "esd",
-    "measure_defence": "esd",
-    "plot_defence": "esd",
+    "erase_concepts": "atelier-esd",
+    "measure_defence": "atelier-esd",
+    "plot_defence": "atelier-esd",
 }
 """Stage -> the model of a job, where it is not the built-in study's."""
 
@@ -56,10 +56,9 @@ def job(stage):
 
 
 def with_every_stage(data):
-    """The configuration with what the project's own leaves out: a derived model, and attacks on it."""
-    esd = {"base": "atelier", "erase": {"method": "esd", "domain": "painters", "concepts": ["sander-belberg"]}}
-    attacks = {"models": ["esd"], "domain": "painters", "concepts": ["sander-belberg"]}
-    return data | {"models": data["models"] | {"esd": esd}, "attacks": attacks}
+    """The configuration with what the project's own leaves out: attacks."""
+    attacks = {"models": ["atelier-esd"], "domain": "painters", "concepts": ["sander-belberg"]}
+    return data | {"attacks": attacks}
 
 
 @pytest.fixture

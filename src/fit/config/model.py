@@ -34,7 +34,7 @@ class Component(Section):
     place: Annotated[str, LOADED]
     """Its folder (with config.json), a file of safetensors whose tensors are laid over the base's, or a hub id."""
     subfolder: str | None = None
-    """Where it is within the folder or the hub id."""
+    """Where it is within its place."""
     revision: str | None = None
     """Commit of a hub id."""
 
@@ -46,7 +46,7 @@ class Lora(Section):
     place: Annotated[str, LOADED]
     """A file of safetensors, a folder with one, or a hub id."""
     file: str | None = None
-    """Name of the file within the folder or the hub id."""
+    """Its name within its place, if there are several."""
     revision: str | None = None
     """Commit of a hub id."""
     scale: float = 1.0
@@ -93,7 +93,7 @@ class Erase(ErasingSettings, Section):
     concepts: Annotated[list[str], Field(min_length=1)]
     """Slugs of the concepts."""
     domain: Name
-    """The domain that they are of: its other concepts are those that some methods retain, or put in their place."""
+    """The domain that has them. Its other concepts are those that some methods retain, or put in their place."""
 
 
 @section
