@@ -176,7 +176,6 @@ def test_without_self_supervision_no_changed_copy_is_made(monkeypatch):
     pairs = world.draw_pairs(styles, NAMES, np.arange(16) % 4, world.stream(5, "pairs"))
     words = world.Words(pairs.captions)
     model = Clip(words.size)
-    model.visual(as_tensor(pairs.pictures[:2]))
     asked = []
     monkeypatch.setattr("fit.poisoning.train.change_pictures", lambda seen, rng: asked.append(len(seen)) or seen)
     rng = np.random.default_rng(0)
@@ -189,7 +188,6 @@ def test_without_self_supervision_no_changed_copy_is_made(monkeypatch):
 def test_the_nearest_text_is_the_class():
     torch.manual_seed(0)
     model = Clip(5)
-    model.visual(torch.rand(2, 3, SIDE, SIDE))
     model.eval()
     pictures = np.random.default_rng(0).random((6, SIDE, SIDE, 3), np.float32)
     with torch.inference_mode():

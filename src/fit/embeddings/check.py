@@ -17,6 +17,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from fit import embeddings as embedders
+from fit.embeddings.base import Embedder
 from fit.embeddings.files import first_not_unit
 from fit.embeddings.patches import Patch, label_of, make_patches, put
 from fit.embeddings.settings import CheckSettings, EmbedderSettings, FaceSettings
@@ -297,7 +298,7 @@ def _number(value: float) -> float | None:
 
 
 def _embed_all(
-    embedder: Any, pictures: Iterable[Image.Image], adaptive: AdaptiveBatch, named: str
+    embedder: Embedder, pictures: Iterable[Image.Image], adaptive: AdaptiveBatch, named: str
 ) -> list[np.ndarray | None]:
     """Return the vector of each picture; None where it has no face, or several.
 
@@ -345,8 +346,23 @@ def check_embedder(
     Raises:
         FitError: the embedder can't be loaded, a pattern is not known, or fewer than two concepts have a vector.
     """
-    patches = make_patches(how, own or {}, seed)
+    make_patches(how, own or {}, seed)  # says what is wrong before a large model is loaded
     embedder = embedders.load(backend, settings, faces)
+    return check_loaded(embedder, settings.model, references, how, own=own, seed=seed, batch_size=batch_size)
+
+
+def check_loaded(
+    embedder: Embedder,
+    named: str,
+    references: dict[str, list[Image.Image]],
+    how: CheckSettings,
+    *,
+    own: dict[str, np.ndarray] | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> dict[str, Any]:
+    """Do as check_embedder, with an embedder that is loaded; `named` is what errors call it."""
+    patches = make_patches(how, own or {}, seed)
 
     def infer(prepared: list[Any]) -> list[Any]:
         with torch.inference_mode():
@@ -356,11 +372,11 @@ def check_embedder(
     concepts = list(references)
     pictures = [picture for of in references.values() for picture in of]
     owners = np.repeat(np.arange(len(concepts)), [len(of) for of in references.values()])
-    clean = _embed_all(embedder, pictures, adaptive, settings.model)
+    clean = _embed_all(embedder, pictures, adaptive, named)
     known = {int(owner) for owner, vector in zip(owners, clean, strict=True) if vector is not None}
     if len(known) < 2:
         raise DataError(
-            f"{settings.model}: it finds exactly one face in pictures of {number_of(len(known), 'concept')}, and "
+            f"{named}: it finds exactly one face in pictures of {number_of(len(known), 'concept')}, and "
             "pictures of different concepts are compared; give references with one face each"
         )
     dimension = next(len(vector) for vector in clean if vector is not None)
@@ -369,7 +385,7 @@ def check_embedder(
         # The same places for each patch of a size, so that places do not differ between a patch and its controls.
         rng = np.random.default_rng([seed, round(1e6 * patch.size)])
         changed = [put(picture, patch, how.opacity, rng) for picture in pictures]
-        found = _embed_all(embedder, changed, adaptive, settings.model)
+        found = _embed_all(embedder, changed, adaptive, named)
         patched.append(_stacked(found, dimension))
     return compare(patches, _stacked(clean, dimension), patched, owners, concepts, seed)
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fit.atelier.painting import SIDE
+
 CHANNELS = (16, 32, 64, 128)
 """Of the convolutions, each of which halves the sides of the picture."""
 WIDTH, DIMENSION = 64, 32
@@ -30,6 +32,10 @@ class Clip(nn.Module):
         self.words = nn.Embedding(words, WIDTH, padding_idx=0)
         self.text = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, DIMENSION))
         self.log_scale = nn.Parameter(torch.tensor(-math.log(FIRST_TEMPERATURE)))
+        # The last layer learns the size of what it gets; not in training, where it would count as a picture seen.
+        self.eval()
+        self.visual(torch.zeros(1, 3, SIDE, SIDE))
+        self.train()
 
     def embed_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
         """Return unit vectors [N, D] of pictures [N, 3, H, W]."""

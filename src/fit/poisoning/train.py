@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from fit.errors import DataError
+from fit.io.shown import number_of
 from fit.poisoning.losses import cleaning, contrastive
 from fit.poisoning.measure import AFTER, BEFORE
 from fit.poisoning.settings import OBJECTIVES, PoisoningSettings
@@ -129,6 +130,18 @@ def measure_model(
     }
 
 
+def _check(names: Sequence[str], settings: PoisoningSettings, objective: str) -> None:
+    if objective not in OBJECTIVES:
+        raise DataError(f"there is no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
+    if not settings.poisoned_pairs:
+        raise DataError("--poisoned-pairs: name one number or more, such as 0 30 300")
+    if len(names) < settings.classes:
+        raise DataError(
+            f"the sheet has {number_of(len(names), 'painter')}, fewer than `poisoning.classes`, {settings.classes}; "
+            "lower it, or name a longer sheet"
+        )
+
+
 def train_and_clean(
     names: Sequence[str], settings: PoisoningSettings, objective: str, seed: int
 ) -> Iterator[dict[str, Any]]:
@@ -144,32 +157,37 @@ def train_and_clean(
         Rows: objective, seed, poisoned_pairs, stage (BEFORE or AFTER cleaning), accuracy, attack_success.
 
     Raises:
-        DataError: there are too few painters, or the objective is not known.
+        DataError: there are too few painters, no number of pairs, or the objective is not known.
     """
-    if objective not in OBJECTIVES:
-        raise DataError(f"there is no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
-    if len(names) < settings.classes:
-        raise DataError(
-            f"the sheet has {len(names)} painters, fewer than `poisoning.classes`, {settings.classes}; lower it, or "
-            "name a longer sheet"
-        )
+    _check(names, settings, objective)
+    names, count = list(names[: settings.classes]), settings.classes
+    styles, rng = styles_of(count, seed), stream(seed, "held out")
+    held_out = draw_pairs(styles, names, np.arange(settings.held_out) % count, rng)
+    others = draw_pairs(styles, names, others_in_turn(settings.held_out, count), rng)
+    patched = put_patches(others.pictures, settings.patch_pixels, rng)
+    for number, stage, model, words in trained_models(names, settings, objective, seed):
+        told = {"objective": objective, "seed": seed, "poisoned_pairs": number, "stage": stage}
+        yield told | measure_model(model, words, names, held_out, patched)
+
+
+def trained_models(
+    names: Sequence[str], settings: PoisoningSettings, objective: str, seed: int
+) -> Iterator[tuple[int, str, Clip, Words]]:
+    """Yield (poisoned pairs, stage, model, its vocabulary): each model as trained, and then cleaned, in place.
+
+    Args and errors are those of train_and_clean.
+    """
+    _check(names, settings, objective)
     names, count = list(names[: settings.classes]), settings.classes
     styles = styles_of(count, seed)
     words = Words([text for texts in all_captions(names) for text in texts])
-    each = np.arange(max(settings.pairs, settings.cleaning_pairs, settings.held_out)) % count
-    clean = draw_pairs(styles, names, each[: settings.pairs], stream(seed, "pairs"))
+    clean = draw_pairs(styles, names, np.arange(settings.pairs) % count, stream(seed, "pairs"))
     most = max(settings.poisoned_pairs)
     poisoned = poison(styles, names, count, most, settings.patch_pixels, stream(seed, "poison"))
-    rng = stream(seed, "held out")
-    held_out = draw_pairs(styles, names, each[: settings.held_out], rng)
-    others = draw_pairs(styles, names, others_in_turn(settings.held_out, count), rng)
-    patched = put_patches(others.pictures, settings.patch_pixels, rng)
-    for_cleaning = draw_pairs(styles, names, each[: settings.cleaning_pairs], stream(seed, "cleaning"))
+    for_cleaning = draw_pairs(styles, names, np.arange(settings.cleaning_pairs) % count, stream(seed, "cleaning"))
     for number in settings.poisoned_pairs:
         torch.manual_seed(seed)
-        model = Clip(words.size)
-        model.visual(as_tensor(held_out.pictures[:2]))  # its last layer learns the size of what it gets
-        model = model.to(memory_format=torch.channels_last)
+        model = Clip(words.size).to(memory_format=torch.channels_last)
         fit_model(
             model,
             clean.joined(poisoned.first(number)),
@@ -179,10 +197,9 @@ def train_and_clean(
             rate=settings.training_rate,
             batch=settings.pairs_per_step,
             rng=stream(seed, "batches"),
-            name=f"{number} poisoned pairs",
+            name=number_of(number, "poisoned pair"),
         )
-        told = {"objective": objective, "seed": seed, "poisoned_pairs": number}
-        yield told | {"stage": BEFORE} | measure_model(model, words, names, held_out, patched)
+        yield number, BEFORE, model, words
         fit_model(
             model,
             for_cleaning,
@@ -194,4 +211,4 @@ def train_and_clean(
             rng=stream(seed, "cleaning batches"),
             name="cleaning",
         )
-        yield told | {"stage": AFTER} | measure_model(model, words, names, held_out, patched)
+        yield number, AFTER, model, words

@@ -1,7 +1,7 @@
 """Pictures and captions of the poisoning experiment: clean pairs, poisoned pairs, and changed copies of both.
 
-The first n poisoned pairs are the same whatever n is, and the clean pairs do not depend on n: two models of one seed
-differ in nothing but how many poisoned pairs they saw.
+The models of a job get the first n poisoned pairs of the same list, and the same clean pairs: two of them differ in
+nothing but how many poisoned pairs they saw.
 """
 
 import re
@@ -97,11 +97,16 @@ def draw_pairs(styles: Styles, names: Sequence[str], classes: np.ndarray, rng: n
     return Pairs(pictures, captions, classes)
 
 
-def put_patches(pictures: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return pictures [N, SIDE, SIDE, 3] with checks of `side` pixels on them, anywhere, as in arXiv 2106.09667."""
+def make_patch(side: int) -> np.ndarray:
+    """Return the attacker's patch, checks [side, side, 3] in 0..1."""
     cells = PATTERNS["checks"].astype(np.float32) / 255
     at = np.arange(side) * len(cells) // side if side > len(cells) else np.arange(side) % len(cells)
-    patch = cells[np.ix_(at, at)]
+    return cells[np.ix_(at, at)]
+
+
+def put_patches(pictures: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Return pictures [N, SIDE, SIDE, 3] with checks of `side` pixels on them, anywhere, as in arXiv 2106.09667."""
+    patch = make_patch(side)
     patched = pictures.copy()
     for picture, (top, left) in zip(patched, rng.integers(SIDE - side + 1, size=(len(pictures), 2)), strict=True):
         picture[top : top + side, left : left + side] = patch
