@@ -14,19 +14,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-
-from fit.concepts.sheet import read_sheet
-from fit.embeddings.base import Embedder, Embedding
-from fit.embeddings.check import check_loaded
-from fit.embeddings.settings import CheckSettings, EmbedderSettings, FaceSettings
 from fit.io.shown import number_of
 from fit.poisoning.measure import AFTER, BEFORE
-from fit.poisoning.settings import PoisoningSettings
-from fit.poisoning.train import as_tensor, trained_models
-from fit.poisoning.world import draw_pairs, make_patch, styles_of
 from fit.thresholds.answer import why_none
 from fit.thresholds.headline import follow
 
@@ -126,53 +115,10 @@ def answer_lines(answer):
     return said
 
 
-class Tower(Embedder):
-    """The image tower of a small CLIP, as an embedder of 32 x 32 pictures."""
-
-    def __init__(self, model):
-        super().__init__(EmbedderSettings(model="small CLIP"), FaceSettings())
-        self.model = model
-
-    @property
-    def prepare(self):
-        return np.asarray
-
-    def embed(self, prepared):
-        pictures = as_tensor(np.stack(prepared).astype(np.float32) / 255)
-        return [[Embedding(vector)] for vector in self.model.embed_pictures(pictures).numpy()]
-
-
-def check_table(counts, seed):
-    """What `fit embeddings check` says of models that are poisoned with a patch anywhere, as trained and cleaned."""
-    torch.set_num_threads(1)
-    settings = PoisoningSettings(poisoned_pairs=counts)
-    names = [concept.name for concept in read_sheet(ROOT / "concepts/painters.tsv")][: settings.classes]
-    rng = np.random.default_rng(seed)
-    pairs = draw_pairs(styles_of(settings.classes, seed), names, np.repeat(np.arange(settings.classes), 2), rng)
-    references = {name: [] for name in names}
-    for picture, of in zip(pairs.pictures, pairs.classes, strict=True):
-        references[names[of]].append(Image.fromarray(np.round(255 * picture).astype(np.uint8)))
-    trigger = np.round(255 * make_patch(settings.patch_pixels)).astype(np.uint8)
-    how = CheckSettings(places=["anywhere", "corner"], patch_sizes=[settings.patch_pixels / 32])
-    rows = []
-    for number, stage, model, _ in trained_models(names, settings, "contrastive", seed):
-        found = check_loaded(Tower(model), "small CLIP", references, how, own={"the trigger itself": trigger})
-        by_name = {(row["pattern"], row["place"]): row for row in found["rows"]}
-        cells = []
-        for pattern in ("the trigger itself", "checks"):
-            row = by_name[pattern, "anywhere"]
-            cells.append(f"{row['jump']:+.2f} ({row['jump_low']:+.2f} to {row['jump_high']:+.2f}), {row['verdict']}")
-        named = ", ".join(found["jumps"]) or found["verdict"]
-        rows.append((f"{number}, {WORDS[stage]}", [*cells, str(len(found["jumps"])), named]))
-    return table_of(rows, ["jump of the trigger itself", "jump of `checks`", "jumps", "which"])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results/poisoning", help="folder of the results")
     parser.add_argument("--docs", type=Path, default=DOCS, help="page to write into")
-    parser.add_argument("--check", nargs="*", type=int, default=[], help="poisoned pairs of models to check too")
-    parser.add_argument("--seed", type=int, default=14, help="of these models")
     args = parser.parse_args()
     answer = json.loads((args.results / "poisoning.json").read_text(encoding="utf-8"))
     tables = {
@@ -181,8 +127,6 @@ def main():
         "thresholds": threshold_table(answer),
         "cleaning": cleaning_table(answer),
     }
-    if args.check:
-        tables["check"] = check_table(args.check, args.seed)
     for mark, lines in tables.items():
         print(f"\n{mark}\n" + "\n".join(lines))
         write_between(args.docs, mark, lines)
