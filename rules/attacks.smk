@@ -37,6 +37,7 @@ rule find_prefix:
     input:
         sheet=unchanged_sheet,
         pipeline=model_folder("model"),
+        changes=changed_places,
         images=tables("references/{domain}"),
     output:
         prefix="results/attacks/{model}/{domain}/prefixes/{part}.safetensors",

@@ -34,6 +34,7 @@ rule generate_copies:
     input:
         prompts="results/copies/models/{model}/prompts.parquet",
         pipeline=model_folder("model"),
+        changes=changed_places,
     output:
         images="results/copies/models/{model}/pictures/{job}.parquet",
     log:
@@ -62,6 +63,7 @@ rule measure_guidance:
     input:
         prompts="results/copies/models/{model}/prompts.parquet",
         pipeline=model_folder("model"),
+        changes=changed_places,
     output:
         norms="results/copies/models/{model}/guidance.parquet",
     log:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fit.cli.flags import read_settings
 from fit.cli.main import make_parser
+from fit.config.attacks import with_attacks
 from fit.config.parts import (
     concepts_to_collect,
     concepts_to_embed,
@@ -452,3 +453,12 @@ def test_a_built_in_world_with_its_counts_reversed_is_named(section):
     found[section] |= {"smallest_count": 50, "largest_count": 49}
     with pytest.raises(ConfigError, match=rf"`{section}.smallest_count` is 50, above `{section}.largest_count`, 49"):
         check(found)
+
+
+def test_a_derived_model_is_searched_for_copies_and_attacked_as_it_is_changed(data):
+    config = with_attacks(check(with_every_stage(data)))
+    changed = "results/defences/erased/atelier-esd"
+    for stage in ("generate_copies", "measure_guidance", "find_prefix", "generate_images"):
+        of_base = stage_settings(config, stage, **JOB)["flags"]
+        derived = stage_settings(config, stage, **JOB | {"model": "atelier-esd"})["flags"]
+        assert any(changed in flag for flag in derived) and not any(changed in flag for flag in of_base), stage

@@ -13,7 +13,7 @@ from fit.cli.common import set_threads
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import SEED, THREADS, Number, OptionalPath, Slugs
 from fit.errors import DataError, FitError
-from fit.generated.settings import PipelineSettings
+from fit.generated.settings import ChangeSettings, PipelineSettings
 
 
 def _add_concepts(add: Callable[..., None]) -> None:
@@ -60,7 +60,7 @@ def words(args: Namespace) -> None:
 
 def prefix_arguments(add: Callable[..., None]) -> None:
     """Add the options of `fit attacks prefix`."""
-    add_settings(add, PipelineSettings, PrefixSettings)
+    add_settings(add, PipelineSettings, ChangeSettings, PrefixSettings)
     _add_concepts(add)
     add("--images", nargs="+", metavar="PLACE", help="image tables that show the concept: references, or generated")
     add("--prompts", nargs="+", metavar="TEXT", help="templates with {name}, which the prefix is to go before")
@@ -81,7 +81,7 @@ def prefix(args: Namespace) -> None:
     if others:
         raise DataError("--concepts: a prefix is found for one concept; name one, and call the command for each")
     set_threads(args.threads)
-    model = generated.prepare(read_settings(PipelineSettings, args))
+    model = generated.prepare(read_settings(PipelineSettings, args), read_settings(ChangeSettings, args))
     if not isinstance(model, Diffusers):
         raise FitError(f"`backend: {args.backend}`: a prefix is found for a diffusers pipeline; name such a model")
     pictures = read_pictures(args.images, concept.slug)

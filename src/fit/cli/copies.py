@@ -11,7 +11,7 @@ from fit.cli.flags import add_settings, read_settings
 from fit.cli.parser import SEED, THREADS, Number
 from fit.cli.scores import EVIDENCE
 from fit.copies.settings import CopiesWorldSettings, CopySettings, PromptSettings
-from fit.generated.settings import GenerationSettings, PipelineSettings
+from fit.generated.settings import ChangeSettings, GenerationSettings, PipelineSettings
 from fit.scores.settings import ScoreSettings
 
 COLUMN = {
@@ -59,7 +59,7 @@ def prompts(args: Namespace) -> None:
 
 def _add_model(add: Callable[..., None]) -> None:
     """Add what says which model makes the pictures of which prompts."""
-    add_settings(add, PipelineSettings, GenerationSettings)
+    add_settings(add, PipelineSettings, GenerationSettings, ChangeSettings)
     add("--prompts", metavar="FILE", help="table that `fit copies prompts` wrote")
     add("--seed", type=SEED, metavar="N", help="of the study")
     add("--threads", type=THREADS, default=0, help="processor threads (0: the library's choice)")
@@ -84,7 +84,7 @@ def generate(args: Namespace) -> None:
     concepts = as_concepts(read_chosen(args.prompts), args.job, args.jobs)
     set_threads(args.threads)
     statuses = generate_table(
-        generated.prepare(read_settings(PipelineSettings, args)),
+        generated.prepare(read_settings(PipelineSettings, args), read_settings(ChangeSettings, args)),
         concepts,
         args.out,
         settings=read_settings(GenerationSettings, args),
@@ -111,7 +111,7 @@ def guidance(args: Namespace) -> None:
 
     concepts = as_concepts(read_chosen(args.prompts))
     set_threads(args.threads)
-    generator = generated.load(read_settings(PipelineSettings, args))
+    generator = generated.load(read_settings(PipelineSettings, args), read_settings(ChangeSettings, args))
     measure_norms(generator, concepts, read_settings(GenerationSettings, args).images_per_prompt, args.seed, args.out)
 
 

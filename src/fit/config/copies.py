@@ -90,6 +90,11 @@ def searched_models(config: Config) -> list[str]:
         if name not in config.models:
             has = ", ".join(config.models)
             raise ConfigError(f"config.yaml: `copies.models` names {name!r}, which `models` lacks; it has: {has}")
+        if config.models[name].rewrite:
+            raise ConfigError(
+                f"config.yaml: `copies.models` names {name!r}, which rewrites prompts of a domain, and captions are "
+                "not rewritten; name its base"
+            )
         if not config.models[name].pipeline:
             raise ConfigError(
                 f"config.yaml: `copies.models` names {name!r}, which has no `pipeline` to ask for pictures; take it out"

@@ -122,6 +122,8 @@ def _of_copies(pictures: str) -> Pick:
     def pick(config: Config, job: Job) -> dict[str, Any]:
         model, copies = config.models[job["model"]], copies_of(config)
         flags = written_settings(model, PipelineSettings, GenerationSettings, without=("images_per_prompt",))
+        if model.base:
+            flags += written_settings(model.changes, ChangeSettings)
         flags += [f"--images-per-prompt={getattr(copies, pictures)}", f"--seed={config.seed}"]
         return {"flags": flags, "jobs": copies.jobs} if pictures == "images_per_prompt" else {"flags": flags}
 
@@ -157,7 +159,10 @@ def _rank_words(config: Config, job: Job) -> dict[str, Any]:
 
 def _find_prefix(config: Config, job: Job) -> dict[str, Any]:
     assert config.attacks is not None
-    flags = written_settings(config.models[job["model"]], PipelineSettings)
+    model = config.models[job["model"]]
+    flags = written_settings(model, PipelineSettings)
+    if model.base:  # the prefix is one for the model as it is changed
+        flags += written_settings(model.changes, ChangeSettings)
     flags += [*written_settings(config.attacks, PrefixSettings), f"--seed={config.seed}"]
     return {"flags": [*flags, "--prompts", *config.domains[job["domain"]].prompts]}
 

@@ -35,13 +35,13 @@ def prepare(settings: "PipelineSettings", changes: "ChangeSettings | None" = Non
     return generator
 
 
-def load(settings: "PipelineSettings") -> "Generator":
-    """Return the generator that `settings` name, ready to use.
+def load(settings: "PipelineSettings", changes: "ChangeSettings | None" = None) -> "Generator":
+    """Return the generator that `settings` name, with the changes of its pipeline, ready to use.
 
     Raises:
         ConfigError: there is no such backend.
         ModelError: its model can't be loaded.
     """
-    generator = prepare(settings)
+    generator = prepare(settings, changes)
     generator.load()
     return generator
