@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fit.atelier.changes import WORLDS
 from fit.io.files import atomic_write
@@ -148,7 +148,9 @@ def draw_changes(thresholds: pl.DataFrame, answer: dict[str, Any], path: str | P
     right.set_title("told (dots) and true (line; faint: of the usual world)", fontsize=10)
     for axes, label in ((left, "images of the usual world"), (right, "imitation threshold, images")):
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda images, _: f"{images:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(label)
     if not words:
         left.text(0.5, 0.5, "no changed world was trained", transform=left.transAxes, ha="center")
