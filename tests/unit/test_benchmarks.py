@@ -52,6 +52,7 @@ SMALL = {
     "jump_tests": ("--studies 1 --draws 9 --docs {folder}/page.md", r"\| families, 400 concepts, a step \| \d"),
     "matching": ("--vectors 50 --references 5 --repeats 1", r"\| 50 x 1024 \| `fit matches find` \| [\d.]+"),
     "planning": ("--sizes 8 --write {folder}/page.md", r"\| 8 \| \d"),
+    "poisoning": ("--results docs/poisoning --docs {folder}/page.md", r"\| contrastive, as trained \| 0\.\d+ "),
     "pooling": (
         "--sets 1 --resamples 20 --write {folder}/page.md",
         r"\| 100, shared \| 8 \| 0.5 \| [\d.]+",
@@ -84,6 +85,7 @@ MARKS = {
     "halfway": ["halfway"],
     "jump_tests": ["tests"],
     "planning": ["planning"],
+    "poisoning": ["answer", "success", "thresholds", "cleaning"],
     "pooling": ["pooling"],
     "ratings": ["coverage"],
     "scores": ["strangers", "without", "with"],
@@ -98,6 +100,9 @@ MARKS = {
         "pruned",
         "simulated",
         "worths",
+        "noise",
+        "changes",
+        "corrections",
     ],
     "threshold": ["simulation", "verdicts", "timing"],
 }
