@@ -16,9 +16,9 @@ def test_the_variant_is_a_setting_of_the_stage(tmp_path):
     model, domain = config.pairs(config.default_study)[0]
     assert "--variant" not in " ".join(stage_settings(config, "generate_images", model=model, domain=domain)["flags"])
     data = config.model_dump()
-    data["models"][model]["variant"] = "fp16"
+    data["models"] = {name: data["models"][name] | {"variant": "fp16"} for name in data["models"]}  # and those derived
     assert "--variant=fp16" in stage_settings(check(data), "generate_images", model=model, domain=domain)["flags"]
-    data["models"][model]["variant"] = "../fp16"
+    data["models"] = {name: data["models"][name] | {"variant": "../fp16"} for name in data["models"]}
     with pytest.raises(ConfigError, match=rf"`models\.{model}\.variant`"):
         check(data)
 

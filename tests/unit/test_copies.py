@@ -399,7 +399,7 @@ def test_a_copy_is_a_suspect_that_is_near_a_training_image(search, capsys):
     assert summary["epsilon"]["false_positives"]["of"] == 20
     assert summary["detector"]["cut"] == pytest.approx(others["norm"].to_numpy()[::2].max())
     assert summary["known"]["copies"]["recall"]["value"] == summary["known"]["copies"]["precision"]["value"] == 1
-    assert "epsilon" in said.out and "recall 1 of 1" in said.out
+    assert "epsilon" in said.err and "recall 1 of 1" in said.err
 
 
 def test_the_ratio_is_the_distance_over_half_the_mean_distance_of_neighbours(search):

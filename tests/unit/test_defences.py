@@ -292,7 +292,7 @@ def test_the_same_seed_gives_the_same_table(rows, study, tmp_path):
 
 def test_without_erased_concepts_all_are_others(study, tmp_path, capsys):
     assert measured(study, tmp_path) == 0
-    assert "names no concept" in capsys.readouterr().out
+    assert "names no concept" in capsys.readouterr().err
     assert set(pl.read_parquet(tmp_path / "t.parquet")["role"]) == {"others", ""}
 
 

@@ -84,13 +84,18 @@ def _problems(name: str, models: Mapping[str, Any], file_of: Callable[[Location]
         f"{file_of(('models', name, one))}: `models.{name}.{one}`: a model with a `base` has its base's {one}; take "
         f"`{one}` out, or take `base` out"
         for one in OF_BASE
-        if one in model
+        if one in model and model[one] != (last.get(one) if isinstance(last, dict) else None)
     ] + [
         f"{file_of(('models', name, 'erase'))}: `models.{name}.erase` makes the component {made!r}, which "
         "`components` names too; take one of them out"
         for made in [_erased(model)]
-        if made and made in (model.get("components") or {})
+        if made and (model.get("components") or {}).get(made, {}) and not _is_made(model["components"][made], name)
     ]
+
+
+def _is_made(component: Any, name: str) -> bool:
+    """Whether a component is the one that the workflow makes for a model, as a whole configuration names it."""
+    return isinstance(component, dict) and component.get("place") == erased_folder(name)
 
 
 def _erased(model: Mapping[str, Any]) -> str | None:

@@ -75,7 +75,7 @@ def paint_copies_world(sheet: str | Path, settings: CopiesWorldSettings, seed: i
             "kind": [kind for kind, _ in dealt],
             "count": counts,
         }
-    ).join(works.rename({"painter": "concept"}), on="concept", how="left", maintain_order="left")
+    ).join(works, left_on="concept", right_on="painter", how="left", maintain_order="left")
     prompts = table.drop_nulls("caption").select(
         "caption", memorised=(pl.col("kind") == REPEATED) & (pl.col("count") > 1)
     )
