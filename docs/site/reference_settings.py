@@ -13,10 +13,16 @@ Schema = dict[str, Any]
 
 def _section_of(schema: Schema) -> str | None:
     """The name of the section that a value is, or holds; None for a plain value."""
-    for one in (schema, *schema.get("anyOf", ()), *schema.get("patternProperties", {}).values()):
-        if "$ref" in one:
-            return str(one["$ref"]).rpartition("/")[2]
-    return None
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    inner = [*schema.get("anyOf", ()), *schema.get("patternProperties", {}).values()]
+    inner += [one for key in ("additionalProperties", "items") if isinstance(one := schema.get(key), dict)]
+    return next(filter(None, map(_section_of, inner)), None)
+
+
+def _is_named(schema: Schema) -> bool:
+    """Whether a value holds sections by name."""
+    return "patternProperties" in schema or isinstance(schema.get("additionalProperties"), dict)
 
 
 def sections(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
@@ -26,7 +32,7 @@ def sections(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
     def below(prefix: str, its: Schema) -> Iterator[tuple[str, str, Schema]]:
         for key, value in its["properties"].items():
             if name := _section_of(value):
-                many = "patternProperties" in value
+                many = _is_named(value)
                 path = f"{prefix}{key}" + (f".{{{SINGULAR.get(key, key)}}}" if many else "")
                 yield path, name, schema["$defs"][name]
                 yield from below(f"{path}.", schema["$defs"][name])
@@ -34,15 +40,22 @@ def sections(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
     yield from below("", schema)
 
 
-SINGULAR = {"studies": "study", "domains": "domain", "corpora": "corpus", "models": "model", "embedders": "embedder"}
+SINGULAR = {
+    "studies": "study",
+    "domains": "domain",
+    "corpora": "corpus",
+    "models": "model",
+    "embedders": "embedder",
+    "components": "component",
+}
 """Key of config.yaml that holds named sections -> what a name in it is of."""
 KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "nothing"}
 
 
 def kind_of(value: Schema) -> str:
     """What a value may be, in words, as Markdown of a cell."""
-    if section := _section_of(value):
-        if "patternProperties" in value:
+    if (section := _section_of(value)) and value.get("type") != "array":
+        if _is_named(value):
             return f"named sections: {as_text(section)}"
         return f"section: {as_text(section)}"
     if "anyOf" in value:
