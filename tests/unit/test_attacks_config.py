@@ -60,7 +60,7 @@ def test_without_the_section_nothing_is_added(data):
         ("weights", [-1.0, 0.0], "needs one above 0"),
         ("top_words", [0], "greater than or equal to 1"),
         ("prefix_learning_rate", 0, "greater than 0"),
-        ("modles", ["atelier"], "did you mean `models`?"),
+        ("model", ["atelier"], "did you mean `models`?"),
     ],
 )
 def test_errors_in_the_section_name_its_key(data, key, value, said):

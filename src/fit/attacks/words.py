@@ -25,7 +25,7 @@ from fit.concepts.sheet import Concept
 from fit.errors import CorpusError, DataError
 from fit.io.concept_tables import CONCEPT, ConceptTables, concepts_in, write_concepts
 from fit.io.parquet import open_parquet, read
-from fit.io.shown import plain
+from fit.io.shown import number_of, plain
 
 WORDS = pa.schema(
     [
@@ -255,7 +255,8 @@ def count_corpus(
             looked_at += 1
             counted.update(found & wanted)
     if not looked_at:
-        named = plain(map(str, files), 3) or "no file of captions"
+        others = f" and {number_of(len(files) - 1, 'other file')}" if len(files) > 1 else ""
+        named = f"{files[0]}{others}" if files else "no file of captions"
         raise CorpusError(
             f"{named}: an empty corpus: no caption was read; check `captions.files` of the corpus in config.yaml"
         )
