@@ -217,3 +217,15 @@ def save(name, folder, **options):
     torch.manual_seed(0)
     MAKERS[name]().save_pretrained(folder, **options)
     return folder
+
+
+def saved_once(tmp_path_factory):
+    """A function: name of a family -> a folder with a pipeline of it, which is saved when it is first asked for."""
+    saved = {}
+
+    def of(name):
+        if name not in saved:
+            saved[name] = str(save(name, tmp_path_factory.mktemp(name)))
+        return saved[name]
+
+    return of

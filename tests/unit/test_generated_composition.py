@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from generating import ADA, BRUNO, SAMPLING, Scripted, generate, load_generator
-from pipelines import WORDS, save
+from pipelines import WORDS, saved_once
 from safetensors.torch import save_file
 
 from fit.errors import DataError, ModelError
@@ -24,14 +24,7 @@ SEEDS = [5, 2**63 - 1]
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Name of a family -> a folder with a pipeline of it, saved once."""
-    saved = {}
-
-    def of(name):
-        if name not in saved:
-            saved[name] = str(save(name, tmp_path_factory.mktemp(name)))
-        return saved[name]
-
-    return of
+    return saved_once(tmp_path_factory)
 
 
 def load(folder, **options):

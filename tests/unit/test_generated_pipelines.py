@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 from generating import SAMPLING, generate, load_generator
-from pipelines import MAKERS, WORDS, clip, clip_tokenizer, save
+from pipelines import MAKERS, WORDS, clip, clip_tokenizer, save, saved_once
 
 from fit import generated
 from fit.cli.main import main
@@ -28,15 +28,8 @@ OF_FAMILY = {"flux": SIZED, "flux-schnell": SIZED}
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Name of a family -> a folder with a pipeline of it, saved once."""
-    saved = {}
-
-    def of(name):
-        if name not in saved:
-            saved[name] = str(save(name, tmp_path_factory.mktemp(name)))
-        return saved[name]
-
     assert set(FAMILIES) <= set(MAKERS)
-    return of
+    return saved_once(tmp_path_factory)
 
 
 def load(folder, family="sd", **options):

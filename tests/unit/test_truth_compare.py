@@ -11,8 +11,8 @@ from truth_data import answer_row, painters_frame, runs_of, simulate, thresholds
 
 from fit.cli.main import main
 from fit.errors import DataError
+from fit.io.parquet import write_frame
 from fit.truth.compare import OF_A_RISE, estimate_truth
-from fit.truth.measure import write_frame
 
 TRUE = 40.0
 MODELS = runs_of(4, 2)

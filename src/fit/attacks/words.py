@@ -4,7 +4,6 @@ The matched captions of a concept are already on disk. So only the corpus as a w
 its captions a uniform sample is cut into words: what a user waits for is the decoding of one column.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from fit.attacks.settings import AssociationSettings
 from fit.captions.matched_captions import concept_base, sampling_keys
 from fit.captions.matcher import as_text, carried
 from fit.captions.settings import ReadingSettings, SamplingSettings
-from fit.captions.sources import open_captions
+from fit.captions.sources import usable_captions
 from fit.captions.tables import COUNTS, MATCHED
 from fit.concepts.analyzer import Analyzer, fold
 from fit.concepts.sheet import Concept
@@ -191,15 +190,7 @@ def _blocks(
     """
     base, columns, sample = concept_base(seed, _BACKGROUND), [sampling.caption_column], _Sample(size)
     with tqdm(desc="captions", unit="row", unit_scale=True, mininterval=2) as progress:
-        for path in files:
-            try:
-                shard = open_captions(path, reading.encoding)
-                shard.check(columns, columns)
-            except CorpusError as error:
-                if reading.on_bad_shard == "fail":
-                    raise
-                print(f"fit: skipped: {error}", file=sys.stderr)
-                continue
+        for shard in usable_captions(files, columns, columns, reading):
             rows = 0
             for batch in shard.batches(columns):
                 text = as_text(batch.column(0))

@@ -187,7 +187,7 @@ def compare(args: Namespace) -> None:
     from fit.copies.compare import compare_painters, draw_compared, summarise
     from fit.io.concept_tables import ConceptTables
     from fit.io.json_files import read_json, write_json
-    from fit.truth.measure import write_frame
+    from fit.io.parquet import write_frame
 
     frame = compare_painters(
         args.painters,

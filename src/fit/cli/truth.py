@@ -32,8 +32,9 @@ def measure_arguments(add: Callable[..., None]) -> None:
 def measure(args: Namespace) -> None:
     """Write what is known of each painter in one model, and what each estimator answers."""
     from fit.io.concept_tables import ConceptTables
+    from fit.io.parquet import write_frame
     from fit.truth.design import Run
-    from fit.truth.measure import measure_run, measure_thresholds, write_frame
+    from fit.truth.measure import measure_run, measure_thresholds
 
     run = Run(args.world, args.changes, args.deal, args.training)
     painters = measure_run(
@@ -61,7 +62,8 @@ def gather_arguments(add: Callable[..., None]) -> None:
 
 def gather(args: Namespace) -> None:
     """Put the tables of all models together."""
-    from fit.truth.measure import PAINTERS, THRESHOLDS, gather, write_frame
+    from fit.io.parquet import write_frame
+    from fit.truth.measure import PAINTERS, THRESHOLDS, gather
 
     painters, thresholds = gather(args.painters, PAINTERS), gather(args.thresholds, THRESHOLDS)
     write_frame(painters, args.painters_file)

@@ -130,7 +130,7 @@ class Copies(PromptSettings, CopySettings, Section):
     or false) where it is known."""
     other_prompts: Annotated[str, PLACE] | None = None
     """Prompts of no training image: a table with the column `caption`. Left out: halves of captions of the corpus, put
-    together anew."""
+    together again."""
     training_images: Annotated[list[str], PLACE] | None = None
     """Parquet tables of training images (column bytes, image or picture). Left out: those in the files of captions or,
     where images are behind links, those that the default study collects."""

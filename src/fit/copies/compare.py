@@ -16,7 +16,7 @@ from fit.io.concept_tables import ConceptTables
 from fit.io.files import atomic_write
 from fit.io.parquet import read
 from fit.reports.style import ACCENT, INK, SOFT
-from fit.truth.measure import reference_score
+from fit.scores.reference import reference_score
 
 COMPARED: dict[str, Any] = {
     "concept": pl.String,

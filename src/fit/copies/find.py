@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fit.copies.calibration import low_cut, rate
 from fit.copies.cliques import tightest_clique
-from fit.copies.distances import find_nearest, neighbour_distances, tile_distances, tiles_of
+from fit.copies.distances import Nearest, find_nearest, neighbour_distances, tile_distances, tiles_of
 from fit.copies.settings import CopySettings
 from fit.copies.tables import FOUND, NORMS, TrainingImages, read_chosen, read_generated
 from fit.errors import ConfigError, DataError
@@ -49,7 +49,7 @@ def _look_at(ids: list[str], pictures: np.ndarray, settings: CopySettings, promp
     return _Clique(len(pictures), width, ids[middle], is_exact, compared)
 
 
-def _ratios(pictures: np.ndarray, training: TrainingImages, settings: CopySettings) -> tuple[Any, np.ndarray]:
+def _ratios(pictures: np.ndarray, training: TrainingImages, settings: CopySettings) -> tuple[Nearest, np.ndarray]:
     """Return (the nearest training image of each picture [N, S, S, 3], its distance over what a copy may be away [N]).
 
     The distance is divided by `ratio` times the training image's mean distance to its own neighbours (arXiv 2301.13188,

@@ -189,13 +189,13 @@ def choose_prompts(
     known = {text for text, _ in named}
     wanted = [text for text, _ in read_prompts(others)] if others else []
     if not others:
-        made = [text for text in recombined([text for text in drawn if text not in known], 4 * settings.others)]
+        made = recombined([text for text in drawn if text not in known], 4 * settings.others)
         there = count_exactly(files, column, encoding, made)
         wanted = [text for text in made if not there[text]][: settings.others]
         if len(wanted) < settings.others:
             raise CorpusError(
-                f"{files[0]}: the corpus has too few different captions to make `others: {settings.others}` of no "
-                f"training image of them (only {number_of(len(wanted), 'prompt')}); name a table of such prompts "
+                f"{files[0]}: the corpus has few different captions: {number_of(len(wanted), 'prompt')} of no training "
+                f"image can be made of them, and `others` is {settings.others}; name a table of such prompts "
                 "(`copies.other_prompts`), or lower `others`"
             )
     if both := known & set(wanted):

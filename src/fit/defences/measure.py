@@ -50,13 +50,13 @@ interval of value; role: the groups that a concept is in; concepts: how many it 
 - base_count: the same of the base's own score, to compare with.
 - prompt_score: base, defended: mean cosine of pictures to their prompts; value: their difference.
 - frechet: value: the Frechet distance between the base's pictures and the defended model's in the embedder's space;
-  base: what it would be if the two models were one (pictures dealt anew to the two sides, mean).
+  base: what it would be if the two models were one (pictures dealt again to the two sides, mean).
 - blocked: value: the share of pictures that the safety checker took away.
 """
 UNEQUAL = 0.05
 """P-value of the base's rank correlation of scores with counts above which its curve is called flat."""
 DEALS = 20
-"""Times that pictures are dealt anew to the two models, for what a Frechet distance is without a difference."""
+"""Times that pictures are dealt again to the two models, for what a Frechet distance is without a difference."""
 MOST_BLOCKS = 60
 """Blocks of a jackknife, at most."""
 
@@ -271,7 +271,7 @@ def frechet_rows(
 
 
 def _dealt(pairs: Sequence[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> float:
-    """Return the mean distance where each concept's pictures are dealt anew to the two sides."""
+    """Return the mean distance where each concept's pictures are dealt again to the two sides."""
     found = []
     for _ in range(DEALS):
         dealt = []

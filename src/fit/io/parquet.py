@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,9 @@ import pyarrow.parquet as pq
 
 from fit.errors import FitError, ImageTableError, again
 from fit.io.files import atomic_write
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ROW_GROUP = 64
 """Rows of a row group of an image table."""
@@ -27,6 +31,13 @@ def write(table: pa.Table, path: str | Path, row_group: int = ROW_GROUP) -> None
             return
         with pq.ParquetWriter(part, table.schema, compression="zstd") as writer:
             write_groups(writer, (table.slice(row, 1) for row in range(len(table))), row_group)
+
+
+def write_frame(frame: "pl.DataFrame", path: str | Path) -> None:
+    """Write a polars frame to `path` as Parquet, whole or not at all; texts are of Arrow's usual type."""
+    table = frame.to_arrow()
+    strings = [pa.string() if pa.types.is_large_string(kind) else kind for kind in table.schema.types]
+    write(table.cast(pa.schema(list(zip(table.schema.names, strings, strict=True)))), path)
 
 
 def write_groups(writer: pq.ParquetWriter, rows: Iterable[pa.Table], row_group: int = ROW_GROUP) -> None:

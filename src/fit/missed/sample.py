@@ -1,7 +1,6 @@
 """A uniform sample of the captions of a corpus that name no concept of a sheet."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from fit.captions.matched_captions import concept_base, sampling_keys
 from fit.captions.matcher import Matcher, as_text, carried
 from fit.captions.settings import ReadingSettings, SamplingSettings
-from fit.captions.sources import open_captions
+from fit.captions.sources import usable_captions
 from fit.captions.tables import MATCHED
 from fit.concepts.sheet import Concept
 from fit.errors import CorpusError, DataError
@@ -131,15 +130,7 @@ def sample_unnamed(
     base, columns = concept_base(seed, UNNAMED), [sampling.caption_column, sampling.url_column]
     smallest, total = _Smallest(size), 0
     with tqdm(desc="captions", unit="row", unit_scale=True, mininterval=2) as progress:
-        for path in files:
-            try:
-                shard = open_captions(path, reading.encoding)
-                shard.check(columns, columns[:1])
-            except CorpusError as error:
-                if reading.on_bad_shard == "fail":
-                    raise
-                print(f"fit: skipped: {error}", file=sys.stderr)
-                continue
+        for shard in usable_captions(files, columns, columns[:1], reading):
             rows = 0
             for batch in shard.batches(columns):
                 _unnamed_of(batch, rows, shard.name, base, matcher, smallest)

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
-from fit.errors import DataError
 from fit.io.concept_tables import ConceptTables
 from fit.io.json_files import read_json
-from fit.io.parquet import read, write
+from fit.io.parquet import read
 from fit.references.kept import kept_vectors
-from fit.scores.evidence import read_pictures
-from fit.scores.imitation import imitation_score
+from fit.scores.reference import reference_score
 from fit.thresholds.answer import why_none
 from fit.thresholds.headline import follow
 from fit.truth.design import Run
@@ -62,27 +59,6 @@ def nearest_painters(references: ConceptTables, embeddings: ConceptTables, conce
     return [concepts[at] for at in cosines.argmax(axis=1)]
 
 
-def reference_score(
-    generated: ConceptTables,
-    generated_embeddings: ConceptTables,
-    references: ConceptTables,
-    reference_embeddings: ConceptTables,
-    concept: str,
-    top_k: int,
-) -> float:
-    """Return a concept's imitation score with the kept references as the only targets.
-
-    Raises:
-        DataError: a table lacks the concept, or no picture of it can be used.
-    """
-    targets = kept_vectors(references, reference_embeddings, concept)
-    pictures = read_pictures(generated, generated_embeddings, concept).values()
-    scores = [imitation_score(of_prompt, targets, top_k) for of_prompt in pictures if len(of_prompt)]
-    if not scores:
-        raise DataError(f"concept {concept!r}: no generated picture can be used; ask snakemake for its pictures")
-    return float(np.mean(scores))
-
-
 def measure_run(
     run: Run,
     truth: str | Path,
@@ -114,13 +90,6 @@ def measure_run(
         pl.Series("true_count", [counts.get(concept, 0) for concept in table["concept"]], pl.Int64),
         *(pl.lit(getattr(run, name)).alias(name) for name in RUN),
     ).select(pl.col(name).cast(kind) for name, kind in PAINTERS.items())
-
-
-def write_frame(frame: pl.DataFrame, path: str | Path) -> None:
-    """Write a frame as a Parquet table."""
-    table = frame.to_arrow()
-    strings = [pa.string() if pa.types.is_large_string(kind) else kind for kind in table.schema.types]
-    write(table.cast(pa.schema(list(zip(table.schema.names, strings, strict=True)))), path)
 
 
 def _answer(score: str, estimator: str, answer: dict[str, Any], *, claimed: bool) -> dict[str, Any]:

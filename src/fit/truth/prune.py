@@ -8,8 +8,7 @@ import polars as pl
 
 from fit.errors import DataError
 from fit.io.files import atomic_write
-from fit.io.parquet import read
-from fit.truth.measure import write_frame
+from fit.io.parquet import read, write_frame
 
 
 def choose_painters(removed: Mapping[str, int], number: int) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from fit.io.shown import number_of
 from fit.registry import find
 
 if TYPE_CHECKING:
+    from fit.captions.settings import ReadingSettings
     from fit.captions.sources.base import CaptionFile
 
 FORMATS = {
@@ -88,3 +90,29 @@ def find_files(names: Iterable[str]) -> list[str]:
     for remark in remarks:
         say_once(remark)
     return files
+
+
+def usable_captions(
+    files: Iterable[str], columns: list[str], texts: list[str], reading: ReadingSettings
+) -> Iterator[CaptionFile]:
+    """Yield the files of captions that have some columns; what is left out is said on stderr.
+
+    Args:
+        files: as open_captions takes them.
+        columns: those that a file must have.
+        texts: those of them that must hold text.
+        reading: how files are read, and whether one that is not usable is left out.
+
+    Raises:
+        CorpusError: a file is not usable, and `reading` does not say to leave it out.
+    """
+    for path in files:
+        try:
+            found = open_captions(path, reading.encoding)
+            found.check(columns, texts)
+        except CorpusError as error:
+            if reading.on_bad_shard == "fail":
+                raise
+            print(f"fit: skipped: {error}", file=sys.stderr)
+            continue
+        yield found
