@@ -17,8 +17,8 @@ from fit.attacks.plan import TRIALS
 from fit.errors import DataError
 from fit.io.concept_tables import CONCEPT, ConceptTables
 from fit.io.escaping import delimited
-from fit.io.files import atomic_write, write_text
-from fit.io.parquet import read
+from fit.io.files import write_text
+from fit.io.parquet import read, write_frame
 from fit.io.shown import plain
 from fit.scores.imitation import OF_PROMPT
 
@@ -193,8 +193,7 @@ def tabulate_attacks(
 def write_tables(settings: pl.DataFrame, attacks: pl.DataFrame, settings_file: str | Path, out: str | Path) -> None:
     """Write the frames as Parquet, and that of attacks as text beside it (.tsv)."""
     for frame, path in ((settings, settings_file), (attacks, out)):
-        with atomic_write(path) as part:
-            frame.write_parquet(part)
+        write_frame(frame, path)
     lines = [
         ["" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row]
         for row in attacks.rows()

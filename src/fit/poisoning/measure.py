@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from fit.errors import DataError
-from fit.io.parquet import read, write
+from fit.io.parquet import read, write_frame
 from fit.io.shown import number_of
 from fit.poisoning.settings import OBJECTIVES
 from fit.thresholds.report import measure
@@ -35,7 +35,7 @@ FEWEST = 3
 
 def write_models(rows: Iterable[dict[str, Any]], path: str | Path) -> None:
     """Write rows of MODELS to a Parquet file."""
-    write(pl.DataFrame(list(rows), schema=MODELS).to_arrow(), path)
+    write_frame(pl.DataFrame(list(rows), schema=MODELS), path)
 
 
 def read_models(paths: Iterable[str | Path]) -> pl.DataFrame:
