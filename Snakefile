@@ -65,3 +65,8 @@ if TRUTH_RUNS:
 if CONFIG.poisoning:
 
     include: "rules/poisoning.smk"
+
+
+if CONFIG.attacks and CONFIG.poisoning and has_copies_world(CONFIG):
+
+    include: "rules/beyond.smk"

@@ -17,7 +17,7 @@ import polars as pl
 from scipy.special import expit
 
 from fit.atelier.erasing import REGISTRY
-from fit.defences.curve import ReadBackwards, resample_scores
+from fit.thresholds.backwards import ReadBackwards, resample_scores
 from fit.defences.roles import GROUPS
 
 sys.path.insert(0, str(Path(__file__).parent))

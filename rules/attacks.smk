@@ -116,12 +116,13 @@ rule score_attack:
 
 
 rule tabulate_attacks:
-    """Bring together what each attack achieves on each concept."""
+    """Bring together what each attack achieves on each concept, and to how many training images it corresponds."""
     input:
         trials="results/attacks/{model}/{domain}/trials.parquet",
         scores=lambda wildcards: [
             f"results/attacks/{wildcards.model}/{wildcards.domain}/scores/{c}.parquet" for c in CONFIG.attacks.concepts
         ],
+        base_scores=of_base_model("results/scores/{base}/{domain}.parquet"),
     output:
         settings="results/attacks/{model}/{domain}/settings.parquet",
         attacks=multiext("results/attacks/{model}/{domain}/attacks", ".parquet", ".tsv"),
@@ -136,10 +137,51 @@ rule tabulate_attacks:
         settings=settings("tabulate_attacks"),
     shell:
         "fit attacks tabulate --trials {input.trials:q} --scores {input.scores:q} --attacks {params.settings[attacks]:q} "
-        "{params.settings[flags]:q} --settings-file {output.settings:q} --out {output.attacks[0]:q} > {log:q} 2>&1"
+        "{params.settings[flags]:q} --base-scores {input.base_scores:q} --settings-file {output.settings:q} "
+        "--out {output.attacks[0]:q} > {log:q} 2>&1"
+
+
+rule compare_attacks:
+    """Put what each attack achieves on each model side by side: before, and under it."""
+    input:
+        tables=lambda wildcards: [
+            f"results/attacks/{m}/{wildcards.domain}/attacks.parquet" for m in CONFIG.attacks.models
+        ],
+    output:
+        compared=multiext("results/attacks/compared/{domain}", ".parquet", ".tsv"),
+    log:
+        "results/logs/compare_attacks/{domain}.log",
+    benchmark:
+        "results/benchmarks/compare_attacks/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("compare_attacks"),
+    shell:
+        "fit attacks compare --tables {input.tables:q} --out {output.compared[0]:q} > {log:q} 2>&1"
+
+
+rule plot_attacks:
+    """Draw all models and attacks on the axis of training images."""
+    input:
+        table="results/attacks/compared/{domain}.parquet",
+    output:
+        figure="results/attacks/compared/{domain}.png",
+    log:
+        "results/logs/plot_attacks/{domain}.log",
+    benchmark:
+        "results/benchmarks/plot_attacks/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("plot_attacks"),
+    shell:
+        "fit attacks plot --table {input.table:q} --out {output.figure:q} > {log:q} 2>&1"
 
 
 rule attacks:
-    """What each attack achieves, on the models and concepts that the section attacks names."""
+    """What each attack achieves on the models and concepts that the section attacks names, in training images."""
     input:
-        [f"results/attacks/{m}/{CONFIG.attacks.domain}/attacks.parquet" for m in CONFIG.attacks.models],
+        attack_files,

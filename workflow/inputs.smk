@@ -349,6 +349,11 @@ def prefixes_of_attacks(wildcards):
     return [f"{folder}/{c}.safetensors" for c in CONFIG.attacks.concepts] if "prefix" in CONFIG.attacks.attacks else []
 
 
+def attack_files(wildcards):
+    """Return what is found about the models that are attacked."""
+    return [f"results/attacks/compared/{CONFIG.attacks.domain}{suffix}" for suffix in (".parquet", ".tsv", ".png")]
+
+
 # --- truth -----------------------------------------------------------------------------------------------------------
 
 
@@ -366,8 +371,11 @@ def first_run(wildcards):
 
 
 def of_base_model(text):
-    """Return an input function: `text` with {base}, the model that a job's derived one is compared with, filled in."""
-    return lambda wildcards: text.format(base=CONFIG.derived_from(wildcards.model), **dict(wildcards.items()))
+    """Return an input function: `text` with {base}, the model that a job's derived one is compared with (itself, if it is not
+    derived), filled in."""
+    return lambda wildcards: text.format(
+        base=CONFIG.derived_from(wildcards.model) or wildcards.model, **dict(wildcards.items())
+    )
 
 
 def tables_of_base(folder):

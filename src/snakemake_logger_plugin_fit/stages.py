@@ -11,7 +11,13 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("collecting training images", ("collect_images", "import_training_images")),
     ("collecting references", ("collect_references", "import_photographs", "select_references", "draw_references")),
     ("generating pictures", ("generate_images", "import_generated", "draw_generated")),
-    ("attacking models", ("rank_words", "find_prefix", "plan_attacks", "score_attack", "tabulate_attacks")),
+    (
+        "attacking models",
+        (
+            *("rank_words", "find_prefix", "plan_attacks", "score_attack", "tabulate_attacks"),
+            *("compare_attacks", "plot_attacks"),
+        ),
+    ),
     ("embedding images", ("embed_images", "embed_art_texts")),
     (
         "counting training images that match",
@@ -50,7 +56,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 MILESTONES = (
     *("all", "counts", "scores", "thresholds", "references", "generated"),
     *("verification", "alternatives", "sensitivity", "missed", "defences", "paper", "explorer"),
-    *("truth", "truth_pruning", "copies", "copies_atelier", "attacks", "poisoning"),
+    *("truth", "truth_pruning", "copies", "copies_atelier", "attacks", "poisoning", "beyond"),
 )
 """Rules that only gather files: they are not a stage."""
 

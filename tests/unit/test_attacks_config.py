@@ -37,7 +37,28 @@ def test_an_attacked_model_is_a_model_like_any_other_with_a_table_of_prompts(dat
     before = stage_settings(plain, "generate_images", model="atelier", domain="painters")
     assert before == stage_settings(config, "generate_images", model="atelier", domain="painters")
     assert not any("motif" in flag or "table" in flag for flag in before["flags"])
-    assert not any("motif" in flag for flag in stage_settings(config, "paint_world")["flags"])
+
+
+def test_an_attacked_model_is_not_a_defence(data):
+    data["attacks"]["models"] = ["atelier", "atelier-esd"]
+    plain = check(data)
+    config = with_attacks(plain)
+    assert config.models["atelier-esd.attacked"].components == plain.models["atelier-esd"].components != {}
+    assert config.defended_pairs("atelier") == plain.defended_pairs("atelier")
+
+
+def test_what_an_attack_achieves_is_read_on_the_curve_of_the_model_that_nobody_changed(data):
+    data["attacks"]["models"] = ["atelier", "atelier-esd"]
+    config = with_attacks(check(data))
+    for model in ("atelier", "atelier-esd"):
+        flags = stage_settings(config, "tabulate_attacks", model=model, domain="painters")["flags"]
+        assert f"--model={model}" in flags and "--base=atelier" in flags
+
+
+def test_the_milestone_beyond_names_the_sections_that_it_needs(data):
+    del data["attacks"], data["poisoning"]
+    said = unknown_target("beyond", check(data), ["counts", "beyond"], lambda target: False)
+    assert said == "beyond: this milestone needs the sections attacks, poisoning of config.yaml, too; add them"
 
 
 def test_without_the_section_nothing_is_added(data):

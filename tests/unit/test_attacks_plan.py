@@ -10,16 +10,19 @@ import pytest
 
 from fit.attacks import REGISTRY
 from fit.attacks.base import Subject
+from fit.attacks.compare import ALL, compare_attacks, read_attacks
 from fit.attacks.plan import TRIALS, plan_attacks, read_descriptions, read_subjects
 from fit.attacks.settings import PromptingSettings
-from fit.attacks.tabulate import best_of, tabulate_attacks, write_tables
+from fit.attacks.tabulate import ANY, best_of, fit_base, tabulate_attacks, write_tables
 from fit.attacks.words import WORDS
+from fit.cli.main import main
 from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, DataError
 from fit.generated.conditioning import Conditioning, read_prompts
 from fit.io.concept_tables import write_concepts
 from fit.registry import find
 from fit.scores.imitation import OF_PROMPT
+from fit.thresholds.scores import sort_scores
 
 ADA, ZOE = Concept("ada-morvek", "Ada Morvek", ("A. Morvek",)), Concept("zoe-lund", "Zoe Lund")
 KNOWN = Subject(
@@ -148,6 +151,19 @@ def scored(tmp_path, of):
     return tmp_path / "trials.parquet", [tmp_path / "scores.parquet"]
 
 
+def base_of(counts=(1, 3, 10, 30, 100, 300), resamples=200, rise=True):
+    """A base whose score is 0.1 for each factor of three: 0.0 at 1 image, 0.5 at 300. The second of it is Ada."""
+    counts = np.array(counts, float)
+    slugs = ["ada-morvek" if i == 1 else f"other-{i}" for i in range(len(counts))]
+    levels = np.arange(len(counts)) / 10 if rise else np.arange(len(counts))[::-1] / 10
+    images = [[[level - 0.01, level + 0.01]] for level in levels]
+    return fit_base("plain", sort_scores(slugs, counts, levels, images=images), resamples, 1)
+
+
+def tabulated(places, attacks, resamples=200, seed=1, base=None):
+    return tabulate_attacks(*places, attacks, "defended", base or base_of(resamples=resamples), resamples, seed)
+
+
 def test_a_setting_scores_the_mean_over_its_prompts_and_an_attack_as_its_best_setting_does(tmp_path):
     places = scored(
         tmp_path,
@@ -157,7 +173,7 @@ def test_a_setting_scores_the_mean_over_its_prompts_and_an_attack_as_its_best_se
             ("indirect", "2"): {"d": [0.3, 0.5, 0.3, 0.5]},
         },
     )
-    settings, attacks = tabulate_attacks(*places, ["named", "indirect", "prefix"], 200, 1)
+    settings, attacks = tabulated(places, ["named", "indirect", "prefix"])
     assert settings["score"].to_list() == pytest.approx([(0.85 + 0.5) / 2, 0.1, 0.4])
     assert settings["images"].to_list() == [3, 4, 4]
     rows = {row["attack"]: row for row in attacks.to_dicts()}
@@ -168,8 +184,8 @@ def test_a_setting_scores_the_mean_over_its_prompts_and_an_attack_as_its_best_se
     write_tables(settings, attacks, tmp_path / "settings.parquet", tmp_path / "attacks.parquet")
     assert pl.read_parquet(tmp_path / "attacks.parquet").equals(attacks)
     lines = Path(tmp_path, "attacks.tsv").read_text().splitlines()
-    assert lines[0].split("\t") == attacks.columns and len(lines) == 4
-    again, _ = tabulate_attacks(*places, ["named", "indirect", "prefix"], 200, 1)
+    assert lines[0].split("\t") == attacks.drop("drawn").columns and len(lines) == 5
+    again, _ = tabulated(places, ["named", "indirect", "prefix"])
     assert again.equals(settings)
 
 
@@ -191,11 +207,72 @@ def test_the_best_of_many_settings_is_not_the_luckiest_of_them():
     assert best_of(two, 10, rng).score == pytest.approx((0.0 + 0.4) / 2)
 
 
+def test_an_attack_is_read_in_images_on_the_base_s_curve(tmp_path):
+    places = scored(
+        tmp_path,
+        {
+            ("named", "own"): {"a": [-0.2, -0.2], "b": [-0.2, -0.2]},
+            ("indirect", "1"): {"c": [0.3, 0.3, 0.3, 0.3]},
+            ("arithmetic", "1"): {"d": [0.9, 0.9, 0.9, 0.9]},
+        },
+    )
+    _, attacks = tabulated(places, ["named", "indirect", "arithmetic"])
+    assert attacks["model"].unique().to_list() == ["defended"] and attacks["base"].unique().to_list() == ["plain"]
+    assert attacks["effective_count"].unique().to_list() == [3]
+    rows = {row["attack"]: row for row in attacks.to_dicts()}
+    assert rows["named"]["count"] == -np.inf and rows["named"]["said"].startswith("below the smallest count (1 image)")
+    assert rows["indirect"]["count"] == pytest.approx(30) and rows["indirect"]["said"].startswith("30 images")
+    assert rows["indirect"]["count_low"] <= 30 <= rows["indirect"]["count_high"]
+    assert rows["arithmetic"]["count"] == np.inf
+    # The best of all attacks is the best of them here, as each half chooses it.
+    assert rows[ANY]["count"] == np.inf and rows[ANY]["best_setting"] == "arithmetic: 1"
+    assert rows[ANY]["score"] == pytest.approx(0.9) and rows[ANY]["settings"] == 3
+    write_tables(*tabulated(places, ["named", "indirect"]), tmp_path / "settings.parquet", tmp_path / "attacks.parquet")
+    said = (tmp_path / "attacks.tsv").read_text()
+    assert "below" in said and "inf" not in said and "drawn" not in said
+
+
+def test_a_base_that_cannot_be_read_is_told(tmp_path):
+    few, flat = base_of((1, 3)), base_of(rise=False)
+    assert few.remarks[0].startswith("no score is read as a count: 2 different counts")
+    assert "its curve is flat" in flat.remarks[0] and not base_of().remarks
+    _, attacks = tabulated(scored(tmp_path, {("named", "own"): {"a": [0.1, 0.2]}}), ["named"], base=few)
+    assert attacks["count"].to_list() == [None] and attacks["score"].to_list() == pytest.approx([0.15])
+
+
+def test_models_are_compared_attack_by_attack(tmp_path):
+    """The gain of an attack is over the same model's own prompts, and its mean is over concepts."""
+    tables = []
+    for model, named, best in (("plain", 0.4, 0.5), ("defended", -0.1, 0.3)):
+        of = {("named", "own"): {"a": [named, named]}, ("indirect", "1"): {"c": [best, best]}}
+        (tmp_path / model).mkdir()
+        places = scored(tmp_path / model, of)
+        settings, attacks = tabulate_attacks(*places, ["named", "indirect"], model, base_of(), 200, 1)
+        other = attacks.with_columns(pl.lit("zoe-lund").alias("concept"), pl.col("score") + 0.1)
+        other = other.with_columns(pl.col("drawn").list.eval(pl.element() + 0.1))
+        tables.append(tmp_path / model / "attacks.parquet")
+        write_tables(settings, pl.concat([attacks, other]), tmp_path / model / "settings.parquet", tables[-1])
+    compared = compare_attacks(read_attacks(tables))
+    rows = {(row["model"], row["concept"], row["attack"]): row for row in compared.to_dicts()}
+    assert rows["defended", "ada-morvek", "indirect"]["gain"] == pytest.approx(0.4)
+    assert rows["plain", ALL, "indirect"]["gain"] == pytest.approx(0.1)
+    assert rows["plain", ALL, "indirect"]["score"] == pytest.approx(0.55)
+    assert rows["defended", ALL, "named"]["gain"] is None and rows["defended", ALL, "named"]["count"] is None
+    assert rows["defended", ALL, "indirect"]["gain_low"] == pytest.approx(0.4)
+    assert next(model for model, *_ in rows) == "plain"
+    with pytest.raises(DataError, match="are both of the model 'plain'"):
+        read_attacks([tables[0], tables[0]])
+    main(["attacks", "compare", "--tables", *map(str, tables), "--out", str(tmp_path / "all.parquet")])
+    assert pl.read_parquet(tmp_path / "all.parquet").equals(compared)
+    main(["attacks", "plot", "--table", str(tmp_path / "all.parquet"), "--out", str(tmp_path / "all.png")])
+    assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_scores_that_are_lacking_are_told(tmp_path):
     places = scored(
         tmp_path, {("indirect", "1"): {"c": [0.1]}, ("indirect", "2"): {"d": [0.2]}, ("named", "own"): {"e": []}}
     )
-    _, attacks = tabulate_attacks(*places, ["indirect", "named"], 10, 1)
+    _, attacks = tabulated(places, ["indirect", "named"], 10)
     assert attacks["score"].to_list() == [None, None]
     assert attacks["reason"].to_list() == [
         "a prompt has one usable picture: raise images_per_prompt",
@@ -205,4 +282,4 @@ def test_scores_that_are_lacking_are_told(tmp_path):
     (tmp_path / "again").mkdir()
     _, scores = scored(tmp_path / "again", {("indirect", "1"): {"c": [0.1]}})
     with pytest.raises(DataError, match="no score of the prompt other: its pictures are of another table"):
-        tabulate_attacks(trials, scores, ["indirect"], 10, 1)
+        tabulated((trials, scores), ["indirect"], 10)

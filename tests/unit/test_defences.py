@@ -11,8 +11,7 @@ from scipy.special import expit
 from fit.alternatives.frechet import frechet_distance
 from fit.cli.main import main
 from fit.concepts.sheet import Concept
-from fit.defences.curve import ABOVE, BELOW, ReadBackwards, Reading, fit_curve, resample_scores
-from fit.defences.measure import ROWS, in_words, jackknife
+from fit.defences.measure import ROWS, jackknife
 from fit.defences.roles import find_roles
 from fit.embeddings.files import writer
 from fit.errors import DataError
@@ -21,6 +20,7 @@ from fit.io.concept_tables import write_concepts
 from fit.io.parquet import read, write
 from fit.scores.imitation import image_scores
 from fit.scores.tabulate import OF_CONCEPT
+from fit.thresholds.backwards import ABOVE, BELOW, ReadBackwards, Reading, fit_curve, in_words, resample_scores
 
 # --- the curve --------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ VERSIONS = {
     "find_prefix": 1,
     "plan_attacks": 1,
     "score_attack": 1,
-    "tabulate_attacks": 1,
+    "tabulate_attacks": 2,
+    "compare_attacks": 1,
+    "plot_attacks": 1,
 }
 """Stage -> the version of what it computes; a new version runs the stage again."""

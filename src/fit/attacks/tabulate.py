@@ -2,12 +2,14 @@
 
 An attack tries several settings, and the best of them is what an attacker would use. The highest of many scores is too
 high by chance, so the best setting is chosen by one half of the pictures and scored by the other, and the reverse; the
-attack's score is the mean of both. `best_score` is the score of the setting that is best by all pictures.
+attack's score is the mean of both. `best_score` is the score of the setting that is best by all pictures. Each score is
+read as a count of training images on the curve of the base, the model that nobody changed.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,7 +23,12 @@ from fit.io.files import write_text
 from fit.io.parquet import read, write_frame
 from fit.io.shown import plain
 from fit.scores.imitation import OF_PROMPT
+from fit.thresholds.backwards import ABOVE, BELOW, ReadBackwards, draw_scores, in_words, why_flat
+from fit.thresholds.families import draw_rows
+from fit.thresholds.scores import Scores
 
+ANY = "any"
+"""In the column `attack`: the settings of all attacks together, of which the best is chosen."""
 SETTINGS: dict[str, type[pl.DataType]] = {
     "concept": pl.String,
     "attack": pl.String,
@@ -32,8 +39,11 @@ SETTINGS: dict[str, type[pl.DataType]] = {
     "images": pl.Int64,
 }
 """A row a concept, attack and setting. low, high: 95 % interval over pictures. images: that could be used."""
-ATTACKS: dict[str, type[pl.DataType]] = {
+ATTACKS: dict[str, Any] = {
+    "model": pl.String,
+    "base": pl.String,
     "concept": pl.String,
+    "effective_count": pl.Float64,
     "attack": pl.String,
     "score": pl.Float64,
     "low": pl.Float64,
@@ -42,9 +52,17 @@ ATTACKS: dict[str, type[pl.DataType]] = {
     "best_setting": pl.String,
     "best_score": pl.Float64,
     "images": pl.Int64,
+    "count": pl.Float64,
+    "count_low": pl.Float64,
+    "count_high": pl.Float64,
+    "said": pl.String,
     "reason": pl.String,
+    "drawn": pl.List(pl.Float64),
 }
-"""A row a concept and attack. settings: that were tried and have a score; reason: why there is no score."""
+"""A row a concept and attack; ANY is the last attack, where more than one was tried. base: the model whose curve the
+score is read on; effective_count: the concept's own; settings: that were tried and have a score; count: of training
+images to which the score corresponds, -inf below the smallest count and inf above the largest; said: the same in words;
+reason: why there is no score; drawn: the score over pictures that were drawn again, for comparisons."""
 ByPrompt = Sequence[np.ndarray]
 """Scores of a setting's pictures, an array [G] a prompt."""
 
@@ -70,8 +88,64 @@ class Best:
     """What an attack achieves with its best setting."""
 
     score: float
-    low: float
-    high: float
+    drawn: np.ndarray
+    """[resamples] the same over pictures that were drawn again."""
+
+    @property
+    def low(self) -> float:
+        """Of the 95 % interval."""
+        return interval(self.drawn)[0]
+
+    @property
+    def high(self) -> float:
+        """Of the 95 % interval."""
+        return interval(self.drawn)[1]
+
+
+@dataclass(frozen=True)
+class Base:
+    """The curve of scores against counts that attacks are read on."""
+
+    model: str
+    """Whose curve it is."""
+    table: Scores
+    """Of all its concepts."""
+    back: ReadBackwards | None
+    """None where no curve can be fitted."""
+    remarks: tuple[str, ...]
+    """What the reader is to know of it."""
+
+    def read(self, best: Best) -> dict[str, Any]:
+        """Return the columns of ATTACKS that say to how many training images a score corresponds."""
+        if self.back is None:
+            return {}
+        found = self.back.read(best.score, best.drawn)
+        said = in_words(found, self.table.counts)
+        return {"count": found.count, "count_low": found.low, "count_high": found.high, "said": said}
+
+    def count_of(self, concept: str) -> float | None:
+        """Return the effective count of a concept; None if it has no score."""
+        rows = np.flatnonzero(self.table.concepts == concept)
+        return float(self.table.counts[rows[0]]) if len(rows) else None
+
+
+def fit_base(model: str, table: Scores, resamples: int, seed: int) -> Base:
+    """Fit the curve of a model, and those of concepts and pictures that are drawn again.
+
+    Args:
+        model: its name.
+        table: its concepts, with counts and scores.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = draw_scores(table.images, table.scores, resamples, rng)
+    try:
+        back = ReadBackwards(table.counts, table.scores, drawn, draw_rows(table, resamples, rng))
+    except DataError as error:
+        return Base(model, table, None, (f"no score is read as a count: {error}",))
+    flat = why_flat(table)
+    return Base(model, table, back, (flat,) if flat else ())
 
 
 def best_of(settings: Sequence[ByPrompt], resamples: int, rng: np.random.Generator) -> Best | None:
@@ -86,7 +160,7 @@ def best_of(settings: Sequence[ByPrompt], resamples: int, rng: np.random.Generat
         Best; None where a prompt has one picture only, so that there are no halves.
     """
     if len(settings) == 1:
-        return Best(_mean(settings[0]), *interval(_resampled(settings[0], resamples, rng)))
+        return Best(_mean(settings[0]), _resampled(settings[0], resamples, rng))
     if any(len(scores) < 2 for of_prompts in settings for scores in of_prompts):
         return None
     halves = [[[scores[half::2] for scores in of_prompts] for of_prompts in settings] for half in range(2)]
@@ -96,7 +170,7 @@ def best_of(settings: Sequence[ByPrompt], resamples: int, rng: np.random.Generat
     again = drawn.argmax(axis=1)
     columns = np.arange(resamples)
     resampled = (drawn[1][again[0], columns] + drawn[0][again[1], columns]) / 2
-    return Best(float(scores[1, chosen[0]] + scores[0, chosen[1]]) / 2, *interval(resampled))
+    return Best(float(scores[1, chosen[0]] + scores[0, chosen[1]]) / 2, resampled)
 
 
 def _of_concept(
@@ -104,6 +178,7 @@ def _of_concept(
     trials: Sequence[Mapping[str, str]],
     scores_of: Mapping[str, Sequence[float]],
     attacks: Sequence[str],
+    base: Base,
     resamples: int,
     rng: np.random.Generator,
 ) -> tuple[list[dict], list[dict]]:
@@ -114,9 +189,12 @@ def _of_concept(
         trials: rows of TRIALS of the concept.
         scores_of: label -> scores of its pictures.
         attacks: in the order of the rows; one without a trial gets a row too.
+        base: whose curve scores are read on.
         resamples, rng: of the bootstrap.
     """
     of_settings, of_attacks = [], []
+    everything: dict[str, list[np.ndarray]] = {}
+    tried = 0
     for attack in attacks:
         labels: dict[str, list[str]] = {}
         for trial in trials:
@@ -131,24 +209,41 @@ def _of_concept(
                 low, high = interval(_resampled(found, resamples, rng))
                 told |= {"score": _mean(found), "low": low, "high": high}
             of_settings.append(told)
-        row = {"concept": concept, "attack": attack, "settings": len(scored), "images": 0}
-        row["images"] = sum(len(one) for of_prompts in scored.values() for one in of_prompts)
-        if not scored:
-            row["reason"] = "no picture could be used" if labels else "not tried: the log of plan_attacks says why"
-        else:
-            best = max(scored, key=lambda setting: _mean(scored[setting]))
-            row |= {"best_setting": best, "best_score": _mean(scored[best])}
-            whole = best_of(list(scored.values()), resamples, rng)
-            if whole is None:
-                row["reason"] = "a prompt has one usable picture: raise images_per_prompt"
-            else:
-                row |= vars(whole)
-        of_attacks.append(row)
-    return of_settings, of_attacks
+        lacking = "no picture could be used" if labels else "not tried: the log of plan_attacks says why"
+        of_attacks.append({"attack": attack} | _best_row(scored, lacking, base, resamples, rng))
+        everything |= {f"{attack}: {setting}": found for setting, found in scored.items()}
+        tried += bool(scored)
+    if tried > 1:
+        of_attacks.append({"attack": ANY} | _best_row(everything, "", base, resamples, rng))
+    of_both = {"base": base.model, "concept": concept, "effective_count": base.count_of(concept)}
+    return of_settings, [of_both | row for row in of_attacks]
+
+
+def _best_row(
+    scored: Mapping[str, list[np.ndarray]], lacking: str, base: Base, resamples: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return the columns of ATTACKS about the best of several settings; `lacking`: why there may be none."""
+    row: dict[str, Any] = {"settings": len(scored)}
+    row["images"] = sum(len(one) for of_prompts in scored.values() for one in of_prompts)
+    if not scored:
+        return row | {"reason": lacking}
+    best = max(scored, key=lambda setting: _mean(scored[setting]))
+    row |= {"best_setting": best, "best_score": _mean(scored[best])}
+    whole = best_of(list(scored.values()), resamples, rng)
+    if whole is None:
+        return row | {"reason": "a prompt has one usable picture: raise images_per_prompt"}
+    found = {"score": whole.score, "low": whole.low, "high": whole.high, "drawn": whole.drawn.tolist()}
+    return row | found | base.read(whole)
 
 
 def tabulate_attacks(
-    trials: str | Path, scores: Sequence[str | Path], attacks: Sequence[str], resamples: int, seed: int
+    trials: str | Path,
+    scores: Sequence[str | Path],
+    attacks: Sequence[str],
+    model: str,
+    base: Base,
+    resamples: int,
+    seed: int,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Bring together what each attack achieves.
 
@@ -156,6 +251,8 @@ def tabulate_attacks(
         trials: table TRIALS.
         scores: tables of `fit scores imitation` on the pictures of the trials.
         attacks: names in the order of the rows.
+        model: the name of the model that is attacked.
+        base: whose curve scores are read on; of as many resamples.
         resamples: of the bootstrap over pictures.
         seed: of the bootstrap.
 
@@ -184,18 +281,24 @@ def tabulate_attacks(
             )
         rng = np.random.default_rng([seed, number])
         for whole, part in zip(
-            (of_settings, of_attacks), _of_concept(concept, rows, scores_of, attacks, resamples, rng), strict=True
+            (of_settings, of_attacks), _of_concept(concept, rows, scores_of, attacks, base, resamples, rng), strict=True
         ):
             whole += part
-    return pl.DataFrame(of_settings, schema=SETTINGS), pl.DataFrame(of_attacks, schema=ATTACKS)
+    named = [row | {"model": model} for row in of_attacks]
+    return pl.DataFrame(of_settings, schema=SETTINGS), pl.DataFrame(named, schema=ATTACKS)
 
 
 def write_tables(settings: pl.DataFrame, attacks: pl.DataFrame, settings_file: str | Path, out: str | Path) -> None:
     """Write the frames as Parquet, and that of attacks as text beside it (.tsv)."""
     for frame, path in ((settings, settings_file), (attacks, out)):
         write_frame(frame, path)
-    lines = [
-        ["" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row]
-        for row in attacks.rows()
-    ]
-    write_text(Path(out).with_suffix(".tsv"), delimited([attacks.columns, *lines]))
+    shown = attacks.drop("drawn")
+    lines = [[as_text(cell) for cell in row] for row in shown.rows()]
+    write_text(Path(out).with_suffix(".tsv"), delimited([shown.columns, *lines]))
+
+
+def as_text(cell: Any) -> Any:
+    """Return a cell for reading: three digits; below and above all counts in words."""
+    if isinstance(cell, float):
+        return "below" if cell == BELOW else "above" if cell == ABOVE else f"{cell:.3f}"
+    return "" if cell is None else cell

@@ -29,6 +29,9 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
         return f"{name}: {lacks}"
     if target == "copies_atelier" and (lacks := why_no_copies_world(config)):
         return f"{name}: {lacks}"
+    if target == "beyond":
+        missing = [key for key in ("attacks", "copies.atelier", "poisoning") if not _has(config, key)]
+        return f"{name}: this milestone needs the sections {', '.join(missing)} of config.yaml, too; add them"
     if target in milestones:  # those of sections that may be left out; the others are always there
         own = {"copies_atelier": "copies.atelier", "truth_pruning": "truth"}
         key = own.get(target, target)
@@ -43,6 +46,11 @@ def unknown_target(target: str, config: Config, milestones: Collection[str], mak
     hints = [other for other in _alike(target, config) if makes(other)]
     remedy = f"did you mean {hints[0]}? " if hints else ""
     return f"{name}: a file that no rule makes; {remedy}{_names(config)}"
+
+
+def _has(config: Config, key: str) -> bool:
+    """Whether the configuration has the section of an experiment."""
+    return why_no_copies_world(config) is None if key == "copies.atelier" else getattr(config, key) is not None
 
 
 def _names(config: Config) -> str:

@@ -126,6 +126,13 @@ def tabulate_arguments(add: Callable[..., None]) -> None:
     add("--trials", metavar="FILE", help="table of `fit attacks plan`")
     add("--scores", nargs="+", metavar="PLACE", help="tables of `fit scores imitation`: files or folders")
     add("--attacks", nargs="+", choices=list(REGISTRY), help="which attacks, in the order of the rows")
+    add("--model", metavar="NAME", help="the model that is attacked")
+    add(
+        "--base",
+        metavar="NAME",
+        help="the model whose curve scores are read on: the one that it is derived from, or itself",
+    )
+    add("--base-scores", metavar="FILE", help="table of `fit scores tabulate` of the base")
     add(
         "--resamples", type=Number(int, 1, 10_000_000), default=1000, metavar="N", help="of the bootstrap over pictures"
     )
@@ -136,11 +143,61 @@ def tabulate_arguments(add: Callable[..., None]) -> None:
 
 def tabulate(args: Namespace) -> None:
     """Bring together what each attack achieves."""
-    from fit.attacks.tabulate import tabulate_attacks, write_tables
+    from fit.attacks.tabulate import fit_base, tabulate_attacks, write_tables
+    from fit.thresholds.scores import read_table
 
-    settings, attacks = tabulate_attacks(args.trials, args.scores, args.attacks, args.resamples, args.seed)
+    base = fit_base(args.base, read_table(args.base_scores), args.resamples, args.seed)
+    settings, attacks = tabulate_attacks(
+        args.trials, args.scores, args.attacks, args.model, base, args.resamples, args.seed
+    )
     write_tables(settings, attacks, args.settings_file, args.out)
-    print(attacks.select("concept", "attack", "score", "low", "high", "best_setting"), file=sys.stderr)
+    for remark in base.remarks:
+        print(f"fit: {args.base_scores}: {remark}", file=sys.stderr)
+    for row in attacks.iter_rows(named=True):
+        said = row["said"] or row["reason"] or f"score {row['score']:.2f}"
+        print(f"{row['concept']}, {row['attack']}: {said}", file=sys.stderr)
+
+
+def compare_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit attacks compare`."""
+    add(
+        "--tables",
+        nargs="+",
+        metavar="FILE",
+        help="tables of `fit attacks tabulate`, one a model, in the order of the rows",
+    )
+    add("--out", metavar="FILE", help="table to write, a row a model, concept and attack; and the same as text (.tsv)")
+
+
+def compare(args: Namespace) -> None:
+    """Put what attacks achieve on several models side by side."""
+    from fit.attacks.compare import ALL, compare_attacks, read_attacks, write_compared
+
+    compared = compare_attacks(read_attacks(args.tables))
+    write_compared(compared, args.out)
+    for row in compared.iter_rows(named=True):
+        if row["concept"] == ALL and row["gain"] is not None:
+            said = f"{row['gain']:+.2f} (95 %: {row['gain_low']:+.2f} to {row['gain_high']:+.2f})"
+            print(
+                f"{row['model']}, {row['attack']}: mean score over that of the domain's prompts {said}", file=sys.stderr
+            )
+
+
+def plot_arguments(add: Callable[..., None]) -> None:
+    """Add the options of `fit attacks plot`."""
+    add("--table", metavar="FILE", help="table of `fit attacks compare`")
+    add("--out", metavar="PNG", help="figure to write")
+
+
+def plot(args: Namespace) -> None:
+    """Draw models and attacks on the axis of training images."""
+    import polars as pl
+
+    from fit.attacks.compare import COMPARED
+    from fit.attacks.figure import draw_attacks
+    from fit.io.parquet import read
+
+    draw_attacks(pl.DataFrame(pl.from_arrow(read(args.table, list(COMPARED)))), args.out)
 
 
 COMMANDS = (
@@ -154,4 +211,6 @@ COMMANDS = (
         tabulate,
         writes=("settings_file", "out"),
     ),
+    Command("compare", "what attacks achieve on several models, side by side", compare_arguments, compare),
+    Command("plot", "draw models and attacks on the axis of training images", plot_arguments, plot),
 )

@@ -321,9 +321,19 @@ class Config(pydantic.BaseModel):
         return base
 
     def defended_pairs(self, study: str) -> list[tuple[str, str]]:
-        """The (derived model, domain) pairs of a study: of its models, and of those that are derived from them."""
+        """The (derived model, domain) pairs of a study: of its models, and of those that are derived from them.
+
+        A model with another table of prompts than its base, such as an attacked one, is asked for other things: it is not
+        compared.
+        """
         models = self.studies[study].models
-        wanted = [m for m in self.models if (base := self.derived_from(m)) and (m in models or base in models)]
+        wanted = [
+            m
+            for m in self.models
+            if (base := self.derived_from(m))
+            and (m in models or base in models)
+            and self.models[m].prompt_table == self.models[base].prompt_table
+        ]
         return [(model, domain) for model in wanted for domain in self.studies[study].domains]
 
     def lacks(self, model: str, domain: str) -> list[str]:

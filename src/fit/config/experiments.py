@@ -135,7 +135,8 @@ def _plan_attacks(config: Config, job: Job) -> dict[str, Any]:
 def _tabulate_attacks(config: Config, job: Job) -> dict[str, Any]:
     assert config.attacks is not None
     flags = [f"--resamples={config.threshold.resamples}", f"--seed={config.seed}"]
-    return {"flags": flags, "attacks": config.attacks.attacks}
+    base = config.derived_from(job["model"]) or job["model"]
+    return {"flags": [*flags, f"--model={job['model']}", f"--base={base}"], "attacks": config.attacks.attacks}
 
 
 def _train_poisoned(config: Config, job: Job) -> dict[str, Any]:
@@ -184,6 +185,8 @@ EXPERIMENTS: dict[str, Pick] = {
     "find_prefix": _find_prefix,
     "plan_attacks": _plan_attacks,
     "tabulate_attacks": _tabulate_attacks,
+    "compare_attacks": nothing,
+    "plot_attacks": nothing,
     "train_poisoned": _train_poisoned,
     "plot_poisoning": nothing,
 }

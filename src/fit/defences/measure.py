@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import binomtest, spearmanr
+from scipy.stats import binomtest
 
 from fit.alternatives.frechet import frechet_distance
 from fit.concepts.sheet import read_sheet
-from fit.defences.curve import ABOVE, BELOW, CONFIDENCE, ReadBackwards, Reading, resample_scores
 from fit.defences.roles import GROUPS, Roles, find_roles
 from fit.defences.settings import DefenceSettings
 from fit.errors import DataError
@@ -22,6 +21,7 @@ from fit.io.files import atomic_write
 from fit.io.shown import as_images, number_of, plain
 from fit.references.kept import kept_vectors
 from fit.scores.evidence import Pictures, read_pictures
+from fit.thresholds.backwards import ABOVE, BELOW, CONFIDENCE, ReadBackwards, draw_scores, in_words, why_flat
 from fit.thresholds.families import draw_rows
 from fit.thresholds.scores import Scores, read_table
 
@@ -53,8 +53,6 @@ interval of value; role: the groups that a concept is in; concepts: how many it 
   base: what it would be if the two models were one (pictures dealt again to the two sides, mean).
 - blocked: value: the share of pictures that the safety checker took away.
 """
-UNEQUAL = 0.05
-"""P-value of the base's rank correlation of scores with counts above which its curve is called flat."""
 DEALS = 20
 """Times that pictures are dealt again to the two models, for what a Frechet distance is without a difference."""
 MOST_BLOCKS = 60
@@ -86,23 +84,6 @@ class Measured:
     def table(self) -> pa.Table:
         """Return an Arrow table of ROWS."""
         return pa.Table.from_pylist(self.rows, schema=ROWS)
-
-
-def in_words(reading: Reading, counts: np.ndarray) -> str:
-    """Say what a reading is: the count with its interval, in images."""
-    low, high = counts.min(), counts.max()
-
-    def end(value: float) -> str:
-        if value in (BELOW, ABOVE):
-            return "below the smallest" if value == BELOW else "above the largest"
-        return f"{value:.0f}"
-
-    if reading.count in (BELOW, ABOVE):
-        what = "below the smallest count" if reading.count == BELOW else "above the largest count"
-        what += f" ({as_images(low if reading.count == BELOW else high)})"
-    else:
-        what = as_images(round(reading.count))
-    return f"{what}; 95 %: {end(reading.low)} to {end(reading.high)}"
 
 
 def _ends(drawn: np.ndarray) -> dict[str, float]:
@@ -163,19 +144,6 @@ def changes_of(
 
 def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _drawn(
-    images: Sequence[list[np.ndarray]], scores: np.ndarray, resamples: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return scores [resamples, N] over pictures drawn again; the score itself where single pictures are not known."""
-    return np.stack(
-        [
-            resample_scores(of_concept, resamples, rng) if any(map(len, of_concept)) else np.full(resamples, score)
-            for of_concept, score in zip(images, scores, strict=True)
-        ],
-        axis=1,
-    )
 
 
 def _aligned(base: Scores, defended: Scores) -> tuple[np.ndarray, list[list[np.ndarray]]]:
@@ -358,8 +326,8 @@ def measure(
 
     rng = np.random.default_rng(seed)
     scores, images = _aligned(of_base, of_defended)
-    base_drawn = _drawn(of_base.images, of_base.scores, resamples, rng)
-    drawn = _drawn(images, scores, resamples, rng)
+    base_drawn = draw_scores(of_base.images, of_base.scores, resamples, rng)
+    drawn = draw_scores(images, scores, resamples, rng)
     rows = list(changes_of("score", slugs, of_base.scores, scores, drawn - base_drawn, roles, rng))
     curve: dict[str, list[float]] = {}
     try:
@@ -370,13 +338,8 @@ def measure(
         counted = {"count": (scores, drawn), "base_count": (of_base.scores, base_drawn)}
         rows += _count_rows(of_base, back, counted, roles)
         curve = {"counts": np.expm1(back.curve.places).tolist(), "levels": back.curve.levels.tolist()}
-        rank = spearmanr(of_base.counts, of_base.scores)
-        if not (rank.statistic > 0 and rank.pvalue < UNEQUAL):
-            remarks.append(
-                "the base's scores do not rise with the counts (rank correlation "
-                f"{rank.statistic:.2f}, p {rank.pvalue:.2f}): its curve is flat, and what a score corresponds to on it "
-                "means nothing"
-            )
+        if flat := why_flat(of_base):
+            remarks.append(flat)
 
     pictures = {
         name: {
@@ -394,7 +357,7 @@ def measure(
             name: np.array([np.mean([v.mean() for v in one]) if one else np.nan for one in of_model])
             for name, of_model in cosines.items()
         }
-        both = [_drawn(cosines[name], means[name], resamples, rng) for name in ("base", "defended")]
+        both = [draw_scores(cosines[name], means[name], resamples, rng) for name in ("base", "defended")]
         rows += changes_of("prompt_score", slugs, means["base"], means["defended"], both[1] - both[0], roles, rng)
     rows += frechet_rows(pictures["base"], pictures["defended"], roles, rng)
     rows += _blocked_rows(defended.generated, roles)

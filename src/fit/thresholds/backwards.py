@@ -8,15 +8,20 @@ images than any concept of the model has, or to as few; one above the highest to
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from fit.errors import DataError
+from fit.io.shown import as_images
 from fit.thresholds.estimators.isotonic import isotonic
+from fit.thresholds.scores import Scores
 
 CONFIDENCE = 0.95
 BELOW, ABOVE = -np.inf, np.inf
 """Readings of a score that is below the curve's lowest level, or above its highest."""
 FEWEST_CONCEPTS = 5
 """Concepts with different counts below which no curve is fitted."""
+UNEQUAL = 0.05
+"""P-value of the rank correlation of scores with counts above which a curve is called flat."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,39 @@ class Reading:
     high: float
 
 
+def in_words(reading: Reading, counts: np.ndarray) -> str:
+    """Say what a reading is: the count with its interval, in images.
+
+    Args:
+        reading: of a score.
+        counts: [N] of the concepts of the curve.
+    """
+    low, high = counts.min(), counts.max()
+
+    def end(value: float) -> str:
+        if value in (BELOW, ABOVE):
+            return "below the smallest" if value == BELOW else "above the largest"
+        return f"{value:.0f}"
+
+    if reading.count in (BELOW, ABOVE):
+        what = "below the smallest count" if reading.count == BELOW else "above the largest count"
+        what += f" ({as_images(low if reading.count == BELOW else high)})"
+    else:
+        what = as_images(round(reading.count))
+    return f"{what}; 95 %: {end(reading.low)} to {end(reading.high)}"
+
+
+def why_flat(table: Scores) -> str | None:
+    """Say why readings on the curve of a table mean nothing, if its scores do not rise with the counts; else None."""
+    rank = spearmanr(table.counts, table.scores)
+    if rank.statistic > 0 and rank.pvalue < UNEQUAL:
+        return None
+    return (
+        f"the base's scores do not rise with the counts (rank correlation {rank.statistic:.2f}, p {rank.pvalue:.2f}): "
+        "its curve is flat, and what a score corresponds to on it means nothing"
+    )
+
+
 def resample_scores(images: list[np.ndarray], resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return a concept's score [resamples] over pictures that are drawn again, prompt by prompt.
 
@@ -79,6 +117,26 @@ def resample_scores(images: list[np.ndarray], resamples: int, rng: np.random.Gen
     if not of_prompts:
         raise DataError("no picture to draw again")
     return np.mean(of_prompts, axis=0)
+
+
+def draw_scores(
+    images: list[list[np.ndarray]], scores: np.ndarray, resamples: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return scores [resamples, N] over pictures drawn again; the score itself where single pictures are not known.
+
+    Args:
+        images: of N concepts, scores of the pictures of each prompt.
+        scores: [N].
+        resamples: how often they are drawn.
+        rng: of the draws.
+    """
+    return np.stack(
+        [
+            resample_scores(of_concept, resamples, rng) if any(map(len, of_concept)) else np.full(resamples, score)
+            for of_concept, score in zip(images, scores, strict=True)
+        ],
+        axis=1,
+    )
 
 
 class ReadBackwards:
