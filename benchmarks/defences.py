@@ -1,14 +1,15 @@
 """Writes the tables of docs/defences.md: how often the interval of a score read backwards holds the true count, and
-what each way to erase did.
+what each defence did.
 
+    snakemake defences
     python benchmarks/defences.py
 
-The first is a simulation. The second comes from the tables of `snakemake defences`, copied into docs/defences as
-METHOD.parquet: `--results results/defences` reads a study's own, a folder a model. What has no table is called not
-measured.
+The first is a simulation. The others come from the tables of `snakemake defences`, which are kept in docs/defences, a
+folder a model: `--results docs/defences` makes the tables from them again.
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,9 +17,8 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from fit.atelier.erasing import REGISTRY
-from fit.thresholds.backwards import ReadBackwards, resample_scores
 from fit.defences.roles import GROUPS
+from fit.thresholds.backwards import ReadBackwards, resample_scores
 
 sys.path.insert(0, str(Path(__file__).parent))
 from pages import write_between
@@ -26,6 +26,8 @@ from threshold import table_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs/defences.md"
+KEPT = ROOT / "docs/defences"
+NOT_MEASURED = "not measured"
 COUNTS = (5, 20, 60, 150, 300)
 WORLDS = {"48 concepts": (48, 0.1, 0.15), "48 concepts, noisier": (48, 0.2, 0.3), "200 concepts": (200, 0.1, 0.15)}
 """Name -> (concepts, sd of a concept's score around the curve, sd of a picture's score around the concept's)."""
@@ -67,11 +69,8 @@ def coverage_table(studies, resamples):
 
 
 def tables_in(folder):
-    """Name of a method or model -> its table, a frame."""
-    found = {}
-    for path in sorted(Path(folder).glob("**/*.parquet")):
-        found[path.stem if path.parent == Path(folder) else path.parent.name] = pl.read_parquet(path)
-    return found
+    """Name of a model -> its table, a frame."""
+    return {path.parent.name: pl.read_parquet(path) for path in sorted(Path(folder).glob("*/*.parquet"))}
 
 
 def interval(row, digits=2):
@@ -85,21 +84,34 @@ def one(rows, quantity, of):
     return found.row(0, named=True) if len(found) else None
 
 
-def measured_table(tables):
-    """Lines: what each way to erase did, a row each."""
+def counted(row):
+    """A reading in a table's cell: the count, and its interval."""
+    said = row["said"].replace(" count", "").replace(" images", "").replace("; 95 %: ", " (")
+    return f"{said})"
+
+
+def counts_table(tables):
+    """Lines: to how many training images each erased concept corresponds, a model a row."""
+    rows, columns = [], {}
+    for table in tables.values():
+        erased = table.filter(pl.col("role").str.contains("erased"))
+        for row in erased.filter(pl.col("quantity") == "base_count").iter_rows(named=True):
+            columns.setdefault(row["of"], (row["base"], counted(row)))
+    if columns:
+        rows.append(("the unchanged model", [said for _, said in columns.values()]))
+    for name, table in tables.items():
+        found = {row["of"]: row for row in table.filter(pl.col("quantity") == "count").iter_rows(named=True)}
+        rows.append((f"`{name}`", [counted(found[of]) if found.get(of) else "-" for of in columns]))
+    return table_of(
+        rows or [(NOT_MEASURED, ["-"])], [f"{of}, {n:.0f} images" for of, (n, _) in columns.items()] or ["-"]
+    )
+
+
+def costs_table(tables):
+    """Lines: what each model changes for the erased concepts, their neighbours and others."""
     rows = []
-    for name in [*REGISTRY, *(other for other in tables if other not in REGISTRY)]:
-        if name not in tables:
-            rows.append((f"`{name}`", ["not measured", *["-"] * 6]))
-            continue
-        table = tables[name]
-        erased = table.filter((pl.col("quantity") == "count") & pl.col("role").str.contains("erased"))
-        said = "; ".join(f"{row['base']:.0f} images -> {row['said']}" for row in erased.iter_rows(named=True))
-        cells = [said.replace("; 95 %: ", " (95 %: ") + ")" if said else "-"]
-        for group in GROUPS:
-            if group != "group":
-                row = one(table, "score", group)
-                cells.append(interval(row) if row else "-")
+    for name, table in tables.items():
+        cells = [interval(row) if (row := one(table, "score", group)) else "-" for group in GROUPS if group != "group"]
         for group in ("erased", "others"):
             row = one(table, "frechet", group)
             cells.append(
@@ -107,11 +119,18 @@ def measured_table(tables):
             )
         rows.append((f"`{name}`", cells))
     columns = (
-        "the erased painter corresponds to",
         *("score: erased", "namesakes", "alike", "others"),
         *("Fréchet distance: erased; by chance", "others; by chance"),
     )
-    return table_of(rows, columns)
+    return table_of(rows or [(NOT_MEASURED, ["-"] * len(columns))], columns)
+
+
+def keep(results, kept):
+    """Keep tables and figures beside the page."""
+    for path in [*results.glob("*/*.parquet"), *results.glob("*/*.png")]:
+        to = kept / path.relative_to(results)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, to)
 
 
 def main():
@@ -119,15 +138,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=100, help="simulated studies a row; 0: leave that table")
     parser.add_argument("--resamples", type=int, default=300)
-    parser.add_argument("--results", default=ROOT / "docs/defences", type=Path)
+    parser.add_argument("--results", default=ROOT / "results/defences", type=Path)
     parser.add_argument("--docs", default=DOCS, type=Path)
     args = parser.parse_args()
-    tables = {"measured": measured_table(tables_in(args.results))}
+    found = tables_in(args.results)
+    tables = {"images": counts_table(found), "costs": costs_table(found)}
     if args.studies:
         tables = {"coverage": coverage_table(args.studies, args.resamples)} | tables
     for mark, lines in tables.items():
         print("\n".join(lines))
         write_between(args.docs, mark, lines)
+    if args.docs == DOCS and args.results.resolve() != KEPT.resolve():
+        keep(args.results, KEPT)
 
 
 if __name__ == "__main__":

@@ -107,3 +107,4 @@ def shrink(place):
     }
     place.config["models"]["atelier"] |= {"images_per_prompt": 2, "steps": 2}
     place.config["threshold"] |= {"penalty": 0.05, "resamples": 50}
+    place.config["attacks"] |= {"models": ["atelier"], "concepts": [row[0] for row in rows[7:9]]}

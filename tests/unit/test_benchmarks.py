@@ -20,8 +20,12 @@ from fit.embeddings.base import Embedding
 ROOT = Path(__file__).parents[2]
 PAGE = "before\n<!-- {0} -->\nSTALE\n<!-- /{0} -->\nafter\n"
 SMALL = {
-    "attacks": ("--results {folder} --docs {folder}/page.md", r"\| - \| - \| not measured \|"),
+    "attacks": ("--results docs/attacks --docs {folder}/page.md", r"\| `atelier-esd` \| pavel-drusova, \d+ \|"),
     "audit": ("--studies 2 --resamples 20 --docs {folder}/page.md", r"\| no imitation \| \d of 2"),
+    "beyond": (
+        "--results docs/beyond --docs {folder}/page.md",
+        r"\| an erased painter comes back [^|]*\| [+-]\d\.\d\d \(",
+    ),
     "captions": ("--rows 80 --names 300 --rounds 1 --folder {folder}/captions", r"\| 300 names, 1 thread \| -?\d+"),
     "compare": (
         "--studies 1 --resamples 30 --write {folder}/page.md",
@@ -34,8 +38,8 @@ SMALL = {
         r"\| a curve of the count \| 400 \| none \| 0% \|",
     ),
     "defences": (
-        "--studies 1 --resamples 5 --docs {folder}/page.md",
-        r"\| 48 concepts \| \d+% \|[\s\S]*\| `esd` \| ",
+        "--studies 1 --resamples 5 --results docs/defences --docs {folder}/page.md",
+        r"\| 48 concepts \| \d+% \|[\s\S]*\| `atelier-esd` \| ",
     ),
     "embedders": ("--images 4 --rounds 1", r"\| facenet, \w+ \| [\d.]+"),
     "explorer": (
@@ -74,12 +78,13 @@ SMALL = {
 }
 """Script -> arguments, and what its table has. Of so few captions, times less a sheet's own may be negative."""
 MARKS = {
-    "attacks": ["attacks"],
+    "attacks": ["attacks", "gains"],
     "audit": ["calibration"],
+    "beyond": ["effects", "times"],
     "compare": ["comparison"],
     "copies": ["models", "counts", "known"],
     "counts": ["coverage", "concepts"],
-    "defences": ["coverage", "measured"],
+    "defences": ["coverage", "images", "costs"],
     "difficulty": ["difficulty"],
     "explorer": ["explorer"],
     "halfway": ["halfway"],

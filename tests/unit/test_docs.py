@@ -420,10 +420,13 @@ def test_a_result_that_no_study_has_is_found(place):
 @pytest.mark.slow
 def test_snakemake_plans_what_the_readme_asks_it_for(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    attacked = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["attacks"]["concepts"]
     (tmp_path / "concepts").mkdir()
-    for sheet in (ROOT / "concepts").glob("*.tsv"):  # some concepts of each sheet, and those that the page names
+    for sheet in (ROOT / "concepts").glob("*.tsv"):  # some of each, and those that the page and config.yaml name
         header, *rows = sheet.read_text(encoding="utf-8").splitlines(keepends=True)
-        some = [row for number, row in enumerate(rows) if number < 4 or f"/{row.split(chr(9))[0]}." in readme]
+        slugs = [row.split("\t")[0] for row in rows]
+        kept = [n < 4 or f"/{slug}." in readme or slug in attacked for n, slug in enumerate(slugs)]
+        some = [row for row, keep in zip(rows, kept, strict=True) if keep]
         (tmp_path / "concepts" / sheet.name).write_text(header + "".join(some), encoding="utf-8")
     (tmp_path / "config.yaml").write_text((ROOT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     lines, _ = blocks_of(readme)

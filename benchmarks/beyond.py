@@ -1,0 +1,213 @@
+"""Writes what `snakemake beyond` found into docs/beyond.md: known effects, whether they are there, and the time.
+
+    snakemake beyond
+    python benchmarks/beyond.py
+
+It also writes the tables of docs/copies.md, docs/defences.md, docs/attacks.md and docs/poisoning.md, by the scripts of
+these pages. What follows from the results is kept in docs/beyond/beyond.json, from which `--results docs/beyond` makes
+the tables again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fit.attacks.compare import BEFORE
+from fit.attacks.tabulate import ANY, interval
+from fit.io.shown import number_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import write_between
+from threshold import table_of
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs/beyond.md"
+KEPT = ROOT / "docs/beyond"
+NOT_MEASURED = "not measured"
+PAGES = ("copies", "defences", "attacks", "poisoning")
+ERASED, ROBUST, CONTROL = "atelier-esd", "atelier-advunlearn", "atelier-control"
+PARTS = {
+    "the default study, which all of it begins with": ("world", "study"),
+    "copies": ("copies",),
+    "defences": ("defences",),
+    "attacks": ("attacks",),
+    "a poisoned scorer": ("poisoning",),
+}
+
+
+# --- known effects ----------------------------------------------------------------------------------------------------
+
+
+def drawn_gain(results, model):
+    """(gain of the best attack over the name, the same [resamples]), means over concepts; None without a table."""
+    tables = sorted(Path(results, "attacks", model).glob("*/attacks.parquet"))
+    if not tables:
+        return None
+    rows = pl.concat([pl.read_parquet(path) for path in tables])
+    found = {(row["concept"], row["attack"]): row for row in rows.iter_rows(named=True)}
+    pairs = [(row, found.get((concept, BEFORE))) for (concept, attack), row in found.items() if attack == ANY]
+    pairs = [(one, other) for one, other in pairs if other and one["drawn"] and other["drawn"]]
+    if not pairs:
+        return None
+    gains = np.array([one["score"] - other["score"] for one, other in pairs])
+    return gains.mean(), np.mean([np.subtract(one["drawn"], other["drawn"]) for one, other in pairs], axis=0)
+
+
+def effect(value, drawn=None, ends=None):
+    """A difference with its interval, and whether it is above 0."""
+    low, high = interval(drawn) if ends is None else ends
+    return {"value": float(value), "low": float(low), "high": float(high), "shown": bool(low > 0)}
+
+
+def attack_effects(results):
+    """Yield (effect in words, effect or None): what attacks bring back, and from which defence less."""
+    gains = {model: drawn_gain(results, model) for model in (ERASED, ROBUST)}
+    erased, robust = gains[ERASED], gains[ROBUST]
+    yield (
+        "an erased painter comes back under attacks: score of the best attack less that of the name, after `esd`",
+        effect(*erased) if erased else None,
+    )
+    yield (
+        "less so after AdvUnlearn: this gain after `esd`, less the gain after `advunlearn`",
+        effect(erased[0] - robust[0], erased[1] - robust[1]) if erased and robust else None,
+    )
+
+
+def erasing_effects(results):
+    """Yield (effect in words, effect or None): what erasing does to the erased painters and to others."""
+    tables = {m: sorted(Path(results, "defences", m).glob("*.parquet")) for m in (ERASED, CONTROL)}
+    for group, said in (("erased", "erasing lowers the painter's score"), ("others", "and those of other painters")):
+        found = None
+        if tables[ERASED]:
+            rows = pl.read_parquet(tables[ERASED][0]).filter((pl.col("quantity") == "score") & (pl.col("of") == group))
+            if len(rows):
+                row = rows.row(0, named=True)
+                found = effect(-row["value"], ends=(-row["high"], -row["low"]))
+        yield f"{said}: the base's mean less that after `esd`", found
+
+
+def copy_effects(results):
+    """Yield (effect in words, effect or None): what duplicates and distinct pictures drive."""
+    path = Path(results, "copies/atelier/compared.json")
+    answer = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for key, sign, said in (
+        ("copies", 1, "duplicates drive copies: copied share of a repeated image less that of distinct ones"),
+        (
+            "imitation",
+            -1,
+            "distinct pictures drive imitation: score with distinct images less that with a repeated one",
+        ),
+    ):
+        found = answer.get(key) or {}
+        ends = found.get("interval")
+        yield said, effect(sign * found["difference"], ends=sorted(sign * end for end in ends)) if ends else None
+
+
+def cleaning_effect(results):
+    """Yield (effect in words, effect or None): whether cleaning depends on the objective."""
+    path = Path(results, "poisoning/poisoning.json")
+    answer = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = answer.get("difference") or {}
+    ends = found.get("interval")
+    yield (
+        "cleaning works under one objective and fails under the other: attack success that it removes, `contrastive` "
+        "less `self-supervised`",
+        effect(found["difference"], ends=ends) if ends else None,
+    )
+
+
+def effects_of(results):
+    """[{effect, ...}] of all known effects."""
+    parts = (copy_effects, erasing_effects, attack_effects, cleaning_effect)
+    return [{"effect": said, **(found or {})} for part in parts for said, found in part(results)]
+
+
+def effects_table(effects):
+    """Lines: a row a known effect."""
+    rows = []
+    for one in effects:
+        if "value" not in one:
+            rows.append((one["effect"], [NOT_MEASURED, "-"]))
+            continue
+        said = f"{one['value']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})"
+        opposite = "the opposite" if one["high"] < 0 else "no: the interval contains 0"
+        rows.append((one["effect"], [said, "yes" if one["shown"] else opposite]))
+    return table_of(rows, ["measured, 95 %", "there?"])
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+RULES_OF = {
+    "copies": "choose_prompts generate_copies measure_guidance find_copies paint_copies train_copies compare_copies",
+    "defences": "erase_concepts measure_defence plot_defence",
+    "attacks": "rank_words find_prefix plan_attacks score_attack tabulate_attacks compare_attacks plot_attacks",
+    "poisoning": "train_poisoned estimate_poisoning plot_poisoning",
+}
+OWN_PARTS = {rule: part for part, rules in RULES_OF.items() for rule in rules.split()}
+
+
+def part_of(path, folder):
+    """Return which part of the experiment a job's benchmark belongs to, by its rule and its model."""
+    rule, *rest = path.relative_to(folder).with_suffix("").parts
+    if rule in OWN_PARTS:
+        return OWN_PARTS[rule]
+    names = "/".join(rest)
+    if ".attacked" in names:
+        return "attacks"
+    if "copies" in names:
+        return "copies"
+    return "defences" if "atelier-" in names.replace("atelier-style", "").replace("atelier-art", "") else "study"
+
+
+def seconds_of(results):
+    """Part -> (jobs, seconds of all jobs, as Snakemake's benchmarks say)."""
+    folder = Path(results, "benchmarks")
+    found = {}
+    for path in folder.rglob("*.tsv"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        part = part_of(path, folder)
+        jobs, seconds = found.get(part, (0, 0.0))
+        found[part] = (jobs + 1, seconds + float(lines[-1].split("\t")[0]))
+    return found
+
+
+def times_table(times):
+    """Lines: minutes of each part, on one core and on two."""
+    rows, total = [], 0.0
+    for name, parts in PARTS.items():
+        jobs, seconds = map(sum, zip(*(times.get(part, (0, 0.0)) for part in parts), strict=True))
+        total += seconds
+        rows.append((name, [number_of(jobs, "job"), f"{seconds / 60:.0f}"]))
+    rows.append(("all", ["", f"{total / 60:.0f}"]))
+    return table_of(rows, ["", "minutes of jobs"])
+
+
+def main():
+    """Write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder of the results")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="page to write")
+    args = parser.parse_args()
+    kept = args.results / "beyond.json"
+    if kept.exists():
+        answer = json.loads(kept.read_text(encoding="utf-8"))
+    else:
+        answer = {"effects": effects_of(args.results), "times": seconds_of(args.results)}
+    for mark, lines in (("effects", effects_table(answer["effects"])), ("times", times_table(answer["times"]))):
+        print("\n".join(lines), end="\n\n")
+        write_between(args.docs, mark, lines)
+    if args.docs == DOCS and args.results.resolve() != KEPT.resolve():
+        KEPT.mkdir(exist_ok=True)
+        (KEPT / "beyond.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+        for page in PAGES:
+            command = [sys.executable, str(ROOT / f"benchmarks/{page}.py"), "--results", str(args.results / page)]
+            subprocess.run([*command, *(["--studies", "0"] if page == "defences" else [])], check=True)
+
+
+if __name__ == "__main__":
+    main()
