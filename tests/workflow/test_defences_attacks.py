@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from workplace import Workplace, shrink
 
-from fit.attacks.compare import ALL
 from fit.attacks.tabulate import ANY
 
 pytestmark = pytest.mark.slow
@@ -18,6 +17,7 @@ def place(tmp_path_factory):
     place = Workplace(tmp_path_factory.mktemp("attacks"))
     shrink(place)
     models, attacks = place.config["models"], place.config["attacks"]
+    attacks["concepts"] = attacks["concepts"][:1]
     for name in [name for name, model in models.items() if "base" in model and name != "atelier-esd"]:
         del models[name]
     models["atelier"]["images_per_prompt"] = 2
@@ -66,8 +66,6 @@ def test_each_attack_on_each_model_is_read_on_the_base_s_curve(place, results):
                 assert row["count_low"] <= row["count"] <= row["count_high"] or np.isinf(row["count"])
             named, best = (found[model, concept, attack] for attack in ("named", ANY))
             assert best["gain"] == pytest.approx(best["score"] - named["score"])
-        mean = np.mean([found[model, concept, "indirect"]["gain"] for concept in concepts])
-        assert found[model, ALL, "indirect"]["gain"] == pytest.approx(mean)
     assert (results / "attacks/compared/painters.png").stat().st_size > 10_000
 
 
@@ -96,5 +94,5 @@ def test_nothing_is_done_again_until_something_changes_and_then_only_what_depend
     finally:
         del erase["strength"]
     assert planned["erase_concepts"] == 1 and planned["tabulate_attacks"] == 1 and planned["compare_attacks"] == 1
-    assert planned["generate_images"] == 3  # the erased model's own, and those of two concepts under attack
+    assert planned["generate_images"] == 2  # the erased model's own, and those under attack
     assert "train_generator" not in planned and "rank_words" not in planned

@@ -8,7 +8,7 @@ from workplace import Workplace, shrink
 
 pytestmark = pytest.mark.slow
 
-PAINTERS, WORLD, DEALS, TRAININGS = 12, 3, 3, 2
+PAINTERS, WORLD, DEALS, TRAININGS = 12, 3, 2, 2
 MODELS = [(deal, training) for deal in range(DEALS) for training in range(1, TRAININGS + 1)]
 
 

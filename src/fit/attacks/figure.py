@@ -74,7 +74,7 @@ def draw_attacks(compared: pl.DataFrame, path: str | Path) -> None:
     panels[0, 0].set_yticks(range(len(models)), models)
     panels[0, 0].set_ylim(len(models) - 0.5, -0.5)
     figure.supxlabel("training images to which the pictures correspond (dotted: the concept's own)", fontsize=8)
-    labels = {BEFORE: "asked by name, 95 %", ANY: "the best attack, 95 %"}
+    labels = {BEFORE: "asked by name, 95 %", ANY: "all attacks, the best chosen by half of the pictures, 95 %"}
     handles = [plt.Line2D([], [], linestyle="none", label=labels.get(name, name), **looks[name]) for name in names]
     figure.legend(handles=handles, loc="outside upper center", ncols=max(1, len(handles)), frameon=False)
     with atomic_write(path) as part:
