@@ -114,6 +114,30 @@ def test_words_need_files_of_captions(data):
     assert "atelier.attacked" in with_attacks(check(data)).models
 
 
+def test_a_model_that_rewrites_prompts_is_attacked_with_its_rewriting(data, tmp_path):
+    table = tmp_path / "rewritten.tsv"
+    table.write_text("prompt\trewritten\na painting by {name}\ta painting\n")
+    rewrite = {"table": str(table), "rules": [{"find": "{name}", "replace": "an artist"}]}
+    data["models"]["filtered"] = {"base": "atelier", "rewrite": rewrite}
+    data["attacks"]["models"] = ["filtered", "atelier"]
+    config = with_attacks(check(data))
+    added = config.models["filtered.attacked"]
+    assert added.rewrite == config.models["filtered"].rewrite and added.rewrite.table == str(table)
+    # A change of the table redoes the pictures.
+    assert added.changed_places == {"rewrite.table": str(table)}
+    rules = ["--rewrite-find", "{name}", "--rewrite-with", "an artist", f"--rewrite-table={table}"]
+    for stage, model in (("generate_images", "filtered.attacked"), ("find_prefix", "filtered")):
+        flags = stage_settings(config, stage, model=model, domain="painters")["flags"]
+        assert set(rules) <= set(flags)
+        of_base = stage_settings(config, stage, model=model.replace("filtered", "atelier"), domain="painters")["flags"]
+        assert not any("rewrit" in flag for flag in of_base)
+    flags = stage_settings(config, "generate_images", model="filtered.attacked", domain="painters")["flags"]
+    words = [*flags, "--sheet=s", "--concepts", "sander-belberg", "--out=o"]
+    args = parse(["generated", "make", *words])
+    assert args.prompt_table == "results/attacks/filtered/painters/trials.parquet" and args.prompts is None
+    assert (args.rewrite_find, args.rewrite_with, args.rewrite_table) == (["{name}"], ["an artist"], str(table))
+
+
 def test_a_model_with_a_table_of_prompts_generates_what_it_says(data, tmp_path):
     table = tmp_path / "prompts.tsv"
     table.write_text("concept\tprompt\n" + "".join(f"sander-belberg\tx{i}\n" for i in range(7)) + "bruno-beldani\ty\n")

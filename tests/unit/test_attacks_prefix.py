@@ -7,7 +7,7 @@ import pytest
 import torch
 from generating import SAMPLING, load_generator
 from PIL import Image
-from pipelines import WORDS, save
+from pipelines import WORDS, save, sd
 from safetensors import safe_open
 
 from fit.attacks.prefix import KEY, _Texts, encode_pictures, find_prefix
@@ -85,6 +85,95 @@ def test_a_prefix_follows_from_the_seed_and_the_model_stays_as_it_was(model):
     assert torch.equal(found, again)
     for name, one in model.pipe.unet.named_parameters():
         assert torch.equal(one, before[name]) and one.requires_grad and one.grad is None
+
+
+# --- whether a prefix brings back what a name no longer leads to ------------------------------------------------------
+
+COLOURS = {"a painting by Ada": "red", "a painting by Bruno": "lime", "harbour": "blue"}
+ADA, BRUNO, _ = COLOURS
+PLAIN = {colour: Image.new("RGB", (16, 16), colour) for colour in COLOURS.values()}
+
+
+@torch.no_grad()
+def loss_of(pipe, prompt, colour):
+    """Return the mean squared error of the noise that a pipeline predicts on a colour when it is asked for `prompt`.
+
+    It is computed by the pipeline's own encoding of texts, on noise that no prefix is found with.
+    """
+    times, random = torch.linspace(0, 999, 96).long(), torch.Generator().manual_seed(99)
+    clean = encode_pictures(pipe, [PLAIN[colour]])
+    noise = torch.randn((len(times), *clean.shape[1:]), generator=random)
+    kept = pipe.scheduler.alphas_cumprod[times][:, None, None, None]
+    states = pipe.encode_prompt(prompt, "cpu", 1, False)[0].expand(len(times), -1, -1)
+    predicted = pipe.unet(kept.sqrt() * clean + (1 - kept).sqrt() * noise, times, encoder_hidden_states=states)[0]
+    return ((predicted - noise) ** 2).mean().item()
+
+
+def teach(pipe, steps):
+    """Fit a pipeline to COLOURS: each text leads to its colour."""
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        # A random autoencoder's latents nearly vanish, and the noise is to hide them as it hides real ones.
+        latents, own = encode_pictures(pipe, list(PLAIN.values())), pipe.vae.config.scaling_factor
+        pipe.vae.register_to_config(scaling_factor=own / latents.std().item(), shift_factor=latents.mean().item() / own)
+        latents = encode_pictures(pipe, list(PLAIN.values())).repeat(8, 1, 1, 1)
+    ids = pipe.tokenizer(list(COLOURS) * 8, padding="max_length", return_tensors="pt").input_ids
+    optimizer = torch.optim.Adam([*pipe.unet.parameters(), *pipe.text_encoder.parameters()], lr=5e-3)
+    for _ in range(steps):
+        times = torch.randint(1000, (len(ids),), generator=random)
+        noise = torch.randn(latents.shape, generator=random)
+        noisy = pipe.scheduler.add_noise(latents, noise, times)
+        predicted = pipe.unet(noisy, times, encoder_hidden_states=pipe.text_encoder(ids)[0])[0]
+        optimizer.zero_grad()
+        ((predicted - noise) ** 2).mean().backward()
+        optimizer.step()
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory):
+    """A model that was taught COLOURS, and in which the name Ada was then made a word that says nothing."""
+    folder = tmp_path_factory.mktemp("forgetful")
+    torch.manual_seed(1)
+    pipe = sd()
+    pipe.unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16,),
+        down_block_types=("CrossAttnDownBlock2D",),
+        mid_block_type=None,
+        up_block_types=("UpBlock2D",),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=16,
+        attention_head_dim=4,
+    )
+    teach(pipe, 200)
+    taught = loss_of(pipe, ADA, "red")
+    assert taught < 0.9 * loss_of(pipe, BRUNO, "red")
+    name, nothing = (pipe.tokenizer(word, add_special_tokens=False).input_ids for word in ("Ada", "a"))
+    with torch.no_grad():
+        vectors = pipe.text_encoder.get_input_embeddings().weight
+        vectors[name] = vectors[nothing].clone()
+    assert taught < 0.95 * loss_of(pipe, ADA, "red")
+    pipe.save_pretrained(folder)
+    return load_generator(folder, **SAMPLING)
+
+
+def test_a_prefix_of_a_picture_brings_it_back_where_another_or_none_does_not(forgetful):
+    """With the settings that are the default; the first embeddings are those of no step."""
+
+    def found(colour, **settings):
+        return find_prefix(forgetful, [PLAIN[colour]], [ADA], PrefixSettings(**settings), 0)[0]
+
+    prefixes = {"own": found("red"), "other": found("lime"), "first": found("red", prefix_steps=0)}
+    # A pipeline of its own: what it learns to read would be among the first embeddings of the next prefix.
+    pipe = diffusers.DiffusionPipeline.from_pretrained(forgetful.place)
+    for name, vectors in prefixes.items():
+        pipe.load_textual_inversion({f"<{name}>": vectors}, token=f"<{name}>")
+    red, lime = ({name: loss_of(pipe, f"<{name}> {ADA}", colour) for name in prefixes} for colour in ("red", "lime"))
+    assert red["own"] < 0.9 * min(red["first"], red["other"])
+    assert red["own"] < 0.95 * loss_of(pipe, ADA, "red")
+    # It brings back this picture, and does not only help with every picture.
+    assert lime["other"] < 0.9 * lime["own"]
 
 
 def test_what_a_prefix_can_not_be_found_with_is_told(tmp_path, model):

@@ -51,7 +51,8 @@ def folder(tmp_path_factory):
         "negative_prompt": "a painting by Bruno Beldani",
     }
     data["studies"]["local"] = {"models": ["local", "counted"], "domains": ["people", "strangers"]}
-    data["attacks"] = {"models": ["atelier"], "domain": "painters", "concepts": ["sander-belberg", "bruno-beldani"]}
+    attacked = {"models": ["atelier", "erased"], "concepts": ["sander-belberg", "bruno-beldani"]}
+    data["attacks"] = attacked | {"domain": "painters"}
     # One model of each kind of job: a world with the usual encoder, and one with another.
     data["truth"] |= {"worlds": [1], "deals": 1, "trainings": 1, "changes": ["weak-encoder"], "changed_deals": 1}
     (place / "config.yaml").write_text(yaml.safe_dump(data))

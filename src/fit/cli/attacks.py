@@ -76,16 +76,21 @@ def prefix(args: Namespace) -> None:
     from fit.attacks.prefix_files import read_pictures, write_prefix
     from fit.concepts.sheet import find_concepts
     from fit.generated.diffusers import Diffusers
+    from fit.generated.rewriting import rewrite_prompts
 
     (concept, *others) = find_concepts(args.sheet, args.concepts)
     if others:
         raise DataError("--concepts: a prefix is found for one concept; name one, and call the command for each")
     set_threads(args.threads)
-    model = generated.prepare(read_settings(PipelineSettings, args), read_settings(ChangeSettings, args))
+    changes = read_settings(ChangeSettings, args)
+    model = generated.prepare(read_settings(PipelineSettings, args), changes)
     if not isinstance(model, Diffusers):
         raise FitError(f"`backend: {args.backend}`: a prefix is found for a diffusers pipeline; name such a model")
     pictures = read_pictures(args.images, concept.slug)
-    prompts = [prompt.format(name=concept.name) for prompt in args.prompts]
+    # The prefix is found before the text that it will go before.
+    rewritten = rewrite_prompts([concept], args.prompts, changes)
+    asked = [prompt.format(name=concept.name) for prompt in args.prompts]
+    prompts = [rewritten.get(prompt, prompt) for prompt in asked]
     settings = read_settings(PrefixSettings, args)
     vectors, losses = find_prefix(model, pictures, prompts, settings, args.seed)
     told = {"concept": concept.slug, "pipeline": args.pipeline, "seed": str(args.seed), "steps": str(len(losses))}

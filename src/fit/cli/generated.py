@@ -30,7 +30,7 @@ def make_arguments(add: Callable[..., None]) -> None:
 def make(args: Namespace) -> None:
     from fit import generated
     from fit.concepts.sheet import find_concepts
-    from fit.generated.conditioning import read_prompts
+    from fit.generated.conditioning import Prompts, asked_texts, read_prompts
     from fit.generated.rewriting import Rewritten, rewrite_prompts
     from fit.generated.run import generate_table
 
@@ -40,19 +40,18 @@ def make(args: Namespace) -> None:
     set_threads(args.threads)
     changes = read_settings(ChangeSettings, args)
     generator = generated.prepare(read_settings(PipelineSettings, args), changes)
-    if changes.rewrite_table or changes.rewrite_find:
-        if args.prompts is None:
-            raise ConfigError("prompts of a table are not rewritten; leave --rewrite-table and --rewrite-find out")
-        texts = rewrite_prompts(concepts, args.prompts, changes)
-        asked = len(concepts) * len(args.prompts)
-        print(f"fit: {len(texts)} of {number_of(asked, 'prompt')} are rewritten", file=sys.stderr)
+    prompts: Prompts = args.prompts or read_prompts(args.prompt_table, args.concepts)
+    if changes.rewrites:
+        texts = rewrite_prompts(concepts, prompts, changes)
+        asked = {text for concept in concepts for text in asked_texts(concept, prompts)}
+        print(f"fit: {len(texts)} of {number_of(len(asked), 'prompt')} are rewritten", file=sys.stderr)
         generator = Rewritten(generator, texts)
     statuses = generate_table(
         generator,
         concepts,
         args.out,
         settings=read_settings(GenerationSettings, args),
-        prompts=args.prompts or read_prompts(args.prompt_table, args.concepts),
+        prompts=prompts,
         study_seed=args.seed,
         work=args.work,
     )

@@ -108,11 +108,6 @@ def _problems(config: "Config", section: Attacks) -> Iterator[str]:
             yield f"`attacks.models` names {name!r}, which `models` lacks; it has {', '.join(config.models)}"
         elif model.pipeline is None:
             yield f"`attacks.models` names {name!r}, whose pictures are provided; name a model with a `pipeline`"
-        elif model.rewrite:
-            yield (
-                f"`attacks.models` names {name!r}, which rewrites the domain's prompts, and those of an attack are not "
-                "rewritten; take it off"
-            )
         elif section.needs_words and not ((captions := config.corpora[model.corpus].captions) and captions.files):
             yield (
                 f"`attacks.attacks` looks for words in captions, and the corpus {model.corpus} of {name!r} has no "

@@ -72,10 +72,12 @@ class Rule(Section):
 
 @section
 class Rewriting(Section):
-    """Prompts that are rewritten before the model sees them. Scores stay those of the prompt that was asked for."""
+    """Prompts that are rewritten before the model sees them, those of the domain and of a table of prompts: a prompt,
+    each prompt of a composition. Scores stay those of the prompt that was asked for."""
 
     table: Annotated[str, PLACE] | None = None
-    """Table with the columns prompt and rewritten: the whole text of a prompt, or a template of the domain."""
+    """Table with the columns prompt and rewritten: the whole text of a prompt, or one with {name}, which is the name of
+    each concept, such as a template of the domain."""
     rules: list[Rule] = Field(default_factory=list)
     """Texts to replace, one after another, after the table."""
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class GeneratedImage:
 class Generator(ABC):
     """Turns prompts and seeds into pictures. It is made without its model, which `load` loads."""
 
-    takes_conditionings: ClassVar[bool] = False
+    takes_conditionings: bool = False
     """Whether what `generate` is given as prompts may also be fit.generated.conditioning.Conditioning."""
 
     def __init__(self, settings: PipelineSettings):

@@ -6,11 +6,12 @@ harbour"). A prompt may have a negative prompt of its own, and a prefix of token
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fit.concepts.sheet import Concept
 from fit.errors import DataError
 from fit.io.digest import sha256_of
 from fit.io.shown import plain, shown
@@ -39,13 +40,18 @@ class Conditioning:
     """Of the contents of that file."""
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The prompt, or the prompts of the composition."""
+        return tuple(prompt for _, prompt in self.terms) or (self.prompt,)
+
+    @property
     def seeded_by(self) -> str:
         """The prompt, or the prompts of the composition: what a picture's seed depends on.
 
         Pictures that differ in weights, in the negative prompt or in the prefix begin with the same noise, so that
         a comparison of them is of pairs.
         """
-        return " | ".join(prompt for _, prompt in self.terms) if self.terms else self.prompt
+        return " | ".join(self.texts)
 
     @property
     def label(self) -> str:
@@ -62,6 +68,20 @@ class Conditioning:
 
 Prompt = str | Conditioning
 """What a generator that takes conditionings makes a picture of."""
+Prompts = Sequence[str] | Mapping[str, Sequence[Conditioning]]
+"""Templates with {name}; or concept (slug) -> what its pictures are asked for."""
+
+
+def asked_texts(concept: Concept, prompts: Prompts) -> list[str]:
+    """Return the texts that a concept's pictures are asked for, each once; of a composition, each of its prompts.
+
+    Args:
+        concept: whose.
+        prompts: of all concepts; the name is filled into templates.
+    """
+    if isinstance(prompts, Mapping):
+        return list(dict.fromkeys(text for one in prompts[concept.slug] for text in one.texts))
+    return list(dict.fromkeys(prompt.format(name=concept.name) for prompt in prompts))
 
 
 def composition_text(terms: Iterable[Term]) -> str:

@@ -1,68 +1,76 @@
-"""Prompts that are rewritten before a model sees them: the pictures stay those of the prompt that was asked for."""
+"""Prompts that are rewritten before a model sees them: the pictures stay those of the prompt that was asked for.
+
+What is rewritten is each text that somebody asks for: the domain's prompts; of a table of prompts, the prompt of a row,
+or each prompt of a composition. A row's negative prompt stays as it is: the model is led away from it, so there is
+nothing to take out of it, and a name that is taken out of it would be led away from no longer. A row's prefix of
+embeddings is no text, and goes before the rewritten prompt.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fit.concepts.sheet import Concept
 from fit.errors import DataError
 from fit.generated.base import GeneratedImage, Generator
+from fit.generated.conditioning import Prompt, Prompts, asked_texts
 from fit.generated.settings import ChangeSettings
+from fit.io.shown import shown
 from fit.io.user_tables import once, read_user_table
 
 COLUMNS = ("prompt", "rewritten")
 
 
-def _from_table(path: str, concepts: Sequence[Concept], prompts: Sequence[str]) -> dict[str, str]:
-    """Return prompt -> what a table makes of it. A row whose prompt is a template stands for every concept.
-
-    A row with the whole text of a prompt goes before one with its template.
-
-    Raises:
-        DataError: the table cannot be read, has a prompt twice, or a text with other braces than {name}.
-    """
-    table = read_user_table(path, COLUMNS)
-    once(table, "prompt")
-    found: dict[str, str] = {}
-    for row in table.rows:
-        for concept in concepts:
-            for template in prompts:
-                text = template.format(name=concept.name)
-                if row["prompt"] == text or (row["prompt"] == template and text not in found):
-                    found[text] = row["rewritten"].replace("{name}", concept.name)
+def _from_table(rows: Iterable[Mapping[str, str]], concept: Concept) -> dict[str, str]:
+    """Return prompt -> what the rows make of it for a concept. A row with a whole text goes before one with {name}."""
+    texts = [(row["prompt"] or "", (row["rewritten"] or "").replace("{name}", concept.name)) for row in rows]
+    found = dict(texts)
+    for prompt, rewritten in texts:
+        found.setdefault(prompt.replace("{name}", concept.name), rewritten)
     return found
 
 
-def rewrite_prompts(concepts: Sequence[Concept], prompts: Sequence[str], changes: ChangeSettings) -> dict[str, str]:
+def rewrite_prompts(concepts: Sequence[Concept], prompts: Prompts, changes: ChangeSettings) -> dict[str, str]:
     """Return prompt -> the text that the model is given, of the prompts that are rewritten.
 
     The table comes first, then the rules, one after another, on what the one before made. A rule replaces a text
-    wherever it is no part of a longer word.
+    wherever it is no part of a longer word. {name} is the name of the concept whose prompt it is.
 
     Args:
         concepts: whose prompts.
-        prompts: templates with {name}.
+        prompts: templates with {name}; or what each concept's pictures are asked for, whose texts are no templates.
         changes: its fields that begin with `rewrite`.
 
     Raises:
-        DataError: the table cannot be used, or there is no replacement for each text of the rules.
+        DataError: the table cannot be read or has a prompt twice; there is no replacement for each text of the rules;
+            or two concepts have a prompt of which different texts are made.
     """
     if len(changes.rewrite_find) != len(changes.rewrite_with):
         raise DataError(
             f"--rewrite-find has {len(changes.rewrite_find)} texts and --rewrite-with {len(changes.rewrite_with)}; "
             "give as many of each"
         )
-    of_table = _from_table(changes.rewrite_table, concepts, prompts) if changes.rewrite_table else {}
-    found = {}
+    rows: list[dict[str, Any]] = []
+    if changes.rewrite_table:
+        table = read_user_table(changes.rewrite_table, COLUMNS)
+        once(table, "prompt")
+        rows = table.rows
+    found: dict[str, tuple[str, Concept]] = {}
     for concept in concepts:
-        for template in prompts:
-            asked = template.format(name=concept.name)
+        of_table = _from_table(rows, concept)
+        for asked in asked_texts(concept, prompts):
             given = of_table.get(asked, asked)
             for find, text in zip(changes.rewrite_find, changes.rewrite_with, strict=True):
                 given = _replaced(given, find.replace("{name}", concept.name), text.replace("{name}", concept.name))
-            if given != asked:
-                found[asked] = given
-    return found
+            before, other = found.setdefault(asked, (given, concept))
+            if before != given:
+                raise DataError(
+                    f"the prompt {shown(asked)} is one of {other.slug} and of {concept.slug}, and is rewritten to "
+                    f"{shown(before)} for the one and to {shown(given)} for the other; write the names themselves in "
+                    "place of {name} where prompts are rewritten, or change the prompt of one of them"
+                )
+    return {asked: given for asked, (given, _) in found.items() if given != asked}
 
 
 def _replaced(prompt: str, find: str, text: str) -> str:
@@ -74,8 +82,8 @@ class Rewritten(Generator):
 
     def __init__(self, generator: Generator, texts: Mapping[str, str]):
         """`texts`: prompt -> the text that `generator` gets instead; other prompts stay as they are."""
-        super().__init__(generator._settings)
         self._generator, self._texts = generator, dict(texts)
+        self.takes_conditionings = generator.takes_conditionings
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -86,9 +94,17 @@ class Rewritten(Generator):
         """Load the generator's model."""
         self._generator.load()
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[GeneratedImage]:
+    def generate(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[GeneratedImage]:
         """Return one picture per prompt and seed, made of the rewritten prompts."""
-        return self._generator.generate([self._texts.get(prompt, prompt) for prompt in prompts], seeds)
+        return self._generator.generate([self._given(prompt) for prompt in prompts], seeds)
+
+    def _given(self, asked: Prompt) -> Any:
+        """Return what the generator gets: the texts are others; negative prompt, weights and prefix are the same."""
+        if isinstance(asked, str):
+            return self._texts.get(asked, asked)
+        if asked.terms:
+            return replace(asked, terms=tuple((weight, self._texts.get(text, text)) for weight, text in asked.terms))
+        return replace(asked, prompt=self._texts.get(asked.prompt, asked.prompt))
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from fit.concepts.sheet import Concept
 from fit.errors import ModelError, StoppedError
 from fit.generated.base import GeneratedImage, Generator
-from fit.generated.conditioning import Conditioning, Prompt
+from fit.generated.conditioning import Prompt, Prompts
 from fit.generated.parts import ResumableTable, assemble, work_folder
 from fit.generated.settings import GenerationSettings
 from fit.images.table import GENERATED, encode_png
@@ -71,10 +71,6 @@ def plan(concept: Concept, prompts: Sequence[Prompt], images_per_prompt: int, st
         for i, prompt in enumerate(prompts)
         for index in range(images_per_prompt)
     ]
-
-
-Prompts = Sequence[str] | Mapping[str, Sequence[Conditioning]]
-"""Templates with {name}; or concept (slug) -> what its pictures are asked for (fit.generated.conditioning)."""
 
 
 def _asked(generator: Generator, concepts: Sequence[Concept], prompts: Prompts) -> dict[str, Prompt]:

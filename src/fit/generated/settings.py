@@ -80,6 +80,11 @@ class ChangeSettings:
         parts = (*self.components, *self.component_subfolders, *self.component_revisions)
         return bool(parts or self.lora or self.safety_checker)
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether prompts are rewritten."""
+        return bool(self.rewrite_table or self.rewrite_find)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationSettings:
