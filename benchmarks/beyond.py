@@ -32,6 +32,7 @@ KEPT = ROOT / "docs/beyond"
 NOT_MEASURED = "not measured"
 PAGES = ("copies", "defences", "attacks", "poisoning")
 ERASED, ROBUST, CONTROL = "atelier-esd", "atelier-advunlearn", "atelier-control"
+PREFIX = "prefix"
 PARTS = {
     "the default study, which all of it begins with": ("world", "study"),
     "copies": ("copies",),
@@ -44,14 +45,14 @@ PARTS = {
 # --- known effects ----------------------------------------------------------------------------------------------------
 
 
-def drawn_gain(results, model):
-    """(gain of the best attack over the name, the same [resamples]), means over concepts; None without a table."""
+def drawn_gain(results, model, attack):
+    """(gain of an attack over the name, the same [resamples]), means over concepts; None without a table."""
     tables = sorted(Path(results, "attacks", model).glob("*/attacks.parquet"))
     if not tables:
         return None
     rows = pl.concat([pl.read_parquet(path) for path in tables])
     found = {(row["concept"], row["attack"]): row for row in rows.iter_rows(named=True)}
-    pairs = [(row, found.get((concept, BEFORE))) for (concept, attack), row in found.items() if attack == ANY]
+    pairs = [(row, found.get((concept, BEFORE))) for (concept, name), row in found.items() if name == attack]
     pairs = [(one, other) for one, other in pairs if other and one["drawn"] and other["drawn"]]
     if not pairs:
         return None
@@ -67,29 +68,31 @@ def effect(value, drawn=None, ends=None):
 
 def attack_effects(results):
     """Yield (effect in words, effect or None): what attacks bring back, and from which defence less."""
-    gains = {model: drawn_gain(results, model) for model in (ERASED, ROBUST)}
-    erased, robust = gains[ERASED], gains[ROBUST]
-    yield (
-        "an erased painter comes back under attacks: score of the best attack less that of the name, after `esd`",
-        effect(*erased) if erased else None,
-    )
-    yield (
-        "less so after AdvUnlearn: this gain after `esd`, less the gain after `advunlearn`",
-        effect(erased[0] - robust[0], erased[1] - robust[1]) if erased and robust else None,
-    )
+    for attack, said in ((PREFIX, "a prefix"), (ANY, "the best of all attacks")):
+        erased, robust = (drawn_gain(results, model, attack) for model in (ERASED, ROBUST))
+        yield (
+            f"an erased painter comes back: score under {said} less that of the name, after `esd`",
+            effect(*erased) if erased else None,
+        )
+        yield (
+            "less so after AdvUnlearn: this gain after `esd`, less the gain after `advunlearn`",
+            effect(erased[0] - robust[0], erased[1] - robust[1]) if erased and robust else None,
+        )
 
 
 def erasing_effects(results):
-    """Yield (effect in words, effect or None): what erasing does to the erased painters and to others."""
-    tables = {m: sorted(Path(results, "defences", m).glob("*.parquet")) for m in (ERASED, CONTROL)}
-    for group, said in (("erased", "erasing lowers the painter's score"), ("others", "and those of other painters")):
+    """Yield (effect in words, effect or None): how much lower scores are after erasing, and after the control."""
+    for model, group, said in (
+        (ERASED, "erased", "erasing lowers the painters' score: the base's mean less that after `esd`"),
+        (CONTROL, "erased", "so does the control, which erases nothing"),
+        (ERASED, "others", "erasing lowers the scores of other painters, too"),
+    ):
         found = None
-        if tables[ERASED]:
-            rows = pl.read_parquet(tables[ERASED][0]).filter((pl.col("quantity") == "score") & (pl.col("of") == group))
-            if len(rows):
-                row = rows.row(0, named=True)
+        for path in sorted(Path(results, "defences", model).glob("*.parquet"))[:1]:
+            rows = pl.read_parquet(path).filter((pl.col("quantity") == "score") & (pl.col("of") == group))
+            for row in rows.iter_rows(named=True):
                 found = effect(-row["value"], ends=(-row["high"], -row["low"]))
-        yield f"{said}: the base's mean less that after `esd`", found
+        yield said, found
 
 
 def copy_effects(results):

@@ -24,7 +24,7 @@ SMALL = {
     "audit": ("--studies 2 --resamples 20 --docs {folder}/page.md", r"\| no imitation \| \d of 2"),
     "beyond": (
         "--results docs/beyond --docs {folder}/page.md",
-        r"\| an erased painter comes back [^|]*\| [+-]\d\.\d\d \(",
+        r"\| an erased painter comes back[^|]*\| [+-]\d\.\d\d \(",
     ),
     "captions": ("--rows 80 --names 300 --rounds 1 --folder {folder}/captions", r"\| 300 names, 1 thread \| -?\d+"),
     "compare": (
