@@ -219,8 +219,8 @@ def test_the_built_in_study_rests_on_nothing_of_anybody_else():
 def test_what_is_not_stated_is_not_guessed():
     sources = data_of(config(), "paper")
     assert of(sources, "model/sd1.1").licence == "creativeml-openrail-m"
-    assert of(sources, "model/sd1.5").licence == "" and of(sources, "model/sd1.5").places[0].endswith(
-        "@451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+    assert of(sources, "model/sd1.5").licence == "" and of(sources, "model/sd1.5").places == (
+        *("stable-diffusion-v1-5/stable-diffusion-v1-5", "commit 451f4fe16113bff5a5d2269ed5ad43b0592e9a14"),
     )
     assert (of(sources, "corpus/laion2b_en").origin, of(sources, "corpus/laion2b_en").licence) == ("", "")
 
@@ -247,6 +247,11 @@ def test_a_derived_model_has_its_own_terms_and_its_base_is_listed_too():
     assert [one.licence for one in sources[:3]] == ["MIT", "", of(sources, "model/atelier").licence]
     assert "components.unet.place: someone/unet" in of(sources, "model/mine").places
     assert "derived from the model atelier" in of(sources, "model/mine").places
+
+
+def test_of_many_files_of_captions_the_first_are_named():
+    files = data_of(config(), "atelier")[1].places
+    assert files == ("results/atelier/corpus/000.parquet", "results/atelier/corpus/001.parquet", "2 more files")
 
 
 def test_what_a_study_lacks_is_not_data_that_it_rests_on():

@@ -4,10 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from fit.config.config import Config
 from fit.config.section import Described
+from fit.io.shown import number_of
 from fit.reports.data import DataSource, Kind
 
 SEARCHES = ("serpapi", "wikiart")
 """Sources of references that are fetched from the web."""
+NAMED_FILES = 2
+"""Files of a corpus that are named; of more, how many: the configuration has them all."""
 
 
 def _source(kind: Kind, name: str, places: Iterable[str], of: Described, fetched: Iterable[str] = ()) -> DataSource:
@@ -26,7 +29,9 @@ def _model_places(config: Config, name: str) -> Iterator[str]:
     if model.provided_images:
         yield model.provided_images
         return
-    yield f"{model.pipeline}@{model.revision}" if model.revision else f"{model.pipeline}"
+    yield f"{model.pipeline}"
+    if model.revision:
+        yield f"commit {model.revision}"
     if model.base:
         yield f"derived from the model {model.base}"
         yield from (f"{key}: {place}" for key, place in model.changed_places.items())
@@ -37,7 +42,10 @@ def _corpus_places(config: Config, name: str) -> Iterator[str]:
     if provided := corpus.provided_images or corpus.provided_counts:
         yield provided
     if corpus.captions:
-        yield from corpus.captions.files or [f"the index {corpus.captions.elasticsearch}"]
+        files = corpus.captions.files or [f"the index {corpus.captions.elasticsearch}"]
+        yield from files[:NAMED_FILES]
+        if len(files) > NAMED_FILES:
+            yield f"{number_of(len(files) - NAMED_FILES, 'more file')}"
     if corpus.images == "http":
         yield "images behind its links"
     if corpus.counts_from:

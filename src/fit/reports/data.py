@@ -11,7 +11,7 @@ from fit.io.shown import noun_of, plain
 Kind = Literal["model", "corpus", "references", "photographs", "embedder"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NOT_STATED = "not stated"
-MOST_PLACES = 4
+MOST_PLACES = 6
 """Files, folders and ids of one entry that are named; of more, how many."""
 
 
@@ -93,8 +93,8 @@ def places_of(places: Sequence[str]) -> str:
 
 
 DATA_NOTE = (
-    "Origin and licence are quoted from the configuration, where who runs the study states them as the publisher does; "
-    f'FIT does not check them. "{NOT_STATED}" means that nobody did, not that there are no terms. A corpus of links '
-    "holds addresses: who made an image, and on what terms it is shown, is not in it."
+    "Whoever runs the study states origin and licence in its configuration, as the publisher does; FIT quotes both and "
+    f'does not check them. "{NOT_STATED.capitalize()}" means that nobody stated it, not that there are no terms. A '
+    "corpus of links holds addresses: who made an image, and on what terms it is shown, is not in it."
 )
 """What is said below a table of what a study rests on."""

@@ -4,20 +4,20 @@ READERS: tuple[tuple[str, str], ...] = (
     (
         "Researchers who reproduce or extend it",
         "A measurement of one model that can be made again from the files that are named, and held against other "
-        "models and domains by its interval. What causes the rise is found by training with and without images, as "
-        "docs/truth.md does in a small world.",
+        "models and domains by its interval. Whether images cause the rise is found by training on more and on fewer "
+        "of them, as docs/truth.md does in a small world.",
     ),
     (
         "Teams that train models",
-        "A hint which concepts a model may imitate, and from about how many images on: a reason to look at these "
-        "concepts, or to train on fewer images of them, and then to measure again. It is not a line below which "
-        "nothing has to be done.",
+        "A hint at the concepts that a model may imitate, and at the number of images from which on it does: a reason "
+        "to look at these concepts, or to train on fewer images of them, and then to measure again. It is not a line "
+        "below which nothing has to be done.",
     ),
     (
         "People who hold rights, or whose face or style is at stake",
         "Evidence on one concept beside many others: how many images in the training set match it, how closely the "
-        "model's pictures resemble it, and how sure both are. Which picture came from which image, and what follows "
-        "from that, it does not say.",
+        "model's pictures resemble it, and how sure both are. It does not say which picture came from which image, nor "
+        "what follows from that.",
     ),
 )
 """(who reads a result, what it means for them)."""
