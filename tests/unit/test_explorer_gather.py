@@ -209,7 +209,7 @@ def test_the_rule_that_made_a_file_is_told_by_its_log(tmp_path):
 
 def test_tables_can_be_taken_away(told):
     tables = {table.name: table for table in told.tables}
-    assert list(tables) == ["thresholds", "scores", "counts", "calibration", "concepts"]
+    assert list(tables) == ["thresholds", "scores", "counts", "calibration", "data", "concepts"]
     for table in tables.values():
         assert all(len(row) == len(table.columns) for row in table.rows), table.name
     assert len(tables["concepts"].rows) == 24

@@ -133,7 +133,7 @@ def test_the_table_says_what_is_stated_and_what_is_not():
     model, local = table.rows
     assert model == ("model", "m", "owner/m@abc", NOT_STATED, NOT_STATED, "")
     assert local[3:5] == ("the museum", "CC0")
-    assert "FIT does not check them" in table.note
+    assert "does not check them" in table.note
 
 
 DATA = [

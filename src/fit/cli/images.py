@@ -155,8 +155,8 @@ def count_statuses(args: Namespace) -> None:
     slugs = [concept.slug for concept in read_sheet(args.sheet)]
     counts = count_collected(ConceptTables([args.folder]), slugs)
     write_statuses(counts, args.out)
-    images = sum(counts.values())
-    show(args, lambda: f"{args.out}: {number_of(images, 'image')}", lambda: {"out": args.out, "statuses": counts})
+    said = ", ".join(f"{number:,} {status}" for status, number in counts.items()) or "no image"
+    show(args, lambda: f"{args.out}: {said}", lambda: {"out": args.out, "statuses": counts})
 
 
 def show_arguments(add: Callable[..., None]) -> None:
