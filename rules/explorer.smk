@@ -44,6 +44,7 @@ rule gather_study:
         pictures=shown_pictures,
         asked_for=measured_before,
         beside=tables_of_others,
+        statuses=statuses_of,
     output:
         study="results/explorer/{study}/study.json",
     log:
@@ -63,7 +64,7 @@ rule gather_study:
         "--corpora {params.settings[corpora]:q} --counts-from {params.settings[counts_from]:q} "
         "--sheets {params.settings[sheets]:q} --embedders {params.settings[embedders]:q} "
         "--people {params.settings[people]:q} --missing {params.settings[missing]:q} {params.settings[flags]:q} "
-        "--results results --out {output.study:q} > {log:q} 2>&1"
+        "{params.settings[data]:q} --results results --out {output.study:q} > {log:q} 2>&1"
 
 
 rule build_explorer:

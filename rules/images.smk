@@ -93,3 +93,24 @@ rule import_photographs:
         "fit images import-photographs --place {params.settings[place]:q} {params.settings[flags]:q} "
         "--work results/cache/imported/photographs/{wildcards.domain} "
         "{resources.flags} --decoders {threads} --out {output.images:q} > {log:q} 2>&1"
+
+
+rule count_statuses:
+    """Count how fetching training images ended: how many are images, and how many are not for which reason."""
+    input:
+        tables=tables("images/{corpus}/{domain}"),
+        sheet=sheet_of,
+    output:
+        statuses="results/images/{corpus}/{domain}/statuses.tsv",
+    log:
+        "results/logs/count_statuses/{corpus}/{domain}.log",
+    benchmark:
+        "results/benchmarks/count_statuses/{corpus}/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("count_statuses"),
+    shell:
+        "fit images count-statuses results/images/{wildcards.corpus}/{wildcards.domain} --sheet {input.sheet:q} "
+        "--out {output.statuses:q} > {log:q} 2>&1"

@@ -71,3 +71,24 @@ rule draw_references:
         settings=settings("draw_references"),
     shell:
         "fit references draw {input.references:q} --out {output.sheet:q} > {log:q} 2>&1"
+
+
+rule count_candidates:
+    """Count how fetching candidates for references ended: how many are images, and how many are not for which reason."""
+    input:
+        tables=tables("references/{domain}/candidates"),
+        sheet=sheet_of,
+    output:
+        statuses="results/references/{domain}/candidates/statuses.tsv",
+    log:
+        "results/logs/count_candidates/{domain}.log",
+    benchmark:
+        "results/benchmarks/count_candidates/{domain}.tsv"
+    conda:
+        "../envs/fit.yaml"
+    threads: 1
+    params:
+        settings=settings("count_candidates"),
+    shell:
+        "fit images count-statuses results/references/{wildcards.domain}/candidates --sheet {input.sheet:q} "
+        "--out {output.statuses:q} > {log:q} 2>&1"

@@ -9,6 +9,7 @@ rule report_study:
         counts=of_complete("results/counts/{corpus}/{domain}.parquet"),
         match_thresholds=match_thresholds_of,
         figures=report_figures,
+        statuses=statuses_of,
     output:
         report="results/reports/{study}/report.md",
         thresholds=report(
@@ -35,9 +36,15 @@ rule report_study:
             category="Tables",
             labels={"study": "{study}", "shows": "calibration"},
         ),
+        data=report(
+            "results/reports/{study}/data.tsv",
+            caption="../workflow/report/data_table.rst",
+            category="Tables",
+            labels={"study": "{study}", "shows": "data that it rests on"},
+        ),
         tables=expand(
             "results/reports/{{study}}/{table}.{suffix}",
-            table=["thresholds", "scores", "counts", "calibration"],
+            table=["thresholds", "scores", "counts", "calibration", "data"],
             suffix=["md", "tex"],
         ),
     log:
@@ -52,7 +59,8 @@ rule report_study:
     shell:
         "fit reports write {wildcards.study} --thresholds {input.thresholds:q} --counts {input.counts:q} "
         "--match-thresholds {input.match_thresholds:q} --figures {input.figures:q} "
-        "--missing {params.settings[missing]:q} --out results/reports/{wildcards.study} > {log:q} 2>&1"
+        "--missing {params.settings[missing]:q} {params.settings[data]:q} --statuses {input.statuses:q} "
+        "--out results/reports/{wildcards.study} > {log:q} 2>&1"
 
 
 rule report_paper:

@@ -2,6 +2,7 @@
 
 from fit import alternatives
 from fit.config import copies as copies_config
+from fit.config.data import data_of
 from fit.explorer.beside import tables_beside
 from fit.poisoning.settings import OBJECTIVES
 from fit.truth.design import PRUNED, USUAL, Run
@@ -243,6 +244,14 @@ def match_thresholds_of(wildcards):
         for kind in ("threshold", "art")
         if kind != "art" or CONFIG.domains[domain].art_filter
     ]
+
+
+def statuses_of(wildcards):
+    """Return how fetching images ended, of each corpus and domain of a study whose images came from the web; none if the
+    study does not ask whether a site refuses, so that there is nothing to count."""
+    if not CONFIG.collection.honour_opt_out:
+        return []
+    return [f"results/{place}" for source in data_of(CONFIG, wildcards.study) for place in source.statuses]
 
 
 def report_figures(wildcards):

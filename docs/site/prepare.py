@@ -42,11 +42,32 @@ def glossary() -> str:
     return "\n".join(f"## {term.term.capitalize()}\n\n{term.words}\n" for term in GLOSSARY)
 
 
+def _linked(text: str) -> str:
+    """Return a text in which names of pages of `docs` are links to them."""
+    return re.sub(r"docs/([a-z]+\.md)", r"[\1](\1)", text)
+
+
+def meaning() -> str:
+    """What a threshold means for its readers, as reports and pages say it."""
+    from fit.thresholds.meaning import READERS
+
+    return "".join(f"- **{who}.** {_linked(words)}\n" for who, words in READERS)
+
+
+def unsupported() -> str:
+    """Uses that no threshold supports, as reports and pages say it."""
+    from fit.thresholds.meaning import UNSUPPORTED
+
+    return "".join(f"- {_linked(text)}\n" for text in UNSUPPORTED)
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "commands": command_list,
     "settings": settings_reference,
     "python": python_interface,
     "glossary": glossary,
+    "meaning": meaning,
+    "unsupported": unsupported,
     **FIGURES,
 }
 """Name in `<!-- site: NAME -->` -> what makes the Markdown that takes its place."""

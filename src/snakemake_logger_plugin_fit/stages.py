@@ -8,8 +8,14 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("training models to find the truth with", ("train_truth_encoder", "train_truth_generator")),
     ("erasing concepts", ("erase_concepts",)),
     ("counting captions", ("count_captions", "merge_captions", "plot_counts")),
-    ("collecting training images", ("collect_images", "import_training_images")),
-    ("collecting references", ("collect_references", "import_photographs", "select_references", "draw_references")),
+    ("collecting training images", ("collect_images", "import_training_images", "count_statuses")),
+    (
+        "collecting references",
+        (
+            *("collect_references", "import_photographs", "select_references", "draw_references"),
+            "count_candidates",
+        ),
+    ),
     ("generating pictures", ("generate_images", "import_generated", "draw_generated")),
     (
         "attacking models",

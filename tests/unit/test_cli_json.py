@@ -216,6 +216,9 @@ def test_image_tables(tmp_path, capsys, monkeypatch):
     pq.write_table(pa.Table.from_pylist(rows, schema=COLLECTED), tmp_path / "t.parquet")
     _, found = agree(capsys, "images", "stats", "t.parquet")
     assert found[0]["statuses"] == {"http_404": 3, "ok": 1} and found[0]["rows"] == 4
+    Path("s.tsv").write_text("concept\tname\nada\tAda\n")
+    _, found = agree(capsys, "images", "count-statuses", ".", "--sheet", "s.tsv", "--out", "statuses.tsv")
+    assert found == {"out": "statuses.tsv", "statuses": {"http_404": 3, "ok": 1}}
     _, found = agree(capsys, "images", "show", "t.parquet", "--out", "sheet.png")
     assert found == {"pictures": 1, "out": "sheet.png"}
     _, found = agree(capsys, "images", "show", "t.parquet", "--unpack", "folder")

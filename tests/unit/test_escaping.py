@@ -28,6 +28,7 @@ from fit.io.user_tables import read_user_table
 from fit.matches import verification
 from fit.ratings.store import Answers, Rating, import_ratings, read_ratings
 from fit.reports import contact_sheets, figures, report, tables
+from fit.reports.data import DataSource, OptOuts
 from fit.sensitivity import outliers
 from fit.thresholds.report import measure
 from fit.thresholds.scores import sort_scores
@@ -158,10 +159,12 @@ def test_the_report_of_a_study(tmp_path, name):
     counts = tmp_path / "counts.parquet"
     pl.DataFrame({"concept": [name], "effective_count": [3]}).write_parquet(counts)
     missing = {(name, "people"): [f"{name}: put it there", "`a.b` is missing"]}
+    stated = DataSource(kind="corpus", name=name, places=(name,), origin=name, licence=name)
     made = [
         report.thresholds_table({}, missing, {}),
         report.counts_table({(name, "people"): counts}),
         report.calibration_table({(name, "same concept"): tmp_path / "people.threshold.json"}),
+        report.data_table([(stated, OptOuts(words=""))]),
     ]
     out, pictures = tmp_path / "out", {name: f"figures/{name.replace('/', '')}.png"}
     report.write_report(name, [f"{name} begins to imitate"], made, missing, pictures, out)
@@ -172,7 +175,9 @@ def test_the_report_of_a_study(tmp_path, name):
         assert cells.count("th_open") == len(one.columns)
         assert cells.count("td_open") == len(one.columns) * len(one.rows)
     tokens = check_markdown((out / "report.md").read_text())
-    assert [token.type for token in tokens].count("heading_open") == 1 + len(made) + 3  # missing, figures, limits
+    assert [token.type for token in tokens].count("heading_open") == 1 + len(
+        made
+    ) + 5  # missing, figures, readers, limits, uses
     (picture,) = [token for token in tokens if token.type == "image"]
     assert not set(picture.attrs["src"]) & set(" <>()[]|\"'\\$`")
 

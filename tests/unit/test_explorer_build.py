@@ -146,7 +146,13 @@ def test_text_of_strangers_is_escaped_wherever_it_is(tmp_path):
         one |= {"name": dangerous, "aliases": [dangerous], "group": dangerous}
         one["outlier"] = {"side": "below", "causes": [dangerous]}
     part["answer"] |= {"sentence": dangerous, "warnings": [dangerous], "rests_on": [dangerous]}
-    study = explorer_study.study([part], study=dangerous, missing=[dangerous], limits=[dangerous])
+    said = {"places": [dangerous], **dict.fromkeys(("name", "origin", "licence", "opt_outs"), dangerous)}
+    more = {
+        "data": [{"kind": "corpus"} | said],
+        "readers": [{"who": dangerous, "words": dangerous}],
+        "unsupported": [dangerous],
+    }
+    study = explorer_study.study([part], study=dangerous, missing=[dangerous], limits=[dangerous], **more)
     _, text = made(tmp_path, study)
     assert (
         MARKUP not in text

@@ -209,7 +209,7 @@ def test_the_rule_that_made_a_file_is_told_by_its_log(tmp_path):
 
 def test_tables_can_be_taken_away(told):
     tables = {table.name: table for table in told.tables}
-    assert list(tables) == ["thresholds", "scores", "counts", "calibration", "concepts"]
+    assert list(tables) == ["thresholds", "scores", "counts", "calibration", "data", "concepts"]
     for table in tables.values():
         assert all(len(row) == len(table.columns) for row in table.rows), table.name
     assert len(tables["concepts"].rows) == 24
@@ -433,8 +433,14 @@ def test_the_command_says_what_it_lacks(explored, tmp_path, capsys):
     out = ["--results", str(explored.results), "--out", str(tmp_path / "study.json")]
     sheet = f"{DOMAIN}={explored.study.folder / 'sheet.tsv'}"
     facts = ["--corpora", f"{MODEL}={CORPUS}", "--sheets", sheet, "--embedders", f"{DOMAIN}=style"]
-    assert main(["explorer", "gather", "mine", "--parts", PLACE, *facts, "--resamples=10", *out]) == 0
-    assert json.loads((tmp_path / "study.json").read_text())["parts"][0]["corpus"] == CORPUS
+    data = ["--data", f"corpus/{CORPUS}=a.parquet", "--licences", f"corpus/{CORPUS}=cc-by-4.0", "--no-honour-opt-out"]
+    data += ["--fetched", f"corpus/{CORPUS}={DOMAIN}"]
+    assert main(["explorer", "gather", "mine", "--parts", PLACE, *facts, *data, "--resamples=10", *out]) == 0
+    found = json.loads((tmp_path / "study.json").read_text())
+    assert found["parts"][0]["corpus"] == CORPUS
+    assert [(one["name"], one["licence"], one["refused"]) for one in found["data"]] == [(CORPUS, "cc-by-4.0", None)]
+    assert "honour_opt_out: false" in found["data"][0]["opt_outs"]
+    assert len(found["readers"]) == 3 and found["unsupported"] and found["limits"]
     assert main(["explorer", "gather", "mine", "--parts", PLACE, *facts[:4], *out]) == 1
     assert f"--embedders: nothing is said of {DOMAIN}, which --parts names" in capsys.readouterr().err
     assert main(["explorer", "gather", "mine", "--parts", MODEL, *out]) == 1

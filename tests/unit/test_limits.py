@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from fit.measured import measured_errors
 from fit.thresholds.limits import limits
+from fit.thresholds.meaning import MORE, READERS, UNSUPPORTED
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,3 +82,20 @@ def test_what_was_not_measured_is_said():
     text = " ".join(limits(replace(measured_errors(), another_training=None, pairs=0)))
     assert "trained again on the same images was not measured" in text
     assert "one standard deviation" not in text
+
+
+def test_each_reader_is_told_what_a_result_means_and_nobody_what_is_allowed():
+    for (who, words), of in zip(READERS, ("Researchers", "Teams that train", "rights"), strict=True):
+        assert of in who and words
+    text = " ".join([*(words for _, words in READERS), *UNSUPPORTED])
+    for of in ("permission", "identification", "copies one", "safe", "private persons", "far fewer"):
+        assert of in text
+    for claim in ("infring", "lawful", "legal to", "proves", "copyright"):
+        assert claim not in text
+
+
+def test_the_pages_that_the_texts_send_readers_to_are_there():
+    text = " ".join([*limits(), *(words for _, words in READERS), *UNSUPPORTED, MORE])
+    pages = set(re.findall(r"docs/[a-z]+\.md", text))
+    assert {"docs/limits.md", "docs/truth.md", "docs/attacks.md", "docs/copies.md"} <= pages
+    assert [page for page in sorted(pages) if not (ROOT / page).is_file()] == []

@@ -38,19 +38,23 @@ def folder(tmp_path_factory):
         "concepts": "people.tsv",
         "references": {"folder": "references", "vetoes": "vetoes.tsv"},
     }
-    data["domains"]["strangers"] = data["domains"]["people"] | {"references": {"serpapi": "a picture of {name}"}}
+    data["domains"]["strangers"] = data["domains"]["people"] | {
+        "references": {"serpapi": "a picture of {name}"},
+        "embedder": "dlib",  # lacks no file, so that the report asks what sites refused
+    }
     data["domains"]["painters"]["prompt_embedder"] = "atelier-art"
     data["corpora"]["counted"] = {"provided_counts": "counts.csv"}
     data["corpora"]["local"] = {"provided_images": "images"}
     data["models"]["local"] = {"corpus": "local", "provided_images": "pictures"}
     data["models"]["counted"] = {"corpus": "counted", "pipeline": "someone/model", "revision": "a" * 40}
+    data["models"]["linked"] = {"corpus": "laion2b_en", "pipeline": "someone/model"}
     data["models"]["erased"] = {
         "base": "atelier",
         "erase": {"method": "esd", "concepts": ["bruno-beldani"], "domain": "painters"},
         "rewrite": {"rules": [{"find": "{name}", "replace": "an artist, no other"}]},
         "negative_prompt": "a painting by Bruno Beldani",
     }
-    data["studies"]["local"] = {"models": ["local", "counted"], "domains": ["people", "strangers"]}
+    data["studies"]["local"] = {"models": ["local", "counted", "linked"], "domains": ["people", "strangers"]}
     attacked = {"models": ["atelier", "erased"], "concepts": ["sander-belberg", "bruno-beldani"]}
     data["attacks"] = attacked | {"domain": "painters"}
     # One model of each kind of job: a world with the usual encoder, and one with another.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fit.cli.command import Command
+from fit.cli.data import add_data, read_data
 from fit.cli.flags import add_settings, read_settings
 from fit.cli.output import show
 from fit.cli.parser import SEED, Slugs
@@ -69,6 +70,7 @@ def gather_arguments(add: Add) -> None:
     add("--embedders", nargs="*", default=[], metavar="DOMAIN=NAME", help="that tell the concepts apart")
     add("--people", nargs="*", default=[], metavar="DOMAIN", help="domains whose pictures show people")
     add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
+    add_data(add)
     add(
         "--results", default="results", metavar="FOLDER", help="that has the study's results, as the workflow lays them"
     )
@@ -131,6 +133,8 @@ def gather(args: Namespace) -> None:
         scores=read_settings(ScoreSettings, args),
         shown=read_settings(ShownSettings, args),
         seed=args.seed,
+        data=read_data(args),
+        is_opt_out_honoured=args.honour_opt_out,
     )
     write_gathered(study, args.out)
     parts, files, missing = len(study.parts), len(study.sources), len(study.missing)

@@ -141,6 +141,24 @@ def stats(args: Namespace) -> None:
     )
 
 
+def count_statuses_arguments(add: Callable[..., None]) -> None:
+    add("folder", help="of image tables that were collected")
+    add("--sheet", metavar="FILE", help="concept sheet: of which concepts")
+    add("--out", metavar="FILE", help="table to write")
+
+
+def count_statuses(args: Namespace) -> None:
+    from fit.concepts.sheet import read_sheet
+    from fit.images.statuses import count_collected, write_statuses
+    from fit.io.concept_tables import ConceptTables
+
+    slugs = [concept.slug for concept in read_sheet(args.sheet)]
+    counts = count_collected(ConceptTables([args.folder]), slugs)
+    write_statuses(counts, args.out)
+    said = ", ".join(f"{number:,} {status}" for status, number in counts.items()) or "no image"
+    show(args, lambda: f"{args.out}: {said}", lambda: {"out": args.out, "statuses": counts})
+
+
 def show_arguments(add: Callable[..., None]) -> None:
     add("file", metavar="FILE", help="image table (Parquet)")
     add("--concept", default=None, metavar="SLUG", help="only the pictures of this concept")
@@ -199,6 +217,13 @@ COMMANDS = (
         import_photographs,
     ),
     Command("retry", "fetch failures of image tables again", retry_arguments, retry, prints=True),
+    Command(
+        "count-statuses",
+        "count the statuses of a folder of image tables, as a table",
+        count_statuses_arguments,
+        count_statuses,
+        prints=True,
+    ),
     Command("stats", "count the statuses of image tables", stats_arguments, stats, prints=True),
     Command(
         "show",

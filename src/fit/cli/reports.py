@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from fit.cli.command import Command
+from fit.cli.data import add_data, read_data
 from fit.cli.output import show
 from fit.cli.parser import SEED, Number
 from fit.io.shown import number_of
@@ -25,6 +26,8 @@ def write_arguments(add: Add) -> None:
     )
     add("--figures", nargs="*", default=[], metavar="FILE", help="pictures to show")
     add("--missing", nargs="*", default=[], metavar="TEXT", help="MODEL/DOMAIN: what it lacks")
+    add_data(add)
+    add("--statuses", nargs="*", default=[], metavar="FILE", help="how fetching images ended, statuses.tsv")
     add("--out", help="folder to write into")
 
 
@@ -32,8 +35,10 @@ def write(args: Namespace) -> None:
     """Write a study's tables and report."""
     from fit.reports.report import StudyFiles, write_study
 
-    files = StudyFiles.named(args.thresholds, args.counts, args.match_thresholds, args.figures, args.missing)
-    write_study(args.study, files, args.out)
+    files = StudyFiles.named(
+        args.thresholds, args.counts, args.match_thresholds, args.figures, args.missing, args.statuses
+    )
+    write_study(args.study, files, args.out, read_data(args), args.honour_opt_out)
     page, made, missing = f"{args.out}/report.md", len(files.thresholds), len(files.missing)
     show(
         args,

@@ -10,8 +10,9 @@ from fit.io.nearby import nearest
 
 OF_BASE = ("pipeline", "revision", "variant", "corpus", "provided_images", "backend")
 """Keys that a derived model cannot have: another pipeline, or another corpus, would be another model."""
-OWN = ("base", "erase")
-"""Keys that a model derived from a derived one does not take from it."""
+OWN = ("base", "erase", "origin", "licence")
+"""Keys that a derived model does not take from the one that it is derived from. What was made of a model may have
+another publisher and other terms."""
 TOGETHER = ("components",)
 """Keys whose sections are put together, key by key."""
 

@@ -6,7 +6,7 @@ import pydantic
 from pydantic import Field
 
 from fit.captions.settings import ReadingSettings, SamplingSettings, column_problem
-from fit.config.section import Name, Section, section
+from fit.config.section import Described, Name, Section, section
 from fit.counts.settings import ScalingSettings
 from fit.images.settings import DecodeSettings, FetchSettings
 from fit.missed.settings import MissedSettings
@@ -50,7 +50,7 @@ class Captions(SamplingSettings, ReadingSettings, Section):
 
 
 @section
-class Corpus(ScalingSettings, MissedSettings, Section):
+class Corpus(ScalingSettings, MissedSettings, Described):
     """A model's training set: captions, and images behind them."""
 
     captions: Captions | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from fit.config.section import Cosine, Name, Section, section
+from fit.config.section import Cosine, Described, Name, Section, section
 from fit.matches.settings import MeanSettings, Method
 from fit.references import SOURCES
 from fit.references.settings import SearchSettings, SelectionSettings
@@ -17,8 +17,9 @@ ArtThreshold = Literal["paper-classical", "paper-modern"]
 
 
 @section
-class ArtFilter(Section):
-    """Keeps artworks and drops ordinary photographs, by similarity of image to text."""
+class ArtFilter(Described):
+    """Keeps artworks and drops ordinary photographs, by similarity of image to text. `origin` and `licence` are those
+    of the photographs."""
 
     embedder: Name
     """An embedder that has a text tower."""
@@ -39,7 +40,7 @@ class ArtFilter(Section):
 
 
 @section
-class References(SearchSettings, SelectionSettings, Section):
+class References(SearchSettings, SelectionSettings, Described):
     """Where a domain's verified images come from. Give one source."""
 
     table: Annotated[str, PLACE] | None = None

@@ -7,7 +7,7 @@ import pydantic
 from pydantic import Field
 
 from fit.atelier.settings import ErasingSettings
-from fit.config.section import Name, Section, section
+from fit.config.section import Described, Name, Section, section
 from fit.embeddings.settings import BatchSettings, EmbedderSettings, FaceSettings
 from fit.generated.settings import ChangeSettings, GenerationSettings, PipelineSettings
 from fit.settings import LOADED, PLACE
@@ -16,7 +16,7 @@ Gpus = Annotated[int, Field(ge=0, le=1)]
 
 
 @section
-class Embedder(EmbedderSettings, FaceSettings, BatchSettings, Section):
+class Embedder(EmbedderSettings, FaceSettings, BatchSettings, Described):
     """An image encoder."""
 
     backend: str
@@ -99,7 +99,7 @@ class Erase(ErasingSettings, Section):
 
 
 @section
-class Model(PipelineSettings, GenerationSettings, Section):
+class Model(PipelineSettings, GenerationSettings, Described):
     """A text-to-image model."""
 
     corpus: Name

@@ -70,3 +70,13 @@ class Section:
     @classmethod
     def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
         return refuse_options(refuse_true_for_a_number(cls, value, info.field_name))
+
+
+@section
+class Described(Section):
+    """Base of a section of something that a study rests on. What is stated is quoted in reports; no result changes."""
+
+    origin: Annotated[str, Field(min_length=1)] | None = None
+    """Who made or published it, and where that is said, in your words. Left out: "not stated"."""
+    licence: Annotated[str, Field(min_length=1)] | None = None
+    """Its licence or terms, as its publisher states them. Left out: "not stated"."""

@@ -16,6 +16,7 @@ from fit.atelier.settings import (
 )
 from fit.captions.settings import ReadingSettings
 from fit.config.config import Config
+from fit.config.data import written_data
 from fit.config.experiments import EXPERIMENTS
 from fit.config.pick import Job, Pick, loaded, nothing, sampling
 from fit.counts.settings import ScalingSettings
@@ -230,6 +231,10 @@ def _report_study(config: Config, job: Job) -> dict[str, Any]:
     return {"missing": [f"{pair}: {text}" for pair, texts in lacking.items() for text in texts]}
 
 
+def _write_report(config: Config, job: Job) -> dict[str, Any]:
+    return {**_report_study(config, job), "data": written_data(config, job["study"])}
+
+
 def _select_pictures(config: Config, job: Job) -> dict[str, Any]:
     of_targets = [f"--targets={config.domains[job['domain']].targets}"]
     return {"flags": [*of_targets, *written_settings(config.explorer, PictureSettings)]}
@@ -249,7 +254,7 @@ def _gather_study(config: Config, job: Job) -> dict[str, Any]:
         "embedders": [f"{domain}={config.domains[domain].embedder}" for domain in domains],
         "people": [domain for domain in domains if config.is_of_people(domain)],
         "flags": [*flags, *written_settings(config.explorer, ShownSettings), f"--seed={config.seed}"],
-        **_report_study(config, job),
+        **_write_report(config, job),
     }
 
 
@@ -280,8 +285,10 @@ STAGES: dict[str, Pick] = {
     "collect_images": _collect_images,
     "import_training_images": _import_training_images,
     "import_photographs": _import_photographs,
+    "count_statuses": nothing,
     "collect_references": _collect_references,
     "select_references": _select_references,
+    "count_candidates": nothing,
     "draw_references": nothing,
     "embed_images": _embed_images,
     "embed_art_texts": _embed_art_texts,
@@ -312,7 +319,7 @@ STAGES: dict[str, Pick] = {
     "sample_unnamed": _sample_unnamed,
     "measure_missed": nothing,
     "count_missed": _detect_threshold,
-    "report_study": _report_study,
+    "report_study": _write_report,
     "report_paper": _report_paper,
     "select_pictures": _select_pictures,
     "gather_study": _gather_study,

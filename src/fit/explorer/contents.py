@@ -11,6 +11,7 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from fit.io.numbers import LARGEST_COUNT, LARGEST_SCORE
+from fit.reports.data import Kind
 
 VERSION = 1
 """Of these classes. Raise it when a field changes its meaning."""
@@ -338,6 +339,36 @@ class PairedConcept:
 
 
 @content
+class Reader:
+    """Somebody who reads a result."""
+
+    who: str
+    words: str
+    """What it means for them, in sentences."""
+
+
+@content
+class Data:
+    """Something that the study rests on."""
+
+    kind: Kind
+    name: str
+    """Of references and photographs, their domain."""
+    places: list[str]
+    """Files, folders, hub ids, or what a search asks for."""
+    origin: str
+    """Who made or published it; empty if nobody stated it."""
+    licence: str
+    """As its publisher states it; empty if nobody stated it."""
+    opt_outs: str
+    """What became of images whose site refuses their use, in a sentence; empty where it is not a question."""
+    refused: Whole | None = None
+    """Images that were left out for that."""
+    links: Whole | None = None
+    """Links that were asked for."""
+
+
+@content
 class KnownWorld:
     """Thresholds of the models of one built-in world, whose truth is known, as multiples of the true one."""
 
@@ -380,8 +411,14 @@ class Study:
     pictures_left_out: str
     """Why the page shows no pictures, or not all, in a sentence; empty if it shows them."""
     glossary: list[Term]
+    readers: list[Reader] = Field(default_factory=list)
+    """What the number means, and for whom."""
     limits: list[str]
     """What the number does not show, in sentences."""
+    unsupported: list[str] = Field(default_factory=list)
+    """Uses that the number does not support, in sentences."""
+    data: list[Data] = Field(default_factory=list)
+    """What the study rests on; empty in a study of an earlier version."""
     known_truth: list[KnownWorld] = Field(default_factory=list)
     """How far thresholds are from the truth where it is known (docs/truth.md)."""
     versions: dict[str, str]

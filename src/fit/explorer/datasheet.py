@@ -26,13 +26,29 @@ from fit.explorer.datasheet_blocks import (
 from fit.explorer.datasheet_concept import VERDICT_NOTE, evidence_on, find_concept, question_on, verdict_on
 from fit.explorer.datasheet_pictures import Pictures
 from fit.explorer.datasheet_settings import DatasheetSettings
-from fit.explorer.datasheet_study import answer_of, comparisons_of, evidence_of, question_of, rests_on
+from fit.explorer.datasheet_study import answer_of, comparisons_of, data_of, evidence_of, question_of, rests_on
 from fit.explorer.words import METHOD
 from fit.io.shown import number_of
+from fit.thresholds.meaning import MORE
 
 
 def _limits(study: Study) -> Section:
     return Section("What this does not show", [Bullets(tuple(study.limits))])
+
+
+def _meaning(study: Study) -> list[Section]:
+    """Return what a result means, does not show and is not for; without what a study of an earlier version lacks."""
+    readers = facts_of([(one.who, one.words) for one in study.readers])
+    more = [Text(MORE)] if study.unsupported else []
+    return [
+        *([Section("What it means, and for whom", [readers])] if study.readers else []),
+        _limits(study),
+        *(
+            [Section("Uses that it does not support", [Bullets(tuple(map(visible, study.unsupported))), *more])]
+            if study.unsupported
+            else []
+        ),
+    ]
 
 
 def _check(study: Study, sha256: str, place: str, options: str, date: str) -> Section:
@@ -183,8 +199,9 @@ def make_datasheet(
     sections = [
         *first,
         Section("What it rests on", [], [rests_on(part) for part in parts]),
+        data_of(study),
         *lacks,
-        _limits(study),
+        *_meaning(study),
         Section("How it was measured", [Bullets(METHOD[1:])]),
         Section("Terms", [facts_of([(term.term, term.words) for term in study.glossary])]),
         _check(study, sha256, place, options, date),

@@ -24,6 +24,7 @@ from fit.explorer.datasheet_pictures import Pictures, examples_of
 from fit.explorer.datasheet_settings import DatasheetSettings
 from fit.explorer.words import METHOD
 from fit.io.shown import number_of
+from fit.reports.data import DATA_NOTE, NOT_STATED, places_of
 
 
 def question_of(study: Study) -> Section:
@@ -167,6 +168,25 @@ def rests_on(part: Part) -> Section:
     elif part.concepts:
         blocks.append(Text("How much each choice moves the threshold was not measured.", "note"))
     return Section(name_of(part), blocks)
+
+
+def data_of(study: Study) -> Section:
+    """Return what data a study rests on: where each thing is from, its licence as stated, what sites refused."""
+    title = "What data it rests on"
+    if not study.data:
+        return Section(title, [Text("The study does not say what data it rests on.", "warning")])
+    rows = [
+        (
+            f"{one.kind} {one.name}",
+            places_of(one.places),
+            one.origin or NOT_STATED,
+            one.licence or NOT_STATED,
+            one.opt_outs or "-",
+        )
+        for one in study.data
+    ]
+    columns = ("what", "from", "made or published by", "licence, as stated", "opt-outs")
+    return Section(title, [grid_of(columns, rows, (4, 5, 5, 4, 4)), Text(DATA_NOTE, "note")])
 
 
 def comparisons_of(study: Study) -> list[Section]:

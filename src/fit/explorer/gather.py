@@ -12,7 +12,7 @@ from fit.comparisons.compare import compare, shared_concepts
 from fit.comparisons.words import sentence
 from fit.errors import DataError
 from fit.explorer.beside import name_of, nothing_beside, tables_beside
-from fit.explorer.contents import Comparison, KnownWorld, PairedConcept, Part, Study, Table
+from fit.explorer.contents import Comparison, Data, KnownWorld, PairedConcept, Part, Reader, Study, Table
 from fit.explorer.part import PartOf, Read, read_part
 from fit.explorer.settings import ShownSettings
 from fit.explorer.sources import Sources, versions_of
@@ -22,10 +22,12 @@ from fit.io.shown import shown
 from fit.measured import measured_errors
 from fit.reports.by_score import COLUMNS as BY_SCORE
 from fit.reports.by_score import by_score_rows
-from fit.reports.report import Pair, calibration_table, counts_table, thresholds_table
+from fit.reports.data import DataSource, OptOuts, opt_outs
+from fit.reports.report import Pair, calibration_table, counts_table, data_table, thresholds_table
 from fit.reports.report import Table as ReportTable
 from fit.scores.settings import ScoreSettings
 from fit.thresholds.limits import limits
+from fit.thresholds.meaning import READERS, UNSUPPORTED
 from fit.thresholds.scores import Scores, read_table
 from fit.thresholds.settings import ThresholdSettings
 
@@ -167,7 +169,12 @@ def _plain(table: ReportTable, title: str) -> Table:
     return Table(name=table.name, title=title, columns=list(table.columns), rows=rows, note=table.note)
 
 
-def tables_of(parts: Sequence[Read], missing: Mapping[Pair, Sequence[str]], sources: Sources) -> list[Table]:
+def tables_of(
+    parts: Sequence[Read],
+    missing: Mapping[Pair, Sequence[str]],
+    sources: Sources,
+    data: Sequence[tuple[DataSource, OptOuts]] = (),
+) -> list[Table]:
     """Return the tables that a reader can take away: those of the report, and the concepts."""
     thresholds: dict[Pair, Path] = {(read.part.model, read.part.domain): read.threshold for read in parts}
     counts: dict[Pair, Path] = {(read.part.corpus, read.part.domain): read.counts for read in parts}
@@ -185,8 +192,33 @@ def tables_of(parts: Sequence[Read], missing: Mapping[Pair, Sequence[str]], sour
         _plain(by_score, "Thresholds by each score"),
         _plain(counts_table(counts), "Counts"),
         _plain(calibration_table(matching), "Calibration"),
+        _plain(data_table(data), "Data"),
         _concepts_table(read.part for read in parts),
     ]
+
+
+# --- the data ---------------------------------------------------------------------------------------------------------
+
+
+def with_opt_outs(data: Iterable[DataSource], is_honoured: bool, sources: Sources) -> list[tuple[DataSource, OptOuts]]:
+    """Return what a study rests on, each with what became of refused images; note the files that say it."""
+    data = list(data)
+    places = dict.fromkeys(place for one in data for place in one.statuses) if is_honoured else {}
+    tables = {place: path for place in places if (path := sources.place(*place.split("/")))}
+    return [(one, opt_outs(one, is_honoured, tables)) for one in data]
+
+
+def _shown_data(one: DataSource, refused: OptOuts) -> Data:
+    return Data(
+        kind=one.kind,
+        name=one.name,
+        places=list(one.places),
+        origin=one.origin,
+        licence=one.licence,
+        opt_outs=refused.words,
+        refused=refused.refused,
+        links=refused.links,
+    )
 
 
 # --- the study --------------------------------------------------------------------------------------------------------
@@ -230,6 +262,8 @@ def gather(
     shown: ShownSettings,
     seed: int,
     now: datetime | None = None,
+    data: Sequence[DataSource] = (),
+    is_opt_out_honoured: bool = True,
 ) -> Study:
     """Gather what is said of a study from its files.
 
@@ -243,6 +277,8 @@ def gather(
         shown: which pictures the page shows, and other studies to compare it with.
         seed: of the study.
         now: the time to say; None: the present.
+        data: what the study rests on.
+        is_opt_out_honoured: the setting `honour_opt_out` of the collection.
 
     Raises:
         FitError: a file that is needed is missing or cannot be read.
@@ -252,6 +288,7 @@ def gather(
     for of in parts:
         if shown.pictures == "all" or (shown.pictures == "without_people" and not of.is_of_people):
             sources.tables("explorer", "pictures", of.model, of.domain)
+    rests_on = with_opt_outs(data, is_opt_out_honoured, sources)
     lacks = [f"{model} in {domain}: {text}." for (model, domain), texts in missing.items() for text in texts]
     return Study(
         study=study,
@@ -263,11 +300,14 @@ def gather(
         missing=[*lacks, *(text for one in read for text in one.lacks)],
         pictures_left_out=pictures_left_out(shown, parts),
         glossary=list(GLOSSARY),
+        readers=[Reader(who=who, words=words) for who, words in READERS],
         limits=list(limits()),
+        unsupported=list(UNSUPPORTED),
+        data=[_shown_data(one, refused) for one, refused in rests_on],
         known_truth=[KnownWorld(world=world, ratios=ratios) for world, ratios in measured_errors().ratios.items()],
         versions=versions_of(PACKAGES),
         sources=sources.noted(),
-        tables=tables_of(read, missing, sources),
+        tables=tables_of(read, missing, sources, rests_on),
     )
 
 

@@ -33,6 +33,8 @@ from fit.io.concept_tables import ConceptTables
 from fit.io.escaping import delimited
 from fit.io.files import write_text
 from fit.io.shown import noun_of
+from fit.reports.data import DATA_NOTE, NOT_STATED, places_of
+from fit.thresholds.meaning import MORE
 
 SCRIPTS = ("tools", "terms", "charts", "pictures", "curve", "search", "slider", "concept", "beside", "trust", "start")
 """Files of the folder `page`, in the order in which they run."""
@@ -372,7 +374,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     filters: tuple[Callable[..., Any], ...] = (number, noun, sentence, code, date, doublings)
-    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters |= {function.__name__: function for function in filters} | {"places": places_of}
     return environment
 
 
@@ -423,6 +425,9 @@ def build(
             left_out=chosen.left_out,
             page_mb=settings.page_mb,
             ruler=_ruler(study.parts),
+            not_stated=NOT_STATED,
+            data_note=DATA_NOTE,
+            more=MORE,
             outliers=[[one for one in part.concepts if one.outlier] for part in study.parts],
         )
     )

@@ -32,6 +32,8 @@ MADE_BY: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("estimate_counts", "scale_counts", "import_counts"),
         "captions, downloads, matches and effective count of each concept",
     ),
+    (r"images/[^/]+/[^/]+/statuses\.tsv", ("count_statuses",), "training images that sites refused"),
+    (r"references/[^/]+/candidates/statuses\.tsv", ("count_candidates",), "references that sites refused"),
     (r"captions/[^/]+/[^/]+/names\.parquet", ("merge_captions",), "captions by name and alias"),
     (
         r"matches/[^/.]+\.threshold\.json",

@@ -7,5 +7,5 @@ SOURCES = {
     "wikiart": "fit.references.search.wikiart:Wikiart",
 }
 """Name in config.yaml -> class of fit.references.base.ReferenceSource."""
-VERSIONS = {"collect_references": 3, "select_references": 4, "draw_references": 2}
+VERSIONS = {"collect_references": 3, "select_references": 4, "draw_references": 2, "count_candidates": 1}
 """Stage -> version, raised whenever what it computes changes."""

@@ -5,8 +5,8 @@ Every number comes from a file that a stage wrote. What a study lacks is listed 
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,10 +22,12 @@ from fit.io.names import by_key
 from fit.io.shown import number_of
 from fit.published import SOURCE, THRESHOLDS
 from fit.reports.by_score import COLUMNS, by_score_rows
+from fit.reports.data import DATA_NOTE, NOT_STATED, DataSource, OptOuts, opt_outs, places_of
 from fit.thresholds.answer import of_pair, read, why_none
 from fit.thresholds.estimators import ESTIMATORS, estimator_of_result, usual_headline
 from fit.thresholds.headline import decisive_p_value, follow
 from fit.thresholds.limits import limits
+from fit.thresholds.meaning import MORE, READERS, UNSUPPORTED
 
 Pair = tuple[str, str]
 """(model or corpus, domain)."""
@@ -251,6 +253,19 @@ def _of_images(found: Mapping[str, Any]) -> list[str]:
     return cells
 
 
+def data_table(sources: Iterable[tuple[DataSource, OptOuts]]) -> Table:
+    """Return what a study rests on: where each thing is from, its licence as stated, and what sites refused."""
+    columns = ("what", "name", "from", "made or published by", "licence, as stated", "opt-outs")
+    rows: list[tuple[str, ...]] = [
+        (
+            *(one.kind, one.name, places_of(one.places), one.origin or NOT_STATED, one.licence or NOT_STATED),
+            refused.words,
+        )
+        for one, refused in sources
+    ]
+    return Table("data", columns, rows, DATA_NOTE)
+
+
 @dataclass(frozen=True)
 class StudyFiles:
     """The files that a report is made of. A study may lack some."""
@@ -265,6 +280,8 @@ class StudyFiles:
     """Caption -> picture."""
     missing: dict[Pair, list[str]]
     """(model, domain) -> what it lacks."""
+    statuses: dict[str, str] = field(default_factory=dict)
+    """Place below results/ (DataSource.statuses) -> table of how fetching images ended."""
 
     @classmethod
     def named(
@@ -274,6 +291,7 @@ class StudyFiles:
         match_thresholds: Sequence[str],
         figures: Sequence[str],
         missing: Sequence[str],
+        statuses: Sequence[str] = (),
     ) -> "StudyFiles":
         """Tell what files are by where the workflow puts them.
 
@@ -283,6 +301,7 @@ class StudyFiles:
             match_thresholds: .../DOMAIN.threshold.json and .../DOMAIN.art.json.
             figures: pictures; the last folders and the name are the caption.
             missing: texts "MODEL/DOMAIN: what it lacks".
+            statuses: .../images/CORPUS/DOMAIN/statuses.tsv and .../references/DOMAIN/candidates/statuses.tsv.
 
         Raises:
             PlaceError: two files are of the same pair.
@@ -302,6 +321,7 @@ class StudyFiles:
             of_match_thresholds,
             captions,
             lacks,
+            by_key(statuses, _collection, "the collection"),
         )
 
 
@@ -309,13 +329,30 @@ def _pair(path: str) -> Pair:
     return Path(path).parent.name, Path(path).stem
 
 
+def _collection(path: str) -> str:
+    return "/".join(Path(path).parts[-4:])
+
+
 def _told_apart(path: str) -> Pair:
     domain, _, kind = Path(path).stem.partition(".")
     return domain, "artworks" if kind == "art" else "same concept"
 
 
-def write_study(study: str, files: StudyFiles, folder: str | Path) -> None:
-    """Write the report of a study from its files: as write_report, which says where and how."""
+def write_study(
+    study: str,
+    files: StudyFiles,
+    folder: str | Path,
+    data: Sequence[DataSource] = (),
+    is_opt_out_honoured: bool = True,
+) -> None:
+    """Write the report of a study from its files: as write_report, which says where and how.
+
+    Args:
+        study, folder: as write_report takes them.
+        files: of the study.
+        data: what the study rests on.
+        is_opt_out_honoured: the setting `honour_opt_out` of the collection.
+    """
     answers = [of_pair(model, domain, path) for (model, domain), path in files.thresholds.items()]
     answers += [of_pair(model, domain, "", lacks) for (model, domain), lacks in files.missing.items()]
     tables = [
@@ -323,6 +360,7 @@ def write_study(study: str, files: StudyFiles, folder: str | Path) -> None:
         Table("scores", COLUMNS, by_score_rows(files.thresholds)),
         counts_table(files.counts),
         calibration_table(files.match_thresholds),
+        data_table((one, opt_outs(one, is_opt_out_honoured, files.statuses)) for one in data),
     ]
     write_report(study, answers, tables, files.missing, files.figures, folder)
 
@@ -336,7 +374,7 @@ def write_report(
     folder: str | Path,
 ) -> None:
     """Write the tables, each in three formats, and report.md: the answers first, then tables, what is missing,
-    figures, and the limits.
+    figures, what a result means and for whom, and the limits.
 
     Args:
         study: its name.
@@ -371,6 +409,10 @@ def write_report(
         lines += ["## Figures", ""]
         for caption, path in figures.items():
             lines += [f"![{markdown(caption)}]({quote(os.path.relpath(path, place))})", ""]
+    lines += ["## What this means, and for whom", ""]
+    lines += [*(f"- **{markdown(who)}.** {markdown(words)}" for who, words in READERS), ""]
     lines += ["## What this does not show", "", *(f"- {markdown(text)}" for text in limits()), ""]
+    lines += ["## Uses that it does not support", "", *(f"- {markdown(text)}" for text in UNSUPPORTED), ""]
+    lines += [markdown(MORE), ""]
     with atomic_write(place / "report.md") as part:
         part.write_text("\n".join(lines), encoding="utf-8")
