@@ -323,8 +323,8 @@ class Config(pydantic.BaseModel):
     def defended_pairs(self, study: str) -> list[tuple[str, str]]:
         """The (derived model, domain) pairs of a study: of its models, and of those that are derived from them.
 
-        A model with another table of prompts than its base, such as an attacked one, is asked for other things: it is not
-        compared.
+        A model with another table of prompts than its base, such as an attacked one, is asked for other things, and is
+        not compared.
         """
         models = self.studies[study].models
         wanted = [
