@@ -86,7 +86,7 @@ def one(rows, quantity, of):
 
 def counted(row):
     """A reading in a table's cell: the count, and its interval."""
-    said = row["said"].replace(" count", "").replace(" images", "").replace("; 95 %: ", " (")
+    said = row["said"].replace(" count", "").replace(" images", "").replace(" image", "").replace("; 95 %: ", " (")
     return f"{said})"
 
 
