@@ -339,7 +339,9 @@ def test_the_page_says_it_too(tmp_path):
     assert "a &lt;b&gt;crawl&lt;/b&gt;" in text and "cc-by-4.0" in text and text.count(NOT_STATED) >= 2
     for said in ("What it means, and for whom", "Uses that it does not support", READERS[2][0], "docs/limits.md"):
         assert said in text
-    path, _ = explorer_study.write(tmp_path, explorer_study.study([]), pictures=False)
+    path, _ = explorer_study.write(
+        tmp_path, explorer_study.study([], data=[], readers=[], unsupported=[]), pictures=False
+    )
     build(path, [], tmp_path / "old.html")
     assert "The study does not say." in (tmp_path / "old.html").read_text(encoding="utf-8")
 
