@@ -194,6 +194,21 @@ def study(parts, **changed):
         "pictures_left_out": "",
         "glossary": [{"term": term, "words": words} for term, words in TERMS.items()],
         "limits": ["It says what goes with more images, not what they cause.", "It says nothing about other models."],
+        "readers": [{"who": "Teams that train models", "words": "A reason to look at these concepts."}],
+        "unsupported": ["As a permission: see docs/limits.md."],
+        "data": [
+            {
+                "kind": "corpus",
+                "name": "crawl",
+                "places": ["data/part-0.parquet", "images behind its links"],
+                "origin": "somebody",
+                "licence": "cc-by-4.0",
+                "opt_outs": "honoured: 3 of 1,204 links were refused, and left out",
+                "refused": 3,
+                "links": 1204,
+            },
+            {"kind": "model", "name": "a", "places": ["owner/a"], "origin": "", "licence": "", "opt_outs": ""},
+        ],
         "versions": {"fit": "0.1.0", "torch": "2.15.0"},
         "sources": [
             {

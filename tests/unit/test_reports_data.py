@@ -118,7 +118,7 @@ def test_a_corpus_of_one_link_is_said_so(tmp_path):
 
 def test_what_was_not_asked_is_not_a_count_of_zero(results):
     assert opt_outs(MODEL, True, {}).words == ""
-    assert opt_outs(LOCAL, True, {}).words == "this study fetched no image"
+    assert opt_outs(LOCAL, True, {}).words == "no image was fetched from a link"
     not_honoured = opt_outs(LINKS, False, found_in(results))
     assert "`honour_opt_out: false`" in not_honoured.words and not_honoured.refused is None
     half = opt_outs(LINKS, True, {PEOPLE: results / PEOPLE})
@@ -232,6 +232,7 @@ def test_a_corpus_of_links_and_searched_references_are_fetched_and_others_are_no
     assert of(sources, "corpus/laion2b_en").fetched == tuple(found.studies["paper"].domains)
     assert of(sources, "corpus/laion5b").fetched == ()  # it is only counted
     assert "counts scaled from the corpus laion2b_en" in of(sources, "corpus/laion5b").places
+    assert of(sources, "references/politicians").places == ("Google's image search, by serpapi.com: {name} face",)
     assert of(sources, "references/politicians").statuses == ["references/politicians/candidates/statuses.tsv"]
     assert of(sources, "references/celebrities").fetched == ()
 
@@ -338,7 +339,9 @@ def test_the_page_says_it_too(tmp_path):
     assert "a &lt;b&gt;crawl&lt;/b&gt;" in text and "cc-by-4.0" in text and text.count(NOT_STATED) >= 2
     for said in ("What it means, and for whom", "Uses that it does not support", READERS[2][0], "docs/limits.md"):
         assert said in text
-    path, _ = explorer_study.write(tmp_path, explorer_study.study([]), pictures=False)
+    path, _ = explorer_study.write(
+        tmp_path, explorer_study.study([], data=[], readers=[], unsupported=[]), pictures=False
+    )
     build(path, [], tmp_path / "old.html")
     assert "The study does not say." in (tmp_path / "old.html").read_text(encoding="utf-8")
 

@@ -7,8 +7,8 @@ from fit.config.section import Described
 from fit.io.shown import number_of
 from fit.reports.data import DataSource, Kind
 
-SEARCHES = ("serpapi", "wikiart")
-"""Sources of references that are fetched from the web."""
+SEARCHES = {"serpapi": "Google's image search, by serpapi.com", "wikiart": "wikiart.org"}
+"""Source of references that are fetched from the web -> where from."""
 NAMED_FILES = 2
 """Files of a corpus that are named; of more, how many: the configuration has them all."""
 
@@ -81,9 +81,9 @@ def data_of(config: Config, study: str) -> list[DataSource]:
     for domain in domains:
         of_domain = config.domains[domain]
         references, art_filter = of_domain.references, of_domain.art_filter
-        place = references.place or "wikiart.org"
-        are_fetched = references.source in SEARCHES
-        found.append(_source("references", domain, [place], references, [domain] if are_fetched else ()))
+        searched = SEARCHES.get(references.source)
+        place = ": ".join(filter(None, (searched, references.place)))
+        found.append(_source("references", domain, [place], references, [domain] if searched else ()))
         embedders[of_domain.embedder] = None
         if art_filter:
             embedders[art_filter.embedder] = None

@@ -74,7 +74,7 @@ def opt_outs(source: DataSource, is_honoured: bool, tables: Mapping[str, str | P
     if source.kind in ("model", "embedder"):
         return OptOuts(words="")
     if not source.fetched:
-        return OptOuts(words="this study fetched no image")
+        return OptOuts(words="no image was fetched from a link")
     if not is_honoured:
         return OptOuts(words="not honoured (`honour_opt_out: false`): refused images were taken too")
     there = [tables[place] for place in source.statuses if place in tables]

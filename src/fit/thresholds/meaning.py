@@ -9,9 +9,9 @@ READERS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Teams that train models",
-        "A hint at the concepts that a model may imitate, and at the number of images from which on it does: a reason "
-        "to look at these concepts, or to train on fewer images of them, and then to measure again. It is not a line "
-        "below which nothing has to be done.",
+        "A hint at the concepts that a model may imitate, and at about how many images that begins: a reason to look "
+        "at these concepts, or to train on fewer images of them, and then to measure again. It is not a line below "
+        "which nothing has to be done.",
     ),
     (
         "People who hold rights, or whose face or style is at stake",
