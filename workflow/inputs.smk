@@ -477,7 +477,9 @@ def files_of(study, pairs):
     """Return what a study ends with: its report and page, a figure and a contact sheet per threshold, a figure per caption
     count."""
     return (
-        [f"results/reports/{study}/report.md", f"results/explorer/{study}/index.html"]
+        # The table is asked for, too: a report of an earlier version lacks it, and would not be written again for it.
+        [f"results/reports/{study}/{name}" for name in ("report.md", "data.tsv")]
+        + [f"results/explorer/{study}/index.html"]
         + [
             f"results/thresholds/{model}/{domain}.{kind}.png"
             for model, domain in pairs
