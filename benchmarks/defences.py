@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs/defences.md"
 KEPT = ROOT / "docs/defences"
 NOT_MEASURED = "not measured"
+SHOWN = "atelier-advunlearn"
+"""The model whose figure the page shows."""
 COUNTS = (5, 20, 60, 150, 300)
 WORLDS = {"48 concepts": (48, 0.1, 0.15), "48 concepts, noisier": (48, 0.2, 0.3), "200 concepts": (200, 0.1, 0.15)}
 """Name -> (concepts, sd of a concept's score around the curve, sd of a picture's score around the concept's)."""
@@ -126,8 +128,8 @@ def costs_table(tables):
 
 
 def keep(results, kept):
-    """Keep tables and figures beside the page."""
-    for path in [*results.glob("*/*.parquet"), *results.glob("*/*.png")]:
+    """Keep tables, and the figure that the page shows, beside it."""
+    for path in [*results.glob("*/*.parquet"), *results.glob(f"{SHOWN}/*.png")]:
         to = kept / path.relative_to(results)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)
