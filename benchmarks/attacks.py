@@ -34,7 +34,9 @@ def reading(row):
         return NOT_MEASURED
     if row["said"] is None:
         return f"none: {row['reason']}"
-    return row["said"].replace(" count", "").replace(" images", "").replace(" image", "").replace("; 95 %: ", " (") + ")"
+    return (
+        row["said"].replace(" count", "").replace(" images", "").replace(" image", "").replace("; 95 %: ", " (") + ")"
+    )
 
 
 def by_model(compared):

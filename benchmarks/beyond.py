@@ -71,11 +71,11 @@ def attack_effects(results):
     for attack, said in ((PREFIX, "a prefix"), (ANY, "the best of all attacks")):
         erased, robust = (drawn_gain(results, model, attack) for model in (ERASED, ROBUST))
         yield (
-            f"an erased painter comes back: score under {said} less that of the name, after `esd`",
+            f"an erased painter comes back: score under {said} minus that of the name, after `esd`",
             effect(*erased) if erased else None,
         )
         yield (
-            "less so after AdvUnlearn: this gain after `esd`, less the gain after `advunlearn`",
+            f"less so after AdvUnlearn, under {said}: gain after `esd` minus gain after `advunlearn`",
             effect(erased[0] - robust[0], erased[1] - robust[1]) if erased and robust else None,
         )
 
@@ -84,8 +84,12 @@ def erasing_effects(results):
     """Yield (effect in words, effect or None): how much lower scores are after erasing, and after the control."""
     for model, group, said in (
         (ERASED, "erased", "erasing lowers the painters' score: the base's mean less that after `esd`"),
-        (CONTROL, "erased", "so does the control, which erases nothing"),
-        (ERASED, "others", "erasing lowers the scores of other painters, too"),
+        (CONTROL, "erased", "so does the control, which erases nothing: the same after `control`"),
+        (
+            ERASED,
+            "others",
+            "erasing lowers the scores of other painters, too (neighbours left out): the same after `esd`",
+        ),
     ):
         found = None
         for path in sorted(Path(results, "defences", model).glob("*.parquet"))[:1]:
@@ -189,7 +193,7 @@ def times_table(times):
         jobs, seconds = map(sum, zip(*(times.get(part, (0, 0.0)) for part in parts), strict=True))
         total += seconds
         rows.append((name, [number_of(jobs, "job"), f"{seconds / 60:.0f}", f"{seconds / 120:.0f}"]))
-    rows.append(("all", ["", f"{total / 60:.0f}", f"{total / 120:.0f}"]))
+    rows.append(("all (sums are rounded)", ["", f"{total / 60:.0f}", f"{total / 120:.0f}"]))
     return table_of(rows, ["", "minutes of processor time", "on 2 cores, at least"])
 
 

@@ -88,9 +88,12 @@ def model_table(results):
     rows = []
     for path in sorted(Path(results).glob("models/*/found.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
-        detected = percent(found["detected"])
-        rows.append((path.parent.name, [percent(found["suspects"]), percent(found["copies"]), detected]))
-    return table_of(rows or [(NOT_MEASURED, [NOT_MEASURED] * 3)], ["suspects", "copies", "detected"])
+        cells = [percent(found[name]) for name in ("suspects", "copies", "detected")]
+        false = [found["epsilon"], {"false_positives": found["copies_false_positives"]}, found["detector"] or {}]
+        rows.append((path.parent.name, cells + [percent(one.get("false_positives")) for one in false]))
+    columns = ["suspects", "copies", "detected"]
+    columns += [f"{name}, of prompts of no training image" for name in columns]
+    return table_of(rows or [(NOT_MEASURED, [NOT_MEASURED] * 6)], columns)
 
 
 def main():

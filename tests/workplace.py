@@ -107,4 +107,8 @@ def shrink(place):
     }
     place.config["models"]["atelier"] |= {"images_per_prompt": 2, "steps": 2}
     place.config["threshold"] |= {"penalty": 0.05, "resamples": 50}
+    for model in place.config["models"].values():
+        if "base" in model:
+            erased = model.get("erase", model)
+            erased["concepts" if "erase" in model else "erases"] = [row[0] for row in rows[7:9]]
     place.config["attacks"] |= {"models": ["atelier"], "concepts": [row[0] for row in rows[7:9]]}

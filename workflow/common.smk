@@ -11,6 +11,7 @@ from snakemake.logging import logger
 
 from fit.settings import resource_flags
 from fit.config.attacks import attacked, with_attacks
+from fit.config.bases import check_erased
 from fit.config.copies import has_copies_world, searched, searched_models, with_copies
 from fit.copies.settings import CopySettings
 from fit.config.read import check, check_files
@@ -55,6 +56,7 @@ try:
     # With `fit run FOLDER`, or --directory, the folder is not that of the shell, where a hint is typed.
     CONFIG.remember_source(files, str(Path.cwd()) if is_elsewhere(os.environ.get("PWD", ".")) else "")
     SLUGS = {domain: CONFIG.slugs(domain) for domain in CONFIG.domains}
+    check_erased({name: model for name, model in CONFIG.models.items() if attacked("") not in name}, SLUGS)
 except FitError as error:
     raise WorkflowError(str(error))
 

@@ -74,6 +74,7 @@ def test_without_the_section_nothing_is_added(data):
     [
         ("attacks", ["indirct"], "no such attack: 'indirct'; did you mean 'indirect'?"),
         ("attacks", ["named", "named"], "'named' occurs twice"),
+        ("images_per_prompt", 1, "greater than or equal to 2"),
         ("attacks", ["described"], "give `descriptions`, a table"),
         ("negatives", ["nothing"], "'none', 'name', 'words' or 'both'"),
         ("in_context", "a harbour", "needs {name}"),
@@ -94,6 +95,7 @@ def test_errors_in_the_section_name_its_key(data, key, value, said):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
+        ("models", ["atelier", "sd1.5"], "`attacks.models` has models of different bases (atelier, sd1.5)"),
         ("models", ["ateler"], "`attacks.models` names 'ateler', which `models` lacks; it has atelier"),
         ("domain", "painter", "`attacks.domain` names 'painter', which `domains` lacks; it has painters"),
         ("concepts", ["sander-belber"], "which concepts/painters.tsv lacks; did you mean 'sander-belberg'?"),

@@ -236,8 +236,64 @@ def test_a_base_that_cannot_be_read_is_told(tmp_path):
     few, flat = base_of((1, 3)), base_of(rise=False)
     assert few.remarks[0].startswith("no score is read as a count: 2 different counts")
     assert "its curve is flat" in flat.remarks[0] and not base_of().remarks
+    assert few.back is None and flat.back is None  # what means nothing is not read
     _, attacks = tabulated(scored(tmp_path, {("named", "own"): {"a": [0.1, 0.2]}}), ["named"], base=few)
     assert attacks["count"].to_list() == [None] and attacks["score"].to_list() == pytest.approx([0.15])
+
+
+def test_a_setting_with_a_prompt_of_one_picture_is_passed_over(tmp_path):
+    of = {("indirect", "1"): {"c": [0.9]}, ("indirect", "2"): {"d": [0.2, 0.2]}, ("indirect", "3"): {"e": [0.1, 0.1]}}
+    settings, attacks = tabulated(scored(tmp_path, of), ["indirect"])
+    assert attacks["score"].to_list() == pytest.approx([0.2]) and attacks["reason"].to_list() == [None]
+    assert settings["low"].null_count() == 1 and settings["score"].to_list() == pytest.approx([0.9, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.1, float("nan")], "a picture of the prompt a has no score"),
+        ([0.1, None], "a picture of the prompt a has no"),
+    ],
+)
+def test_a_picture_without_a_score_is_named(tmp_path, scores, said):
+    with pytest.raises(DataError, match=said):
+        tabulated(scored(tmp_path, {("named", "own"): {"a": scores}}), ["named"])
+
+
+def test_trials_that_are_there_twice_and_a_base_of_other_concepts_are_refused(tmp_path):
+    trials, scores = scored(tmp_path, {("named", "own"): {"a": [0.1, 0.2]}})
+    others = sort_scores([f"o-{i}" for i in range(6)], range(6), np.arange(6) / 10)
+    with pytest.raises(DataError, match=r"the base plain has none of its concepts \(ada-morvek\)"):
+        tabulated((trials, scores), ["named"], base=fit_base("plain", others, 200, 1))
+    table = pq.read_table(trials)
+    write_concepts([("ada-morvek", pa.concat_tables([table, table]).drop_columns("concept"))], trials, TRIALS)
+    with pytest.raises(DataError, match=r"the prompt a is there twice; keep one"):
+        tabulated((trials, scores), ["named"])
+
+
+def test_tables_that_cannot_be_compared_are_refused(tmp_path):
+    of = {("named", "own"): {"a": [0.1, 0.2]}, ("indirect", "1"): {"c": [0.3, 0.3]}}
+    settings, attacks = tabulated(scored(tmp_path, of), ["named", "indirect"])
+    changed = {
+        "no row": attacks.clear(),
+        "is not a number": attacks.with_columns(score=pl.lit(np.nan)),
+        "a row lacks its model": attacks.with_columns(model=pl.lit(None, pl.String)),
+        "two rows of one concept and attack": pl.concat([attacks, attacks]),
+    }
+    for number, (said, frame) in enumerate(changed.items()):
+        write_tables(settings, frame, tmp_path / "s.parquet", tmp_path / f"{number}.parquet")
+        with pytest.raises(DataError, match=said):
+            read_attacks([tmp_path / f"{number}.parquet"])
+    other = attacks.with_columns(model=pl.lit("other"))
+    whole = {
+        "which are other scales each": other.with_columns(base=pl.lit("sd1.5")),
+        "of different numbers of resamples": other.with_columns(pl.col("drawn").list.head(5)),
+    }
+    write_tables(settings, attacks, tmp_path / "s.parquet", tmp_path / "own.parquet")
+    for said, frame in whole.items():
+        write_tables(settings, frame, tmp_path / "s.parquet", tmp_path / "other.parquet")
+        with pytest.raises(DataError, match=said):
+            read_attacks([tmp_path / "own.parquet", tmp_path / "other.parquet"])
 
 
 def test_models_are_compared_attack_by_attack(tmp_path):
@@ -275,7 +331,7 @@ def test_scores_that_are_lacking_are_told(tmp_path):
     _, attacks = tabulated(places, ["indirect", "named"], 10)
     assert attacks["score"].to_list() == [None, None]
     assert attacks["reason"].to_list() == [
-        "a prompt has one usable picture: raise images_per_prompt",
+        "each setting has a prompt with one usable picture: raise images_per_prompt",
         "no picture could be used",
     ]
     trials, _ = scored(tmp_path, {("indirect", "1"): {"other": [0.1]}})

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from fit.check import examine
+from fit.config.bases import check_erased
 from fit.config.read import check
 from fit.config.stages import stage_settings
 from fit.errors import ConfigError
@@ -40,6 +41,17 @@ def test_a_derived_model_is_compared_with_the_first_of_its_bases():
     assert found.derived_from("b") == "atelier" and found.derived_from("atelier") is None
     compared = [model for model, domain in found.defended_pairs("atelier") if domain == "painters"]
     assert compared == [m for m in found.models if m.startswith("atelier-")] + ["a", "b"]
+
+
+def test_a_concept_to_erase_that_no_sheet_has_is_named():
+    found = config(a={"base": "atelier", "erases": ["pavel-drusovva", "tilda-belsova"]})
+    slugs = {domain: [] for domain in found.domains} | {"painters": found.slugs("painters")}
+    check_erased({name: model for name, model in found.models.items() if name != "a"}, slugs)
+    with pytest.raises(ConfigError, match=r"`models.a.erases` names 'pavel-drusovva', .* did you mean 'pavel-drusova'"):
+        check_erased(found.models, slugs)
+    erase = {"method": "esd", "concepts": ["nobody-known"], "domain": "painters"}
+    with pytest.raises(ConfigError, match=r"`models.b.erase.concepts` names 'nobody-known', which no sheet has"):
+        check_erased(config(b={"base": "atelier", "erase": erase}).models, slugs)
 
 
 def test_the_jobs_of_other_models_are_told_nothing_new():

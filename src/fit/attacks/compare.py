@@ -12,6 +12,7 @@ from fit.errors import DataError
 from fit.io.escaping import delimited
 from fit.io.files import write_text
 from fit.io.parquet import read, write_frame
+from fit.io.shown import plain
 
 BEFORE = "named"
 """The attack that others are compared with: the domain's own prompts."""
@@ -19,20 +20,22 @@ ALL = ""
 """In the column `concept`: the mean over the concepts."""
 COMPARED: dict[str, Any] = {
     **{name: of for name, of in ATTACKS.items() if name not in ("drawn", "settings", "images", "best_score")},
+    "concepts": pl.Int64,
     "gain": pl.Float64,
     "gain_low": pl.Float64,
     "gain_high": pl.Float64,
 }
-"""A row a model, concept and attack. gain: the attack's score less that of BEFORE on the same model, with its 95 %
-interval over pictures; null where one of them has no score. A row of ALL concepts has the means of scores and gains
-over those concepts that have both, and no count."""
+"""A row a model, concept and attack. concepts: how many a row is of; gain: the attack's score less that of BEFORE on
+the same model, with its 95 % interval over pictures; null where one of them has no score. A row of ALL concepts has the
+means of scores and gains over those concepts that have both, and no count."""
 
 
 def read_attacks(tables: Sequence[str | Path]) -> pl.DataFrame:
     """Return the rows of tables of `fit attacks tabulate`, in the order of the tables.
 
     Raises:
-        DataError: two tables are of one model.
+        DataError: two tables are of one model, or of models with different bases; a row has no model or a score that is
+            not a number; or numbers of resamples differ.
     """
     frames: list[pl.DataFrame] = []
     for table in tables:
@@ -42,8 +45,35 @@ def read_attacks(tables: Sequence[str | Path]) -> pl.DataFrame:
                 raise DataError(
                     f"{table} and {other} are both of the model {min(twice)!r}; name each model's table once"
                 )
+        _check(frame, table)
         frames.append(frame)
-    return pl.concat(frames) if frames else pl.DataFrame(schema=ATTACKS)
+    rows = pl.concat(frames)
+    bases = rows["base"].unique(maintain_order=True).to_list()
+    if len(bases) > 1:
+        raise DataError(
+            f"{plain(map(str, tables), 3)}: scores are read on the curves of {' and '.join(bases)}, which are other "
+            "scales each; compare the models of each base apart"
+        )
+    if len(set(rows["drawn"].drop_nulls().list.len())) > 1:
+        raise DataError(
+            f"{plain(map(str, tables), 3)}: of different numbers of resamples; tabulate them with one --resamples"
+        )
+    return rows
+
+
+def _check(frame: pl.DataFrame, table: str | Path) -> None:
+    """Raise DataError if a table has no row, or one that cannot be meant."""
+    if not len(frame):
+        raise DataError(f"{table}: no row; name a table of `fit attacks tabulate`")
+    if frame.select("model", "base", "concept", "attack").null_count().sum_horizontal().item():
+        raise DataError(f"{table}: a row lacks its model, base, concept or attack; tabulate the attacks again")
+    for row in frame.iter_rows(named=True):
+        if row["drawn"] and (row["score"] is None or not np.isfinite([row["score"], *row["drawn"]]).all()):
+            raise DataError(
+                f"{table}: {row['concept']}, {row['attack']}: its score is not a number; tabulate the attacks again"
+            )
+    if frame.select("model", "concept", "attack").is_duplicated().any():
+        raise DataError(f"{table}: a model has two rows of one concept and attack; keep one")
 
 
 def compare_attacks(attacks: pl.DataFrame) -> pl.DataFrame:
@@ -61,7 +91,7 @@ def _of_model(attacks: pl.DataFrame) -> Iterator[dict[str, Any]]:
     concepts, names = (attacks[name].unique(maintain_order=True).to_list() for name in ("concept", "attack"))
     for (concept, _), row in found.items():
         kept = {name: row[name] for name in COMPARED if name in row}
-        yield kept | _gain([row], [found.get((concept, BEFORE))])
+        yield kept | {"concepts": 1} | _gain([row], [found.get((concept, BEFORE))])
     if len(concepts) < 2:
         return
     for attack in names:
@@ -72,6 +102,7 @@ def _of_model(attacks: pl.DataFrame) -> Iterator[dict[str, Any]]:
         of_both = {name: known[0][0][name] for name in ("model", "base")} | {"concept": ALL, "attack": attack}
         drawn = np.mean([row["drawn"] for row, _ in known], axis=0)
         low, high = interval(drawn)
+        of_both["concepts"] = len(known)
         scores = {"score": float(np.mean([row["score"] for row, _ in known])), "low": low, "high": high}
         yield of_both | scores | _gain([row for row, _ in known], [before for _, before in known])
 

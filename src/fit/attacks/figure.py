@@ -53,7 +53,8 @@ def draw_attacks(compared: pl.DataFrame, path: str | Path) -> None:
     """
     plt.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
     rows = compared.filter(pl.col("concept") != ALL)
-    concepts = rows["concept"].unique(maintain_order=True).to_list()[:MOST_PANELS]
+    every = rows["concept"].unique(maintain_order=True).to_list()
+    concepts = every[:MOST_PANELS]
     models = rows["model"].unique(maintain_order=True).to_list()
     names = rows["attack"].unique(maintain_order=True).to_list()
     others = [name for name in names if name not in (BEFORE, ANY)]
@@ -73,7 +74,9 @@ def draw_attacks(compared: pl.DataFrame, path: str | Path) -> None:
         _draw_concept(axes, rows.filter(pl.col("concept") == concept), models, looks, end)
     panels[0, 0].set_yticks(range(len(models)), models)
     panels[0, 0].set_ylim(len(models) - 0.5, -0.5)
-    figure.supxlabel("training images to which the pictures correspond (dotted: the concept's own)", fontsize=8)
+    said = "training images to which the pictures correspond (dotted: the concept's own)"
+    left_out = f"; {len(every) - len(concepts)} more concepts are in the table" if len(every) > len(concepts) else ""
+    figure.supxlabel(said + left_out, fontsize=8)
     labels = {BEFORE: "asked by name, 95 %", ANY: "all attacks, the best chosen by half of the pictures, 95 %"}
     handles = [plt.Line2D([], [], linestyle="none", label=labels.get(name, name), **looks[name]) for name in names]
     figure.legend(handles=handles, loc="outside upper center", ncols=max(1, len(handles)), frameon=False)

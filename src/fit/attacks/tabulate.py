@@ -111,7 +111,7 @@ class Base:
     table: Scores
     """Of all its concepts."""
     back: ReadBackwards | None
-    """None where no curve can be fitted."""
+    """None where no curve can be fitted, or where one does not rise."""
     remarks: tuple[str, ...]
     """What the reader is to know of it."""
 
@@ -138,6 +138,8 @@ def fit_base(model: str, table: Scores, resamples: int, seed: int) -> Base:
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
+    if not len(table):
+        return Base(model, table, None, ("no score is read as a count: the table of the base is empty",))
     rng = np.random.default_rng(seed)
     drawn = draw_scores(table.images, table.scores, resamples, rng)
     try:
@@ -145,7 +147,7 @@ def fit_base(model: str, table: Scores, resamples: int, seed: int) -> Base:
     except DataError as error:
         return Base(model, table, None, (f"no score is read as a count: {error}",))
     flat = why_flat(table)
-    return Base(model, table, back, (flat,) if flat else ())
+    return Base(model, table, None if flat else back, (flat,) if flat else ())
 
 
 def best_of(settings: Sequence[ByPrompt], resamples: int, rng: np.random.Generator) -> Best | None:
@@ -157,12 +159,15 @@ def best_of(settings: Sequence[ByPrompt], resamples: int, rng: np.random.Generat
         rng: of the bootstrap.
 
     Returns:
-        Best; None where a prompt has one picture only, so that there are no halves.
+        Best; None where no setting has two pictures of each prompt or more (the only setting: of one prompt). Settings
+        that have not are passed over: one picture has no halves, and says nothing of its own noise.
     """
+    if len(settings) > 1:
+        settings = [of_prompts for of_prompts in settings if all(len(scores) > 1 for scores in of_prompts)]
+    if not any(len(scores) > 1 for of_prompts in settings for scores in of_prompts):
+        return None
     if len(settings) == 1:
         return Best(_mean(settings[0]), _resampled(settings[0], resamples, rng))
-    if any(len(scores) < 2 for of_prompts in settings for scores in of_prompts):
-        return None
     halves = [[[scores[half::2] for scores in of_prompts] for of_prompts in settings] for half in range(2)]
     scores = np.array([[_mean(of_prompts) for of_prompts in half] for half in halves])
     drawn = np.array([[_resampled(of_prompts, resamples, rng) for of_prompts in half] for half in halves])
@@ -206,8 +211,9 @@ def _of_concept(
             told = {"concept": concept, "attack": attack, "setting": setting, "images": sum(map(len, found))}
             if found:
                 scored[setting] = found
-                low, high = interval(_resampled(found, resamples, rng))
-                told |= {"score": _mean(found), "low": low, "high": high}
+                told["score"] = _mean(found)
+                if any(len(one) > 1 for one in found):  # one picture says nothing of its own noise
+                    told["low"], told["high"] = interval(_resampled(found, resamples, rng))
             of_settings.append(told)
         lacking = "no picture could be used" if labels else "not tried: the log of plan_attacks says why"
         of_attacks.append({"attack": attack} | _best_row(scored, lacking, base, resamples, rng))
@@ -231,7 +237,7 @@ def _best_row(
     row |= {"best_setting": best, "best_score": _mean(scored[best])}
     whole = best_of(list(scored.values()), resamples, rng)
     if whole is None:
-        return row | {"reason": "a prompt has one usable picture: raise images_per_prompt"}
+        return row | {"reason": "each setting has a prompt with one usable picture: raise images_per_prompt"}
     found = {"score": whole.score, "low": whole.low, "high": whole.high, "drawn": whole.drawn.tolist()}
     return row | found | base.read(whole)
 
@@ -260,12 +266,24 @@ def tabulate_attacks(
         (frame SETTINGS, frame ATTACKS).
 
     Raises:
-        DataError: the scores are of other prompts, or a concept has none.
+        DataError: the scores are of other prompts, or a concept has none; a row is there twice; or the base is of other
+            concepts.
     """
     table = read(trials, ["concept", "attack", "setting", "label"], schema=TRIALS)
     by_concept: dict[str, list[dict[str, str]]] = {}
     for row in table.to_pylist():
-        by_concept.setdefault(row["concept"], []).append(row)
+        if row in by_concept.setdefault(row["concept"], []):
+            raise DataError(
+                f"{trials}: concept {row['concept']!r}: the prompt {plain([row['label']], 1)} is there twice; keep one"
+            )
+        by_concept[row["concept"]].append(row)
+    if not by_concept:
+        raise DataError(f"{trials}: no row; name a table of `fit attacks plan`")
+    if not set(by_concept) & set(base.table.concepts.tolist()):
+        raise DataError(
+            f"{trials}: the table of scores of the base {base.model} has none of its concepts "
+            f"({plain(list(by_concept), 3)}); name that of this domain"
+        )
     tables = ConceptTables(scores)
     of_settings: list[dict] = []
     of_attacks: list[dict] = []
@@ -279,6 +297,12 @@ def tabulate_attacks(
                 f"{tables.path(concept)}, concept {concept!r}: no score of the prompt {plain(lacking, 1)}: its "
                 "pictures are of another table of prompts; ask snakemake for attacks again"
             )
+        for prompt, values in scores_of.items():
+            if values is None or any(value is None or not np.isfinite(value) for value in values):
+                raise DataError(
+                    f"{tables.path(concept)}, concept {concept!r}: a picture of the prompt {plain([prompt], 1)} has no "
+                    "score; score the pictures again"
+                )
         rng = np.random.default_rng([seed, number])
         for whole, part in zip(
             (of_settings, of_attacks), _of_concept(concept, rows, scores_of, attacks, base, resamples, rng), strict=True

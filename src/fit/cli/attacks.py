@@ -156,6 +156,11 @@ def tabulate(args: Namespace) -> None:
         args.trials, args.scores, args.attacks, args.model, base, args.resamples, args.seed
     )
     write_tables(settings, attacks, args.settings_file, args.out)
+    unknown = attacks.filter(attacks["effective_count"].is_null())["concept"].unique(maintain_order=True).to_list()
+    if unknown:
+        print(
+            f"fit: {args.base_scores}: it lacks {', '.join(unknown)}, whose own counts are not known", file=sys.stderr
+        )
     for remark in base.remarks:
         print(f"fit: {args.base_scores}: {remark}", file=sys.stderr)
     for row in attacks.iter_rows(named=True):
@@ -176,10 +181,15 @@ def compare_arguments(add: Callable[..., None]) -> None:
 
 def compare(args: Namespace) -> None:
     """Put what attacks achieve on several models side by side."""
-    from fit.attacks.compare import ALL, compare_attacks, read_attacks, write_compared
+    from fit.attacks.compare import ALL, BEFORE, compare_attacks, read_attacks, write_compared
 
     compared = compare_attacks(read_attacks(args.tables))
     write_compared(compared, args.out)
+    if BEFORE not in compared["attack"]:
+        print(
+            f"fit: the attack {BEFORE!r} was not tried, so there is nothing that others could gain over",
+            file=sys.stderr,
+        )
     for row in compared.iter_rows(named=True):
         if row["concept"] == ALL and row["gain"] is not None:
             said = f"{row['gain']:+.2f} (95 %: {row['gain_low']:+.2f} to {row['gain_high']:+.2f})"

@@ -38,8 +38,8 @@ class Attacks(AssociationSettings, PromptingSettings, PrefixSettings, Section):
     """Which attacks: named (the domain's prompts, to compare with), indirect, described, arithmetic, prefix."""
     descriptions: Annotated[str, PLACE] | None = None
     """Table with the columns concept and description, for `described`: CSV, TSV or Parquet."""
-    images_per_prompt: Annotated[int, Field(ge=1, le=1_000_000)] = 10
-    """Pictures of each prompt."""
+    images_per_prompt: Annotated[int, Field(ge=2, le=1_000_000)] = 10
+    """Pictures of each prompt: half of them choose an attack's best setting, the others score it."""
 
     @pydantic.field_validator("models", "concepts", "attacks", "negatives", "top_words")
     @classmethod
@@ -102,6 +102,12 @@ def _problems(config: "Config", section: Attacks) -> Iterator[str]:
             other = nearest(concept, slugs)
             hint = f"; did you mean {other!r}?" if other else "; correct it, or add it to the sheet"
             yield f"`attacks.concepts` names {concept!r}, which {config.domains[section.domain].concepts} lacks{hint}"
+    bases = dict.fromkeys(config.derived_from(name) or name for name in section.models if name in config.models)
+    if len(bases) > 1:
+        yield (
+            f"`attacks.models` has models of different bases ({', '.join(bases)}), whose curves are different scales; "
+            "name the models of one of them"
+        )
     for name in section.models:
         model = config.models.get(name)
         if model is None:

@@ -1,6 +1,6 @@
 """Models that are derived from another one: what they leave out is their base's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fit.atelier.erasing import COMPONENTS
@@ -122,6 +122,26 @@ def _whole(name: str, models: Mapping[str, Any]) -> Any:
         }
         found = {key: value for key, value in found.items() if key not in OWN} | model | together
     return found
+
+
+def check_erased(models: Mapping[str, Any], slugs_of: Mapping[str, Collection[str]]) -> None:
+    """Raise ConfigError if a model is to be kept from imitating a concept that no sheet has.
+
+    Args:
+        models: of a configuration.
+        slugs_of: domain -> slugs of its sheet.
+    """
+    every = [slug for slugs in slugs_of.values() for slug in slugs]
+    problems = []
+    for name, model in models.items():
+        key, known = ("erase.concepts", slugs_of[model.erase.domain]) if model.erase else ("erases", every)
+        for slug in model.erase.concepts if model.erase else model.erases:
+            if slug not in known:
+                other = nearest(slug, known)
+                hint = f"did you mean {other!r}?" if other else "correct it, or add it to the sheet"
+                problems.append(f"config.yaml: `models.{name}.{key}` names {slug!r}, which no sheet has; {hint}")
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
 
 
 def is_inherited(data: Mapping[str, Any], location: Location) -> bool:

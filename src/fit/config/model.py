@@ -62,6 +62,13 @@ class Rule(Section):
     replace: str = ""
     """What is put there."""
 
+    @pydantic.field_validator("find")
+    @classmethod
+    def _no_blanks(cls, text: str) -> str:
+        if text != text.strip():
+            raise ValueError(f"{text!r} begins or ends with a blank, and whole words are replaced; take the blank out")
+        return text
+
     @pydantic.field_validator("find", "replace")
     @classmethod
     def _no_dash(cls, text: str) -> str:
