@@ -54,6 +54,14 @@ def test_a_concept_to_erase_that_no_sheet_has_is_named():
         check_erased(config(b={"base": "atelier", "erase": erase}).models, slugs)
 
 
+def test_fit_check_looks_at_models_that_are_derived_from_a_study_s_own():
+    found = config(a={"base": "atelier", "erases": ["pavel-drusovva"], "lora": {"place": "nowhere.safetensors"}})
+    said = {finding.key: finding.text for finding in examine(found, "atelier")}
+    assert "did you mean 'pavel-drusova'?" in said["models.a.erases"]
+    assert "nowhere.safetensors" in said["models.a.lora.place"]
+    assert not [finding for finding in examine(found, "atelier", quick=True) if finding.key.startswith("models.a.")]
+
+
 def test_the_jobs_of_other_models_are_told_nothing_new():
     found = config(a={"base": "atelier", "rewrite": {"rules": [{"find": "{name}", "replace": "an artist"}]}})
     plain = stage_settings(found, "generate_images", model="atelier", domain="painters")

@@ -31,13 +31,13 @@ HOW_TO_GET = {
 
 
 def examine(config: Config, study: str, *, quick: bool = False, only: Collection[str] | None = None) -> list[Finding]:
-    """Look at the inputs of a study.
+    """Look at the inputs of a study, and of the models that are derived from its own.
 
     Args:
         config: the configuration.
         study: name of one of its studies.
-        quick: whether to leave out what takes seconds: misleading names in sheets, all caption files but the first, the
-            disk.
+        quick: whether to leave out what takes seconds, or is no part of a study: misleading names in sheets, all
+            caption files but the first, derived models, the disk.
         only: first parts of the keys to look at ("corpora", "models", "domains", "embedders"); None: all.
 
     Returns:
@@ -45,7 +45,8 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
     """
     found = Findings(only)
     pairs = config.pairs_with_bases(study)
-    for model, domain in pairs:
+    derived = [] if quick else [pair for pair in config.defended_pairs(study) if pair not in pairs]
+    for model, domain in [*pairs, *derived]:
         for key, text in config.missing(model, domain):
             found.add(ABSENT, key, text + next((how for end, how in HOW_TO_GET.items() if end in key), ""))
     slugs = {domain: of_sheet(config, domain, found, quick) for domain in dict.fromkeys(d for _, d in pairs)}
@@ -63,6 +64,8 @@ def examine(config: Config, study: str, *, quick: bool = False, only: Collection
         corpora |= {(corpus, domain): None, (config.matched_corpus(corpus), domain): None}
         of_model(config, model, found)
         of_images(config, ("model", model, domain), slugs[domain], found)
+    for model in dict.fromkeys(model for model, _ in derived):
+        of_model(config, model, found)
     for corpus, domain in corpora:
         of_counts(config, corpus, slugs[domain], found)
         of_images(config, ("corpus", corpus, domain), slugs[domain], found)

@@ -310,7 +310,10 @@ class Config(pydantic.BaseModel):
         return {
             key: path
             for key, path in self.models[model].changed_places.items()
-            if path.startswith(("/", "./", "../", "results/")) or Path(path).exists() or not key.endswith(".place")
+            if path.startswith(("/", "./", "../", "results/"))
+            or path.endswith(".safetensors")  # no hub id ends so
+            or Path(path).exists()
+            or not key.endswith(".place")
         }
 
     def derived_from(self, model: str) -> str | None:
