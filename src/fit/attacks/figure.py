@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter
 from fit.attacks.compare import ALL, BEFORE
 from fit.attacks.tabulate import ANY
 from fit.io.files import atomic_write
+from fit.io.shown import number_of
 from fit.reports.style import ACCENT, INK, SOFT
 
 MARKERS = ("s", "^", "D", "v", "P", "X")
@@ -75,7 +76,8 @@ def draw_attacks(compared: pl.DataFrame, path: str | Path) -> None:
     panels[0, 0].set_yticks(range(len(models)), models)
     panels[0, 0].set_ylim(len(models) - 0.5, -0.5)
     said = "training images to which the pictures correspond (dotted: the concept's own)"
-    left_out = f"; {len(every) - len(concepts)} more concepts are in the table" if len(every) > len(concepts) else ""
+    left = len(every) - len(concepts)
+    left_out = f"; the table has {number_of(left, 'more concept')}" if left else ""
     figure.supxlabel(said + left_out, fontsize=8)
     labels = {BEFORE: "asked by name, 95 %", ANY: "all attacks, the best chosen by half of the pictures, 95 %"}
     handles = [plt.Line2D([], [], linestyle="none", label=labels.get(name, name), **looks[name]) for name in names]
