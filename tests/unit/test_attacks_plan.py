@@ -234,11 +234,12 @@ def test_an_attack_is_read_in_images_on_the_base_s_curve(tmp_path):
 
 def test_a_base_that_cannot_be_read_is_told(tmp_path):
     few, flat = base_of((1, 3)), base_of(rise=False)
-    assert few.remarks[0].startswith("no score is read as a count: 2 different counts")
+    assert few.remarks[0].startswith("2 different counts")
     assert "its curve is flat" in flat.remarks[0] and not base_of().remarks
     assert few.back is None and flat.back is None  # what means nothing is not read
     _, attacks = tabulated(scored(tmp_path, {("named", "own"): {"a": [0.1, 0.2]}}), ["named"], base=few)
     assert attacks["count"].to_list() == [None] and attacks["score"].to_list() == pytest.approx([0.15])
+    assert attacks["said"].to_list()[0].startswith("score 0.15, not read as a count: 2 different counts")
 
 
 def test_a_setting_with_a_prompt_of_one_picture_is_passed_over(tmp_path):

@@ -61,8 +61,9 @@ ATTACKS: dict[str, Any] = {
 }
 """A row a concept and attack; ANY is the last attack, where more than one was tried. base: the model whose curve the
 score is read on; effective_count: the concept's own; settings: that were tried and have a score; count: of training
-images to which the score corresponds, -inf below the smallest count and inf above the largest; said: the same in words;
-reason: why there is no score; drawn: the score over pictures that were drawn again, for comparisons."""
+images to which the score corresponds, -inf below the smallest count and inf above the largest; said: the same in words,
+or why it is not read; reason: why there is no score; drawn: the score over pictures that were drawn again, for
+comparisons."""
 ByPrompt = Sequence[np.ndarray]
 """Scores of a setting's pictures, an array [G] a prompt."""
 
@@ -118,7 +119,7 @@ class Base:
     def read(self, best: Best) -> dict[str, Any]:
         """Return the columns of ATTACKS that say to how many training images a score corresponds."""
         if self.back is None:
-            return {}
+            return {"said": f"score {best.score:.2f}, not read as a count: {self.remarks[0]}"}
         found = self.back.read(best.score, best.drawn)
         said = in_words(found, self.table.counts)
         return {"count": found.count, "count_low": found.low, "count_high": found.high, "said": said}
@@ -139,13 +140,13 @@ def fit_base(model: str, table: Scores, resamples: int, seed: int) -> Base:
         seed: of the bootstrap.
     """
     if not len(table):
-        return Base(model, table, None, ("no score is read as a count: the table of the base is empty",))
+        return Base(model, table, None, ("the table of the base is empty",))
     rng = np.random.default_rng(seed)
     drawn = draw_scores(table.images, table.scores, resamples, rng)
     try:
         back = ReadBackwards(table.counts, table.scores, drawn, draw_rows(table, resamples, rng))
     except DataError as error:
-        return Base(model, table, None, (f"no score is read as a count: {error}",))
+        return Base(model, table, None, (str(error),))
     flat = why_flat(table)
     return Base(model, table, None if flat else back, (flat,) if flat else ())
 
