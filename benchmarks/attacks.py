@@ -18,7 +18,7 @@ from fit.attacks.compare import ALL, BEFORE
 from fit.attacks.tabulate import ANY
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import write_between
+from pages import reading, write_between
 from threshold import table_of
 
 ROOT = Path(__file__).parents[1]
@@ -28,15 +28,11 @@ NOT_MEASURED = "not measured"
 WORDS = {BEFORE: "asked by name", ANY: "all, the best chosen by half of the pictures"}
 
 
-def reading(row):
+def cell(row):
     """A count and its interval; or why there is none."""
     if row is None:
         return NOT_MEASURED
-    if row["said"] is None:
-        return f"none: {row['reason']}"
-    return (
-        row["said"].replace(" count", "").replace(" images", "").replace(" image", "").replace("; 95 %: ", " (") + ")"
-    )
+    return reading(row["said"]) if row["said"] else f"none: {row['reason']}"
 
 
 def by_model(compared):
@@ -53,16 +49,12 @@ def attacks_of(compared):
 def images_table(compared):
     """Lines: to how many training images the pictures correspond, a row a model and concept, an attack a column."""
     names = attacks_of(compared)
-    rows = [
-        (f"`{model}`", [f"{concept}, {next(iter(found.values()))['effective_count']:.0f}"])
-        for model, concept, found in by_model(compared)
-        if concept != ALL
-    ]
-    cells = [[reading(found.get(name)) for name in names] for _, concept, found in by_model(compared) if concept != ALL]
-    whole = [(model, [*named, *read]) for (model, named), read in zip(rows, cells, strict=True)]
-    return table_of(
-        whole or [(NOT_MEASURED, ["-"])], ["concept, its own images", *(WORDS.get(name, name) for name in names)]
-    )
+    rows = []
+    for model, concept, found in by_model(compared):
+        if concept != ALL:
+            count = next(iter(found.values()))["effective_count"]
+            rows.append((f"`{model}`", [f"{concept}, {count:.0f}", *(cell(found.get(name)) for name in names)]))
+    return table_of(rows, ["concept, its own images", *(WORDS.get(name, name) for name in names)])
 
 
 def gains_table(compared):

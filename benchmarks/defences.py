@@ -21,7 +21,7 @@ from fit.defences.roles import GROUPS
 from fit.thresholds.backwards import ReadBackwards, resample_scores
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import write_between
+from pages import reading, write_between
 from threshold import table_of
 
 ROOT = Path(__file__).parents[1]
@@ -86,24 +86,18 @@ def one(rows, quantity, of):
     return found.row(0, named=True) if len(found) else None
 
 
-def counted(row):
-    """A reading in a table's cell: the count, and its interval."""
-    said = row["said"].replace(" count", "").replace(" images", "").replace(" image", "").replace("; 95 %: ", " (")
-    return f"{said})"
-
-
 def counts_table(tables):
     """Lines: to how many training images each erased concept corresponds, a model a row."""
     rows, columns = [], {}
     for table in tables.values():
         erased = table.filter(pl.col("role").str.contains("erased"))
         for row in erased.filter(pl.col("quantity") == "base_count").iter_rows(named=True):
-            columns.setdefault(row["of"], (row["base"], counted(row)))
+            columns.setdefault(row["of"], (row["base"], reading(row["said"])))
     if columns:
         rows.append(("the unchanged model", [said for _, said in columns.values()]))
     for name, table in tables.items():
         found = {row["of"]: row for row in table.filter(pl.col("quantity") == "count").iter_rows(named=True)}
-        rows.append((f"`{name}`", [counted(found[of]) if found.get(of) else "-" for of in columns]))
+        rows.append((f"`{name}`", [reading(found[of]["said"]) if of in found else "-" for of in columns]))
     return table_of(
         rows or [(NOT_MEASURED, ["-"])], [f"{of}, {n:.0f} images" for of, (n, _) in columns.items()] or ["-"]
     )

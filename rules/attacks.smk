@@ -184,4 +184,4 @@ rule plot_attacks:
 rule attacks:
     """What each attack achieves on the models and concepts that the section attacks names, in training images."""
     input:
-        attack_files,
+        [f"results/attacks/compared/{CONFIG.attacks.domain}{suffix}" for suffix in (".parquet", ".tsv", ".png")],

@@ -51,12 +51,12 @@ try:
     # Snakemake has read them already, but if a key is there twice, it kept the last without a message.
     if workflow.is_main_process:
         check_files(files)
-    CONFIG = with_copies(with_truth(check(config, files=files, command_line=workflow.config_settings.config)))
-    CONFIG = with_attacks(CONFIG)
+    WITHOUT_ATTACKS = with_copies(with_truth(check(config, files=files, command_line=workflow.config_settings.config)))
+    CONFIG = with_attacks(WITHOUT_ATTACKS)
     # With `fit run FOLDER`, or --directory, the folder is not that of the shell, where a hint is typed.
     CONFIG.remember_source(files, str(Path.cwd()) if is_elsewhere(os.environ.get("PWD", ".")) else "")
     SLUGS = {domain: CONFIG.slugs(domain) for domain in CONFIG.domains}
-    check_erased({name: model for name, model in CONFIG.models.items() if attacked("") not in name}, SLUGS)
+    check_erased(WITHOUT_ATTACKS.models, SLUGS)
 except FitError as error:
     raise WorkflowError(str(error))
 

@@ -358,11 +358,6 @@ def prefixes_of_attacks(wildcards):
     return [f"{folder}/{c}.safetensors" for c in CONFIG.attacks.concepts] if "prefix" in CONFIG.attacks.attacks else []
 
 
-def attack_files(wildcards):
-    """Return what is found about the models that are attacked."""
-    return [f"results/attacks/compared/{CONFIG.attacks.domain}{suffix}" for suffix in (".parquet", ".tsv", ".png")]
-
-
 # --- truth -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """What tests of generators share: a small pipeline of random weights, and a generator that does as it is told."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -102,6 +104,23 @@ class Scripted(Generator):
     def generate(self, prompts, seeds):
         self.seeds += seeds
         return [GeneratedImage.judged(np.uint8(self._make(seed))) for seed in seeds]
+
+
+class Repeating(Generator):
+    """Remembers what it is asked for."""
+
+    identity: ClassVar = {"name": "repeating"}
+    provenance: ClassVar = identity
+
+    def __init__(self):
+        self.asked, self._settings = [], None
+
+    def load(self):
+        pass
+
+    def generate(self, prompts, seeds):
+        self.asked += prompts
+        return []
 
 
 def stopping_after(count, error):

@@ -149,5 +149,5 @@ def test_fit_check_looks_at_components_before_a_run(tmp_path, monkeypatch):
     said = "\n".join(one.text for one in examine(check(data), "x"))
     assert "this is a AutoencoderTiny, and `vae` of base is a AutoencoderKL" in said
     assert "no component 'unte' to replace; it has unet, vae" in said
-    assert "no sheet of a study has the concept 'bruno-beldany'; did you mean 'bruno-beldani'?" in said
+    assert "names 'bruno-beldany', which no sheet has; did you mean 'bruno-beldani'?" in said
     assert "nowhere: put it there, or correct `models.a.components.unet.place`" in said

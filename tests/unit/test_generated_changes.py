@@ -1,14 +1,13 @@
 """Pipelines that are changed: components from elsewhere, a LoRA, a safety checker, rewritten prompts."""
 
 import json
-from typing import ClassVar
 
 import diffusers
 import numpy as np
 import pytest
 import torch
 import transformers
-from generating import SAMPLING
+from generating import SAMPLING, Repeating
 from pipelines import WORDS, clip, clip_tokenizer, sd, unet, vae
 from safetensors.torch import save_file
 
@@ -16,7 +15,6 @@ from fit import generated
 from fit.cli.main import main
 from fit.concepts.sheet import Concept
 from fit.errors import ConfigError, DataError, ModelError
-from fit.generated.base import Generator
 from fit.generated.rewriting import Rewritten, rewrite_prompts
 from fit.generated.settings import ChangeSettings, PipelineSettings
 from fit.io import parquet
@@ -254,23 +252,6 @@ def test_a_blocked_picture_counts_as_not_made_and_says_why(folders, monkeypatch)
 
 ADA, BRUNO = Concept("ada-morvek", "Ada Morvek"), Concept("bruno-morvek", "Bruno Morvek")
 PROMPTS = ["a painting by {name}", "{name}, harbour"]
-
-
-class Repeating(Generator):
-    """Remembers what it is asked for."""
-
-    identity: ClassVar = {"name": "repeating"}
-    provenance: ClassVar = identity
-
-    def __init__(self):
-        self.asked, self._settings = [], None
-
-    def load(self):
-        pass
-
-    def generate(self, prompts, seeds):
-        self.asked += prompts
-        return []
 
 
 def test_rules_replace_whole_words_in_order():

@@ -1,13 +1,12 @@
 """Prompts of a table that are rewritten: the prompt of a row, each prompt of a composition, the text after a prefix."""
 
 import json
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from generating import ADA, BRUNO, SAMPLING, Scripted, generate, load_generator
+from generating import ADA, BRUNO, SAMPLING, Repeating, Scripted, generate, load_generator
 from PIL import Image
 from pipelines import WORDS, save, saved_once
 from safetensors.torch import load_file, save_file
@@ -17,7 +16,7 @@ from fit.attacks.plan import plan_attacks
 from fit.attacks.settings import PromptingSettings
 from fit.cli.main import main
 from fit.errors import DataError, ModelError
-from fit.generated.base import GeneratedImage, Generator
+from fit.generated.base import GeneratedImage
 from fit.generated.conditioning import Conditioning, read_prompts
 from fit.generated.rewriting import Rewritten, rewrite_prompts
 from fit.generated.run import image_seed
@@ -37,18 +36,10 @@ def folders(tmp_path_factory):
     return saved_once(tmp_path_factory)
 
 
-class Told(Generator):
-    """Remembers what it is asked for."""
+class Told(Repeating):
+    """Remembers what it is asked for, and takes more than texts."""
 
     takes_conditionings = True
-    identity: ClassVar = {"name": "told"}
-    provenance: ClassVar = identity
-
-    def __init__(self):
-        self.asked, self._settings = [], None
-
-    def load(self):
-        pass
 
     def generate(self, prompts, seeds):
         self.asked += prompts

@@ -23,7 +23,7 @@ from fit.io.files import write_text
 from fit.io.parquet import read, write_frame
 from fit.io.shown import plain
 from fit.scores.imitation import OF_PROMPT
-from fit.thresholds.backwards import ABOVE, BELOW, ReadBackwards, draw_scores, in_words, why_flat
+from fit.thresholds.backwards import ABOVE, BELOW, ReadBackwards, draw_scores, in_words, resample_scores, why_flat
 from fit.thresholds.families import draw_rows
 from fit.thresholds.scores import Scores
 
@@ -66,12 +66,6 @@ or why it is not read; reason: why there is no score; drawn: the score over pict
 comparisons."""
 ByPrompt = Sequence[np.ndarray]
 """Scores of a setting's pictures, an array [G] a prompt."""
-
-
-def _resampled(of_prompts: ByPrompt, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the score [resamples] of a setting when the pictures of each prompt are drawn again."""
-    means = [scores[rng.integers(len(scores), size=(resamples, len(scores)))].mean(axis=1) for scores in of_prompts]
-    return np.mean(means, axis=0)
 
 
 def _mean(of_prompts: ByPrompt) -> float:
@@ -168,10 +162,10 @@ def best_of(settings: Sequence[ByPrompt], resamples: int, rng: np.random.Generat
     if not any(len(scores) > 1 for of_prompts in settings for scores in of_prompts):
         return None
     if len(settings) == 1:
-        return Best(_mean(settings[0]), _resampled(settings[0], resamples, rng))
+        return Best(_mean(settings[0]), resample_scores(settings[0], resamples, rng))
     halves = [[[scores[half::2] for scores in of_prompts] for of_prompts in settings] for half in range(2)]
     scores = np.array([[_mean(of_prompts) for of_prompts in half] for half in halves])
-    drawn = np.array([[_resampled(of_prompts, resamples, rng) for of_prompts in half] for half in halves])
+    drawn = np.array([[resample_scores(of_prompts, resamples, rng) for of_prompts in half] for half in halves])
     chosen = scores.argmax(axis=1)
     again = drawn.argmax(axis=1)
     columns = np.arange(resamples)
@@ -214,7 +208,7 @@ def _of_concept(
                 scored[setting] = found
                 told["score"] = _mean(found)
                 if any(len(one) > 1 for one in found):  # one picture says nothing of its own noise
-                    told["low"], told["high"] = interval(_resampled(found, resamples, rng))
+                    told["low"], told["high"] = interval(resample_scores(found, resamples, rng))
             of_settings.append(told)
         lacking = "no picture could be used" if labels else "not tried: the log of plan_attacks says why"
         of_attacks.append({"attack": attack} | _best_row(scored, lacking, base, resamples, rng))

@@ -11,6 +11,7 @@ from fit import embeddings as embedders
 from fit import generated as generators
 from fit.check.findings import ABSENT, REMARK, WRONG, Findings, some
 from fit.check.tables import is_local
+from fit.config.bases import unknown_erased
 from fit.config.config import Config
 from fit.errors import EXTRA_OF, FitError, ModelError
 from fit.generated import weights
@@ -134,13 +135,9 @@ def _of_changes(config: Config, name: str, found: Findings) -> None:
         return
     domains = {domain for study in config.studies.values() for domain in study.domains}
     domains |= {model.erase.domain} if model.erase else set()
-    known = {slug for domain in sorted(domains) for slug in _slugs(config, domain)}
-    for slug in model.erases:
-        if known and slug not in known:
-            other = nearest(slug, known)
-            hint = f"; did you mean {other!r}?" if other else ""
-            key = f"models.{name}.erases"
-            found.add(WRONG, key, f"`{key}`: no sheet of a study has the concept {slug!r}{hint}")
+    slugs_of = {domain: _slugs(config, domain) for domain in sorted(domains)}
+    for key, text in unknown_erased(name, model, slugs_of):
+        found.add(WRONG, key, text)
     for part, component in model.components.items():
         key = f"models.{name}.components.{part}"
         place = Path(component.place, component.subfolder or "")

@@ -10,7 +10,7 @@ from fit.images.settings import FetchSettings
 from fit.settings import settings_of
 
 if TYPE_CHECKING:
-    from fit.reports.data import DataSource
+    from fit.reports.data import DataSource, Kind
 
 _OTHERS = tuple(field.name for field in settings_of(FetchSettings) if field.name != "honour_opt_out")
 
@@ -25,21 +25,22 @@ def add_data(add: Callable[..., None]) -> None:
     add_settings(add, FetchSettings, without=_OTHERS)
 
 
-def _pairs(option: str, texts: Iterable[str]) -> dict[str, list[str]]:
-    """Return KIND/NAME -> its values, of texts KIND/NAME=VALUE.
+def _pairs(option: str, texts: Iterable[str]) -> "dict[tuple[Kind, str], list[str]]":
+    """Return (kind, name) -> its values, of texts KIND/NAME=VALUE.
 
     Raises:
         FitError: a text is not of this form.
     """
     from fit.reports.data import KINDS
 
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[Kind, str], list[str]] = {}
     for text in texts:
         key, _, value = text.partition("=")
-        kind, _, name = key.partition("/")
-        if kind not in KINDS or not name or not value.strip():
+        named, _, name = key.partition("/")
+        kind = next((one for one in KINDS if one == named), None)
+        if kind is None or not name or not value.strip():
             raise FitError(f"{option} {text!r}: write KIND/NAME=VALUE; a kind is one of {', '.join(KINDS)}")
-        found.setdefault(key, []).append(value.strip())
+        found.setdefault((kind, name), []).append(value.strip())
     return found
 
 
@@ -55,11 +56,12 @@ def read_data(args: Namespace) -> "list[DataSource]":
     of = {name: _pairs(f"--{name}", getattr(args, name)) for name in ("origins", "licences", "fetched")}
     for name, found in of.items():
         for key in found.keys() - places.keys():
-            raise FitError(f"--{name}: {key} is not in --data; add {key}=... there")
+            said = "/".join(key)
+            raise FitError(f"--{name}: {said} is not in --data; add {said}=... there")
     return [
         DataSource(
-            kind=key.partition("/")[0],  # type: ignore[arg-type]  # _pairs has checked it
-            name=key.partition("/")[2],
+            kind=key[0],
+            name=key[1],
             places=tuple(of_key),
             origin="; ".join(of["origins"].get(key, [])),
             licence="; ".join(of["licences"].get(key, [])),

@@ -1,6 +1,6 @@
 """Models that are derived from another one: what they leave out is their base's."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from fit.atelier.erasing import COMPONENTS
@@ -124,24 +124,35 @@ def _whole(name: str, models: Mapping[str, Any]) -> Any:
     return found
 
 
+def unknown_erased(name: str, model: Any, slugs_of: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
+    """Yield (key, what is wrong) of each concept that a model is to be kept from imitating and that no sheet has.
+
+    Args:
+        name: of the model.
+        model: of a configuration.
+        slugs_of: domain -> slugs of its sheet; where there are none, nothing is said.
+    """
+    if model.erase:
+        key, concepts, known = "erase.concepts", model.erase.concepts, slugs_of.get(model.erase.domain, ())
+    else:
+        key, concepts, known = "erases", model.erases, [slug for slugs in slugs_of.values() for slug in slugs]
+    for slug in concepts:
+        if known and slug not in known:
+            other = nearest(slug, known)
+            hint = f"did you mean {other!r}?" if other else "correct it, or add it to the sheet"
+            yield f"models.{name}.{key}", f"`models.{name}.{key}` names {slug!r}, which no sheet has; {hint}"
+
+
 def check_erased(models: Mapping[str, Any], slugs_of: Mapping[str, Collection[str]]) -> None:
     """Raise ConfigError if a model is to be kept from imitating a concept that no sheet has.
 
     Args:
-        models: of a configuration.
+        models: of a configuration, by name.
         slugs_of: domain -> slugs of its sheet.
     """
-    every = [slug for slugs in slugs_of.values() for slug in slugs]
-    problems = []
-    for name, model in models.items():
-        key, known = ("erase.concepts", slugs_of[model.erase.domain]) if model.erase else ("erases", every)
-        for slug in model.erase.concepts if model.erase else model.erases:
-            if slug not in known:
-                other = nearest(slug, known)
-                hint = f"did you mean {other!r}?" if other else "correct it, or add it to the sheet"
-                problems.append(f"config.yaml: `models.{name}.{key}` names {slug!r}, which no sheet has; {hint}")
+    problems = [text for name, model in models.items() for _, text in unknown_erased(name, model, slugs_of)]
     if problems:
-        raise ConfigError("\n".join(dict.fromkeys(problems)))
+        raise ConfigError("\n".join(f"config.yaml: {problem}" for problem in problems))
 
 
 def is_inherited(data: Mapping[str, Any], location: Location) -> bool:

@@ -5,6 +5,7 @@ level pieces and are joined by straight lines in log(1 + count). A score below t
 images than any concept of the model has, or to as few; one above the highest to more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +99,7 @@ def why_flat(table: Scores) -> str | None:
     )
 
 
-def resample_scores(images: list[np.ndarray], resamples: int, rng: np.random.Generator) -> np.ndarray:
+def resample_scores(images: Sequence[np.ndarray], resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return a concept's score [resamples] over pictures that are drawn again, prompt by prompt.
 
     Args:
