@@ -296,6 +296,15 @@ def test_without_erased_concepts_all_are_others(study, tmp_path, capsys):
     assert set(pl.read_parquet(tmp_path / "t.parquet")["role"]) == {"others", ""}
 
 
+def test_pictures_that_are_all_the_same_are_told(study, tmp_path, capsys):
+    """As where embeddings of the base are named for the derived model: a Frechet distance of 0 would be silent."""
+    assert measured(study, tmp_path, "--erased", "c-11") == 0
+    assert "pictures of the two models are the same" not in capsys.readouterr().err
+    same = ["--defended-embeddings", f"{study}/base-e.parquet", "--defended-generated", f"{study}/base.parquet"]
+    assert measured(study, tmp_path, "--erased", "c-11", *same) == 0
+    assert "to the embedder all pictures of the two models are the same" in capsys.readouterr().err
+
+
 def test_the_curve_is_in_the_table_s_metadata(rows):
     import pyarrow.parquet as pq
 

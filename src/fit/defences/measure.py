@@ -347,6 +347,13 @@ def measure(
         }
         for name, of in (("base", base), ("defended", defended))
     }
+    if pictures["base"] and all(
+        np.array_equal(vectors, pictures["defended"].get(slug, ())) for slug, vectors in pictures["base"].items()
+    ):
+        remarks.append(
+            "to the embedder all pictures of the two models are the same: the change changes none of them, or the "
+            "embeddings that are named for both are those of one model"
+        )
     if base.prompt_images is not None and defended.prompt_images is not None and prompts:
         cosines = {
             name: [_prompt_cosines(read_pictures(of.generated, of.prompt_images, slug), prompts) for slug in slugs]
