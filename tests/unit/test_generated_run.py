@@ -251,3 +251,21 @@ def test_a_disk_that_is_full_when_the_table_is_written(tmp_path, monkeypatch):
 def test_other_errors_of_the_disk_stay_what_they_are():
     with pytest.raises(PermissionError), parts_module.space("here"):
         raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("image_format", ["png", "webp"])
+def test_threads_that_save_pictures_import_nothing(image_format):
+    """A thread that imports while the generator imports too may wait forever for the lock of imports."""
+    code = f"""
+import sys, threading
+import numpy as np
+from fit.generated import run
+from fit.generated.base import GeneratedImage
+image = GeneratedImage.judged(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+with run._Saver({image_format!r}, dict) as saver:
+    before = set(sys.modules)
+    saved = list(saver._encoders.map(saver._encode, [{{}}] * 8, [image] * 8))
+    print(len([row for row in saved if row["bytes"]]), sorted(name for name in set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split(maxsplit=1) == ["8", "[]\n"], done.stdout

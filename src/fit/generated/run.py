@@ -119,6 +119,8 @@ class _Saver:
     def __init__(self, image_format: str, provenance: Callable[[], dict[str, Any]]):
         """`provenance` returns what made the pictures."""
         self._encode_one, self._provenance = _FORMATS[image_format], provenance
+        # Pillow imports its formats at the first save: in threads, beside imports of the generator, it may never end.
+        Image.init()
         self._encoders = ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0))))
         self._writer = ThreadPoolExecutor(1)
         self._pending: deque[Future] = deque()
